@@ -1,0 +1,46 @@
+"""How the scripts speak: counts, lists, and foreign text made safe to show."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Sequence
+
+# Control and format characters (terminal escapes, line breaks, text direction), lone surrogates
+# and line separators: what they do to a terminal, a log or a page is the sender's choice, not ours.
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def printable(text: str) -> str:
+    r"""The text with everything that does not show replaced by its escape.
+
+    >>> printable("Shop\x1b[31m")
+    'Shop\\x1b[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(char) in _UNPRINTABLE
+        else char
+        for char in text
+    )
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """
+    >>> count(1, "company", "companies"), count(1200, "page")
+    ('1 company', '1,200 pages')
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def companies(number: int) -> str:
+    return count(number, "company", "companies")
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """
+    >>> alternatives(["Shopify", "Magento 2", "Wix"])
+    'Shopify, Magento 2 or Wix'
+    """
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
