@@ -1,0 +1,197 @@
+"""Settings: read from the environment, then from a `.env` file, checked all at once."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+import re
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
+from urllib.parse import urlsplit
+
+from errors import SettingsError
+from secret import Secret
+
+T = TypeVar("T")
+
+_KEY = re.compile(r"[!-~]+")  # visible ASCII, as every HTTP header value must be
+
+_WHERE_HUBSPOT_KEY = (
+    "a service key (or private app token) that begins with pat-, from HubSpot > Settings >"
+    " Account Management > Keys"
+)
+_WHERE_KEY = "the authentication key in PredictLeads > Subscription Plans"
+_WHERE_SECOND_KEY = "the authentication token in PredictLeads > Subscription Plans"
+
+
+class HubSpotSettings(NamedTuple):
+    token: Secret
+    base_url: str
+    requests_per_second: float
+
+
+class PredictLeadsSettings(NamedTuple):
+    key: Secret
+    token: Secret
+    base_url: str
+    requests_per_second: float
+
+
+class CompanySettings(NamedTuple):
+    """What `sync.py` needs. `alexa_below`: an Alexa rank; the matching ranks are lower."""
+
+    hubspot: HubSpotSettings
+    predictleads: PredictLeadsSettings
+    platforms: Tuple[str, ...]
+    alexa_below: int
+
+
+def company_settings(reader: SettingsReader) -> CompanySettings:
+    return CompanySettings(
+        _hubspot(reader),
+        PredictLeadsSettings(
+            reader.secret("PREDICTLEADS_API_KEY", _WHERE_KEY),
+            reader.secret("PREDICTLEADS_API_TOKEN", _WHERE_SECOND_KEY),
+            reader.url("PREDICTLEADS_BASE_URL", "https://predictleads.com/api/v3"),
+            reader.get("PREDICTLEADS_REQUESTS_PER_SECOND", "10", _rate),
+        ),
+        reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", _names),
+        reader.get("ALEXA_BELOW", "1000000", _whole_number),
+    )
+
+
+def _hubspot(reader: SettingsReader) -> HubSpotSettings:
+    return HubSpotSettings(
+        reader.secret("HUBSPOT_ACCESS_TOKEN", _WHERE_HUBSPOT_KEY),
+        reader.url("HUBSPOT_BASE_URL", "https://api.hubapi.com"),
+        reader.get("HUBSPOT_REQUESTS_PER_SECOND", "5", _rate),
+    )
+
+
+class SettingsReader:
+    """Collects what is wrong while settings are read, so that it can be said all together."""
+
+    def __init__(self, values: Mapping[str, str], script: str) -> None:
+        self._values = values
+        self._script = script
+        self._problems: List[str] = []
+
+    def load(self, build: Callable[[SettingsReader], T]) -> T:
+        """Raises SettingsError that names every setting that is missing or wrong."""
+        settings = build(self)
+        if self._problems:
+            raise SettingsError(
+                "\n  - ".join(["These settings need mending:", *self._problems])
+                + "\nSet them in the environment or in .env (start with: cp .env.example .env)."
+            )
+        return settings
+
+    def get(self, name: str, default: str, parse: Callable[[str], T]) -> T:
+        """`parse` raises ValueError with the words that follow "must be"."""
+        text = self._value(name) or default
+        try:
+            return parse(text)
+        except ValueError as error:
+            self._problems.append(f"{name} must be {error}, not {text!r}")
+            return parse(default)
+
+    def secret(self, name: str, origin: str) -> Secret:
+        text = self._value(name)
+        if not text:
+            self._problems.append(f"{name} is missing: {origin}")
+        elif text.startswith("op://"):
+            self._problems.append(
+                f"{name} is still a 1Password reference; let 1Password fill it in:"
+                f" op run --env-file=.env -- python {self._script}"
+            )
+        elif not _KEY.fullmatch(text):
+            self._problems.append(
+                f"{name} has characters that no key has (a blank, a quotation mark?): copy {origin}"
+            )
+        return Secret(text)
+
+    def url(self, name: str, default: str) -> str:
+        return self.get(name, default, _base_url)
+
+    def _value(self, name: str) -> str:
+        return self._values.get(name, "").strip()
+
+
+def setting_values(env_file: Optional[str], environ: Mapping[str, str]) -> Dict[str, str]:
+    """The environment over the `.env` file; an empty variable counts as not set.
+
+    Without `env_file`, `.env` is looked for in the current folder, then beside the scripts, so that
+    cron finds it from anywhere. Raises SettingsError when the file cannot be read.
+    """
+    path = env_file_path(env_file)
+    values = _read_env_file(path) if path else {}
+    values.update({name: value for name, value in environ.items() if value.strip()})
+    return values
+
+
+def env_file_path(env_file: Optional[str]) -> Optional[Path]:
+    if env_file is not None:
+        return Path(env_file)
+    places = (Path.cwd() / ".env", Path(__file__).resolve().parent / ".env")
+    return next((place for place in places if place.is_file()), None)
+
+
+def readable_by_others(path: Path) -> bool:
+    return os.name == "posix" and bool(path.stat().st_mode & 0o044)
+
+
+def _read_env_file(path: Path) -> Dict[str, str]:
+    import dotenv
+
+    try:
+        with open(path, encoding="utf-8-sig") as stream:  # Windows editors begin with a mark
+            values = dotenv.dotenv_values(stream=stream, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"Cannot read the settings file {path}: {reason}.") from None
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _base_url(text: str) -> str:
+    wanted = "an address that begins with https:// (http:// only for this machine itself)"
+    try:
+        parts = urlsplit(text)
+        usable = parts.hostname and not (parts.username or parts.query or parts.fragment)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+        parts.port  # noqa: B018 - raises ValueError when it is no port
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not (usable and safe):
+        raise ValueError(wanted)
+    return text.rstrip("/")
+
+
+def _is_loopback(host: Optional[str]) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _rate(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError("a number above 0")
+    return number
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) == 0:
+        raise ValueError("a whole number above 0, without commas")
+    return int(text)
+
+
+def _names(text: str) -> Tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise ValueError("one or more names with commas between them")
+    return names
