@@ -1,0 +1,159 @@
+"""PredictLeads: what it follows, and how to change that, as small values.
+
+The API is described at https://docs.predictleads.com/v3.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Pattern, Set, Tuple
+from urllib.parse import quote
+
+from clock import Clock
+from errors import CallRejected
+from http_client import HttpClient
+from settings import PredictLeadsSettings
+
+FOLLOWINGS_PAGE_SIZE = 1000  # the maximum; each page may cost a credit
+MAX_READS = 3  # of the whole list, when it changes while it is read
+
+REMEDIES = {
+    401: "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN: both belong to one subscription,"
+    " see PredictLeads > Subscription Plans.",
+    402: "The credits of this month are used up: wait for the next month or buy more in"
+    " PredictLeads > Subscription Plans.",
+    403: "The PredictLeads plan does not include this: see PredictLeads > Subscription Plans.",
+}
+
+# No document says how PredictLeads answers a change that is already made; these are its likely
+# words. Anything else counts as a refusal.
+_ALREADY_FOLLOWED = re.compile(r"already", re.IGNORECASE)
+_NOT_FOLLOWED = re.compile(r"already|not[\w ]*follow|follow\w* not[ _]found", re.IGNORECASE)
+
+
+class Following(NamedTuple):
+    """A followed company. `domain` may differ from the one that was asked for, when it redirects
+    elsewhere; `identifier` is what was sent along then, or None."""
+
+    domain: str
+    identifier: Optional[str]
+
+
+class Subscription(NamedTuple):
+    """`status`: active, disabled or disabled_due_to_error; credits of this month, if given."""
+
+    status: str
+    credits_quota: Optional[int]
+    credits_used: Optional[int]
+
+
+class PredictLeadsClient:
+    def __init__(self, settings: PredictLeadsSettings, clock: Clock, dry_run: bool) -> None:
+        self.http = HttpClient(
+            "PredictLeads",
+            settings.base_url,
+            {"X-Api-Key": settings.key, "X-Api-Token": settings.token},
+            settings.requests_per_second,
+            clock=clock,
+            dry_run=dry_run,
+            remedies=REMEDIES,
+        )
+
+    def subscription(self) -> Subscription:
+        """Free of charge. Raises ServiceError."""
+        call = "subscription"
+        data = self.http.read("GET", "/api_subscription", call)
+        try:
+            attributes = data["data"][0]["attributes"]
+            return Subscription(
+                str(attributes["status"]),
+                attributes.get("monthly_credits_quota"),
+                attributes.get("monthly_credits_used"),
+            )
+        except (KeyError, IndexError, TypeError, AttributeError):
+            self.http.bad_answer(call, "data[0].attributes.status is missing")
+
+    def followings(self, on_read: Callable[[int], None]) -> Set[Following]:
+        """All that is followed; `on_read` hears how many rows each page has.
+
+        Pages go by number, so a change during the read can hide a row or show it twice. Where
+        PredictLeads says how many there are, the list must be that long, throughout; else it is
+        read again. Raises BadAnswer when it stays incomplete, ServiceError.
+        """
+        earlier: Set[Following] = set()
+        for _ in range(MAX_READS):
+            rows, is_complete = self._read_followings(earlier, on_read)
+            if is_complete:
+                return rows
+            earlier = rows
+        self.http.bad_answer(
+            "followings",
+            f"{len(earlier):,} different companies came, which is not the number that it promises;"
+            " run it again",
+        )
+
+    def follow(self, domain: str) -> None:
+        """Follow a bare domain; already followed is fine. Raises CallRejected, ServiceError.
+
+        The domain goes along as the identifier, by which the list shows it again even where
+        PredictLeads follows another domain for it.
+        """
+        self._change("follow", domain, _ALREADY_FOLLOWED, {"custom_company_identifier": domain})
+
+    def unfollow(self, domain: str) -> None:
+        """Stop following; not followed is fine. Raises CallRejected, ServiceError."""
+        self._change("unfollow", domain, _NOT_FOLLOWED, None)
+
+    def _change(
+        self, action: str, domain: str, is_so: Pattern[str], params: Optional[Dict[str, str]]
+    ) -> None:
+        path = f"/companies/{quote(domain, safe='')}/{action}"
+        try:
+            self.http.request("POST", path, f"{action} {domain}", params=params)
+        except CallRejected as error:
+            if not is_so.search(error.detail):
+                raise
+
+    def _read_followings(
+        self, earlier: Set[Following], on_read: Callable[[int], None]
+    ) -> Tuple[Set[Following], bool]:
+        """One read of the list, and whether it is complete; `earlier`: what the last one found."""
+        rows: Set[Following] = set()
+        rows_read, counts = 0, set()
+        for number in itertools.count(1):
+            page, count = self._followings_page(number)
+            known = len(rows)
+            rows.update(page)
+            rows_read += len(page)
+            counts.add(count)
+            on_read(len(page))
+            if not page and count is None:
+                return rows, counts == {None}
+            if len(rows) == known or len(rows) == count:
+                break
+        # A list that holds the same row twice, each time, is as complete as it can be.
+        is_whole = len(rows) == count or (rows_read == count and rows == earlier)
+        return rows, is_whole and len(counts) == 1
+
+    def _followings_page(self, number: int) -> Tuple[List[Following], Optional[int]]:
+        """The rows of a page, counted from 1, and how many rows there are in all, if it says."""
+        call = f"followings, page {number}"
+        params = {"page": number, "limit": FOLLOWINGS_PAGE_SIZE}
+        data = self.http.read("GET", "/followings", call, params=params)
+        meta = data.get("meta")
+        count = meta.get("count") if isinstance(meta, dict) else None
+        try:
+            rows = [_following(item) for item in data["data"]]
+        except (KeyError, TypeError):
+            self.http.bad_answer(call, "it holds something without a domain")
+        return rows, count if isinstance(count, int) else None
+
+
+def _following(item: Any) -> Following:
+    domain, identifier = item["domain"], item.get("custom_company_identifier")
+    if not isinstance(domain, str) or not domain.strip():
+        raise TypeError("a following needs a domain")
+    if not isinstance(identifier, str):
+        identifier = None
+    return Following(domain, domain if identifier == domain else identifier)  # one string, not two
