@@ -1,0 +1,209 @@
+"""Which companies to follow and to stop following, and whether that is safe: decisions only."""
+
+from __future__ import annotations
+
+import math
+from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Set, Tuple
+
+from domains import normalise_domain
+from hubspot_client import Company
+from predictleads_client import Following
+
+
+class Criteria(NamedTuple):
+    """A company matches with one of the platforms (HubSpot's internal values, upper and lower case
+    differ) and an Alexa rank under `alexa_below`."""
+
+    platforms: FrozenSet[str]
+    alexa_below: int
+
+    def mismatch(self, company: Company) -> Optional[str]:
+        """Why a company does not match, as words that follow "because"; None when it does."""
+        reasons = [self._platform_mismatch(company.platform), self._alexa_mismatch(company.alexa)]
+        return " and ".join(filter(None, reasons)) or None
+
+    def _platform_mismatch(self, platform: Optional[str]) -> Optional[str]:
+        if not platform:
+            return "it has no e-commerce platform"
+        if self.platforms.isdisjoint(platform.split(";")):  # a;b: a company with several
+            return f"its platform is now {platform}"
+        return None
+
+    def _alexa_mismatch(self, alexa: Optional[str]) -> Optional[str]:
+        if not alexa:
+            return "it has no Alexa rank"
+        try:
+            rank = float(alexa)
+        except ValueError:
+            rank = math.nan
+        if not math.isfinite(rank):
+            return f"its Alexa rank is not a number: {alexa}"
+        if rank >= self.alexa_below:
+            return f"its Alexa rank is now {rank:,.0f}"
+        return None
+
+
+class Owner(NamedTuple):
+    """The HubSpot company that a wanted domain stands for."""
+
+    hubspot_id: int
+    company: Optional[str]
+
+
+class Skipped(NamedTuple):
+    """Something that cannot be compared; `hubspot_id` is None for what PredictLeads lists."""
+
+    hubspot_id: Optional[int]
+    company: Optional[str]
+    reason: str
+
+
+class Wanted:
+    """The companies that should be followed, by domain, gathered in any order.
+
+    Of several companies with one domain, the one with the lowest id stands for it.
+    """
+
+    def __init__(self, criteria: Criteria) -> None:
+        self.criteria = criteria
+        self.matching = 0
+        self.owners: Dict[str, Owner] = {}
+        self.skipped: List[Skipped] = []
+
+    def add(self, company: Company) -> None:
+        """Count a company in if its values, which are newer than the search index, match."""
+        if self.criteria.mismatch(company):
+            return
+        self.matching += 1
+        domain = normalise_domain(company.domain)
+        if domain is None:
+            self.skipped.append(Skipped(company.id, company.name, _no_domain(company.domain)))
+        elif domain not in self.owners or company.id < self.owners[domain].hubspot_id:
+            self.owners[domain] = Owner(company.id, company.name)
+
+
+class Difference(NamedTuple):
+    """Wanted domains against followed ones. `surplus`: followed domain -> the identifiers it is
+    followed under. `followed`: how many companies are followed in all."""
+
+    missing: List[str]
+    surplus: Dict[str, Set[str]]
+    keep: List[str]
+    followed: int
+    skipped: List[Skipped]
+
+
+class Follow(NamedTuple):
+    domain: str
+    company: Optional[str]
+    hubspot_id: int
+
+
+class Unfollow(NamedTuple):
+    """`reason`: words that follow "because"; company and id where HubSpot knows the domain."""
+
+    domain: str
+    company: Optional[str]
+    hubspot_id: Optional[int]
+    reason: str
+
+
+class Kept(NamedTuple):
+    """Followed, not among the wanted, and kept all the same."""
+
+    domain: str
+    reason: str
+
+
+class Plan(NamedTuple):
+    """Everything in order of domain; `followed`: how many companies are followed now."""
+
+    follow: Tuple[Follow, ...]
+    unfollow: Tuple[Unfollow, ...]
+    keep: Tuple[str, ...]
+    kept: Tuple[Kept, ...]
+    skipped: Tuple[Skipped, ...]
+    followed: int
+
+
+def compare(wanted: Wanted, followings: Iterable[Following]) -> Difference:
+    """A following is a wanted company when its domain or its identifier is the company's domain:
+    PredictLeads lists a company that redirects elsewhere under the other domain."""
+    present: Set[str] = set()
+    keep: Set[str] = set()
+    surplus: Dict[str, Set[str]] = {}
+    skipped: List[Skipped] = []
+    for listed_domain, listed_identifier in followings:
+        domain = normalise_domain(listed_domain)
+        is_same = listed_identifier is None or listed_identifier == listed_domain
+        identifier = domain if is_same else normalise_domain(listed_identifier)
+        found = [name for name in (domain, identifier) if name in wanted.owners]
+        if found:
+            present.update(name for name in found if name)
+            keep.add(domain or identifier or "")
+        elif domain:
+            surplus.setdefault(domain, set()).add(identifier or domain)
+        else:
+            reason = f"PredictLeads follows {listed_domain!r}, which is no domain"
+            skipped.append(Skipped(None, None, reason))
+    for domain in keep & surplus.keys():
+        del surplus[domain]
+    return Difference(
+        missing=sorted(wanted.owners.keys() - present),
+        surplus=surplus,
+        keep=sorted(keep),
+        followed=len(keep) + len(surplus) + len(skipped),
+        skipped=sorted(skipped),
+    )
+
+
+def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company]) -> Plan:
+    """The plan, with the reason for each unfollow.
+
+    `evidence`: what HubSpot holds now of companies with a surplus domain or identifier. A surplus
+    following stays when one of them matches after all, because the search index, or an edit
+    during the read, hid it.
+    """
+    known: Dict[str, Dict[int, Company]] = {}
+    for company in evidence:
+        domain = normalise_domain(company.domain) or ""
+        known.setdefault(domain, {})[company.id] = company
+    unfollow: List[Unfollow] = []
+    kept: List[Kept] = []
+    for domain in sorted(difference.surplus):
+        names = {domain, *difference.surplus[domain]}
+        found = {id: company for name in names for id, company in known.get(name, {}).items()}
+        mismatches = {id: wanted.criteria.mismatch(found[id]) for id in sorted(found)}
+        if None in mismatches.values():
+            kept.append(Kept(domain, "a company in HubSpot with this domain matches after all"))
+        elif not found:
+            reason = "no company in HubSpot has this domain"
+            unfollow.append(Unfollow(domain, None, None, reason))
+        else:
+            id, mismatch = next(iter(mismatches.items()))
+            unfollow.append(Unfollow(domain, found[id].name, id, mismatch or ""))
+    return Plan(
+        follow=tuple(
+            Follow(domain, wanted.owners[domain].company, wanted.owners[domain].hubspot_id)
+            for domain in difference.missing
+        ),
+        unfollow=tuple(unfollow),
+        keep=tuple(difference.keep),
+        kept=tuple(kept),
+        skipped=(
+            *sorted(wanted.skipped, key=lambda entry: entry.hubspot_id or 0),
+            *difference.skipped,
+        ),
+        followed=difference.followed,
+    )
+
+
+def domains_to_confirm(difference: Difference) -> List[str]:
+    """The domains whose companies `make_plan` wants as evidence."""
+    return sorted(set().union(difference.surplus, *difference.surplus.values()))
+
+
+def _no_domain(text: Optional[str]) -> str:
+    if not text or not text.strip():
+        return "the company has no domain in HubSpot"
+    return f"its domain in HubSpot, {text!r}, is not a usable domain"
