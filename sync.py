@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Let PredictLeads follow the companies that HubSpot says it should follow."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections import Counter
+from typing import List, Optional, Sequence, Set, Tuple
+
+import background
+import command
+from changes import STATUSES, Result, carry_out
+from clock import Clock
+from command import Run
+from company_checks import Services, check_search, check_services
+from company_plan import Criteria, Plan, Wanted, compare, domains_to_confirm, make_plan
+from hubspot_client import Company, HubSpotClient, Property, domain_batches
+from lock import only_run
+from predictleads_client import Following, PredictLeadsClient
+from preflight import demand_all_ok
+from progress import Progress
+from settings import CompanySettings, company_settings
+from words import alternatives, companies
+
+LOOK_UPS_AT_ONCE = 8
+SHOWN_FOLLOWS = 50  # lines on the screen; the report has all
+SHOWN_UNFOLLOWS = 200
+
+log = logging.getLogger("crm_sync")
+
+
+def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) -> int:
+    arguments = command.parser(
+        "Follow in PredictLeads the companies that match in HubSpot, stop following the others."
+    )
+    return command.main("companies", arguments, _run, argv, clock)
+
+
+def _run(run: Run) -> str:
+    settings = run.settings(company_settings)
+    services = Services(
+        HubSpotClient(settings.hubspot, run.clock, run.dry_run),
+        PredictLeadsClient(settings.predictleads, run.clock, run.dry_run),
+    )
+    with contextlib.ExitStack() as stack:
+        if not run.dry_run:
+            account = f"{settings.predictleads.base_url} {settings.predictleads.key.reveal()}"
+            stack.enter_context(only_run("companies", account, run.clock))
+        stack.enter_context(run.using(*(service.http for service in services)))
+        preflight = check_services(settings, services)
+        if run.args.check:
+            searched = check_search(settings, services.hubspot)
+            return run.show_findings([*preflight.findings, *searched])
+        demand_all_ok(preflight.findings)
+        return _sync(run, settings, preflight.platform, services)
+
+
+def _sync(
+    run: Run, settings: CompanySettings, platform: Optional[Property], services: Services
+) -> str:
+    wanted, followings = _read(run, settings, platform, services)
+    difference = compare(wanted, followings)
+    evidence = _look_up(services.hubspot, domains_to_confirm(difference))
+    plan = make_plan(wanted, difference, evidence)
+    _report_plan(run, wanted, plan)
+    _show_plan(run, plan)
+    if not (plan.follow or plan.unfollow):
+        run.say(f"Nothing to do: PredictLeads follows the {companies(len(plan.keep))} it should.")
+        return "in_sync"
+    if run.dry_run:
+        run.say("This was a dry run: nothing has been changed.")
+        return "planned"
+    return _apply(run, plan, services.predictleads)
+
+
+def _read(
+    run: Run, settings: CompanySettings, platform: Optional[Property], services: Services
+) -> Tuple[Wanted, Set[Following]]:
+    """What should be followed and what is, read side by side."""
+    with Progress("HubSpot", "companies", run.clock) as hubspot_progress, Progress(
+        "PredictLeads", "companies", run.clock
+    ) as predictleads_progress:
+
+        def read_hubspot() -> Wanted:
+            wanted = Wanted(Criteria(frozenset(settings.platforms), settings.alexa_below))
+            for company in services.hubspot.companies(
+                settings.platforms,
+                settings.alexa_below,
+                multiple=platform is not None and platform.is_multiple,
+                on_total=hubspot_progress.expect,
+            ):
+                wanted.add(company)
+                hubspot_progress.advance()
+            return wanted
+
+        wanted, followings = background.side_by_side(
+            read_hubspot, lambda: services.predictleads.followings(predictleads_progress.advance)
+        )
+    log.info("HubSpot: %s", _found(settings, platform, wanted))
+    log.info("PredictLeads: %s followed now.", companies(len(followings)))
+    return wanted, followings
+
+
+def _found(settings: CompanySettings, platform: Optional[Property], wanted: Wanted) -> str:
+    labels = [platform.options.get(name, name) if platform else name for name in settings.platforms]
+    found = (
+        f"{companies(wanted.matching)} on {alternatives(labels)} with an Alexa rank under"
+        f" {settings.alexa_below:,}"
+    )
+    skipped = len(wanted.skipped)
+    shared = wanted.matching - skipped - len(wanted.owners)
+    if skipped:
+        found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
+    if shared:
+        found += f"; {shared:,} {'shares' if shared == 1 else 'share'} the domain of another"
+    return found + "."
+
+
+def _look_up(hubspot: HubSpotClient, domains: Sequence[str]) -> List[Company]:
+    """What HubSpot holds of these domains, whether it matches or not."""
+    if domains:
+        log.info("HubSpot: a second look at %s before any is unfollowed.", companies(len(domains)))
+
+    def look_up(batch: List[str]) -> List[Company]:
+        return list(hubspot.companies_with_domains(batch))
+
+    pages = background.run_all(look_up, list(domain_batches(domains)), LOOK_UPS_AT_ONCE)
+    return [company for page in pages for company in page]
+
+
+def _report_plan(run: Run, wanted: Wanted, plan: Plan) -> None:
+    planned = {"status": "planned", "error": None}
+    run.report["counts"] = {
+        "matching": wanted.matching,
+        "wanted": len(wanted.owners),
+        "followed": plan.followed,
+        "follow": len(plan.follow),
+        "unfollow": len(plan.unfollow),
+        "keep": len(plan.keep),
+        "kept": len(plan.kept),
+        "skipped": len(plan.skipped),
+    }
+    run.report["follow"] = [{**entry._asdict(), **planned} for entry in plan.follow]
+    run.report["unfollow"] = [{**entry._asdict(), **planned} for entry in plan.unfollow]
+    run.report["kept"] = [entry._asdict() for entry in plan.kept]
+    run.report["skipped"] = [entry._asdict() for entry in plan.skipped]
+
+
+def _show_plan(run: Run, plan: Plan) -> None:
+    """The whole plan in words; `keep` and `skipped` as numbers, since the report lists them."""
+    follow = [(entry.domain, entry.company or "(no name)") for entry in plan.follow]
+    unfollow = [
+        (entry.domain, f"{entry.company or '(no name)'}: {entry.reason}")
+        if entry.hubspot_id
+        else (entry.domain, entry.reason)
+        for entry in plan.unfollow
+    ]
+    _show_list(run, f"Follow {companies(len(follow))}", "+", follow, SHOWN_FOLLOWS)
+    _show_list(run, f"Stop following {companies(len(unfollow))}", "-", unfollow, SHOWN_UNFOLLOWS)
+    _show_list(run, f"Keep {companies(len(plan.kept))} all the same", "=", plan.kept, SHOWN_FOLLOWS)
+    run.say(f"Leave {companies(len(plan.keep))} as they are, skip {len(plan.skipped):,}.")
+
+
+def _show_list(
+    run: Run, title: str, mark: str, lines: Sequence[Tuple[str, str]], shown: int
+) -> None:
+    if not lines:
+        return
+    run.say(f"{title}:")
+    width = max(len(domain) for domain, _ in lines[:shown])
+    for domain, words in lines[:shown]:
+        run.say(f"  {mark} {domain:<{width}}  {words}")
+    if len(lines) > shown:
+        run.say(f"  and {len(lines) - shown:,} more (see --report)")
+    run.say()
+
+
+def _apply(run: Run, plan: Plan, predictleads: PredictLeadsClient) -> str:
+    """Follow first: should the run break off, too many are followed rather than too few."""
+    follows = carry_out(run, "Follow", plan.follow, lambda entry: predictleads.follow(entry.domain))
+    unfollows = carry_out(
+        run, "Stop following", plan.unfollow, lambda entry: predictleads.unfollow(entry.domain)
+    )
+    for key, results in (("follow", follows), ("unfollow", unfollows)):
+        for row, result in zip(run.report[key], results):
+            row.update(result._asdict())
+    statuses = Counter(result.status for result in (*follows, *unfollows))
+    run.report["counts"].update({status: statuses[status] for status in STATUSES})
+    failure = predictleads.http.failure
+    if failure and not run.wrote:
+        raise failure
+    if failure:
+        log.error("%s", failure)
+    open_changes = statuses["failed"] + statuses["not_reached"]
+    run.say(
+        f"{'Done in part' if open_changes else 'Done'}:"
+        f" {companies(_done(follows))} newly followed, {_done(unfollows):,} no longer followed,"
+        f" {len(plan.keep) + len(plan.kept):,} left as they were, {len(plan.skipped):,} skipped."
+    )
+    if open_changes:
+        run.say(
+            f"Not done: {statuses['failed']:,} failed, {statuses['not_reached']:,} not reached."
+            " The next run tries them again."
+        )
+    return "partial" if open_changes else "synced"
+
+
+def _done(results: Sequence[Result]) -> int:
+    return sum(result.status == "done" for result in results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
