@@ -6,9 +6,9 @@ import re
 from typing import Optional
 
 # A host name that needs no work: lower-case labels of letters, digits and inner hyphens (63
-# characters at most, RFC 1035), no `www.`, and a top-level domain that is not a number.
+# characters at most, RFC 1035), no `www.` before it, and a top-level domain that is not a number.
 _BARE = re.compile(
-    r"(?!www\.)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+"
+    r"(?!www\.[^.]+\.)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+"
     r"(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9])"
 )
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)

@@ -1,0 +1,108 @@
+"""Reading by id in several chains, against rows that come and go while they are read."""
+
+from __future__ import annotations
+
+import threading
+from typing import Callable, List, NamedTuple, Sequence, Set
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keyset import MAX_CHAINS, End, read_pages
+
+
+class Row(NamedTuple):
+    id: int
+
+
+class Table:
+    """Rows by id; `fetch` answers with at most `limit` of them, and `before` each page runs."""
+
+    def __init__(self, ids: Set[int], limit: int) -> None:
+        self.ids, self.limit = ids, limit
+        self.asked: List[End] = []
+        self.before: Callable[[int], None] = lambda number: None
+        self._lock = threading.Lock()
+
+    def fetch(self, end: End) -> Sequence[Row]:
+        with self._lock:
+            self.before(len(self.asked))
+            self.asked.append(end)
+            if end.falling:
+                ids = sorted((i for i in self.ids if end.bound is None or i < end.bound))[::-1]
+            else:
+                ids = sorted(i for i in self.ids if end.bound is None or i > end.bound)
+            return [Row(i) for i in ids[: self.limit]]
+
+
+def read(table: Table, room: bool = False) -> List[int]:
+    return [row.id for page in read_pages(table.fetch, lambda: room) for row in page]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sets(st.integers(1, 10**12), max_size=200), st.integers(1, 20), st.booleans())
+def test_every_row_once(ids: Set[int], limit: int, room: bool) -> None:
+    table = Table(ids, limit)
+    assert sorted(read(table, room)) == sorted(ids)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sets(st.integers(1, 10**6), min_size=30, max_size=200), st.data(), st.booleans())
+def test_rows_that_stay_are_never_lost_when_others_go(
+    ids: Set[int], data: st.DataObject, room: bool
+) -> None:
+    leaving = data.draw(st.sets(st.sampled_from(sorted(ids)), max_size=20))
+    table = Table(set(ids), 7)
+    order = sorted(leaving)
+
+    def one_leaves(_number: int) -> None:
+        if order:
+            table.ids.discard(order.pop())
+
+    table.before = one_leaves
+    assert set(read(table, room)) >= ids - leaving
+
+
+@pytest.mark.parametrize("rows", [0, 1, 199, 200, 201, 20_000])
+def test_two_chains_cost_no_more_than_a_page_each(rows: int) -> None:
+    table = Table({7 * number for number in range(1, rows + 1)}, 200)
+    read(table)
+    assert len(table.asked) <= -(-rows // 200) + 2
+
+
+def test_ids_without_a_gap_need_no_page_to_see_that() -> None:
+    table = Table(set(range(1, 2001)), 200)
+    read(table)
+    assert len(table.asked) <= 11  # ten pages, and one that was under way when the chains met
+
+
+def test_room_adds_chains_up_to_a_limit() -> None:
+    table = Table({11 * number for number in range(1, 40_001)}, 200)
+    under_way, most = set(), []
+    real, lock = table.fetch, threading.Lock()
+
+    def fetch(end: End) -> Sequence[Row]:
+        with lock:
+            under_way.add(end)
+            most.append(len(under_way))
+        rows = real(end)
+        with lock:
+            under_way.discard(end)
+        return rows
+
+    ids = [row.id for page in read_pages(fetch, lambda: True) for row in page]
+    assert len(ids) == 40_000
+    assert max(most) <= MAX_CHAINS
+    assert any(end.bound not in table.ids for end in table.asked if end.bound)  # it was split
+
+
+def test_an_error_of_any_chain_reaches_the_reader() -> None:
+    def fetch(end: End) -> Sequence[Row]:
+        if end.falling:
+            raise ValueError("broken page")
+        return [Row(1 if end.bound is None else end.bound + 1)]
+
+    with pytest.raises(ValueError, match="broken page"):
+        for _ in read_pages(fetch, lambda: False):
+            pass
