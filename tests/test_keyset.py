@@ -79,14 +79,18 @@ def test_ids_without_a_gap_need_no_page_to_see_that() -> None:
 
 def test_room_adds_chains_up_to_a_limit() -> None:
     table = Table({11 * number for number in range(1, 40_001)}, 200)
-    under_way, most = set(), []
-    real, lock = table.fetch, threading.Lock()
+    under_way: Set[End] = set()
+    most: List[int] = []
+    both_ends_are_read = threading.Barrier(2)
+    lock = threading.Lock()
 
     def fetch(end: End) -> Sequence[Row]:
         with lock:
             under_way.add(end)
             most.append(len(under_way))
-        rows = real(end)
+        if end.bound is None:
+            both_ends_are_read.wait()
+        rows = table.fetch(end)
         with lock:
             under_way.discard(end)
         return rows
