@@ -126,8 +126,10 @@ class _Reading(Generic[R]):
 
     def _add_chain(self) -> None:
         with self._lock:
+            if self._chains == MAX_CHAINS:
+                return
             end = self._free_end() or self._end_of_a_split()
-            if end is None or self._chains == MAX_CHAINS:
+            if end is None:
                 return
             self._chains += 1
         background.start(lambda: self._read_chain(end))
