@@ -138,10 +138,10 @@ class _Reading(Generic[R]):
         try:
             while end is not None:
                 self._pages.put(self._cover(end, self._fetch(end)))
-                if self._has_room():
-                    self._add_chain()
                 with self._lock:
                     end = self._free_end()
+                if end is not None and self._has_room():
+                    self._add_chain()
         except BaseException as error:  # raised again by whoever reads the pages
             self._pages.put(error)
         finally:
