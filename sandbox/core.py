@@ -1,0 +1,190 @@
+"""What the three services share: requests, answers, rolling rate limits and routing."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any, Callable, ClassVar, Deque, Dict, List, NamedTuple, Optional, Tuple, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Clock = Callable[[], float]
+Headers = Tuple[Tuple[str, str], ...]
+
+
+@dataclass
+class Request:
+    """One request as it arrived.
+
+    `path` is without the service's base prefix and still percent-encoded, the values of a
+    repeated query key are joined by commas, `headers` ignores the case of a name, `at` is the
+    sandbox's clock, and `status` stays None when no answer was sent.
+    """
+
+    service: str
+    method: str
+    path: str
+    query: Dict[str, str]
+    headers: Message
+    body: bytes
+    status: Optional[int]
+    at: float
+
+    def json(self) -> Any:
+        """The decoded body; ValueError when it is not JSON."""
+        return json.loads(self.body.decode())
+
+
+class Answer(NamedTuple):
+    """A service's answer; `payload` is sent as JSON, bytes as they are.
+
+    `wrote` says that a write call was accepted and carried out, even one that changed nothing.
+    """
+
+    status: int
+    payload: Any = None
+    headers: Headers = ()
+    wrote: bool = False
+
+
+class Refusal(Exception):
+    """Leaves a handler early with an error answer."""
+
+    def __init__(self, status: int, payload: Any, headers: Headers = ()) -> None:
+        super().__init__(status, payload)
+        self.answer = Answer(status, payload, headers)
+
+
+class Window:
+    """Counts calls in a rolling period of seconds; refused calls do not count."""
+
+    def __init__(self, period: float) -> None:
+        self.period = period
+        self._times: Deque[float] = deque()
+
+    def used(self, now: float) -> int:
+        """How many calls were counted in the period that ends now."""
+        while self._times and self._times[0] <= now - self.period:
+            self._times.popleft()
+        return len(self._times)
+
+    def take(self, limit: Optional[int], now: float) -> bool:
+        """Count one call, or answer False when `limit` calls were made; None is no limit."""
+        room = limit is None or self.used(now) < limit
+        self.add(1 if room else 0, now)
+        return room
+
+    def add(self, calls: int, now: float) -> None:
+        """Count calls without asking whether there is room."""
+        self.used(now)
+        self._times.extend([now] * calls)
+
+    def wait(self, now: float) -> float:
+        """Seconds until the oldest counted call leaves the period."""
+        return self._times[0] + self.period - now if self.used(now) else 0.0
+
+
+def _reported(name: str) -> Any:
+    def method(self: Any, *args: Any) -> Any:
+        result = getattr(dict, name)(self, *args)
+        self._changed()
+        return result
+
+    return method
+
+
+class Watched(Dict[K, V]):
+    """A dictionary that reports every change, also in the dictionaries within it.
+
+    Tests edit the services' records in place; this is how a cached search result notices.
+    """
+
+    def __init__(self, changed: Callable[[], None], items: Any = ()) -> None:
+        super().__init__()
+        self._changed = changed
+        self.update(items)
+
+    def __setitem__(self, key: K, value: Any) -> None:
+        super().__setitem__(key, Watched(self._changed, value) if type(value) is dict else value)
+        self._changed()
+
+    def update(self, *args: Any, **more: Any) -> None:
+        for key, value in dict(*args, **more).items():
+            self[key] = value
+
+    def setdefault(self, key: K, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    __delitem__ = _reported("__delitem__")
+    pop = _reported("pop")
+    popitem = _reported("popitem")
+    clear = _reported("clear")
+
+
+class Service:
+    """One service: checks a request, carries it out on its records, and answers.
+
+    Hold `lock` while reading or changing the records from another thread.
+    """
+
+    name: ClassVar[str]
+    prefix: ClassVar[str]  # of the path, up to what the vendor's base address ends with
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.clock: Clock = time.monotonic
+
+    def routes(self) -> List[Tuple[str, str, Callable[..., Answer]]]:
+        """Method, path pattern, handler; the groups of the pattern are passed to the handler."""
+        raise NotImplementedError
+
+    def admit(self, request: Request) -> Headers:
+        """Raise Refusal for bad credentials or a used-up allowance; headers for the answer."""
+        raise NotImplementedError
+
+    def error(self, status: int, message: str) -> Refusal:
+        """An error in the service's own shape."""
+        raise NotImplementedError
+
+    def answer(self, request: Request) -> Answer:
+        """Carry the request out, one at a time."""
+        headers: Headers = ()
+        with self.lock:
+            try:
+                headers = self.admit(request)
+                answer = self._route(request)
+            except Refusal as refusal:
+                answer = refusal.answer
+        return answer._replace(headers=answer.headers + headers)
+
+    def _route(self, request: Request) -> Answer:
+        for method, pattern, handler in self.routes():
+            found = re.fullmatch(pattern, request.path)
+            if found and method == request.method:
+                return handler(request, *found.groups())
+        raise self.error(404, "Nothing is served at this method and path.")
+
+    def body(self, request: Request) -> Dict[str, Any]:
+        """The request's JSON object, or a 400."""
+        try:
+            body = request.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise self.error(400, "The body must be a JSON object.")
+        return body
+
+    def whole(self, request: Request, name: str, default: int, lowest: int = 1) -> int:
+        """A whole number from the query, or a 400."""
+        text = request.query.get(name, str(default))
+        if not re.fullmatch("[0-9]{1,18}", text) or int(text) < lowest:
+            raise self.error(400, f"{name} must be a whole number from {lowest}, got {text!r}.")
+        return int(text)

@@ -1,0 +1,230 @@
+"""HubSpot's search language: reading a query and finding the ids that match.
+
+Source: https://developers.hubspot.com/docs/api-reference/search/guide
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import re
+from bisect import bisect_left, bisect_right
+from datetime import datetime, timezone
+from fnmatch import fnmatchcase
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+MAX_BODY = 3_000  # bytes
+MAX_LIMIT = 200
+MAX_REACH = 10_000  # results per query, however they are paged
+MAX_GROUPS, MAX_FILTERS, MAX_FILTERS_IN_ALL = 5, 6, 18
+
+ID = "hs_object_id"
+COMPARE: Dict[str, Callable[..., bool]] = {
+    "EQ": operator.eq,
+    "NEQ": operator.ne,
+    "LT": operator.lt,
+    "LTE": operator.le,
+    "GT": operator.gt,
+    "GTE": operator.ge,
+    "BETWEEN": lambda found, low, high: low <= found <= high,
+}
+SETS = {"IN": True, "NOT_IN": False}
+PRESENCE = {"HAS_PROPERTY": True, "NOT_HAS_PROPERTY": False}
+OPERATORS = {*COMPARE, *SETS, *PRESENCE, "CONTAINS_TOKEN"}
+RANGES = {"EQ", "LT", "LTE", "GT", "GTE", "BETWEEN"}
+
+Definition = Dict[str, Any]
+Test = Callable[[Optional[str]], bool]
+
+
+class Invalid(ValueError):
+    """The query breaks one of HubSpot's rules; the text says which."""
+
+
+class Filter(NamedTuple):
+    name: str
+    operator: str
+    values: Tuple[str, ...]  # none, one, low and high, or the whole set
+
+    def on_id_range(self) -> bool:
+        """True when a bisection over sorted ids answers it."""
+        return self.name == ID and self.operator in RANGES
+
+
+class Query(NamedTuple):
+    groups: List[List[Filter]]
+    sort: str
+    descending: bool
+    properties: Optional[List[str]]
+    limit: int
+    after: int
+
+
+def parse(raw: bytes, definitions: Dict[str, Definition]) -> Query:
+    """Check a request body against the limits and the account's properties."""
+    if len(raw) > MAX_BODY:
+        raise Invalid(f"The request body is {len(raw)} bytes, the maximum is {MAX_BODY}.")
+    body = _object(raw)
+    groups = _groups(body, definitions)
+    sort, descending = _sort(body.get("sorts") or [], definitions)
+    limit, after = _whole(body, "limit", 10), _whole(body, "after", 0)
+    if limit > MAX_LIMIT:
+        raise Invalid(f"The requested page size: {limit} exceeds the maximum: {MAX_LIMIT}.")
+    if after + limit > MAX_REACH:
+        raise Invalid(f"The maximum number of results per query is {MAX_REACH}.")
+    names = body.get("properties")
+    return Query(groups, sort, descending, names, limit, after)
+
+
+def _object(raw: bytes) -> Dict[str, Any]:
+    try:
+        body = json.loads(raw.decode())
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise Invalid("Invalid input JSON.")
+    foreign = set(body) - {"filterGroups", "filters", "sorts", "properties", "limit", "after"}
+    if foreign:
+        raise Invalid(f"Unknown or unsupported in this search: {', '.join(sorted(foreign))}.")
+    return body
+
+
+def _whole(body: Dict[str, Any], name: str, default: int) -> int:
+    text = str(body.get(name, default))
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise Invalid(f"{name} must be a whole number, got {text!r}.")
+    return int(text)
+
+
+def _groups(body: Dict[str, Any], definitions: Dict[str, Definition]) -> List[List[Filter]]:
+    groups = [group.get("filters", []) for group in body.get("filterGroups") or []]
+    groups += [body["filters"]] if body.get("filters") else []
+    if len(groups) > MAX_GROUPS:
+        raise Invalid(f"There are {len(groups)} filter groups, the maximum is {MAX_GROUPS}.")
+    if any(len(group) > MAX_FILTERS for group in groups):
+        raise Invalid(f"A filter group holds more than {MAX_FILTERS} filters.")
+    if sum(map(len, groups)) > MAX_FILTERS_IN_ALL:
+        raise Invalid(f"There are more than {MAX_FILTERS_IN_ALL} filters in all.")
+    return [[_filter(entry, definitions) for entry in group] for group in groups] or [[]]
+
+
+def _filter(entry: Dict[str, Any], definitions: Dict[str, Definition]) -> Filter:
+    name, operation = entry.get("propertyName", ""), entry.get("operator", "")
+    if name not in definitions:
+        raise Invalid(f"There is no property named {name!r}.")
+    if operation not in OPERATORS:
+        raise Invalid(f"There is no operator named {operation!r}.")
+    wanted = Filter(name, operation, tuple(_values(entry, operation)))
+    predicate(wanted, definitions[name], True)  # a value that the type cannot read is refused here
+    return wanted
+
+
+def _values(entry: Dict[str, Any], operation: str) -> List[str]:
+    if operation in PRESENCE:
+        return []
+    values: Any = entry.get("values") if operation in SETS else [entry.get("value")]
+    values = values + [entry.get("highValue")] if operation == "BETWEEN" else values
+    strings = [value for value in values or () if isinstance(value, str) and value]
+    if not strings or len(strings) < len(values):
+        raise Invalid(f"{operation} wants strings, got {json.dumps(entry)}.")
+    return strings
+
+
+def _sort(sorts: List[Any], definitions: Dict[str, Definition]) -> Tuple[str, bool]:
+    if len(sorts) > 1:
+        raise Invalid("Only one sort is supported.")
+    rule = sorts[0] if sorts else {"propertyName": ID}
+    if rule.get("propertyName") not in definitions:
+        raise Invalid(f"There is no property named {rule.get('propertyName')!r} to sort by.")
+    return rule["propertyName"], rule.get("direction") == "DESCENDING"
+
+
+def _instant(text: str) -> float:
+    """Milliseconds since 1970 from digits, a date, or a UTC time."""
+    if re.fullmatch("-?[0-9]+", text):
+        return float(text)
+    form = "%Y-%m-%d" if len(text) == 10 else "%Y-%m-%dT%H:%M:%S"
+    moment = datetime.strptime(re.sub(r"(\.\d+)?Z?$", "", text), form)
+    return moment.replace(tzinfo=timezone.utc).timestamp() * 1000
+
+
+def reader(definition: Definition) -> Callable[[str], Any]:
+    """How a property's text is compared: numbers and times by value, options as they are."""
+    kinds: Dict[str, Callable[[str], Any]] = {
+        "number": float,
+        "date": _instant,
+        "datetime": _instant,
+        "enumeration": str,
+    }
+    return kinds.get(definition["type"], str.lower)
+
+
+def predicate(wanted: Filter, definition: Definition, multi_select_in_matches: bool) -> Test:
+    """The filter as a function of a stored value; an unset value only is NOT_HAS_PROPERTY."""
+    if wanted.operator in PRESENCE:
+        return lambda value: bool(value) is PRESENCE[wanted.operator]
+    if wanted.operator in SETS:
+        return _membership(wanted, definition, multi_select_in_matches)
+    if wanted.operator == "CONTAINS_TOKEN":
+        return lambda value: bool(value) and _has_token(str(value), wanted.values[0])
+    return _comparison(wanted, definition)
+
+
+def _membership(wanted: Filter, definition: Definition, multi: bool) -> Test:
+    # On text the stored value is put in lower case and the given values are not: HubSpot wants
+    # them in lower case.
+    read, split = reader(definition), multi and definition.get("fieldType") == "checkbox"
+    numeric = definition["type"] not in ("string", "enumeration", "bool")
+    given = {_read(read, value) if numeric else value for value in wanted.values}
+    expected = SETS[wanted.operator]
+
+    def is_member(value: Optional[str]) -> bool:
+        parts = (value or "").split(";") if split else [value or ""]
+        found = {_stored(read, part) for part in parts}
+        return bool(value) and bool(found & given) is expected
+
+    return is_member
+
+
+def _comparison(wanted: Filter, definition: Definition) -> Test:
+    read, compare = reader(definition), COMPARE[wanted.operator]
+    given = [_read(read, value) for value in wanted.values]
+
+    def compares(value: Optional[str]) -> bool:
+        found = _stored(read, value)
+        return found is not None and compare(found, *given)
+
+    return compares
+
+
+def _read(read: Callable[[str], Any], value: str) -> Any:
+    try:
+        return read(value)
+    except ValueError:
+        raise Invalid(f"{value!r} does not fit the type of the property.") from None
+
+
+def _stored(read: Callable[[str], Any], value: Optional[str]) -> Any:
+    try:
+        return read(value) if value else None
+    except ValueError:
+        return None
+
+
+def _has_token(value: str, pattern: str) -> bool:
+    """Any word of the value, or the whole of it, fits the pattern (`*` is a wildcard)."""
+    text = value.lower().strip()
+    words = {text, *text.split(), *re.findall(r"[^\W_]+", text)}
+    return any(fnmatchcase(word, pattern.lower()) for word in words)
+
+
+def within(ids: List[int], wanted: Filter) -> List[int]:
+    """The part of the sorted ids that a range filter on the id leaves."""
+    try:
+        low, high = int(wanted.values[0]), int(wanted.values[-1])
+    except ValueError:
+        raise Invalid(f"Not a record id: {wanted.values}") from None
+    starts = {"GT": bisect_right(ids, low), "LT": 0, "LTE": 0}
+    ends = {"LT": bisect_left(ids, high), "GT": len(ids), "GTE": len(ids)}
+    start = starts.get(wanted.operator, bisect_left(ids, low))
+    return ids[start : ends.get(wanted.operator, bisect_right(ids, high))]
