@@ -111,7 +111,9 @@ class Watched(Dict[K, V]):
         self.update(items)
 
     def __setitem__(self, key: K, value: Any) -> None:
-        super().__setitem__(key, Watched(self._changed, value) if type(value) is dict else value)
+        super().__setitem__(
+            key, Watched(self._changed, value) if isinstance(value, dict) else value
+        )
         self._changed()
 
     def update(self, *args: Any, **more: Any) -> None:
@@ -122,6 +124,9 @@ class Watched(Dict[K, V]):
         if key not in self:
             self[key] = default
         return self[key]
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)  # a copy is an ordinary dictionary
 
     __delitem__ = _reported("__delitem__")
     pop = _reported("pop")

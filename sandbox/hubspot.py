@@ -27,6 +27,46 @@ SCOPES = (
     "crm.schemas.companies.read",
     "crm.schemas.contacts.read",
 )
+FIELD_TYPES = {
+    "string": "text",
+    "number": "number",
+    "date": "date",
+    "datetime": "date",
+    "enumeration": "select",
+    "bool": "booleancheckbox",
+}
+PROPERTIES = {
+    "companies": {
+        "hs_object_id": "number",
+        "createdate": "datetime",
+        "hs_lastmodifieddate": "datetime",
+        "name": "string",
+        "domain": "string",
+        "hs_additional_domains": "string",
+        "ecommerce_platform": "enumeration",
+        "alexa": "number",
+    },
+    "contacts": {
+        "hs_object_id": "number",
+        "createdate": "datetime",
+        "lastmodifieddate": "datetime",
+        "email": "string",
+        "firstname": "string",
+        "lastname": "string",
+        "company": "string",
+        "phone": "string",
+        "lifetime_value": "number",
+        "last_order": "date",
+        "hs_email_optout": "bool",
+        "hs_email_bad_address": "bool",
+        "hs_email_quarantined": "bool",
+        "hs_email_hard_bounce_reason_enum": "enumeration",
+    },
+}
+OPTIONS = {
+    "ecommerce_platform": ("shopify", "magento_2", "woocommerce", "shopware"),
+    "hs_email_hard_bounce_reason_enum": ("OTHER", "UNKNOWN_USER", "MAILBOX_FULL", "SPAM"),
+}
 MAX_LIST_LIMIT = MAX_BATCH = 100
 CREATED = "2026-01-05T09:00:00.000Z"  # of every record that does not say otherwise
 MODIFIED = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate"}
@@ -41,35 +81,19 @@ DOCS_AUTH = "https://developers.hubspot.com/docs/methods/auth/oauth-overview"
 DOCS_SCOPES = "https://developers.hubspot.com/scopes"
 
 
-def definition(kind: str, field: str = "text", options: Iterable[str] = ()) -> search.Definition:
+def definition(
+    kind: str, field: Optional[str] = None, options: Iterable[str] = ()
+) -> search.Definition:
     """A property as the properties endpoint describes it (name and label are added later)."""
-    choices = [{"label": value.title(), "value": value, "hidden": False} for value in options]
-    return {"type": kind, "fieldType": field, "options": choices}
+    labels = {value: value.replace("_", " ").title() for value in options}
+    choices = [{"label": label, "value": value} for value, label in labels.items()]
+    return {"type": kind, "fieldType": field or FIELD_TYPES[kind], "options": choices}
 
 
 def _default_definitions() -> Definitions:
-    yes_no = definition("bool", "booleancheckbox", ("true", "false"))
-    shops = ("shopify", "magento_2", "woocommerce", "shopware")
-    reasons = ("OTHER", "UNKNOWN_USER", "MAILBOX_FULL", "SPAM", "CONTENT")
-    common = {"hs_object_id": definition("number"), "createdate": definition("datetime")}
     return {
-        "companies": {
-            **common,
-            "hs_lastmodifieddate": definition("datetime"),
-            "ecommerce_platform": definition("enumeration", "select", shops),
-            "alexa": definition("number", "number"),
-            **{name: definition("string") for name in ("name", "domain", "hs_additional_domains")},
-        },
-        "contacts": {
-            **common,
-            "lastmodifieddate": definition("datetime"),
-            "lifetime_value": definition("number", "number"),
-            "last_order": definition("date", "date"),
-            "hs_email_hard_bounce_reason_enum": definition("enumeration", "select", reasons),
-            **{f"hs_email_{name}": yes_no for name in ("optout", "bad_address", "quarantined")},
-            **{name: definition("string") for name in ("email", "firstname", "lastname")},
-            **{name: definition("string") for name in ("company", "phone")},
-        },
+        kind: {name: definition(of, None, OPTIONS.get(name, ())) for name, of in names.items()}
+        for kind, names in PROPERTIES.items()
     }
 
 
@@ -115,8 +139,8 @@ class HubSpot(Service):
         conflict_as_400: bool = False,
         index_lag_s: float = 0.0,
     ) -> None:
-        super().__init__()
         self._matches: Dict[str, List[int]] = {}
+        super().__init__()
         self._indexed_at: Dict[Tuple[str, int], float] = {}
         self._windows = {"secondly": Window(1), "ten": Window(10), "daily": Window(86_400)}
         self._serial = itertools.count(1)
@@ -135,7 +159,7 @@ class HubSpot(Service):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, Watched(self.touch, value) if name in WATCHED else value)
-        if "_matches" in self.__dict__:
+        if not name.startswith("_"):
             self.touch()
 
     def touch(self) -> None:
@@ -155,7 +179,7 @@ class HubSpot(Service):
         ids = itertools.count(101)
         table: Dict[int, Record] = {}
         for entry in entries:
-            key = int(entry.get("id") or next(ids))
+            key = int(entry.get("id") or next(free for free in ids if free not in table))
             table[key] = {name: value for name, value in entry.items() if name != "id"}
         return table
 
@@ -286,10 +310,12 @@ class HubSpot(Service):
 
     def _sorted(self, kind: str, ids: List[int], query: search.Query) -> List[int]:
         read, table = search.reader(self.properties[kind][query.sort]), self.table(kind)
-        texts = {key: _value(kind, key, table[key], query.sort) for key in ids}
-        filled = [key for key in ids if texts[key]]
-        filled.sort(key=lambda key: read(str(texts[key])), reverse=query.descending)
-        return filled + [key for key in ids if not texts[key]]
+        values = {
+            key: search.stored(read, _value(kind, key, table[key], query.sort)) for key in ids
+        }
+        filled = [key for key in ids if values[key] is not None]
+        filled.sort(key=lambda key: values[key], reverse=query.descending)
+        return filled + [key for key in ids if values[key] is None]
 
     # Records.
 
@@ -346,7 +372,8 @@ class HubSpot(Service):
         body = self.body(request)
         if set(body) != {"properties"} or not isinstance(body["properties"], dict):
             raise self.error(400, "This sandbox creates from {properties: {...}} and no more.")
-        properties = {name: str(value) for name, value in body["properties"].items()}
+        given = body["properties"].items()
+        properties = {name: "" if value is None else str(value) for name, value in given}
         self._check(kind, properties)
         if kind == "contacts":
             properties = self._unique(properties)
@@ -359,11 +386,10 @@ class HubSpot(Service):
         """Refuse unknown properties, unknown options, and what is no number or address."""
         for name, value in properties.items():
             known = self.properties[kind].get(name)
-            fault = _fault(name, value, known)
-            if fault:
-                detail = {"isValid": False, "message": fault[1], "error": fault[0], "name": name}
-                text = f"Property values were not valid: {json.dumps([detail])}"
-                raise self.error(400, text)
+            flaw = _flaw(name, value, known)
+            if flaw:
+                detail = {"isValid": False, "message": flaw[1], "error": flaw[0], "name": name}
+                raise self.error(400, f"Property values were not valid: {json.dumps([detail])}")
 
     def _unique(self, properties: Dict[str, str]) -> Dict[str, str]:
         """The properties with the address in lower case; an error when a contact has it."""
@@ -397,14 +423,14 @@ class HubSpot(Service):
 
     # Properties, associations, account.
 
-    def _property(self, request: Request, kind: str, name: str) -> Answer:
+    def _property(self, _: Request, kind: str, name: str) -> Answer:
         self._need(f"crm.schemas.{kind}.read")
         if name not in self.properties[kind]:
             raise self.error(404, f"Property {name} does not exist")
         known = self.properties[kind][name]
         return Answer(200, {"name": name, "label": name, "archived": False, **known})
 
-    def _associate(self, request: Request, contact: str, company: str) -> Answer:
+    def _associate(self, _: Request, contact: str, company: str) -> Answer:
         self._need("crm.objects.contacts.write")
         self._existing("contacts", contact)
         self._existing("companies", company)
@@ -420,12 +446,12 @@ class HubSpot(Service):
         primary = [] if links else [PRIMARY_COMPANY]
         return links.setdefault(company, [CONTACT_TO_COMPANY, *primary])
 
-    def _associated(self, request: Request, contact: str) -> Answer:
+    def _associated(self, _: Request, contact: str) -> Answer:
         self._need("crm.objects.contacts.read")
         links = self.associations.get(self._existing("contacts", contact), {})
         return Answer(200, {"results": [_association(key, links[key]) for key in sorted(links)]})
 
-    def _account(self, request: Request) -> Answer:
+    def _account(self, _: Request) -> Answer:
         account = {"portalId": self.portal_id, "accountType": "STANDARD", "timeZone": "UTC"}
         return Answer(200, {**account, "uiDomain": "app.hubspot.com", "utcOffset": "+00:00"})
 
@@ -443,7 +469,7 @@ def _value(kind: str, key: int, record: Mapping[str, Optional[str]], name: str) 
     return record.get(name, fixed)
 
 
-def _fault(name: str, value: str, known: Optional[search.Definition]) -> Optional[Tuple[str, str]]:
+def _flaw(name: str, value: str, known: Optional[search.Definition]) -> Optional[Tuple[str, str]]:
     """HubSpot's code and message for a value that it does not accept."""
     if known is None:
         return "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist'

@@ -81,7 +81,7 @@ class PredictLeads(Service):
             raise self.error(402, "Monthly credits quota used up.")
         self.credits_used += credits
 
-    def _subscription(self, request: Request) -> Answer:
+    def _subscription(self, _: Request) -> Answer:
         attributes = {
             "status": self.status,
             "monthly_credits_quota": self.credits_quota,
@@ -114,7 +114,7 @@ class PredictLeads(Service):
         self.followings[domain] = identifier or self.followings.get(domain)
         return _success("follow")
 
-    def _unfollow(self, request: Request, given: str) -> Answer:
+    def _unfollow(self, _: Request, given: str) -> Answer:
         domain = self._domain(given)
         if domain in self.followings:
             self._spend(self.unfollow_cost)

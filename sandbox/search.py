@@ -123,7 +123,7 @@ def _values(entry: Dict[str, Any], operation: str) -> List[str]:
     if operation in PRESENCE:
         return []
     values: Any = entry.get("values") if operation in SETS else [entry.get("value")]
-    values = values + [entry.get("highValue")] if operation == "BETWEEN" else values
+    values = [*values, entry.get("highValue")] if operation == "BETWEEN" else values
     strings = [value for value in values or () if isinstance(value, str) and value]
     if not strings or len(strings) < len(values):
         raise Invalid(f"{operation} wants strings, got {json.dumps(entry)}.")
@@ -180,7 +180,7 @@ def _membership(wanted: Filter, definition: Definition, multi: bool) -> Test:
 
     def is_member(value: Optional[str]) -> bool:
         parts = (value or "").split(";") if split else [value or ""]
-        found = {_stored(read, part) for part in parts}
+        found = {stored(read, part) for part in parts}
         return bool(value) and bool(found & given) is expected
 
     return is_member
@@ -191,7 +191,7 @@ def _comparison(wanted: Filter, definition: Definition) -> Test:
     given = [_read(read, value) for value in wanted.values]
 
     def compares(value: Optional[str]) -> bool:
-        found = _stored(read, value)
+        found = stored(read, value)
         return found is not None and compare(found, *given)
 
     return compares
@@ -204,7 +204,8 @@ def _read(read: Callable[[str], Any], value: str) -> Any:
         raise Invalid(f"{value!r} does not fit the type of the property.") from None
 
 
-def _stored(read: Callable[[str], Any], value: Optional[str]) -> Any:
+def stored(read: Callable[[str], Any], value: Optional[str]) -> Any:
+    """A stored value as it is compared; None when it is unset or does not fit the type."""
     try:
         return read(value) if value else None
     except ValueError:

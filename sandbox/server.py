@@ -195,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         return self._hang(fault.details.get("seconds"))
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = serve  # noqa: N815 (http.server calls them by these names)
 
     def _read(self) -> Request:
         path, _, text = self.path.partition("?")

@@ -8,7 +8,7 @@ import sys
 import threading
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import pytest
 
@@ -65,7 +65,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home)
-    monkeypatch.setattr(http_client, "READ_TIMEOUT_S", 0.3)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that hangs is given up soon."""
+    monkeypatch.setattr(http_client, "READ_TIMEOUT_S", 0.2)
 
 
 @pytest.fixture
@@ -99,7 +104,3 @@ def run_main(
 
     return run
 
-
-@pytest.fixture
-def fresh_clocks() -> Iterator[Callable[[], FakeClock]]:
-    yield FakeClock

@@ -1,0 +1,340 @@
+"""The company job from end to end: a script, real sockets, and what the services hold afterwards."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Callable, Dict, List, Optional
+
+import pytest
+
+import sync
+from sandbox import Fault, HubSpot, PredictLeads, Sandbox
+from tests.conftest import FakeClock, Outcome
+
+RunMain = Callable[..., Outcome]
+Company = Dict[str, Optional[str]]
+SEARCH = r"/companies/search$"
+
+
+def company(
+    number: int, platform: Optional[str] = "shopify", alexa: Optional[str] = "5000"
+) -> Company:
+    name, domain = f"Shop {number}", f"shop-{number}.example"
+    return {"name": name, "domain": domain, "ecommerce_platform": platform, "alexa": alexa}
+
+
+def shops(*numbers: int) -> List[Company]:
+    return [company(number) for number in numbers]
+
+
+def followed(*numbers: int) -> Dict[str, Optional[str]]:
+    return {f"shop-{number}.example": f"shop-{number}.example" for number in numbers}
+
+
+def make(
+    clock: FakeClock, companies: List[Company], followings: Dict[str, Optional[str]]
+) -> Sandbox:
+    predictleads = PredictLeads(followings, credits_quota=10_000)
+    return Sandbox(HubSpot(companies), predictleads, clock=clock)
+
+
+def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    companies = [*shops(1, 2), company(3, alexa="1250000")]
+    with make(clock, companies, followed(2, 3)) as sandbox:
+        outcome = run_main(sync.main, sandbox)
+        assert sandbox.predictleads.followings == followed(2, 1)
+    assert outcome.code == 0
+    assert outcome.report["outcome"] == "synced"
+    assert outcome.report["follow"] == [
+        {
+            "domain": "shop-1.example",
+            "company": "Shop 1",
+            "hubspot_id": 101,
+            "status": "done",
+            "error": None,
+        }
+    ]
+    assert outcome.report["unfollow"][0]["reason"] == "its Alexa rank is now 1,250,000"
+    assert "+ shop-1.example  Shop 1" in outcome.out
+    assert "- shop-3.example  Shop 3: its Alexa rank is now 1,250,000" in outcome.out
+    assert outcome.out.endswith(
+        "Done: 1 company newly followed, 1 no longer followed, 1 left as they were, 0 skipped.\n"
+    )
+    assert (
+        "HubSpot: 2 companies on Shopify or Magento 2 with an Alexa rank under 1,000,000."
+        in outcome.err
+    )
+
+
+def test_25000_matching_companies_and_9000_followed(run_main: RunMain, clock: FakeClock) -> None:
+    matching = [company(n, "magento_2" if n % 3 else "shopify") for n in range(25_000)]
+    others = [company(25_000 + n, "woocommerce") for n in range(1_000)]
+    others += [company(26_000 + n, alexa=str(1_000_000 + n)) for n in range(1_000)]
+    others += [company(27_000 + n, alexa=None) for n in range(1_000)]
+    no_longer = [*range(25_000, 25_500), *range(26_000, 26_500), *range(27_000, 27_500)]
+    followings = followed(*range(7_500), *no_longer)
+    with make(clock, [*matching, *others], followings) as sandbox:
+        sandbox.predictleads.requests_per_second = None  # the pace is the benchmark's matter
+        first = run_main(sync.main, sandbox)
+        assert not first.code, first.err
+        assert set(sandbox.predictleads.followings) == set(followed(*range(25_000)))
+        assert len(sandbox.writes) == 17_500 + 1_500
+        second = run_main(sync.main, sandbox)
+        assert len(sandbox.writes) == 17_500 + 1_500
+    assert (first.code, second.code) == (0, 0)
+    assert "and 17,450 more (see --report)" in first.out
+    assert second.out.endswith(
+        "Nothing to do: PredictLeads follows the 25,000 companies it should.\n"
+    )
+    assert second.report["outcome"] == "in_sync"
+    assert second.report["follow"] == second.report["unfollow"] == []
+
+
+def test_every_spelling_of_a_domain_is_one_company(run_main: RunMain, clock: FakeClock) -> None:
+    companies = [
+        {**company(1), "domain": "HTTPS://www.Shop-1.example/de?x=1"},
+        {**company(2), "domain": "shop-1.example."},
+        {**company(3), "domain": "münze.example"},
+        {**company(4), "domain": "info@shop-4.example"},
+        {**company(5), "domain": None},
+    ]
+    with make(clock, companies, {"WWW.shop-1.example": None}) as sandbox:
+        outcome = run_main(sync.main, sandbox)
+        assert list(sandbox.predictleads.followings) == [
+            "WWW.shop-1.example",
+            "xn--mnze-0ra.example",
+        ]
+    assert [entry["hubspot_id"] for entry in outcome.report["skipped"]] == [104, 105]
+    assert outcome.report["skipped"][0] == {
+        "hubspot_id": 104,
+        "company": "Shop 4",
+        "reason": "its domain in HubSpot, 'info@shop-4.example', is not a usable domain",
+    }
+    assert "2 have no usable domain; 1 shares the domain of another" in outcome.err
+
+
+def test_a_company_listed_under_another_domain_is_neither_followed_again_nor_unfollowed(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock, shops(1), {}) as sandbox:
+        sandbox.predictleads.redirects = {"shop-1.example": "brand.example"}
+        assert run_main(sync.main, sandbox).code == 0
+        assert sandbox.predictleads.followings == {"brand.example": "shop-1.example"}
+        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+
+
+@pytest.mark.parametrize("clamp", [1, 7, 100])
+def test_short_pages_are_not_the_last(run_main: RunMain, clock: FakeClock, clamp: int) -> None:
+    with make(clock, shops(*range(60)), followed(*range(20, 63))) as sandbox:
+        sandbox.hubspot.page_limit = sandbox.predictleads.max_limit = clamp
+        assert run_main(sync.main, sandbox).code == 0
+        assert set(sandbox.predictleads.followings) == set(followed(*range(60)))
+
+
+def test_followings_without_a_count(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(*range(250)), followed(*range(250))) as sandbox:
+        sandbox.predictleads.with_count, sandbox.predictleads.max_limit = False, 100
+        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        pages = [r.query["page"] for r in sandbox.requests if r.path == "/followings"]
+        assert pages == ["1", "2", "3", "4"]
+
+
+def test_several_platforms_of_one_company(run_main: RunMain, clock: FakeClock) -> None:
+    hubspot = HubSpot([company(1, "shopify;woocommerce"), company(2, "woocommerce")])
+    hubspot.multi_select_in_matches = False
+    hubspot.properties["companies"]["ecommerce_platform"]["fieldType"] = "checkbox"
+    with Sandbox(hubspot, PredictLeads({}), clock=clock) as sandbox:
+        assert run_main(sync.main, sandbox).code == 0
+        assert list(sandbox.predictleads.followings) == ["shop-1.example"]
+
+
+def test_a_stale_index_follows_nothing_that_does_not_match(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock, [company(1, "woocommerce"), company(2)], {}) as sandbox:
+        sandbox.hubspot.stale = {101: {"ecommerce_platform": "shopify", "alexa": "1"}}
+        assert run_main(sync.main, sandbox).code == 0
+        assert list(sandbox.predictleads.followings) == ["shop-2.example"]
+
+
+def test_dry_run_changes_nothing_and_says_so(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(1), followed(2)) as sandbox:
+        outcome = run_main(sync.main, sandbox, "--dry-run")
+        assert sandbox.writes == []
+    assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
+    assert outcome.report["mode"] == "dry-run"
+    assert [entry["status"] for entry in outcome.report["follow"]] == ["planned"]
+    assert outcome.out.endswith("This was a dry run: nothing has been changed.\n")
+
+
+def reversed_ids(page: Dict[str, Any]) -> Dict[str, Any]:
+    return {**page, "results": page["results"][::-1]}
+
+
+def larger_total(page: Dict[str, Any]) -> Dict[str, Any]:
+    return {**page, "total": page["total"] + 100}
+
+
+MALFORMED = {
+    "ids not in order": (Fault("edit", "hubspot", path=SEARCH, edit=reversed_ids), "not in order"),
+    "total too high": (Fault("edit", "hubspot", path=SEARCH, edit=larger_total), "promises 110"),
+    "html": (Fault("html", "hubspot", path=SEARCH), "the answer cannot be used: no JSON object"),
+}
+
+
+@pytest.mark.parametrize(("fault", "words"), MALFORMED.values(), ids=MALFORMED.keys())
+def test_an_answer_that_makes_no_sense_changes_nothing(
+    run_main: RunMain, clock: FakeClock, fault: Fault, words: str
+) -> None:
+    with make(clock, shops(*range(10)), followed(20)) as sandbox:
+        sandbox.faults = [fault]
+        outcome = run_main(sync.main, sandbox)
+        assert sandbox.writes == []
+    assert (outcome.code, outcome.report["outcome"]) == (1, "failed")
+    assert words in outcome.err
+    assert "HubSpot, company search" in outcome.err
+    assert "Traceback" not in outcome.text
+    assert outcome.err.endswith("Nothing has been changed.\n")
+
+
+def test_missing_settings_are_named_together(run_main: RunMain) -> None:
+    outcome = run_main(sync.main, None, PREDICTLEADS_API_KEY="op://team/predictleads/key")
+    assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
+    assert "HUBSPOT_ACCESS_TOKEN is missing" in outcome.err
+    assert "PREDICTLEADS_API_TOKEN is missing" in outcome.err
+    assert "op run --env-file=.env -- python sync.py" in outcome.err
+
+
+def wrong_token(sandbox: Sandbox) -> None:
+    sandbox.hubspot.token = "pat-another-token"
+
+
+def wrong_key(sandbox: Sandbox) -> None:
+    sandbox.predictleads.api_key = "another-key"
+
+
+def missing_schema_scope(sandbox: Sandbox) -> None:
+    sandbox.hubspot.scopes.discard("crm.schemas.companies.read")
+
+
+def missing_object_scope(sandbox: Sandbox) -> None:
+    sandbox.hubspot.scopes.discard("crm.objects.companies.read")
+
+
+def missing_property(sandbox: Sandbox) -> None:
+    del sandbox.hubspot.properties["companies"]["alexa"]
+
+
+def text_property(sandbox: Sandbox) -> None:
+    sandbox.hubspot.properties["companies"]["alexa"]["type"] = "string"
+
+
+def missing_option(sandbox: Sandbox) -> None:
+    sandbox.hubspot.properties["companies"]["ecommerce_platform"]["options"].pop(1)
+
+
+def inactive(sandbox: Sandbox) -> None:
+    sandbox.predictleads.status = "disabled_due_to_error"
+
+
+NOT_IN_PLACE = [
+    (wrong_token, "HubSpot, definition of the property ecommerce_platform: 401"),
+    (wrong_token, "Check HUBSPOT_ACCESS_TOKEN"),
+    (wrong_key, "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN"),
+    (missing_schema_scope, "the token lacks the scope crm.schemas.companies.read"),
+    (missing_object_scope, "the token lacks the scope crm.objects.companies.read"),
+    (missing_property, "HubSpot has no company property alexa: create it, with the type number"),
+    (text_property, "The company property alexa in HubSpot is of type string"),
+    (missing_option, "HubSpot has no platform magento_2"),
+    (inactive, "The PredictLeads subscription is disabled_due_to_error"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "words"), NOT_IN_PLACE)
+@pytest.mark.parametrize("flag", ["--check", "--quiet"])
+def test_what_is_not_in_place_is_named_with_its_remedy(
+    run_main: RunMain,
+    clock: FakeClock,
+    spoil: Callable[[Sandbox], None],
+    words: str,
+    flag: str,
+) -> None:
+    with make(clock, shops(1), followed(2)) as sandbox:
+        settings = sandbox.settings
+        spoil(sandbox)
+        outcome = run_main(sync.main, sandbox, flag, **settings)
+        assert sandbox.writes == []
+    assert outcome.code == 1
+    assert words in outcome.text
+    assert "Traceback" not in outcome.text
+
+
+def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(1), followed(2)) as sandbox:
+        outcome = run_main(sync.main, sandbox, "--check")
+        assert sandbox.writes == []
+    assert outcome.code == 0
+    assert outcome.out.splitlines() == [
+        "OK   HubSpot has the company property ecommerce_platform (enumeration).",
+        "OK   HubSpot has the company property alexa (number).",
+        "OK   HubSpot knows the platform shopify (Shopify).",
+        "OK   HubSpot knows the platform magento_2 (Magento 2).",
+        "OK   The PredictLeads subscription is active, no credits used this month.",
+        "OK   HubSpot can be searched: 1 company found.",
+    ]
+
+
+def test_both_missing_scopes_are_found_together(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(1), {}) as sandbox:
+        sandbox.hubspot.scopes.clear()
+        outcome = run_main(sync.main, sandbox, "--check")
+    assert "crm.schemas.companies.read" in outcome.out
+    assert "crm.objects.companies.read" in outcome.out
+
+
+def test_connection_refused(run_main: RunMain, clock: FakeClock) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with make(clock, shops(1), {}) as sandbox:
+        outcome = run_main(sync.main, sandbox, HUBSPOT_BASE_URL=address)
+    assert outcome.code == 1
+    assert f"cannot connect to {address}, after 6 tries" in outcome.err
+    assert "Traceback" not in outcome.text
+
+
+def test_quiet_says_nothing_when_nothing_changes(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(1), {}) as sandbox:
+        assert "Done: 1 company newly followed" in run_main(sync.main, sandbox, "-q").out
+        assert run_main(sync.main, sandbox, "-q").text == ""
+
+
+def test_verbose_names_every_request(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(1), {}) as sandbox:
+        err = run_main(sync.main, sandbox, "-v").err
+    assert "HubSpot, company search: POST /crm/v3/objects/companies/search -> 200" in err
+    assert (
+        "PredictLeads, follow shop-1.example: POST /companies/shop-1.example/follow -> 200" in err
+    )
+
+
+def test_a_run_with_nothing_to_do_costs_reads_alone(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(*range(1000)), followed(*range(1000))) as sandbox:
+        outcome = run_main(sync.main, sandbox)
+        searches = [r for r in sandbox.requests if r.path.endswith("/search")]
+        assert len(searches) <= 5 + 2
+        assert outcome.report["requests"]["predictleads"]["calls"] == 2
+        assert outcome.report["requests"]["hubspot"]["calls"] == 2 + len(searches)
+
+
+def test_one_refusal_does_not_stop_the_others(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(1, 2, 3), followed(4)) as sandbox:
+        sandbox.predictleads.unknown = {"shop-2.example"}
+        outcome = run_main(sync.main, sandbox)
+        assert set(sandbox.predictleads.followings) == set(followed(1, 3))
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+    assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "failed", "done"]
+    assert "Not done: 1 failed, 0 not reached." in outcome.out
+    assert "follow shop-2.example: 404 not_found: Company not found." in outcome.err
