@@ -15,6 +15,7 @@ from typing import Callable, Iterator, List, Optional, Sequence, TypeVar
 from clock import Clock
 from errors import AppError, Exit, Interrupted
 from http_client import HttpClient
+from limits import Refusal
 from preflight import Finding
 from report import Report, write_report
 from settings import SettingsReader, env_file_path, readable_by_others, setting_values
@@ -99,6 +100,16 @@ class Run:
         finally:
             self.calls_must_finish = False
 
+    def refuse(self, refusals: Sequence[Refusal]) -> str:
+        """Say why nothing is changed, and what would allow it; return the outcome."""
+        self.report["refusals"] = [refusal._asdict() for refusal in refusals]
+        self.say("Refused for safety, nothing has been changed:")
+        for refusal in refusals:
+            self.say(f"  {refusal.reason}")
+        flags = " ".join(refusal.allow_with for refusal in refusals)
+        self.say(f"If this is what you want, run it once more with: {flags}")
+        return "refused"
+
     def show_findings(self, findings: Sequence[Finding]) -> str:
         """Print what `--check` found, a line each, and return the outcome."""
         for finding in findings:
@@ -136,6 +147,18 @@ def parser(description: str) -> argparse.ArgumentParser:
     )
     add("--version", action="version", version=VERSION)
     return arguments
+
+
+def flag_type(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """`parse` for a flag: it raises ValueError with the words that follow "must be"."""
+
+    def parse_flag(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"must be {error}, not {text!r}") from None
+
+    return parse_flag
 
 
 def main(

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import (
+    AbstractSet,
+    Dict,
+    FrozenSet,
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from domains import normalise_domain
 from hubspot_client import Company
+from limits import Limit, Refusal
 from predictleads_client import Following
+from words import companies
 
 
 class Criteria(NamedTuple):
@@ -82,6 +95,13 @@ class Wanted:
             self.owners[domain] = Owner(company.id, company.name)
 
 
+class Kept(NamedTuple):
+    """Followed, not among the wanted, and kept all the same."""
+
+    domain: str
+    reason: str
+
+
 class Difference(NamedTuple):
     """Wanted domains against followed ones. `surplus`: followed domain -> the identifiers it is
     followed under. `followed`: how many companies are followed in all."""
@@ -91,6 +111,7 @@ class Difference(NamedTuple):
     keep: List[str]
     followed: int
     skipped: List[Skipped]
+    kept: Sequence[Kept] = ()
 
 
 class Follow(NamedTuple):
@@ -108,15 +129,9 @@ class Unfollow(NamedTuple):
     reason: str
 
 
-class Kept(NamedTuple):
-    """Followed, not among the wanted, and kept all the same."""
-
-    domain: str
-    reason: str
-
-
 class Plan(NamedTuple):
-    """Everything in order of domain; `followed`: how many companies are followed now."""
+    """Everything in order of domain; `followed` and `wanted`: how many companies are followed now
+    and how many should be."""
 
     follow: Tuple[Follow, ...]
     unfollow: Tuple[Unfollow, ...]
@@ -124,6 +139,7 @@ class Plan(NamedTuple):
     kept: Tuple[Kept, ...]
     skipped: Tuple[Skipped, ...]
     followed: int
+    wanted: int
 
 
 def compare(wanted: Wanted, followings: Iterable[Following]) -> Difference:
@@ -157,6 +173,20 @@ def compare(wanted: Wanted, followings: Iterable[Following]) -> Difference:
     )
 
 
+def spare(difference: Difference, keep: AbstractSet[str], no_unfollow: bool) -> Difference:
+    """The difference without the surplus that is kept on purpose, which goes to `kept`."""
+    surplus: Dict[str, Set[str]] = {}
+    kept: List[Kept] = []
+    for domain, identifiers in difference.surplus.items():
+        if domain in keep or not keep.isdisjoint(identifiers):
+            kept.append(Kept(domain, "kept on purpose (--keep or KEEP_FOLLOWING)"))
+        elif no_unfollow:
+            kept.append(Kept(domain, "kept on purpose (--no-unfollow)"))
+        else:
+            surplus[domain] = identifiers
+    return difference._replace(surplus=surplus, kept=kept)
+
+
 def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company]) -> Plan:
     """The plan, with the reason for each unfollow.
 
@@ -169,7 +199,7 @@ def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company
         domain = normalise_domain(company.domain) or ""
         known.setdefault(domain, {})[company.id] = company
     unfollow: List[Unfollow] = []
-    kept: List[Kept] = []
+    kept = list(difference.kept)
     for domain in sorted(difference.surplus):
         names = {domain, *difference.surplus[domain]}
         found = {id: company for name in names for id, company in known.get(name, {}).items()}
@@ -189,13 +219,47 @@ def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company
         ),
         unfollow=tuple(unfollow),
         keep=tuple(difference.keep),
-        kept=tuple(kept),
+        kept=tuple(sorted(kept)),
         skipped=(
             *sorted(wanted.skipped, key=lambda entry: entry.hubspot_id or 0),
             *difference.skipped,
         ),
         followed=difference.followed,
+        wanted=len(wanted.owners),
     )
+
+
+def refusals(
+    plan: Plan, max_unfollow: Limit, max_follow: Optional[int], allow_empty: bool
+) -> List[Refusal]:
+    """Every limit that the plan violates."""
+    follows, unfollows = len(plan.follow), len(plan.unfollow)
+    found: List[Refusal] = []
+    if not max_unfollow.allows(unfollows, plan.followed):
+        share = f"{100 * unfollows / plan.followed:.1f} %"
+        found.append(
+            Refusal(
+                f"{companies(unfollows)} of {plan.followed:,} ({share}) would no longer be"
+                f" followed, and the limit is {max_unfollow}.",
+                f"--max-unfollow {unfollows}",
+            )
+        )
+    if plan.followed and not plan.wanted and not allow_empty:
+        found.append(
+            Refusal(
+                f"HubSpot has no matching company, while {companies(plan.followed)}"
+                f" {'is' if plan.followed == 1 else 'are'} followed.",
+                "--allow-empty",
+            )
+        )
+    if max_follow is not None and follows > max_follow:
+        found.append(
+            Refusal(
+                f"{companies(follows)} would be newly followed, and the limit is {max_follow:,}.",
+                f"--max-follow {follows}",
+            )
+        )
+    return found
 
 
 def domains_to_confirm(difference: Difference) -> List[str]:

@@ -7,10 +7,12 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
+from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Tuple, TypeVar
 from urllib.parse import urlsplit
 
+from domains import normalise_domain
 from errors import SettingsError
+from limits import Limit, parse_limit, parse_number
 from secret import Secret
 
 T = TypeVar("T")
@@ -45,6 +47,9 @@ class CompanySettings(NamedTuple):
     predictleads: PredictLeadsSettings
     platforms: Tuple[str, ...]
     alexa_below: int
+    max_unfollow: Limit
+    max_follow: Optional[int]
+    keep_following: FrozenSet[str]
 
 
 def company_settings(reader: SettingsReader) -> CompanySettings:
@@ -57,7 +62,10 @@ def company_settings(reader: SettingsReader) -> CompanySettings:
             reader.get("PREDICTLEADS_REQUESTS_PER_SECOND", "10", _rate),
         ),
         reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", _names),
-        reader.get("ALEXA_BELOW", "1000000", _whole_number),
+        reader.get("ALEXA_BELOW", "1000000", _rank),
+        reader.get("MAX_UNFOLLOW", "20%", parse_limit),
+        reader.get("MAX_FOLLOW", "", lambda text: parse_number(text) if text else None),
+        reader.get("KEEP_FOLLOWING", "", parse_domains),
     )
 
 
@@ -184,10 +192,19 @@ def _rate(text: str) -> float:
     return number
 
 
-def _whole_number(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) == 0:
-        raise ValueError("a whole number above 0, without commas")
-    return int(text)
+def _rank(text: str) -> int:
+    rank = parse_number(text)
+    if rank == 0:
+        raise ValueError("a whole number above 0")
+    return rank
+
+
+def parse_domains(text: str) -> FrozenSet[str]:
+    """Domains with commas or blanks between them, normalised."""
+    domains = [normalise_domain(part) for part in re.split(r"[\s,;]+", text) if part]
+    if None in domains:
+        raise ValueError("domains such as shop.example, with commas between them")
+    return frozenset(domain for domain in domains if domain)
 
 
 def _names(text: str) -> Tuple[str, ...]:

@@ -15,13 +15,23 @@ from changes import STATUSES, Result, carry_out
 from clock import Clock
 from command import Run
 from company_checks import Services, check_search, check_services
-from company_plan import Criteria, Plan, Wanted, compare, domains_to_confirm, make_plan
+from company_plan import (
+    Criteria,
+    Plan,
+    Wanted,
+    compare,
+    domains_to_confirm,
+    make_plan,
+    refusals,
+    spare,
+)
 from hubspot_client import Company, HubSpotClient, Property, domain_batches
+from limits import parse_limit, parse_number
 from lock import only_run
 from predictleads_client import Following, PredictLeadsClient
 from preflight import demand_all_ok
 from progress import Progress
-from settings import CompanySettings, company_settings
+from settings import CompanySettings, company_settings, parse_domains
 from words import alternatives, companies
 
 LOOK_UPS_AT_ONCE = 8
@@ -34,6 +44,33 @@ log = logging.getLogger("crm_sync")
 def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) -> int:
     arguments = command.parser(
         "Follow in PredictLeads the companies that match in HubSpot, stop following the others."
+    )
+    add = arguments.add_argument
+    add(
+        "--max-unfollow",
+        metavar="N|P%",
+        type=command.flag_type(parse_limit),
+        help="refuse to stop following more than this (default: MAX_UNFOLLOW or 20%%)",
+    )
+    add(
+        "--max-follow",
+        metavar="N",
+        type=command.flag_type(parse_number),
+        help="refuse to follow more than this (default: MAX_FOLLOW or no limit)",
+    )
+    add("--no-unfollow", action="store_true", help="only follow, stop following nothing")
+    add(
+        "--keep",
+        metavar="DOMAIN",
+        type=command.flag_type(parse_domains),
+        action="append",
+        default=[],
+        help="never stop following this company; may be given more than once",
+    )
+    add(
+        "--allow-empty",
+        action="store_true",
+        help="go on even when no company in HubSpot matches",
     )
     return command.main("companies", arguments, _run, argv, clock)
 
@@ -61,11 +98,20 @@ def _sync(
     run: Run, settings: CompanySettings, platform: Optional[Property], services: Services
 ) -> str:
     wanted, followings = _read(run, settings, platform, services)
-    difference = compare(wanted, followings)
+    keep = settings.keep_following.union(*run.args.keep)
+    difference = spare(compare(wanted, followings), keep, run.args.no_unfollow)
     evidence = _look_up(services.hubspot, domains_to_confirm(difference))
     plan = make_plan(wanted, difference, evidence)
     _report_plan(run, wanted, plan)
     _show_plan(run, plan)
+    refused = refusals(
+        plan,
+        settings.max_unfollow if run.args.max_unfollow is None else run.args.max_unfollow,
+        settings.max_follow if run.args.max_follow is None else run.args.max_follow,
+        run.args.allow_empty,
+    )
+    if refused:
+        return run.refuse(refused)
     if not (plan.follow or plan.unfollow):
         run.say(f"Nothing to do: PredictLeads follows the {companies(len(plan.keep))} it should.")
         return "in_sync"
