@@ -135,7 +135,8 @@ def parser(description: str) -> argparse.ArgumentParser:
         type=_report_path,
         action="append",
         default=[],
-        help="write what was done to a file (JSON); may be given more than once",
+        help="write what was done to a file: JSON, or CSV if it ends in .csv; may be given more than"
+        " once",
     )
     add("--env-file", metavar="PATH", help="settings file to use in place of .env")
     loudness = arguments.add_mutually_exclusive_group()
@@ -213,8 +214,8 @@ def _write_reports(run: Run, exit_code: int) -> int:
 
 
 def _report_path(text: str) -> Path:
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
+    path = Path(text).resolve()
+    if not path.parent.is_dir() or (path.exists() and not path.is_file()):
         raise argparse.ArgumentTypeError(f"{text}: give a file in a folder that exists")
     return path
 
@@ -229,7 +230,7 @@ def _signals_stop(run: Run) -> Iterator[None]:
         run.clock.stop()
         log.warning("Stopping. Once more ends at once, without a report.")
         if not run.calls_must_finish:
-            raise Interrupted("Stopped before anything was changed.")
+            raise Interrupted("Stopped on request.")
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, stop) for number in numbers]

@@ -108,12 +108,15 @@ class PredictLeadsClient:
     def _change(
         self, action: str, domain: str, is_so: Pattern[str], params: Optional[Dict[str, str]]
     ) -> None:
-        path = f"/companies/{quote(domain, safe='')}/{action}"
+        path, call = f"/companies/{quote(domain, safe='')}/{action}", f"{action} {domain}"
         try:
-            self.http.request("POST", path, f"{action} {domain}", params=params)
+            answer = self.http.request("POST", path, call, params=params)
         except CallRejected as error:
             if not is_so.search(error.detail):
                 raise
+            return
+        if answer.text.lstrip().startswith("<"):  # any other 2xx is a yes, whatever its body
+            self.http.bad_answer(call, "a web page; something stands between here and PredictLeads")
 
     def _read_followings(
         self, earlier: Set[Following], on_read: Callable[[int], None]
