@@ -162,7 +162,7 @@ def _said(data: JsonObject) -> Iterator[str]:
 def _field_errors(errors: JsonObject) -> Iterator[str]:
     """MailerLite: {"email": ["This ..."]}."""
     for messages in errors.values():
-        yield from (text for text in messages if isinstance(text, str))
+        yield from map(str, messages if isinstance(messages, list) else ())
 
 
 def _scopes(errors: object) -> Iterator[str]:

@@ -135,8 +135,8 @@ def parser(description: str) -> argparse.ArgumentParser:
         type=_report_path,
         action="append",
         default=[],
-        help="write what was done to a file: JSON, or CSV if it ends in .csv; may be given more than"
-        " once",
+        help="write what was done to a file, as CSV if its name ends in .csv, else as JSON; may be"
+        " given more than once",
     )
     add("--env-file", metavar="PATH", help="settings file to use in place of .env")
     loudness = arguments.add_mutually_exclusive_group()

@@ -106,7 +106,7 @@ class HttpClient:
         more use to this run (`answer_lost`: the call may have been carried out), Interrupted or
         NotSent when the call was never made.
         """
-        if self._dry_run and not (method == "GET" or _READING_POST.fullmatch(path)):
+        if self._dry_run and not _is_read(method, path):
             raise RuntimeError(f"{method} {path} ({call}) would write, and this is a dry run")
 
         def attempt() -> Answer:
@@ -266,6 +266,10 @@ class HttpClient:
         if "Timeout" in text:
             return TryAgain(f"no answer within {READ_TIMEOUT_S:.0f} s", answer_lost=True)
         return TryAgain("the connection broke before the answer was complete", answer_lost=True)
+
+
+def _is_read(method: str, path: str) -> bool:
+    return method == "GET" or (method == "POST" and bool(_READING_POST.fullmatch(path)))
 
 
 def _session(auth_headers: Mapping[str, Secret]) -> requests.Session:

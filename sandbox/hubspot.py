@@ -72,7 +72,6 @@ CREATED = "2026-01-05T09:00:00.000Z"  # of every record that does not say otherw
 MODIFIED = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate"}
 DEFAULTS = {"companies": ("name", "domain"), "contacts": ("email", "firstname", "lastname")}
 CONTACT_TO_COMPANY, PRIMARY_COMPANY = 279, 1
-REMEMBERED = 50  # search results
 DEFINED = "HUBSPOT_DEFINED"
 WATCHED = ("companies", "contacts", "properties", "stale", "stale_contacts")
 KINDS = "(companies|contacts)"
@@ -280,8 +279,6 @@ class HubSpot(Service):
         """Sorted ids, remembered until a record changes: a page then costs a bisection."""
         key = json.dumps([kind, filters])
         if key not in self._matches:
-            if len(self._matches) >= REMEMBERED:
-                self.touch()
             self._matches[key] = self._scan(kind, filters)
         return self._matches[key]
 

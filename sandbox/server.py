@@ -228,7 +228,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.rfile.close()  # it holds the socket open
         self.connection.close()
 
     def _hang(self, seconds: Optional[float]) -> None:

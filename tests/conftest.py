@@ -1,4 +1,4 @@
-"""What every test stands on: a clock that nobody waits for, the sandbox, and a clean environment."""
+"""What every test stands on: a clock that nobody waits for, and a clean environment."""
 
 from __future__ import annotations
 
@@ -91,7 +91,11 @@ def run_main(
     """Run a script's `main` in this process, against a sandbox, and return all that it showed."""
 
     def run(
-        main: Main, sandbox: Optional[Sandbox], *arguments: str, clock: Clock = clock, **settings: str
+        main: Main,
+        sandbox: Optional[Sandbox],
+        *arguments: str,
+        clock: Clock = clock,
+        **settings: str,
     ) -> Outcome:
         for name, value in {**(sandbox.settings if sandbox else {}), **settings}.items():
             monkeypatch.setenv(name, value)
@@ -103,4 +107,3 @@ def run_main(
         return Outcome(code, shown.out, shown.err, json.loads(path.read_text()))
 
     return run
-

@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional
 from unittest import mock
 
 import http_client
@@ -45,9 +45,7 @@ FAULTS: Dict[str, Dict[str, Any]] = {
     "500 once": status(500, 1),
     "503, Retry-After: 7, once": status(503, 1, Retry_After="7"),
     "429 of the second, once": status(429, 1, SECONDLY),
-    "429, Retry-After as a date, once": status(
-        429, 1, Retry_After="Sat, 21 Nov 2026 08:00:20 GMT"
-    ),
+    "429, Retry-After as a date, once": status(429, 1, Retry_After="Sat, 21 Nov 2026 08:00:20 GMT"),
     "423 locked, once": status(423, 1),
     "524, work may be done, once": status(524, 1),
     "reset before the work, once": {"kind": "reset_before", "times": 1},
@@ -71,7 +69,10 @@ FAULTS: Dict[str, Dict[str, Any]] = {
     "redirect": {"kind": "redirect", "status": 302, "location": "http://127.0.0.1:9/elsewhere"},
     "HTML with 200": {"kind": "html"},
     "broken JSON with 200": {"kind": "body", "body": '{"results": [{"id": "10'},
-    "results and data null": {"kind": "body", "body": '{"total": 1, "results": null, "data": null}'},
+    "results and data null": {
+        "kind": "body",
+        "body": '{"total": 1, "results": null, "data": null}',
+    },
 }
 
 
@@ -93,7 +94,9 @@ def make_sandbox(clock: FakeClock) -> Sandbox:
     """Shops 1 to 3 match, 3 to 5 are followed: two to follow, two to unfollow."""
     match = {"ecommerce_platform": "shopify", "alexa": "1"}
     companies = [{"name": f"Shop {n}", "domain": f"shop-{n}.example", **match} for n in (1, 2, 3)]
-    followings = {f"shop-{n}.example": f"shop-{n}.example" for n in (3, 4, 5)}
+    followings: Dict[str, Optional[str]] = {
+        f"shop-{n}.example": f"shop-{n}.example" for n in (3, 4, 5)
+    }
     return Sandbox(HubSpot(companies), PredictLeads(followings), clock=clock)
 
 

@@ -30,7 +30,7 @@ class Table:
             self.before(len(self.asked))
             self.asked.append(end)
             if end.falling:
-                ids = sorted((i for i in self.ids if end.bound is None or i < end.bound))[::-1]
+                ids = sorted(i for i in self.ids if end.bound is None or i < end.bound)[::-1]
             else:
                 ids = sorted(i for i in self.ids if end.bound is None or i > end.bound)
             return [Row(i) for i in ids[: self.limit]]

@@ -1,4 +1,4 @@
-"""The company job from end to end: a script, real sockets, and what the services hold afterwards."""
+"""The company job from end to end: a script, real sockets, and what the services hold then."""
 
 from __future__ import annotations
 

@@ -1,0 +1,37 @@
+# `make demo` first. PYTHON and VENV choose another interpreter: make test PYTHON=python3.8 VENV=.venv-3.8
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+# Decisions without input or output: every branch of them is tested.
+PURE = answers.py,company_plan.py,domains.py,keyset.py,limits.py,throttle.py,words.py
+
+.PHONY: demo test check faults clean
+
+demo: $(VENV)/installed
+	$(BIN)/python -m sandbox sync.py
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m coverage report --fail-under=95
+	$(BIN)/python -m coverage report --include=$(PURE) --fail-under=100
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+faults: $(VENV)/installed-dev
+	$(BIN)/python -m tests.fault_matrix
+
+clean:
+	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@

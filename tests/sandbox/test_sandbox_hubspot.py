@@ -1,0 +1,458 @@
+"""The sandbox's HubSpot keeps HubSpot's rules."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Dict, List
+
+import pytest
+
+from sandbox import HubSpot
+from sandbox.hubspot import definition
+from tests.sandbox import sandbox_client
+from tests.sandbox.sandbox_client import Serve
+
+pytestmark = pytest.mark.filterwarnings("error")
+clock, serve = sandbox_client.clock, sandbox_client.serve
+
+SHOPS = [
+    {"id": 9, "name": "A", "ecommerce_platform": "shopify", "alexa": "999999"},
+    {"id": 10, "name": "B", "ecommerce_platform": "magento_2", "alexa": "1000000"},
+    {"id": 11, "name": "C", "ecommerce_platform": "magento_2", "alexa": None},
+    {"id": 100, "name": "D", "ecommerce_platform": "shopify;magento_2", "alexa": "20"},
+    {
+        "id": 101,
+        "name": "E Shop",
+        "ecommerce_platform": None,
+        "alexa": "1e2",
+        "domain": "WWW.E.Test",
+    },
+]
+
+
+def shops(**options: Any) -> HubSpot:
+    return HubSpot([dict(shop) for shop in SHOPS], searches_per_second=None, **options)
+
+
+def numbered(count: int, **options: Any) -> HubSpot:
+    companies = [{"id": n, "name": f"Shop {n}"} for n in range(1, count + 1)]
+    return HubSpot(companies, searches_per_second=None, **options)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (("alexa", "LT", "1000000"), [9, 100, 101]),
+        (("alexa", "LTE", "1000000"), [9, 10, 100, 101]),
+        (("alexa", "GT", "20"), [9, 10, 101]),
+        (("alexa", "GTE", "20"), [9, 10, 100, 101]),
+        (("alexa", "EQ", "100.0"), [101]),
+        (("alexa", "NEQ", "20"), [9, 10, 101]),
+        (("alexa", "BETWEEN", "20", "100"), [100, 101]),
+        (("alexa", "IN", ["20", "100"]), [100, 101]),
+        (("alexa", "HAS_PROPERTY"), [9, 10, 100, 101]),
+        (("alexa", "NOT_HAS_PROPERTY"), [11]),
+        (("ecommerce_platform", "IN", ["shopify"]), [9]),
+        (("ecommerce_platform", "IN", ["Shopify"]), []),
+        (("ecommerce_platform", "NOT_IN", ["shopify"]), [10, 11, 100]),
+        (("ecommerce_platform", "EQ", "magento_2"), [10, 11]),
+        (("name", "IN", ["a", "b"]), [9, 10]),
+        (("name", "IN", ["A"]), []),
+        (("name", "EQ", "a"), [9]),
+        (("name", "CONTAINS_TOKEN", "sh*"), [101]),
+        (("domain", "CONTAINS_TOKEN", "www.e.test"), [101]),
+        (("hs_object_id", "GT", "10"), [11, 100, 101]),
+        (("hs_object_id", "GTE", "10"), [10, 11, 100, 101]),
+        (("hs_object_id", "LT", "100"), [9, 10, 11]),
+        (("hs_object_id", "LTE", "100"), [9, 10, 11, 100]),
+        (("hs_object_id", "EQ", "100"), [100]),
+        (("hs_object_id", "BETWEEN", "10", "100"), [10, 11, 100]),
+        (("hs_object_id", "IN", ["9", "101"]), [9, 101]),
+    ],
+)
+def test_a_filter_finds_what_hubspot_would_find(serve: Serve, wanted: Any, ids: List[int]) -> None:
+    assert serve(hubspot=shops()).found(wanted) == ids
+
+
+@pytest.mark.parametrize(("matches", "ids"), [(True, [9, 100]), (False, [9])])
+def test_in_on_a_multi_select_is_switchable(serve: Serve, matches: bool, ids: List[int]) -> None:
+    several = {"ecommerce_platform": definition("enumeration", "checkbox")}
+    hubspot = shops(multi_select_in_matches=matches, properties={"companies": several})
+    client = serve(hubspot=hubspot)
+    assert client.found(("ecommerce_platform", "IN", ["shopify"])) == ids
+    hubspot.multi_select_in_matches = not matches
+    assert client.found(("ecommerce_platform", "IN", ["shopify"])) != ids
+
+
+def test_a_rank_stored_as_text_compares_as_text(serve: Serve) -> None:
+    hubspot = shops(properties={"companies": {"alexa": definition("string")}})
+    assert serve(hubspot=hubspot).found(("alexa", "LT", "1000000")) == []
+    assert serve(hubspot=hubspot).found(("alexa", "LT", "2")) == [10, 101]
+
+
+def test_dates_compare_by_time(serve: Serve) -> None:
+    contacts = [{"id": 1, "last_order": "2026-02-01"}, {"id": 2, "last_order": "2026-01-01"}]
+    client = serve(hubspot=HubSpot(contacts=contacts))
+    assert client.found(("last_order", "GT", "1769000000000"), kind="contacts") == [1]
+    assert client.found(("createdate", "LT", "2026-01-06"), kind="contacts") == [1, 2]
+
+
+def test_a_stored_value_that_does_not_fit_its_type_never_matches(serve: Serve) -> None:
+    client = serve(hubspot=HubSpot([{"id": 1, "alexa": "many"}, {"id": 2, "alexa": "3"}]))
+    assert client.found(("alexa", "LT", "1000000")) == [2]
+    assert client.found(sorts=[{"propertyName": "alexa"}]) == [2, 1]
+
+
+def test_groups_are_alternatives(serve: Serve) -> None:
+    groups = [[("name", "EQ", "a")], [("alexa", "EQ", "20")]]
+    body = [
+        {"filters": [{"propertyName": p, "operator": o, "value": v} for p, o, v in group]}
+        for group in groups
+    ]
+    assert serve(hubspot=shops()).found(filterGroups=body) == [9, 100]
+
+
+def test_sorting_is_by_value_and_by_integer_id(serve: Serve) -> None:
+    client = serve(hubspot=shops())
+    by_id = {"propertyName": "hs_object_id", "direction": "DESCENDING"}
+    by_rank = {"propertyName": "alexa", "direction": "ASCENDING"}
+    assert client.found(sorts=[by_id]) == [101, 100, 11, 10, 9]
+    assert client.found(sorts=[by_rank]) == [100, 101, 9, 10, 11]
+
+
+def test_answers_hold_the_requested_properties_and_null_for_unset(serve: Serve) -> None:
+    client = serve(hubspot=shops())
+    row = client.search(("name", "EQ", "C"), properties=["alexa", "no_such"]).json()["results"][0]
+    always = {"hs_object_id", "createdate", "hs_lastmodifieddate"}
+    assert row["id"] == "11"
+    assert set(row["properties"]) == always | {"alexa"}
+    assert row["properties"]["alexa"] is None
+    assert (row["archived"], row["createdAt"][:4], row["updatedAt"][:4]) == (False, "2026", "2026")
+    default = client.search(("name", "EQ", "C")).json()["results"][0]["properties"]
+    assert set(default) == always | {"name", "domain"}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"limit": 201}, "exceeds the maximum: 200"),
+        ({"limit": 200, "after": "9801"}, "10000"),
+        ({"filterGroups": [{"filters": []}] * 6}, "filter groups"),
+        ({"filterGroups": [{"filters": ["x"] * 7}]}, "more than 6"),
+        ({"filterGroups": [{"filters": ["x"] * 5}] * 4}, "18"),
+        ({"sorts": [{"propertyName": "name"}] * 2}, "one sort"),
+        ({"sorts": [{"propertyName": "nonsense"}]}, "nonsense"),
+        ({"query": "shop"}, "unsupported"),
+        ({"padding": "x" * 3000}, "3000"),
+        ({"limit": "many"}, "whole number"),
+    ],
+)
+def test_a_search_that_breaks_a_limit_is_a_400(serve: Serve, body: Any, words: str) -> None:
+    answer = serve(hubspot=shops()).search(**body)
+    assert (answer.status_code, answer.json()["category"]) == (400, "VALIDATION_ERROR")
+    assert words in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ("nonsense", "EQ", "1"),
+        ("name", "LIKE", "1"),
+        ("alexa", "LT", 1000000),
+        ("alexa", "LT", "many"),
+        ("alexa", "LT"),
+        ("alexa", "BETWEEN", "1"),
+        ("ecommerce_platform", "IN", "shopify"),
+        ("hs_object_id", "GT", "x"),
+    ],
+)
+def test_a_malformed_filter_is_a_400(serve: Serve, wanted: Any) -> None:
+    assert serve(hubspot=shops()).search(wanted).status_code == 400
+
+
+def test_limits_that_are_just_kept(serve: Serve) -> None:
+    client = serve(hubspot=numbered(10_001))
+    answer = client.search(limit=200, after="9800").json()
+    assert (answer["total"], len(answer["results"])) == (10_001, 200)
+    assert answer["paging"] == {"next": {"after": "10000"}}
+    assert len(client.search().json()["results"]) == 10
+    sized = '{"limit": 1}'.ljust(3000)
+    answered = client.hubspot("POST", "/crm/v3/objects/companies/search", data=sized)
+    assert answered.status_code == 200
+    named = {"propertyName": "name", "operator": "HAS_PROPERTY"}
+    groups = [{"filters": [named] * size} for size in (6, 6, 4, 1, 1)]
+    assert client.search(filterGroups=groups).json()["total"] == 10_001
+
+
+def test_the_last_page_names_no_next_one(serve: Serve) -> None:
+    client = serve(hubspot=numbered(10))
+    assert "paging" not in client.search().json()
+    assert client.search(limit=9).json()["paging"] == {"next": {"after": "9"}}
+    listed = client.hubspot("GET", "/crm/v3/objects/companies").json()
+    assert (len(listed["results"]), "paging" in listed) == (10, False)
+    client.sandbox.hubspot.companies[11] = {}
+    listed = client.hubspot("GET", "/crm/v3/objects/companies").json()
+    assert (len(listed["results"]), "paging" in listed) == (10, True)
+
+
+def test_a_name_that_only_records_use_is_a_text_property(serve: Serve) -> None:
+    client = serve(hubspot=HubSpot([{"id": 1, "odd": "Yes"}, {"id": 2}]))
+    assert client.found(("odd", "EQ", "yes")) == [1]
+
+
+@pytest.mark.parametrize("page_limit", [None, 7])
+def test_paging_by_id_reads_more_than_10000_and_clamped_pages(
+    serve: Serve, page_limit: Any
+) -> None:
+    client = serve(hubspot=numbered(10_050 if page_limit is None else 50, page_limit=page_limit))
+    read = [0]
+    while True:
+        page = client.found(("hs_object_id", "GT", str(read[-1])), limit=200)
+        if not page:
+            break
+        assert len(page) <= (page_limit or 200)
+        read += page
+    assert read[1:] == list(client.sandbox.hubspot.companies)
+
+
+def test_a_stale_index_matches_old_values_and_answers_live_ones(serve: Serve) -> None:
+    client = serve(hubspot=shops())
+    hubspot = client.sandbox.hubspot
+    hubspot.companies[9]["alexa"] = "5000000"
+    hubspot.stale[9] = {"alexa": "7"}
+    hubspot.stale[100] = None
+    rows = client.search(("alexa", "LT", "1000000"), properties=["alexa"]).json()["results"]
+    assert [(row["id"], row["properties"]["alexa"]) for row in rows] == [
+        ("9", "5000000"),
+        ("101", "1e2"),
+    ]
+    hubspot.stale.clear()
+    assert client.found(("alexa", "LT", "1000000")) == [100, 101]
+
+
+def test_what_a_search_found_is_remembered(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = serve(hubspot=shops())
+    client.found(("alexa", "LT", "1000000"))
+    monkeypatch.delattr(HubSpot, "_scan")  # 50,000 companies are read once, not once a page
+    assert client.found(("alexa", "LT", "1000000"), ("hs_object_id", "GT", "9")) == [100, 101]
+
+
+def test_an_edit_in_place_is_found_at_once(serve: Serve) -> None:
+    client = serve(hubspot=shops())
+    assert client.found(("alexa", "LT", "50")) == [100]
+    companies = client.sandbox.hubspot.companies
+    snapshot = copy.deepcopy(companies)
+    assert (type(snapshot), type(snapshot[9])) == (dict, dict)
+    companies[200] = {"alexa": "1"}
+    assert client.found(("alexa", "LT", "50")) == [100, 200]
+    companies.setdefault(200, {})
+    companies.setdefault(300, {"alexa": "3"})
+    assert client.found(("alexa", "LT", "50")) == [100, 200, 300]
+    del companies[300]
+    companies[200].update(alexa="60")
+    companies[100].pop("alexa")
+    assert client.found(("alexa", "LT", "50")) == []
+    del companies[9]
+    client.sandbox.hubspot.companies = {5: {"alexa": "2"}}
+    assert client.found(("alexa", "LT", "50")) == [5]
+
+
+def test_five_searches_a_second_are_shared_with_other_apps(serve: Serve) -> None:
+    client = serve(hubspot=HubSpot())
+    client.sandbox.hubspot.use_allowance(3)
+    statuses = [client.search().status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    answer = client.search()
+    assert answer.json()["message"] == "You have reached your secondly limit."
+    assert answer.json()["category"] == "RATE_LIMITS"
+    assert "Retry-After" not in answer.headers
+    client.clock.now += 0.99
+    assert client.search().status_code == 429
+    client.clock.now += 0.01
+    assert [client.search().status_code for _ in range(6)] == [200] * 5 + [429]
+
+
+def test_other_calls_have_a_limit_for_ten_seconds_and_one_for_the_day(serve: Serve) -> None:
+    client = serve(hubspot=HubSpot(requests_per_ten_seconds=1, requests_per_day=3))
+    path = "/account-info/v3/details"
+    assert client.hubspot("GET", path).status_code == 200
+    assert client.hubspot("GET", path).json()["policyName"] == "TEN_SECONDLY_ROLLING"
+    client.clock.now += 10
+    assert client.hubspot("GET", path).status_code == 200
+    daily = client.hubspot("GET", path).json()
+    assert (daily["policyName"], daily["message"]) == (
+        "DAILY",
+        "You have reached your daily limit.",
+    )
+    client.clock.now += 86_400
+    assert client.hubspot("GET", path).status_code == 200
+
+
+def test_a_wrong_token_is_a_401(serve: Serve) -> None:
+    client = serve()
+    answer = client.hubspot(
+        "GET", "/account-info/v3/details", headers={"Authorization": "Bearer x"}
+    )
+    assert (answer.status_code, answer.json()["category"]) == (401, "INVALID_AUTHENTICATION")
+    assert answer.json()["correlationId"]
+    assert answer.headers["Content-Type"] == "application/json;charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("POST", "/crm/v3/objects/companies/search", "crm.objects.companies.read"),
+        ("GET", "/crm/v3/properties/companies/alexa", "crm.schemas.companies.read"),
+        ("GET", "/crm/v3/objects/contacts", "crm.objects.contacts.read"),
+        ("POST", "/crm/v3/objects/contacts/batch/read", "crm.objects.contacts.read"),
+        ("POST", "/crm/v3/objects/contacts", "crm.objects.contacts.write"),
+        ("POST", "/crm/v3/objects/companies", "crm.objects.companies.write"),
+        (
+            "PUT",
+            "/crm/v4/objects/contact/1/associations/default/company/2",
+            "crm.objects.contacts.write",
+        ),
+        ("GET", "/crm/v4/objects/contact/1/associations/company", "crm.objects.contacts.read"),
+    ],
+)
+def test_a_missing_scope_is_named(serve: Serve, method: str, path: str, scope: str) -> None:
+    client = serve()
+    client.sandbox.hubspot.scopes.discard(scope)
+    answer = client.hubspot(method, path, json={})
+    assert (answer.status_code, answer.json()["category"]) == (403, "MISSING_SCOPES")
+    assert answer.json()["errors"][0]["context"]["requiredGranularScopes"] == [scope]
+
+
+def test_a_property_is_described_or_missing(serve: Serve) -> None:
+    client = serve()
+    known = client.hubspot("GET", "/crm/v3/properties/companies/ecommerce_platform").json()
+    assert (known["type"], known["fieldType"]) == ("enumeration", "select")
+    assert {"shopify", "magento_2"} < {option["value"] for option in known["options"]}
+    del client.sandbox.hubspot.properties["companies"]["alexa"]
+    gone = client.hubspot("GET", "/crm/v3/properties/companies/alexa")
+    assert (gone.status_code, gone.json()["category"]) == (404, "OBJECT_NOT_FOUND")
+
+
+def test_contacts_are_listed_a_hundred_at_a_time(serve: Serve) -> None:
+    contacts = [{"id": n, "email": f"p{n}@mail.example"} for n in range(1, 251)]
+    client = serve(hubspot=HubSpot(contacts=contacts))
+    path = "/crm/v3/objects/contacts"
+    read: List[str] = []
+    after: Dict[str, str] = {}
+    while True:
+        params = {"limit": "100", "properties": "email", **after}
+        page = client.hubspot("GET", path, params=params).json()
+        read += [row["properties"]["email"] for row in page["results"]]
+        if "paging" not in page:
+            break
+        after = {"after": page["paging"]["next"]["after"]}
+        client.sandbox.hubspot.contacts.pop(1, None)  # the cursor is an id: no row is skipped
+    assert read == [contact["email"] for contact in contacts]
+    assert client.hubspot("GET", path, params={"limit": "101"}).status_code == 400
+
+
+def create(serve_client: Any, kind: str, **properties: str) -> Any:
+    return serve_client.hubspot("POST", f"/crm/v3/objects/{kind}", json={"properties": properties})
+
+
+def test_a_contact_is_created_once_for_an_address(serve: Serve) -> None:
+    client = serve(hubspot=HubSpot(contacts=[{"id": 7, "email": " Old@Mail.Example"}]))
+    made = create(client, "contacts", email="New@Mail.Example", firstname="Test")
+    assert made.status_code == 201
+    assert made.json()["properties"]["email"] == "new@mail.example"
+    assert int(made.json()["id"]) in client.sandbox.hubspot.contacts
+    taken = create(client, "contacts", email="old@mail.example")
+    assert (taken.status_code, taken.json()["message"]) == (
+        409,
+        "Contact already exists. Existing ID: 7",
+    )
+    client.sandbox.hubspot.conflict_as_400 = True
+    raced = create(client, "contacts", email="old@mail.example")
+    assert raced.status_code == 400
+    assert raced.json()["message"].endswith(" 7 already has that value.")
+    assert [write.path for write in client.sandbox.writes] == ["/crm/v3/objects/contacts"]
+
+
+def test_a_company_can_be_created_twice(serve: Serve) -> None:
+    client = serve()
+    ids = {create(client, "companies", domain="twice.example").json()["id"] for _ in range(2)}
+    assert {str(key) for key in client.sandbox.hubspot.companies} == ids
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("properties", "code"),
+    [
+        ({"nonsense": "1"}, "PROPERTY_DOESNT_EXIST"),
+        ({"email": "nobody"}, "INVALID_EMAIL"),
+        ({"lifetime_value": "much"}, "INVALID_NUMBER"),
+        ({"hs_email_hard_bounce_reason_enum": "no"}, "INVALID_OPTION"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_a_400(serve: Serve, properties: Any, code: str) -> None:
+    client = serve()
+    answer = create(client, "contacts", **properties)
+    assert answer.status_code == 400
+    assert code in answer.json()["message"]
+    assert not client.sandbox.hubspot.contacts
+
+
+def test_associating_again_changes_nothing(serve: Serve) -> None:
+    client = serve(hubspot=HubSpot([{"id": 2}, {"id": 3}], [{"id": 1}]))
+    path = "/crm/v4/objects/contact/1/associations"
+    for company in (2, 2, 3):
+        assert client.hubspot("PUT", f"{path}/default/company/{company}").status_code == 200
+    results = client.hubspot("GET", f"{path}/company").json()["results"]
+    types = {row["toObjectId"]: [t["typeId"] for t in row["associationTypes"]] for row in results}
+    assert types == {2: [279, 1], 3: [279]}
+    assert client.sandbox.hubspot.associations == {1: types}
+    assert results[0]["associationTypes"][1] == {
+        "category": "HUBSPOT_DEFINED",
+        "typeId": 1,
+        "label": "Primary",
+    }
+    assert len(client.sandbox.writes) == 3
+    assert client.hubspot("PUT", f"{path}/default/company/4").status_code == 404
+    elsewhere = path.replace("contact/1", "contact/5")
+    assert client.hubspot("PUT", f"{elsewhere}/default/company/2").status_code == 404
+
+
+@pytest.mark.parametrize(("auto", "companies"), [(True, 2), (False, 1)])
+def test_the_account_can_make_companies_by_itself(serve: Serve, auto: bool, companies: int) -> None:
+    client = serve(hubspot=HubSpot([{"id": 2, "domain": "known.example"}], auto_associate=auto))
+    known = create(client, "contacts", email="a@known.example").json()["id"]
+    create(client, "contacts", email="a@unknown.example")
+    hubspot = client.sandbox.hubspot
+    assert len(hubspot.companies) == companies
+    assert hubspot.associations.get(int(known)) == ({2: [279, 1]} if auto else None)
+
+
+def test_a_created_record_is_found_when_the_index_has_caught_up(serve: Serve) -> None:
+    client = serve(hubspot=HubSpot(index_lag_s=20))
+    create(client, "companies", name="New")
+    client.clock.now += 19.9
+    assert client.search(("name", "EQ", "new")).json()["total"] == 0
+    client.clock.now += 0.1
+    assert client.search(("name", "EQ", "new")).json()["total"] == 1
+
+
+def test_batch_read_is_not_in_the_order_asked(serve: Serve) -> None:
+    client = serve(hubspot=HubSpot(contacts=[{"id": 1, "email": "a@mail.test"}, {"id": 2}]))
+    path = "/crm/v3/objects/contacts/batch/read"
+
+    def read(*ids: str) -> Any:
+        body: Dict[str, Any] = {"inputs": [{"id": key} for key in ids], "properties": ["email"]}
+        return client.hubspot("POST", path, json=body)
+
+    assert [row["id"] for row in read("2", "1").json()["results"]] == ["1", "2"]
+    assert read("2", "1").json()["results"][0]["properties"]["email"] == "a@mail.test"
+    partial = read("2", "5")
+    assert (partial.status_code, partial.json()["numErrors"]) == (207, 1)
+    assert read(*map(str, range(100))).status_code == 207
+    assert read(*map(str, range(101))).status_code == 400
+    assert read("a@mail.test").status_code == 400
+
+
+def test_the_account_names_itself(serve: Serve) -> None:
+    account = serve(hubspot=HubSpot(portal_id=77)).hubspot("GET", "/account-info/v3/details").json()
+    assert (account["portalId"], account["uiDomain"]) == (77, "app.hubspot.com")

@@ -1,0 +1,278 @@
+"""The server records what comes in, plays faults, and stops at once."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from typing import Any, Dict, List, Optional
+
+import pytest
+import requests
+
+from sandbox import Fault, PredictLeads, Request, Sandbox
+from tests.sandbox import sandbox_client
+from tests.sandbox.sandbox_client import Client, Clock, Serve
+
+pytestmark = pytest.mark.filterwarnings("error")
+clock, serve = sandbox_client.clock, sandbox_client.serve
+
+FOLLOW = "/companies/x.example/follow"
+
+
+def faulty(serve: Serve, *faults: Fault) -> Client:
+    client = serve()
+    client.sandbox.faults += faults
+    return client
+
+
+def follow(client: Client, **more: Any) -> requests.Response:
+    return client.predictleads("POST", FOLLOW, **more)
+
+
+def error_of_a_follow(client: Client) -> BaseException:
+    """What a bare connection sees; requests would wrap it."""
+    connection = http.client.HTTPConnection("127.0.0.1", client.sandbox.port, timeout=5)
+    path = f"/predictleads/api/v3{FOLLOW}"
+    try:
+        connection.request("POST", path, headers=client.headers["PREDICTLEADS"])
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException) as error:
+        return error
+    finally:
+        connection.close()
+    raise AssertionError("it was answered in full")
+
+
+def is_followed(client: Client) -> bool:
+    return "x.example" in client.sandbox.predictleads.followings
+
+
+def test_requests_are_recorded(serve: Serve) -> None:
+    client = serve()
+    client.clock.now = 5.0
+    client.hubspot("POST", "/crm/v3/objects/companies?a=1&a=2&b=", json={"properties": {}})
+    client.predictleads("GET", "/nowhere")
+    first, second = client.sandbox.requests
+    assert (first.service, first.method, first.path) == (
+        "hubspot",
+        "POST",
+        "/crm/v3/objects/companies",
+    )
+    assert (first.query, first.json(), first.at) == ({"a": "1,2", "b": ""}, {"properties": {}}, 5.0)
+    assert first.headers["authorization"].startswith("Bearer ")
+    assert (first.status, second.status) == (201, 404)
+    assert client.sandbox.writes == [first]
+
+
+def test_a_path_of_no_service_is_a_404(serve: Serve) -> None:
+    client = serve()
+    url = f"http://127.0.0.1:{client.sandbox.port}/predictleads/api/v2/followings"
+    assert client.session.get(url, timeout=5).status_code == 404
+    assert client.sandbox.requests[0].service == ""
+
+
+def test_a_connection_is_kept_and_an_answer_is_one_send(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve()
+    sends: List[bytes] = []
+    send = socket.socket.sendall
+
+    def recorded(self: socket.socket, data: bytes, *flags: int) -> None:
+        if data.startswith(b"HTTP/1.1"):
+            no_delay = self.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            sends.append(data if no_delay else b"")
+        send(self, data, *flags)
+
+    monkeypatch.setattr(socket.socket, "sendall", recorded)
+    raw = socket.create_connection(("127.0.0.1", client.sandbox.port), timeout=5)
+    with raw:
+        for _ in range(2):
+            raw.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert raw.recv(65536).startswith(b"HTTP/1.1 404 ")
+    assert [data.endswith(b"}") for data in sends] == [True, True]
+
+
+def test_on_request_comes_before_the_request_is_carried_out(serve: Serve) -> None:
+    client = serve()
+    seen: List[Any] = []
+
+    def look(request: Request) -> None:
+        seen.append((request.path, is_followed(client)))
+
+    client.sandbox.on_request = look
+    follow(client)
+    assert seen == [(FOLLOW, False)]
+    assert is_followed(client)
+
+
+def test_status_answers_in_place_of_the_service(serve: Serve) -> None:
+    body, headers = {"why": "x"}, {"Retry-After": "2"}
+    client = faulty(serve, Fault("status", status=477, body=body, headers=headers))
+    answer = follow(client)
+    assert (answer.status_code, answer.json(), answer.headers["Retry-After"]) == (477, body, "2")
+    assert not is_followed(client)
+    assert client.sandbox.writes == []
+    for raw in ("plain", b"plain"):
+        client.sandbox.faults[:] = [Fault("status", body=raw)]
+        assert (follow(client).status_code, follow(client).text) == (500, "plain")
+
+
+def test_redirect_and_html(serve: Serve) -> None:
+    client = faulty(serve, Fault("redirect", location="http://127.0.0.1/", times=1), Fault("html"))
+    moved, page = follow(client), follow(client)
+    assert (moved.status_code, moved.headers["Location"]) == (302, "http://127.0.0.1/")
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html")
+    assert page.text.startswith("<!DOCTYPE html>")
+    assert not is_followed(client)
+
+
+@pytest.mark.parametrize(("kind", "done"), [("reset_before", False), ("reset_after", True)])
+def test_reset(serve: Serve, kind: str, done: bool) -> None:
+    client = faulty(serve, Fault(kind))
+    assert type(error_of_a_follow(client)) is ConnectionResetError  # not merely closed
+    assert (is_followed(client), len(client.sandbox.writes)) == (done, done)
+    assert client.sandbox.requests[0].status is None
+
+
+@pytest.mark.parametrize(("kind", "done"), [("hang", False), ("hang_after", True)])
+def test_hang(serve: Serve, kind: str, done: bool) -> None:
+    client = faulty(serve, Fault(kind))
+    with pytest.raises(requests.ReadTimeout):
+        follow(client, timeout=0.05)
+    assert is_followed(client) == done
+    client.sandbox.faults[:] = [Fault(kind, seconds=0.01)]
+    assert isinstance(error_of_a_follow(client), http.client.RemoteDisconnected)
+
+
+def test_truncate(serve: Serve) -> None:
+    client = faulty(serve, Fault("truncate"))
+    error = error_of_a_follow(client)
+    assert isinstance(error, http.client.IncompleteRead)
+    assert len(error.partial) > 0
+    assert error.expected is not None
+    assert abs(len(error.partial) - error.expected) <= 1
+    assert is_followed(client)
+
+
+def test_body_and_edit(serve: Serve) -> None:
+    def shorten(payload: Dict[str, Any]) -> Dict[str, Any]:
+        del payload["success"]["message"]
+        return payload
+
+    client = faulty(serve, Fault("body", body="[1", times=1), Fault("edit", edit=shorten))
+    assert (follow(client).text, is_followed(client)) == ("[1", True)
+    assert follow(client).json() == {"success": {"type": "follow_successful"}}
+
+
+def test_drip(serve: Serve) -> None:
+    pauses: List[Optional[float]] = []
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: Optional[float] = None) -> bool:
+            pauses.append(timeout)
+            return False
+
+    client = faulty(serve, Fault("drip", pause_s=3))
+    client.sandbox.stopping = Stopping()
+    assert len(follow(client).content) == len(pauses)
+    assert set(pauses) == {3}
+
+
+def statuses(client: Client, count: int) -> List[int]:
+    return [follow(client).status_code for _ in range(count)]
+
+
+def test_nth_and_times_choose_among_matching_requests(serve: Serve) -> None:
+    only: Dict[str, Any] = {"service": "predictleads", "method": "POST", "path": "/follow$"}
+    client = faulty(serve, Fault("status", nth=2, **only))
+    assert client.predictleads("GET", "/followings").status_code == 200
+    assert client.mailerlite("POST", "/follow").status_code == 404
+    assert client.predictleads("POST", "/follow/x").status_code == 404
+    assert statuses(client, 3) == [200, 500, 200]
+    client.sandbox.faults[:] = [Fault("status", times=2, **only)]
+    assert statuses(client, 3) == [500, 500, 200]
+    client.sandbox.faults[:] = [Fault("status", nth=2, times=2, **only)]
+    assert statuses(client, 4) == [200, 500, 500, 200]
+
+
+def test_the_first_fault_that_hits_wins_and_all_of_them_count(serve: Serve) -> None:
+    faults = [Fault("status", status=502, nth=1), Fault("status", status=503, nth=2)]
+    assert statuses(faulty(serve, *faults), 3) == [502, 503, 200]
+
+
+@pytest.mark.parametrize("details", [{"kind": "nonsense"}, {"kind": "html", "staus": 1}])
+def test_a_misspelled_fault_is_refused(details: Dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="fault"):
+        Fault(**details)
+
+
+def test_latency_comes_after_the_limit_was_counted(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(latency_s=0.2, latency_jitter=0.5, predictleads=PredictLeads())
+    slept: List[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        client.clock.now += 100
+        assert is_followed(client)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert statuses(client, 12) == [200] * 12
+    assert all(0.1 <= seconds <= 0.3 for seconds in slept)
+    assert len(set(slept)) == 12
+
+
+def test_a_bug_in_a_handler_is_shown(clock: Clock, capfd: pytest.CaptureFixture[str]) -> None:
+    def fail(_: Request) -> None:
+        raise LookupError("a bug")
+
+    with Sandbox(clock=clock) as sandbox:
+        sandbox.on_request = fail
+        with pytest.raises(requests.ConnectionError):
+            requests.get(sandbox.settings["HUBSPOT_BASE_URL"], timeout=5)
+    assert "LookupError: a bug" in capfd.readouterr().err
+
+
+def test_stop_releases_a_client_that_waits(serve: Serve) -> None:
+    client = faulty(serve, Fault("hang"))
+    client.sandbox.on_request = lambda _: threading.Thread(target=client.sandbox.stop).start()
+    with pytest.raises(requests.ConnectionError):
+        follow(client)
+
+
+def test_it_can_be_started_again_on_the_same_port(clock: Clock) -> None:
+    sandbox = Sandbox(clock=clock)
+    with sandbox:
+        before = sandbox.settings
+    with pytest.raises(requests.ConnectionError):
+        requests.get(before["HUBSPOT_BASE_URL"], timeout=5)
+    with sandbox:
+        assert sandbox.settings == before
+        assert requests.get(before["HUBSPOT_BASE_URL"] + "/x", timeout=5).status_code == 401
+
+
+def test_many_clients_at_once(serve: Serve) -> None:
+    client = serve(predictleads=PredictLeads(requests_per_second=None))
+    urls = [f"/companies/shop-{n}.example/follow" for n in range(40)]
+    threads = [threading.Thread(target=client.predictleads, args=("POST", url)) for url in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(client.sandbox.predictleads.followings) == 40
+    assert [request.status for request in client.sandbox.writes] == [200] * 40
+
+
+def test_limits_are_the_real_ones_unless_told_otherwise() -> None:
+    sandbox = Sandbox()
+    hubspot, predictleads, mailerlite = sandbox.hubspot, sandbox.predictleads, sandbox.mailerlite
+    assert (hubspot.searches_per_second, hubspot.requests_per_ten_seconds) == (5, 190)
+    assert (hubspot.page_limit, hubspot.auto_associate, hubspot.index_lag_s) == (None, False, 0)
+    assert (predictleads.max_limit, predictleads.requests_per_second) == (1000, 10)
+    assert (predictleads.page_cost, predictleads.unfollow_cost) == (0, 1)
+    assert (mailerlite.requests_per_minute, mailerlite.max_limit) == (120, 100)
+    assert not mailerlite.double_opt_in

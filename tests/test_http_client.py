@@ -1,0 +1,271 @@
+"""The HTTP layer against a real socket: what it sends, refuses to send, and makes of faults."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+import http_client
+from errors import BadAnswer, CallRejected, Interrupted, NotSent, ServiceError
+from http_client import MAX_ATTEMPTS, HttpClient
+from sandbox import Fault, PredictLeads, Sandbox
+from secret import Secret
+from tests.conftest import FakeClock
+
+Connect = Callable[..., HttpClient]
+
+
+@pytest.fixture
+def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
+    with Sandbox(predictleads=PredictLeads({"a.example": None}), clock=clock) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def connect(sandbox: Sandbox, clock: FakeClock) -> Iterator[Connect]:
+    with contextlib.ExitStack() as stack:
+
+        def make(dry_run: bool = False, **changed: Any) -> HttpClient:
+            settings = sandbox.settings
+            keys = {
+                "X-Api-Key": Secret(settings["PREDICTLEADS_API_KEY"]),
+                "X-Api-Token": Secret(settings["PREDICTLEADS_API_TOKEN"]),
+            }
+            url = changed.get("url", settings["PREDICTLEADS_BASE_URL"])
+            client = HttpClient(
+                "PredictLeads", url, keys, 10, clock=clock, dry_run=dry_run, remedies={}
+            )
+            stack.callback(client.close)
+            return client
+
+        yield make
+
+
+FOLLOW = ("POST", "/companies/b.example/follow", "follow b.example")
+LIST = ("GET", "/followings", "followings")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/companies/a.example/follow"),
+        ("POST", "/crm/v3/objects/companies"),
+        ("POST", "/crm/v3/objects/companies/batch/create"),
+        ("POST", "/companies/search/follow"),
+        ("PUT", "/crm/v3/objects/companies/search"),
+        ("PATCH", "/x"),
+        ("DELETE", "/x"),
+    ],
+)
+def test_a_dry_run_sends_no_write_whoever_asks(
+    connect: Connect, sandbox: Sandbox, method: str, path: str
+) -> None:
+    with pytest.raises(RuntimeError, match="would write, and this is a dry run"):
+        connect(dry_run=True).request(method, path, "a write")
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/followings"),
+        ("POST", "/crm/v3/objects/companies/search"),
+        ("POST", "/crm/objects/2026-03/contacts/batch/read"),
+    ],
+)
+def test_a_dry_run_reads(connect: Connect, sandbox: Sandbox, method: str, path: str) -> None:
+    with contextlib.suppress(CallRejected):
+        connect(dry_run=True).request(method, path, "a read")
+    assert len(sandbox.requests) == 1
+
+
+def test_keys_travel_in_headers_only_and_netrc_does_not_replace_them(
+    connect: Connect, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else")
+    monkeypatch.setenv("NETRC", str(netrc))
+    connect().read(*LIST, params={"page": 1})
+    (request,) = sandbox.requests
+    assert request.headers["X-Api-Key"] == sandbox.predictleads.api_key
+    assert request.headers["Authorization"] is None
+    assert request.query == {"page": "1"}
+
+
+def test_no_cookies_are_kept(connect: Connect, sandbox: Sandbox) -> None:
+    cookie = {"Set-Cookie": "session=1"}
+    sandbox.faults = [Fault("status", times=1, status=200, body="{}", headers=cookie)]
+    client = connect()
+    client.read(*LIST)
+    client.read(*LIST)
+    assert sandbox.requests[1].headers["Cookie"] is None
+
+
+def test_a_redirect_is_not_followed(connect: Connect, sandbox: Sandbox) -> None:
+    here = sandbox.settings["PREDICTLEADS_BASE_URL"] + "/api_subscription"
+    sandbox.faults = [Fault("redirect", path="/followings", location=here)]
+    with pytest.raises(ServiceError, match=r"a redirect\. It is not followed"):
+        connect().read(*LIST)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_proxy_from_the_environment_is_used(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{sandbox.port}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{sandbox.port}")
+    with pytest.raises(CallRejected):
+        connect(url="http://shop.example").read(*LIST)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_fault_is_retried_and_counted(
+    connect: Connect, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    sandbox.faults = [Fault("status", times=2, status=503, headers={"Retry-After": "9"})]
+    client = connect()
+    client.request(*FOLLOW)
+    assert client.usage.as_report() == {"calls": 3, "retries": 2, "waited_s": 18.0}
+    assert [seconds for seconds in clock.slept if seconds >= 1] == [9.0, 9.0]
+    assert len(sandbox.writes) == 1
+
+
+def test_backoff_grows_and_ends(connect: Connect, sandbox: Sandbox, clock: FakeClock) -> None:
+    sandbox.faults = [Fault("status", status=500)]
+    client = connect()
+    with pytest.raises(ServiceError, match=r"follow b\.example: 500, after 6 tries"):
+        client.request(*FOLLOW)
+    assert len(sandbox.requests) == MAX_ATTEMPTS
+    waits = [seconds for seconds in clock.slept if seconds >= 0.5]
+    assert all(0.5 <= wait <= 2**number for number, wait in enumerate(waits))
+
+
+def test_one_429_slows_every_thread_of_the_service(
+    connect: Connect, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    sandbox.faults = [Fault("status", times=1, status=429, headers={"Retry-After": "30"})]
+    client = connect()
+    client.request(*FOLLOW)
+    first, second = sandbox.requests
+    assert second.at - first.at >= 30
+
+
+def test_what_is_not_repeatable_is_sent_once_when_its_answer_is_lost(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    sandbox.faults = [Fault("reset_after")]
+    with pytest.raises(ServiceError) as error:
+        connect().request(*FOLLOW, repeatable=False)
+    assert error.value.answer_lost
+    assert len(sandbox.requests) == 1
+
+
+def test_what_is_not_repeatable_is_repeated_when_it_was_refused(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    sandbox.faults = [Fault("status", times=1, status=429)]
+    connect().request(*FOLLOW, repeatable=False)
+    assert len(sandbox.writes) == 1
+
+
+def test_nothing_is_sent_after_a_failure_of_the_service(
+    connect: Connect, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    sandbox.faults = [Fault("status", times=1, status=401)]
+    client = connect()
+    with pytest.raises(ServiceError):
+        client.read(*LIST)
+    now = clock.now
+    with pytest.raises(NotSent, match="401"):
+        client.read(*LIST)
+    assert len(sandbox.requests) == 1
+    assert clock.now == now  # and nobody waits in line for that
+
+
+def test_nothing_is_sent_after_the_end(connect: Connect, sandbox: Sandbox) -> None:
+    client = connect()
+    client.close()
+    with pytest.raises(NotSent, match="the run is over"):
+        client.read(*LIST)
+    assert sandbox.requests == []
+
+
+def test_a_stop_before_the_call_and_while_it_is_repeated(
+    connect: Connect, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    client = connect()
+    sandbox.on_request = lambda _request: clock.stop()
+    sandbox.faults = [Fault("reset_after")]
+    with pytest.raises(ServiceError, match="after 1 try") as error:
+        client.request(*FOLLOW)
+    assert error.value.answer_lost
+    with pytest.raises(Interrupted):
+        connect().request(*FOLLOW)
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_service_that_hangs(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.faults = [Fault("hang", times=1)]
+    connect().request(*FOLLOW)
+    assert len(sandbox.requests) == 2
+
+
+def test_an_endless_answer_is_cut_off(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "MAX_BODY_BYTES", 1000)
+    bomb = gzip.compress(b" " * 1_000_000)
+    sandbox.faults = [Fault("status", status=200, body=bomb, headers={"Content-Encoding": "gzip"})]
+    with pytest.raises(BadAnswer, match="more than 1,000 bytes"):
+        connect().read(*LIST)
+
+
+def test_an_answer_that_trickles_is_given_up(
+    connect: Connect, sandbox: Sandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "ANSWER_TIMEOUT_S", -1.0)
+    with pytest.raises(ServiceError, match="takes too long to arrive, after 6 tries"):
+        connect().read(*LIST)
+
+
+def test_garbled_compression_is_a_lost_answer(connect: Connect, sandbox: Sandbox) -> None:
+    garbled = {"Content-Encoding": "gzip"}
+    sandbox.faults = [Fault("status", times=1, status=200, body="no gzip", headers=garbled)]
+    assert "data" in connect().read(*LIST)
+
+
+def test_our_own_keys_are_not_passed_on(connect: Connect, sandbox: Sandbox) -> None:
+    body = {"error": {"message": f"unknown key {sandbox.predictleads.api_key}"}}
+    sandbox.faults = [Fault("status", status=400, body=body)]
+    with pytest.raises(CallRejected, match=r"unknown key \*\*\*"):
+        connect().read(*LIST)
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy", "words"),
+    [
+        ("http://127.0.0.1:1", "", "cannot connect to http://127.0.0.1:1, after 6 tries"),
+        ("http://shop.example", "nonsense://", "no usable address"),
+        ("https://127.0.0.1:1", "", "cannot connect"),
+    ],
+)
+def test_where_nobody_listens(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, url: str, proxy: str, words: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(ServiceError, match=words):
+        connect(url=url).read(*LIST)
+
+
+def test_tls_is_always_checked(connect: Connect) -> None:
+    import requests
+
+    client = connect()
+    error = requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] self signed")
+    assert "REQUESTS_CA_BUNDLE" in str(client._connection_problem(error))
+    assert client._session.verify is True

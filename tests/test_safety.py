@@ -1,0 +1,435 @@
+"""Never do harm: limits, hostile text, interruptions, kills, and one run at a time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import pytest
+
+import sync
+from sandbox import Fault, HubSpot, PredictLeads, Request, Sandbox
+from tests.conftest import FakeClock, Outcome
+
+RunMain = Callable[..., Outcome]
+ROOT = Path(__file__).parent.parent
+MATCH = {"ecommerce_platform": "shopify", "alexa": "1"}
+
+
+def make(
+    wanted: List[int], followed: List[int], clock: Callable[[], float], **companies: Any
+) -> Sandbox:
+    shops = [{"name": f"Shop {n}", "domain": f"shop-{n}.example", **MATCH} for n in wanted]
+    followings: Dict[str, Optional[str]] = {f"shop-{n}.example": None for n in followed}
+    predictleads = PredictLeads(followings, credits_quota=10_000, requests_per_second=None)
+    return Sandbox(HubSpot(shops, **companies), predictleads, clock=clock)
+
+
+def numbers(sandbox: Sandbox) -> List[int]:
+    return sorted(int(name.split(".")[0][5:]) for name in sandbox.predictleads.followings)
+
+
+# Limits
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"], ["-q"]])
+def test_too_many_unfollows_are_refused_with_the_flag_that_would_allow_them(
+    run_main: RunMain, clock: FakeClock, flags: List[str]
+) -> None:
+    with make([*range(22)], [*range(30)], clock) as sandbox:
+        outcome = run_main(sync.main, sandbox, *flags)
+        assert sandbox.writes == []
+        assert (outcome.code, outcome.report["outcome"]) == (3, "refused")
+        assert len(outcome.report["unfollow"]) == 8
+        assert outcome.report["refusals"][0]["allow_with"] == "--max-unfollow 8"
+        assert "- shop-29.example  no company in HubSpot has this domain" in outcome.out
+        assert "8 companies of 30 (26.7 %) would no longer be followed" in outcome.out
+        assert outcome.out.endswith("run it once more with: --max-unfollow 8\n")
+        assert run_main(sync.main, sandbox, "--max-unfollow", "8").code == 0
+        assert numbers(sandbox) == [*range(22)]
+
+
+def test_an_empty_hubspot_is_refused_and_each_limit_is_lifted_by_its_own_flag(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([], [*range(9)], clock) as sandbox:
+        outcome = run_main(sync.main, sandbox)
+        assert outcome.code == 3
+        assert outcome.out.endswith("once more with: --max-unfollow 9 --allow-empty\n")
+        assert run_main(sync.main, sandbox, "--allow-empty").code == 3
+        assert run_main(sync.main, sandbox, "--max-unfollow", "9").code == 3
+        assert sandbox.writes == []
+        assert run_main(sync.main, sandbox, "--max-unfollow=9", "--allow-empty").code == 0
+        assert numbers(sandbox) == []
+
+
+def test_settings_limit_as_flags_do(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1, 2, 3], [4], clock) as sandbox:
+        outcome = run_main(sync.main, sandbox, MAX_FOLLOW="2", MAX_UNFOLLOW="0")
+        assert outcome.code == 3
+        assert outcome.out.endswith("once more with: --max-unfollow 1 --max-follow 3\n")
+        flags = ("--max-follow", "3", "--max-unfollow", "1")
+        assert run_main(sync.main, sandbox, *flags, MAX_FOLLOW="2").code == 0
+
+
+def test_kept_on_purpose(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1], [2, 3, 4], clock) as sandbox:
+        outcome = run_main(
+            sync.main,
+            sandbox,
+            "--keep",
+            "https://www.shop-2.example/",
+            KEEP_FOLLOWING="shop-3.example",
+        )
+        assert numbers(sandbox) == [1, 2, 3]
+        assert "= shop-2.example  kept on purpose" in outcome.out
+        assert [entry["domain"] for entry in outcome.report["kept"]] == [
+            "shop-2.example",
+            "shop-3.example",
+        ]
+
+
+def test_no_unfollow_asks_for_no_second_look(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1], [2], clock) as sandbox:
+        assert run_main(sync.main, sandbox, "--no-unfollow").code == 0
+        assert numbers(sandbox) == [1, 2]
+        assert not [r for r in sandbox.requests if b"shop-2.example" in r.body]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--max-unfollow", "x"], ["--keep", "n/a"], ["--max-follow", "-1"]]
+)
+def test_wrong_flags(flags: List[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        sync.main(flags)
+    assert stop.value.code == 2
+    assert f"argument {flags[0]}: must be" in capsys.readouterr().err
+
+
+# Every unfollow is confirmed
+
+
+def test_a_company_that_the_index_hides_is_not_unfollowed(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """The first read misses shop 2, because the index still has its old values."""
+    with make([1, 2], [1, 2], clock) as sandbox:
+        sandbox.hubspot.stale = {102: {"domain": "shop-2.example", "alexa": "5000000"}}
+        outcome = run_main(sync.main, sandbox)
+        assert sandbox.writes == []
+    assert outcome.report["outcome"] == "in_sync"
+    assert (
+        "= shop-2.example  a company in HubSpot with this domain matches after all" in outcome.out
+    )
+
+
+def test_many_companies_that_share_a_domain(run_main: RunMain, clock: FakeClock) -> None:
+    """The one that matches is the last of 450, so that it comes on the third page."""
+    with make([1], [1, 2], clock) as sandbox:
+        twins: Dict[int, Dict[str, Optional[str]]] = {
+            1000 + n: {"domain": "www.shop-2.example", "alexa": "2000000"} for n in range(450)
+        }
+        sandbox.hubspot.companies.update(twins)
+        sandbox.hubspot.companies[1449] = {"domain": "shop-2.example", **MATCH}
+        sandbox.hubspot.stale = {1449: {"domain": "shop-2.example"}}
+        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert numbers(sandbox) == [1, 2]
+
+
+def test_look_ups_fit_into_3000_bytes(run_main: RunMain, clock: FakeClock) -> None:
+    with make([*range(500)], [*range(400, 700)], clock) as sandbox:
+        assert run_main(sync.main, sandbox, "--max-unfollow", "200").code == 0
+        look_ups = [r for r in sandbox.requests if b'"domain", "operator"' in r.body]
+        assert max(len(request.body) for request in look_ups) < 3_000
+        assert len(look_ups) < 20
+        assert numbers(sandbox) == [*range(500)]
+
+
+# Reads are complete, or nothing is written
+
+
+@pytest.mark.parametrize("page", range(1, 9))
+@pytest.mark.parametrize("path", ["/search$", "^/followings$"])
+def test_a_read_that_fails_at_any_page_writes_nothing(
+    run_main: RunMain, clock: FakeClock, path: str, page: int
+) -> None:
+    with make([*range(12)], [*range(6, 18)], clock) as sandbox:
+        sandbox.hubspot.page_limit, sandbox.predictleads.max_limit = 3, 2
+        sandbox.faults = [Fault("html", path=path, nth=page)]
+        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        if sandbox.faults[0].seen >= page:
+            assert (outcome.code, sandbox.writes) == (1, [])
+            assert "the answer cannot be used" in outcome.err
+        else:
+            assert outcome.code == 0
+
+
+def add(sandbox: Sandbox, name: str) -> Callable[[Request], None]:
+    def change(request: Request) -> None:
+        if request.query.get("page") == "2":
+            sandbox.predictleads.followings[name] = None
+            sandbox.on_request = None
+
+    return change
+
+
+def test_a_list_that_moves_while_it_is_read_is_read_again(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([1, 2, 3, 4], [1, 2, 3], clock) as sandbox:
+        sandbox.predictleads.max_limit = 2
+        sandbox.on_request = add(sandbox, "shop-4.example")
+        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+
+
+def doubled(payload: Any) -> Any:
+    return {**payload, "data": payload["data"] * 2, "meta": {"count": 4}}
+
+
+def test_a_list_that_holds_rows_twice_each_time(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1, 2], [1, 2], clock) as sandbox:
+        sandbox.faults = [Fault("edit", path="^/followings$", edit=doubled)]
+        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+
+
+@pytest.mark.parametrize("with_count", [True, False])
+def test_the_same_page_again_and_again_is_an_error(
+    run_main: RunMain, clock: FakeClock, with_count: bool
+) -> None:
+    meta = {"count": 500} if with_count else {}
+    body = {"data": [{"domain": "a.example"}], "meta": meta}
+    with make([1], [], clock) as sandbox:
+        sandbox.faults = [Fault("body", path="^/followings$", body=body)]
+        outcome = run_main(sync.main, sandbox)
+        assert (outcome.code, sandbox.writes) == (1, [])
+    assert "PredictLeads, followings: the answer cannot be used: 1 different" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/search$", '{"total": 1, "results": [{"id": "1_0", "properties": {}}]}'),
+        ("/search$", '{"total": 1, "results": [{"id": "10"}]}'),
+        ("/search$", '{"total": 1, "results": [{"id": "10", "properties": {"name": 5}}]}'),
+        ("/search$", '{"total": "1", "results": []}'),
+        ("^/followings$", '{"data": [{"custom_company_identifier": "a.example"}]}'),
+        ("^/followings$", '{"data": [{"domain": ""}]}'),
+        ("^/followings$", '{"data": ["a.example"]}'),
+        ("/api_subscription$", '{"data": []}'),
+        ("/properties/", '{"options": 5}'),
+    ],
+)
+def test_a_malformed_row_writes_nothing(
+    run_main: RunMain, clock: FakeClock, path: str, body: str
+) -> None:
+    with make([1], [], clock) as sandbox:
+        sandbox.faults = [Fault("body", path=path, body=body)]
+        outcome = run_main(sync.main, sandbox)
+        assert (outcome.code, sandbox.writes) == (1, [])
+    assert "the answer cannot be used" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+# "Already so"
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/follow$", {"type": "already_followed", "message": "Company is already followed"}),
+        ("/unfollow$", {"type": "not_found", "message": "Following not found"}),
+        ("/unfollow$", {"type": "not_followed", "message": "You do not follow this company"}),
+    ],
+)
+def test_already_so_is_a_success(
+    run_main: RunMain, clock: FakeClock, path: str, error: Dict[str, str]
+) -> None:
+    with make([1], [2], clock) as sandbox:
+        sandbox.faults = [Fault("status", path=path, status=422, body={"error": error})]
+        outcome = run_main(sync.main, sandbox)
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+
+
+# Text from outside
+
+HOSTILE = "\x1b]0;pwned\x07=cmd|'/c calc'!A1\r\nDone: all well"
+
+
+def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    with make([1], [2], clock) as sandbox:
+        sandbox.hubspot.companies[101]["name"] = HOSTILE
+        sandbox.hubspot.companies[102] = {
+            "name": "=1+1",
+            "domain": "shop-2.example",
+            "ecommerce_platform": "wix\x1b[31m",
+            "alexa": "1",
+        }
+        sandbox.hubspot.companies[103] = {"name": "@x", "domain": "../../etc", **MATCH}
+        outcome = run_main(sync.main, sandbox, "--report", str(path), "-v")
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.text
+    assert "\r" not in outcome.text
+    assert "\\x1b]0;pwned\\x07=cmd" in outcome.out
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    assert [(row["action"], row["status"]) for row in rows] == [
+        ("follow", "done"),
+        ("unfollow", "done"),
+        ("skipped", "skipped"),
+    ]
+    assert rows[1]["company"] == "'=1+1"
+    assert rows[1]["reason"] == "its platform is now wix\\x1b[31m"
+    for row in rows:
+        assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in row.values())
+
+
+def test_an_identifier_from_outside_never_leaves_its_place_in_the_path(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([1], [], clock) as sandbox:
+        sandbox.predictleads.followings = {"a.example/unfollow?x=": None, "../b.example": None}
+        outcome = run_main(sync.main, sandbox, "--allow-empty", "--max-unfollow", "9")
+        paths = [request.path for request in sandbox.requests if "unfollow" in request.path]
+    assert paths == ["/companies/a.example/unfollow"]
+    assert outcome.report["skipped"][0]["reason"].startswith("PredictLeads follows '../b.example'")
+
+
+def test_env_file_that_others_can_read(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+    path = tmp_path / "settings"
+    path.touch()
+    path.chmod(0o644)
+    with make([1], [], clock) as sandbox:
+        outcome = run_main(sync.main, sandbox, "--env-file", str(path))
+    assert f"Run: chmod 600 {path}" in outcome.err
+
+
+# Stopping, in this process
+
+
+def stop_at(number: int, path: str) -> Callable[[Request], None]:
+    seen = []
+
+    def on_request(request: Request) -> None:
+        if request.path.endswith(path):
+            seen.append(request)
+            if len(seen) == number:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    return on_request
+
+
+def test_a_signal_during_the_reads_ends_the_run(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1], [2], clock) as sandbox:
+        sandbox.on_request = stop_at(1, "/search")
+        outcome = run_main(sync.main, sandbox)
+        assert sandbox.writes == []
+    assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
+    assert "Stopping. Once more ends at once" in outcome.err
+
+
+def test_a_signal_during_the_writes_lets_those_under_way_finish(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([*range(300)], [999], clock) as sandbox:
+        sandbox.on_request = stop_at(5, "/follow")
+        outcome = run_main(sync.main, sandbox)
+        statuses = [row["status"] for row in outcome.report["follow"]]
+        assert statuses.count("done") == len(sandbox.writes)
+        assert 5 <= statuses.count("done") < 100
+        assert set(statuses) == {"done", "not_reached"}
+        assert outcome.report["unfollow"][0]["status"] == "not_reached"
+    assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
+    assert "Done in part" in outcome.out
+
+
+# Kill, a second signal, and a second run: in processes of their own
+
+
+def start(sandbox: Sandbox, *arguments: str) -> subprocess.Popen[str]:
+    rates = {"PREDICTLEADS_REQUESTS_PER_SECOND": "1000", "HUBSPOT_REQUESTS_PER_SECOND": "1000"}
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "sync.py"), *arguments],
+        env={**os.environ, **sandbox.settings, **rates},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def real_time(wanted: List[int], followed: List[int]) -> Sandbox:
+    return make(wanted, followed, time.monotonic, searches_per_second=None)
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_killed_after_any_write_the_next_run_converges(number: int) -> None:
+    with real_time([*range(4)], [*range(10, 14)]) as sandbox:
+        writes: List[Request] = []
+
+        def kill(request: Request) -> None:
+            if request.path.endswith("follow"):
+                writes.append(request)
+                if len(writes) == number + 1:
+                    process.kill()
+
+        sandbox.on_request = kill
+        process = start(sandbox)
+        process.communicate()
+        sandbox.on_request = None
+        process = start(sandbox, "--max-unfollow", "100%")
+        process.communicate()
+        assert process.returncode == 0
+        assert numbers(sandbox) == [*range(4)]
+
+
+def test_a_second_signal_ends_at_once_even_while_a_call_hangs() -> None:
+    with real_time([1], []) as sandbox:
+        sandbox.faults = [Fault("hang", path="/follow$")]
+
+        def interrupt(request: Request) -> None:
+            if request.path.endswith("/follow"):
+                process.send_signal(signal.SIGINT)
+
+        sandbox.on_request = interrupt
+        process = start(sandbox)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "Stopping" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        process.communicate(timeout=20)
+        assert process.returncode == 130
+
+
+def test_a_second_run_says_who_is_active_and_a_dry_run_needs_no_lock() -> None:
+    with real_time([1], []) as sandbox:
+        sandbox.faults = [Fault("hang", path="/follow$", nth=1)]
+        is_writing = threading.Event()
+
+        def watch(request: Request) -> None:
+            if request.path.endswith("/follow"):
+                is_writing.set()
+
+        sandbox.on_request = watch
+        first = start(sandbox)
+        assert is_writing.wait(20)
+        second = start(sandbox)
+        _, err = second.communicate()
+        assert second.returncode == 5
+        assert f"Another run is active: process {first.pid} on " in err
+        dry = start(sandbox, "--dry-run")
+        dry.communicate()
+        assert dry.returncode == 0
+        first.kill()
+        first.communicate()
+        third = start(sandbox)
+        third.communicate()
+        assert third.returncode == 0
+        assert numbers(sandbox) == [1]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Dict
+
+import pytest
+
+from errors import SettingsError
+from secret import Secret
+from settings import (
+    CompanySettings,
+    SettingsReader,
+    company_settings,
+    readable_by_others,
+    setting_values,
+)
+
+KEYS = {
+    "HUBSPOT_ACCESS_TOKEN": "pat-na1-planted",
+    "PREDICTLEADS_API_KEY": "planted-key",
+    "PREDICTLEADS_API_TOKEN": "planted-token",
+}
+
+
+def load(values: Dict[str, str]) -> CompanySettings:
+    return SettingsReader({**KEYS, **values}, "sync.py").load(company_settings)
+
+
+def problems(values: Dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as error:
+        load(values)
+    return str(error.value)
+
+
+def test_defaults() -> None:
+    settings = load({})
+    assert settings.hubspot.base_url == "https://api.hubapi.com"
+    assert settings.hubspot.requests_per_second == 5
+    assert settings.predictleads.base_url == "https://predictleads.com/api/v3"
+    assert settings.predictleads.requests_per_second == 10
+    assert settings.platforms == ("shopify", "magento_2")
+    assert settings.alexa_below == 1_000_000
+    assert str(settings.max_unfollow) == "20 %"
+    assert settings.max_follow is None
+    assert settings.keep_following == frozenset()
+
+
+def test_what_is_set() -> None:
+    settings = load(
+        {
+            "ECOMMERCE_PLATFORMS": " wix, shopify ,wix",
+            "ALEXA_BELOW": "500",
+            "MAX_UNFOLLOW": "7",
+            "MAX_FOLLOW": "0",
+            "KEEP_FOLLOWING": "https://www.a.example/, B.example c.example",
+            "HUBSPOT_BASE_URL": "http://127.0.0.1:8080/hubspot/",
+        }
+    )
+    assert settings.platforms == ("wix", "shopify")
+    assert settings.alexa_below == 500
+    assert str(settings.max_unfollow) == "7"
+    assert settings.max_follow == 0
+    assert settings.keep_following == {"a.example", "b.example", "c.example"}
+    assert settings.hubspot.base_url == "http://127.0.0.1:8080/hubspot"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("HUBSPOT_BASE_URL", "http://api.hubapi.com", "must be an address that begins with https"),
+        ("HUBSPOT_BASE_URL", "ftp://127.0.0.1", "must be an address"),
+        ("HUBSPOT_BASE_URL", "https://", "must be an address"),
+        ("HUBSPOT_BASE_URL", "https://user@api.hubapi.com", "must be an address"),
+        ("HUBSPOT_BASE_URL", "https://api.hubapi.com:port", "must be an address"),
+        ("HUBSPOT_BASE_URL", "https://[::1", "must be an address"),
+        ("PREDICTLEADS_BASE_URL", "http://localhost.evil.example", "must be an address"),
+        ("HUBSPOT_REQUESTS_PER_SECOND", "0", "must be a number above 0"),
+        ("HUBSPOT_REQUESTS_PER_SECOND", "nan", "must be a number above 0"),
+        ("PREDICTLEADS_REQUESTS_PER_SECOND", "many", "must be a number above 0"),
+        ("ALEXA_BELOW", "1,000,000", "must be a whole number"),
+        ("ALEXA_BELOW", "0", "must be a whole number above 0"),
+        ("ECOMMERCE_PLATFORMS", " , ", "must be one or more names"),
+        ("MAX_UNFOLLOW", "most", "must be a number such as 412 or a share such as 20%"),
+        ("MAX_FOLLOW", "-1", "must be a whole number"),
+        ("KEEP_FOLLOWING", "a.example, nonsense", "must be domains such as shop.example"),
+        ("PREDICTLEADS_API_KEY", "two words", "has characters that no key has"),
+        ("PREDICTLEADS_API_KEY", "“quoted”", "has characters that no key has"),
+    ],
+)
+def test_what_is_wrong_is_named(name: str, value: str, words: str) -> None:
+    text = problems({name: value})
+    assert f"{name} {words}" in text
+    assert "pat-na1-planted" not in text
+
+
+def test_all_problems_are_named_together_with_the_place_to_go_to() -> None:
+    text = problems({"HUBSPOT_ACCESS_TOKEN": " ", "PREDICTLEADS_API_KEY": "", "ALEXA_BELOW": "x"})
+    assert "HUBSPOT_ACCESS_TOKEN is missing: a service key" in text
+    assert "PREDICTLEADS_API_KEY is missing: the authentication key in PredictLeads" in text
+    assert "ALEXA_BELOW must be a whole number" in text
+
+
+def test_a_forgotten_op_run() -> None:
+    text = problems({"HUBSPOT_ACCESS_TOKEN": "op://team/hubspot/token"})
+    assert "op run --env-file=.env -- python sync.py" in text
+
+
+def test_the_environment_wins_over_the_file_and_an_empty_variable_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "settings"
+    path.write_text('\ufeffA="from file"\nB=from file # why\nC\nD=$A', encoding="utf-8")
+    values = setting_values(str(path), {"A": " ", "B": "from environment"})
+    assert values == {"A": "from file", "B": "from environment", "D": "$A"}
+
+
+def test_env_of_the_current_folder_is_found() -> None:
+    Path(".env").write_text("X=1")
+    assert setting_values(None, {})["X"] == "1"
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"Cannot read the settings file .*: No such file"):
+        setting_values(str(tmp_path / "missing"), {})
+    (tmp_path / "latin1").write_bytes(b"A=\xe4")
+    with pytest.raises(SettingsError, match="it is not UTF-8 text"):
+        setting_values(str(tmp_path / "latin1"), {})
+
+
+def test_a_file_that_others_can_read(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.touch(mode=0o600)
+    assert not readable_by_others(path)
+    path.chmod(path.stat().st_mode | stat.S_IRGRP)
+    assert readable_by_others(path)
+
+
+def test_a_secret_does_not_print_itself() -> None:
+    secret = Secret("planted")
+    shown = f"{secret} {secret!r} {[secret]} {load({})} %s" % secret
+    assert "planted" not in shown
+    assert secret.reveal() == "planted"
