@@ -32,11 +32,12 @@ from predictleads_client import Following, PredictLeadsClient
 from preflight import demand_all_ok
 from progress import Progress
 from settings import CompanySettings, company_settings, parse_domains
-from words import alternatives, companies
+from words import alternatives, clip, companies
 
 LOOK_UPS_AT_ONCE = 8
 SHOWN_FOLLOWS = 50  # lines on the screen; the report has all
 SHOWN_UNFOLLOWS = 200
+SHOWN_SKIPPED = 20
 
 log = logging.getLogger("crm_sync")
 
@@ -195,7 +196,7 @@ def _report_plan(run: Run, wanted: Wanted, plan: Plan) -> None:
 
 
 def _show_plan(run: Run, plan: Plan) -> None:
-    """The whole plan in words; `keep` and `skipped` as numbers, since the report lists them."""
+    """The whole plan in words; what stays as it is, as a number."""
     follow = [(entry.domain, entry.company or "(no name)") for entry in plan.follow]
     unfollow = [
         (entry.domain, f"{entry.company or '(no name)'}: {entry.reason}")
@@ -206,7 +207,14 @@ def _show_plan(run: Run, plan: Plan) -> None:
     _show_list(run, f"Follow {companies(len(follow))}", "+", follow, SHOWN_FOLLOWS)
     _show_list(run, f"Stop following {companies(len(unfollow))}", "-", unfollow, SHOWN_UNFOLLOWS)
     _show_list(run, f"Keep {companies(len(plan.kept))} all the same", "=", plan.kept, SHOWN_FOLLOWS)
-    run.say(f"Leave {companies(len(plan.keep))} as they are, skip {len(plan.skipped):,}.")
+    skipped = [
+        (f"{entry.company or '(no name)'}, id {entry.hubspot_id}", entry.reason)
+        if entry.hubspot_id
+        else ("PredictLeads", entry.reason)
+        for entry in plan.skipped
+    ]
+    _show_list(run, f"Skip {companies(len(skipped))}", "!", skipped, SHOWN_SKIPPED)
+    run.say(f"Leave {companies(len(plan.keep))} as they are.")
 
 
 def _show_list(
@@ -215,9 +223,10 @@ def _show_list(
     if not lines:
         return
     run.say(f"{title}:")
-    width = max(len(domain) for domain, _ in lines[:shown])
-    for domain, words in lines[:shown]:
-        run.say(f"  {mark} {domain:<{width}}  {words}")
+    rows = [(clip(left, 70), clip(right, 200)) for left, right in lines[:shown]]
+    width = max(len(left) for left, _ in rows)
+    for left, right in rows:
+        run.say(f"  {mark} {left:<{width}}  {right}")
     if len(lines) > shown:
         run.say(f"  and {len(lines) - shown:,} more (see --report)")
     run.say()
