@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sys
 from collections import Counter
-from typing import List, Optional, Sequence, Set, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import background
 import command
@@ -28,7 +28,7 @@ from company_plan import (
 from hubspot_client import Company, HubSpotClient, Property, domain_batches
 from limits import parse_limit, parse_number
 from lock import only_run
-from predictleads_client import Following, PredictLeadsClient
+from predictleads_client import Followings, PredictLeadsClient
 from preflight import demand_all_ok
 from progress import Progress
 from settings import CompanySettings, company_settings, parse_domains
@@ -124,7 +124,7 @@ def _sync(
 
 def _read(
     run: Run, settings: CompanySettings, platform: Optional[Property], services: Services
-) -> Tuple[Wanted, Set[Following]]:
+) -> Tuple[Wanted, Followings]:
     """What should be followed and what is, read side by side."""
     with Progress("HubSpot", "companies", run.clock) as hubspot_progress, Progress(
         "PredictLeads", "companies", run.clock
@@ -157,7 +157,7 @@ def _found(settings: CompanySettings, platform: Optional[Property], wanted: Want
         f" {settings.alexa_below:,}"
     )
     skipped = len(wanted.skipped)
-    shared = wanted.matching - skipped - len(wanted.owners)
+    shared = wanted.matching - skipped - len(wanted.companies)
     if skipped:
         found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
     if shared:
@@ -181,7 +181,7 @@ def _report_plan(run: Run, wanted: Wanted, plan: Plan) -> None:
     planned = {"status": "planned", "error": None}
     run.report["counts"] = {
         "matching": wanted.matching,
-        "wanted": len(wanted.owners),
+        "wanted": len(wanted.companies),
         "followed": plan.followed,
         "follow": len(plan.follow),
         "unfollow": len(plan.unfollow),

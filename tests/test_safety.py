@@ -210,7 +210,7 @@ def test_the_same_page_again_and_again_is_an_error(
         sandbox.faults = [Fault("body", path="^/followings$", body=body)]
         outcome = run_main(sync.main, sandbox)
         assert (outcome.code, sandbox.writes) == (1, [])
-    assert "PredictLeads, followings: the answer cannot be used: 1 different" in outcome.err
+    assert "PredictLeads, followings: the answer cannot be used: 1 company came" in outcome.err
 
 
 @pytest.mark.parametrize(
