@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 from answers import JsonObject
 from clock import Clock
 from domains import display_domain
-from errors import CallRejected
+from errors import AppError, CallRejected
 from http_client import HttpClient
 from keyset import End, read_pages
 from secret import Secret
@@ -61,7 +61,7 @@ class Account(NamedTuple):
     portal_id: int
     ui_domain: str
 
-    def company_link(self, company_id: int) -> str:
+    def company_link(self, company_id: object) -> str:
         return f"https://{self.ui_domain}/contacts/{self.portal_id}/record/0-2/{company_id}"
 
 
@@ -85,6 +85,15 @@ class HubSpotClient:
         if not isinstance(portal_id, int) or not isinstance(ui_domain, str):
             self.http.bad_answer(call, "portalId or uiDomain is missing")
         return Account(portal_id, ui_domain)
+
+    def company_url(self) -> Optional[str]:
+        """Where a company's page begins, its id follows; None when HubSpot does not tell. Only
+        links depend on it, so its failure is none of the run's."""
+        try:
+            return self.account().company_link("")
+        except AppError:
+            self.http.failure = None
+            return None
 
     def property(self, object_type: str, name: str) -> Optional[Property]:
         """The definition of a property; None when the account has none of that name.

@@ -7,6 +7,8 @@ from typing import Sequence, Tuple
 from command import Run
 from words import clip
 
+COLOURS = {"+": "green", "-": "red", "!": "yellow"}
+
 
 def show_list(
     run: Run, title: str, mark: str, lines: Sequence[Tuple[str, str]], shown: int
@@ -18,7 +20,7 @@ def show_list(
     rows = [(clip(name, 70), clip(words, 200)) for name, words in lines[:shown]]
     width = max(len(name) for name, _ in rows)
     for name, words in rows:
-        run.say(f"  {mark} {name:<{width}}  {words}")
+        run.say(f"  {mark} {name:<{width}}  {words}", COLOURS.get(mark, ""))
     if len(lines) > shown:
         run.say(f"  and {len(lines) - shown:,} more (see --report)")
     run.say()

@@ -1,4 +1,4 @@
-"""The report of a run as a file: JSON for programs, CSV for spreadsheets."""
+"""The report of a run as a file: JSON for programs, CSV for spreadsheets, HTML for people."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
+import page
 from words import printable
 
 Report = Dict[str, Any]  # its keys are in the README, under "The report"
@@ -36,8 +37,14 @@ def write_report(path: Path, report: Report) -> None:
     never meets half a report. Raises OSError."""
     if path.suffix.lower() == ".csv":
         _write_whole(path, _csv(report))
+    elif is_page(path):
+        _write_whole(path, page.render(report))
     else:
         _write_whole(path, json.dumps(report, indent=2) + "\n")
+
+
+def is_page(path: Path) -> bool:
+    return path.suffix.lower() in (".html", ".htm")
 
 
 def _csv(report: Report) -> str:

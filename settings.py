@@ -84,6 +84,7 @@ class SettingsReader:
         self._values = values
         self._script = script
         self._problems: List[str] = []
+        self.used: Dict[str, str] = {}  # what was not secret, as it was written
 
     def load(self, build: Callable[[SettingsReader], T]) -> T:
         """Raises SettingsError that names every setting that is missing or wrong."""
@@ -97,7 +98,7 @@ class SettingsReader:
 
     def get(self, name: str, default: str, parse: Callable[[str], T]) -> T:
         """`parse` raises ValueError with the words that follow "must be"."""
-        text = self._value(name) or default
+        text = self.used[name] = self._value(name) or default
         try:
             return parse(text)
         except ValueError as error:

@@ -104,6 +104,8 @@ def _sync(
     evidence = _look_up(services.hubspot, domains_to_confirm(difference))
     plan = make_plan(wanted, difference, evidence)
     _report_plan(run, wanted, plan)
+    if run.wants_page:
+        run.report["record_url"] = services.hubspot.company_url()
     _show_plan(run, plan)
     refused = refusals(
         plan,
@@ -114,10 +116,12 @@ def _sync(
     if refused:
         return run.refuse(refused)
     if not (plan.follow or plan.unfollow):
-        run.say(f"Nothing to do: PredictLeads follows the {companies(len(plan.keep))} it should.")
+        run.summarise(
+            f"Nothing to do: PredictLeads follows the {companies(len(plan.keep))} it should."
+        )
         return "in_sync"
     if run.dry_run:
-        run.say("This was a dry run: nothing has been changed.")
+        run.summarise("This was a dry run: nothing has been changed.")
         return "planned"
     return _apply(run, plan, services.predictleads)
 
@@ -225,7 +229,7 @@ def _apply(run: Run, plan: Plan, predictleads: PredictLeadsClient) -> str:
     )
     failure = predictleads.http.failure
     is_open = conclude(run, {"follow": follows, "unfollow": unfollows}, failure)
-    run.say(
+    run.summarise(
         f"{'Done in part' if is_open else 'Done'}:"
         f" {companies(done(follows))} newly followed, {done(unfollows):,} no longer followed,"
         f" {len(plan.keep) + len(plan.kept):,} left as they were, {len(plan.skipped):,} skipped."
