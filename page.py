@@ -14,11 +14,11 @@ TITLES = {
 }
 # Key of a list in the report -> heading, and the columns after name and company.
 TABLES = {
-    "follow": ("Newly followed", ("status", "error")),
-    "unfollow": ("No longer followed", ("reason", "status", "error")),
-    "create": ("New subscribers", ("fields", "status", "error")),
-    "update": ("Changed subscribers", ("fields", "status", "error")),
-    "unsubscribe": ("Unsubscribed", ("reason", "status", "error")),
+    "follow": ("Follow", ("status", "error")),
+    "unfollow": ("Stop following", ("reason", "status", "error")),
+    "create": ("Create", ("fields", "status", "error")),
+    "update": ("Update", ("fields", "status", "error")),
+    "unsubscribe": ("Unsubscribe", ("reason", "status", "error")),
     "steps": ("Steps", ("status", "id")),
     "kept": ("Kept all the same", ("reason",)),
     "skipped": ("Skipped", ("reason",)),
