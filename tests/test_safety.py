@@ -21,6 +21,7 @@ from tests.conftest import FakeClock, Outcome
 
 RunMain = Callable[..., Outcome]
 ROOT = Path(__file__).parent.parent
+FAST = {"PREDICTLEADS_REQUESTS_PER_SECOND": "1000", "HUBSPOT_REQUESTS_PER_SECOND": "1000"}
 MATCH = {"ecommerce_platform": "shopify", "alexa": "1"}
 
 
@@ -354,10 +355,9 @@ def test_a_signal_during_the_writes_lets_those_under_way_finish(
 
 
 def start(sandbox: Sandbox, *arguments: str) -> subprocess.Popen[str]:
-    rates = {"PREDICTLEADS_REQUESTS_PER_SECOND": "1000", "HUBSPOT_REQUESTS_PER_SECOND": "1000"}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "sync.py"), *arguments],
-        env={**os.environ, **sandbox.settings, **rates},
+        env={**os.environ, **sandbox.settings, **FAST},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
