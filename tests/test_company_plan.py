@@ -123,7 +123,7 @@ def test_a_following_is_known_by_its_domain_or_its_identifier() -> None:
         Following("no domain", "b.example"),
     ]
     plan = plan_for(companies, followings)
-    assert (plan.follow, plan.unfollow) == ((), ())
+    assert (plan.follow, plan.unfollow, plan.kept) == ((), (), ())
     assert plan.keep == ("a.example", "b.example")
 
 
