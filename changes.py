@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Callable, List, NamedTuple, Optional, Sequence, TypeVar
+from collections import Counter
+from typing import Callable, List, Mapping, NamedTuple, Optional, Sequence, TypeVar
 
 import background
 from command import Run
@@ -17,8 +18,12 @@ E = TypeVar("E")
 log = logging.getLogger("crm_sync")
 
 
+class NotWanted(Exception):
+    """Raised by a change: the service shows that it must not be made. The text is the reason."""
+
+
 class Result(NamedTuple):
-    """`status` is one of STATUSES; `error` says why it is not done."""
+    """`status` is one of STATUSES, or skipped after NotWanted; `error` says why it is not done."""
 
     status: str
     error: Optional[str]
@@ -45,6 +50,8 @@ def carry_out(
 def _result_of(run: Run, entry: E, change: Callable[[E], None]) -> Result:
     try:
         change(entry)
+    except NotWanted as reason:
+        return Result("skipped", str(reason))
     except CallRejected as error:
         log.warning("%s", error)
         return Result("failed", str(error))
@@ -55,3 +62,38 @@ def _result_of(run: Run, entry: E, change: Callable[[E], None]) -> Result:
         return Result("failed", str(error))
     run.wrote = True
     return Result("done", None)
+
+
+def conclude(
+    run: Run, results: Mapping[str, Sequence[Result]], failure: Optional[Exception]
+) -> int:
+    """Note the results in the report's lists of the same names; return how many are open.
+
+    Raises the failure of the service if nothing has been changed.
+    """
+    for key, group in results.items():
+        for row, result in zip(run.report[key], group):
+            row.update(result._asdict())
+    statuses = Counter(result.status for group in results.values() for result in group)
+    run.report["counts"].update({status: statuses[status] for status in STATUSES})
+    if failure and not run.wrote:
+        raise failure
+    if failure:
+        log.error("%s", failure)
+    return statuses["failed"] + statuses["not_reached"]
+
+
+def outcome_of(run: Run) -> str:
+    """The outcome of a run that has changed what it could, with a word on what is open."""
+    counts = run.report["counts"]
+    if not counts["failed"] + counts["not_reached"]:
+        return "synced"
+    run.say(
+        f"Not done: {counts['failed']:,} failed, {counts['not_reached']:,} not reached."
+        " The next run tries them again."
+    )
+    return "partial"
+
+
+def done(results: Sequence[Result]) -> int:
+    return sum(result.status == "done" for result in results)

@@ -6,12 +6,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections import Counter
 from typing import List, Optional, Sequence, Set, Tuple
 
 import background
 import command
-from changes import STATUSES, Result, carry_out
+from changes import carry_out, conclude, done, outcome_of
 from clock import Clock
 from command import Run
 from company_checks import Services, check_search, check_services
@@ -27,6 +26,7 @@ from company_plan import (
 )
 from hubspot_client import Company, HubSpotClient, Property, domain_batches
 from limits import parse_limit, parse_number
+from listing import show_list
 from lock import only_run
 from predictleads_client import Following, PredictLeadsClient
 from preflight import demand_all_ok
@@ -203,24 +203,10 @@ def _show_plan(run: Run, plan: Plan) -> None:
         else (entry.domain, entry.reason)
         for entry in plan.unfollow
     ]
-    _show_list(run, f"Follow {companies(len(follow))}", "+", follow, SHOWN_FOLLOWS)
-    _show_list(run, f"Stop following {companies(len(unfollow))}", "-", unfollow, SHOWN_UNFOLLOWS)
-    _show_list(run, f"Keep {companies(len(plan.kept))} all the same", "=", plan.kept, SHOWN_FOLLOWS)
+    show_list(run, f"Follow {companies(len(follow))}", "+", follow, SHOWN_FOLLOWS)
+    show_list(run, f"Stop following {companies(len(unfollow))}", "-", unfollow, SHOWN_UNFOLLOWS)
+    show_list(run, f"Keep {companies(len(plan.kept))} all the same", "=", plan.kept, SHOWN_FOLLOWS)
     run.say(f"Leave {companies(len(plan.keep))} as they are, skip {len(plan.skipped):,}.")
-
-
-def _show_list(
-    run: Run, title: str, mark: str, lines: Sequence[Tuple[str, str]], shown: int
-) -> None:
-    if not lines:
-        return
-    run.say(f"{title}:")
-    width = max(len(domain) for domain, _ in lines[:shown])
-    for domain, words in lines[:shown]:
-        run.say(f"  {mark} {domain:<{width}}  {words}")
-    if len(lines) > shown:
-        run.say(f"  and {len(lines) - shown:,} more (see --report)")
-    run.say()
 
 
 def _apply(run: Run, plan: Plan, predictleads: PredictLeadsClient) -> str:
@@ -229,32 +215,14 @@ def _apply(run: Run, plan: Plan, predictleads: PredictLeadsClient) -> str:
     unfollows = carry_out(
         run, "Stop following", plan.unfollow, lambda entry: predictleads.unfollow(entry.domain)
     )
-    for key, results in (("follow", follows), ("unfollow", unfollows)):
-        for row, result in zip(run.report[key], results):
-            row.update(result._asdict())
-    statuses = Counter(result.status for result in (*follows, *unfollows))
-    run.report["counts"].update({status: statuses[status] for status in STATUSES})
     failure = predictleads.http.failure
-    if failure and not run.wrote:
-        raise failure
-    if failure:
-        log.error("%s", failure)
-    open_changes = statuses["failed"] + statuses["not_reached"]
+    is_open = conclude(run, {"follow": follows, "unfollow": unfollows}, failure)
     run.say(
-        f"{'Done in part' if open_changes else 'Done'}:"
-        f" {companies(_done(follows))} newly followed, {_done(unfollows):,} no longer followed,"
+        f"{'Done in part' if is_open else 'Done'}:"
+        f" {companies(done(follows))} newly followed, {done(unfollows):,} no longer followed,"
         f" {len(plan.keep) + len(plan.kept):,} left as they were, {len(plan.skipped):,} skipped."
     )
-    if open_changes:
-        run.say(
-            f"Not done: {statuses['failed']:,} failed, {statuses['not_reached']:,} not reached."
-            " The next run tries them again."
-        )
-    return "partial" if open_changes else "synced"
-
-
-def _done(results: Sequence[Result]) -> int:
-    return sum(result.status == "done" for result in results)
+    return outcome_of(run)
 
 
 if __name__ == "__main__":

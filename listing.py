@@ -1,0 +1,22 @@
+"""Lists on the screen: a line for each entry, and not more than one cares to read."""
+
+from __future__ import annotations
+
+from typing import Sequence, Tuple
+
+from command import Run
+
+
+def show_list(
+    run: Run, title: str, mark: str, lines: Sequence[Tuple[str, str]], shown: int
+) -> None:
+    """Lines of a name and what is said of it; `shown` of them, the report has all."""
+    if not lines:
+        return
+    run.say(f"{title}:")
+    width = max(len(name) for name, _ in lines[:shown])
+    for name, words in lines[:shown]:
+        run.say(f"  {mark} {name:<{width}}  {words}")
+    if len(lines) > shown:
+        run.say(f"  and {len(lines) - shown:,} more (see --report)")
+    run.say()
