@@ -118,9 +118,13 @@ class HttpClient:
             self.failure = self.failure or error
             raise
 
-    def bad_answer(self, call: str, what: str) -> NoReturn:
+    def bad_answer(self, call: str, what: str, after_write: bool = False) -> NoReturn:
         """Raise BadAnswer: `what` says why an answer that came cannot be used."""
-        error = BadAnswer(f"{self.service}, {call}: the answer cannot be used: {what}.")
+        text = f"{self.service}, {call}: the answer cannot be used: {what}."
+        self.give_up(BadAnswer(text, answer_lost=after_write))
+
+    def give_up(self, error: ServiceError) -> NoReturn:
+        """Raise the error, and let no more calls be made."""
         self.failure = self.failure or error
         raise error
 

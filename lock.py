@@ -33,15 +33,16 @@ def state_folder() -> Path:
     return folder
 
 
+def account_file(job: str, account: str, ending: str) -> Path:
+    """The file of one job on one account. `account` may hold keys: only its hash is in the name."""
+    digest = hashlib.sha256(account.encode()).hexdigest()[:16]
+    return state_folder() / f"{job}-{digest}{ending}"
+
+
 @contextlib.contextmanager
 def only_run(job: str, account: str, clock: Clock) -> Iterator[None]:
-    """Hold the lock of one job on one account. Raises AnotherRunActive, which says who holds it.
-
-    `account` may hold keys: only its hash is written.
-    """
-    digest = hashlib.sha256(account.encode()).hexdigest()[:16]
-    path = state_folder() / f"{job}-{digest}.lock"
-    with open(path, "a+", encoding="utf-8") as file:
+    """Hold the lock of one job on one account. Raises AnotherRunActive, which says who holds it."""
+    with open(account_file(job, account, ".lock"), "a+", encoding="utf-8") as file:
         if not _take(file):
             file.seek(0)
             holder = file.read(200).strip() or "unknown"

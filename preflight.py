@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, List, NamedTuple, Optional
+from typing import Callable, Iterable, List, NamedTuple, Optional, Type
 
 from errors import AppError, Forbidden, NotSent
 from http_client import HttpClient
@@ -33,11 +33,11 @@ def look(http: HttpClient, check: Callable[[], Finding]) -> List[Finding]:
         return [Finding(False, str(error))]
 
 
-def demand_all_ok(findings: Iterable[Finding]) -> None:
-    """Raises AppError with the remedies of all findings that are not OK."""
+def demand_all_ok(findings: Iterable[Finding], kind: Type[AppError] = AppError) -> None:
+    """Raises an error of that kind with the remedies of all findings that are not OK."""
     problems = [finding.text for finding in findings if not finding.ok]
     if problems:
-        raise AppError("\n".join(problems))
+        raise kind("\n".join(problems))
 
 
 def judge_property(
