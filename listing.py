@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Sequence, Tuple
 
 from command import Run
+from words import clip
 
 
 def show_list(
@@ -14,9 +15,10 @@ def show_list(
     if not lines:
         return
     run.say(f"{title}:")
-    width = max(len(name) for name, _ in lines[:shown])
-    for name, words in lines[:shown]:
-        run.say(f"  {mark} {name:<{width}}  {words}")
+    rows = [(clip(left, 70), clip(right, 200)) for left, right in lines[:shown]]
+    width = max(len(left) for left, _ in rows)
+    for left, right in rows:
+        run.say(f"  {mark} {left:<{width}}  {right}")
     if len(lines) > shown:
         run.say(f"  and {len(lines) - shown:,} more (see --report)")
     run.say()

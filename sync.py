@@ -37,6 +37,7 @@ from words import alternatives, companies
 LOOK_UPS_AT_ONCE = 8
 SHOWN_FOLLOWS = 50  # lines on the screen; the report has all
 SHOWN_UNFOLLOWS = 200
+SHOWN_SKIPPED = 20
 
 log = logging.getLogger("crm_sync")
 
@@ -195,7 +196,7 @@ def _report_plan(run: Run, wanted: Wanted, plan: Plan) -> None:
 
 
 def _show_plan(run: Run, plan: Plan) -> None:
-    """The whole plan in words; `keep` and `skipped` as numbers, since the report lists them."""
+    """The whole plan in words; what stays as it is, as a number."""
     follow = [(entry.domain, entry.company or "(no name)") for entry in plan.follow]
     unfollow = [
         (entry.domain, f"{entry.company or '(no name)'}: {entry.reason}")
@@ -206,7 +207,14 @@ def _show_plan(run: Run, plan: Plan) -> None:
     show_list(run, f"Follow {companies(len(follow))}", "+", follow, SHOWN_FOLLOWS)
     show_list(run, f"Stop following {companies(len(unfollow))}", "-", unfollow, SHOWN_UNFOLLOWS)
     show_list(run, f"Keep {companies(len(plan.kept))} all the same", "=", plan.kept, SHOWN_FOLLOWS)
-    run.say(f"Leave {companies(len(plan.keep))} as they are, skip {len(plan.skipped):,}.")
+    skipped = [
+        (f"{entry.company or '(no name)'}, id {entry.hubspot_id}", entry.reason)
+        if entry.hubspot_id
+        else ("PredictLeads", entry.reason)
+        for entry in plan.skipped
+    ]
+    show_list(run, f"Skip {companies(len(skipped))}", "!", skipped, SHOWN_SKIPPED)
+    run.say(f"Leave {companies(len(plan.keep))} as they are.")
 
 
 def _apply(run: Run, plan: Plan, predictleads: PredictLeadsClient) -> str:

@@ -26,6 +26,16 @@ def printable(text: str) -> str:
     )
 
 
+def clip(text: str, width: int) -> str:
+    """The printable text, cut to `width` characters.
+
+    >>> clip("A very long name", 8)
+    'A very …'
+    """
+    text = printable(text)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def count(number: int, singular: str, plural: str = "") -> str:
     """
     >>> count(1, "company", "companies"), count(1200, "page")

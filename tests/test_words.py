@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from words import alternatives, companies, printable
+from words import alternatives, clip, companies, printable
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,11 @@ def test_nothing_that_a_terminal_would_obey(text: str, shown: str) -> None:
 def test_printable_is_printable(text: str) -> None:
     assert all(char.isprintable() or char.isspace() for char in printable(text))
     assert "\n" not in printable(text)
+
+
+def test_clip() -> None:
+    assert clip("short", 5) == "short"
+    assert clip("longer", 5) == "long…"
 
 
 def test_counts_and_lists() -> None:
