@@ -167,9 +167,10 @@ class HubSpotClient:
                 after = _next_cursor(data)
             except (KeyError, TypeError, AttributeError, ValueError):
                 self.http.bad_answer(call, "results or the cursor to the next page make no sense")
-            new = [contact for contact in page if contact.id not in ids]
-            ids.update(contact.id for contact in new)
-            yield from new
+            for contact in page:
+                if contact.id not in ids:
+                    ids.add(contact.id)
+                    yield contact
             if after is None:
                 return
             if after in cursors:

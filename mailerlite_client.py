@@ -177,7 +177,7 @@ class MailerLiteClient:
             data = self.http.read("GET", "/subscribers", call, params=params)
             try:
                 page = [_subscriber(row, keys, with_groups) for row in data["data"]]
-                cursor = data["meta"]["next_cursor"]
+                cursor = _text_or_none(data["meta"]["next_cursor"])
             except (KeyError, TypeError, AttributeError):
                 self.http.bad_answer(call, "a subscriber or meta.next_cursor is not as documented")
             yield from page
@@ -212,6 +212,12 @@ def _subscriber(row: Any, keys: Sequence[str], with_groups: bool) -> Subscriber:
     groups = frozenset(str(group["id"]) for group in row["groups"]) if with_groups else frozenset()
     values = {key: _text(fields.get(key)) for key in keys}
     return Subscriber(email.strip().lower(), status, values, groups)
+
+
+def _text_or_none(value: Any) -> Optional[str]:
+    if value is not None and not isinstance(value, str):
+        raise TypeError("a cursor is text")
+    return value
 
 
 def _text(value: Any) -> Optional[str]:
