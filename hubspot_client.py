@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from answers import JsonObject
 from clock import Clock
@@ -23,6 +35,7 @@ _ACCOUNT = "/account-info/v3/details"
 SEARCH_PAGE_SIZE = 200  # the maximum
 SEARCH_BODY_BYTES = 3_000  # the body must stay under it
 SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
+CONTACTS_PAGE_SIZE = 100  # the maximum of a list
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 
 REMEDIES = {
@@ -41,6 +54,13 @@ class Company(NamedTuple):
     domain: Optional[str]
     platform: Optional[str]
     alexa: Optional[str]
+
+
+class Contact(NamedTuple):
+    """A HubSpot contact. `values`: the properties asked for, None where one is unset."""
+
+    id: int
+    values: Mapping[str, Optional[str]]
 
 
 class Property(NamedTuple):
@@ -135,6 +155,36 @@ class HubSpotClient:
         """
         filters = _criteria(platforms, alexa_below, multiple)
         return self._search_companies("company search", filters, on_total)
+
+    def contacts(self, names: Sequence[str]) -> Iterator[Contact]:
+        """Every contact once, with the properties `names`, in order of id.
+
+        The list, unlike a search, has no end at 10,000, and its cursor is an id, so that edits
+        during the read move nothing: https://developers.hubspot.com/docs/api/crm/contacts
+
+        Raises ServiceError, and BadAnswer when a cursor comes twice.
+        """
+        call = "contacts"
+        ids: Set[int] = set()
+        cursors: Set[str] = set()
+        after: Optional[str] = None
+        while True:
+            params = {"limit": CONTACTS_PAGE_SIZE, "properties": ",".join(names), "after": after}
+            data = self.http.read("GET", f"{_OBJECTS}/contacts", call, params=params)
+            try:
+                page = [_contact(result, names) for result in data["results"]]
+                after = _next_cursor(data)
+            except (KeyError, TypeError, AttributeError, ValueError):
+                self.http.bad_answer(call, "results or the cursor to the next page make no sense")
+            for contact in page:
+                if contact.id not in ids:
+                    ids.add(contact.id)
+                    yield contact
+            if after is None:
+                return
+            if after in cursors:
+                self.http.bad_answer(call, f"its cursor {after} comes twice, so it has no end")
+            cursors.add(after)
 
     def count_companies(self, platforms: Sequence[str], alexa_below: int) -> int:
         """How many companies the search finds. Raises ServiceError."""
@@ -246,10 +296,28 @@ def _query(filters: List[JsonObject], end: End) -> JsonObject:
 
 
 def _company(result: Any) -> Company:
-    values = [result["properties"].get(name) for name in COMPANY_PROPERTIES]
+    return Company(_record_id(result["id"]), *_values(result, COMPANY_PROPERTIES))
+
+
+def _contact(result: Any, names: Sequence[str]) -> Contact:
+    return Contact(_record_id(result["id"]), dict(zip(names, _values(result, names))))
+
+
+def _values(result: Any, names: Sequence[str]) -> List[Optional[str]]:
+    values = [result["properties"].get(name) for name in names]
     if not all(value is None or isinstance(value, str) for value in values):
         raise ValueError("HubSpot writes every value as text")
-    return Company(_record_id(result["id"]), *values)
+    return values
+
+
+def _next_cursor(data: JsonObject) -> Optional[str]:
+    """None at the end, where `paging.next` is missing."""
+    following = (data.get("paging") or {}).get("next")
+    if following is None:
+        return None
+    if not isinstance(following["after"], str) or not following["after"]:
+        raise ValueError("a cursor is text")
+    return str(following["after"])
 
 
 def _record_id(value: Any) -> int:

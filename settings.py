@@ -24,7 +24,16 @@ _WHERE_HUBSPOT_KEY = (
     " Account Management > Keys"
 )
 _WHERE_KEY = "the authentication key in PredictLeads > Subscription Plans"
+_WHERE_MAILERLITE_KEY = "an API token from MailerLite > Integrations > API"
 _WHERE_SECOND_KEY = "the authentication token in PredictLeads > Subscription Plans"
+
+
+# The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
+_DEFAULT_FIELDS = (
+    "firstname:name,lastname:last_name,company:company,phone:phone,city:city,state:state,"
+    "zip:z_i_p,country:country"
+)
+_FIELD_PAIR = re.compile(r"([a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
 
 
 class HubSpotSettings(NamedTuple):
@@ -66,6 +75,37 @@ def company_settings(reader: SettingsReader) -> CompanySettings:
         reader.get("MAX_UNFOLLOW", "20%", parse_limit),
         reader.get("MAX_FOLLOW", "", lambda text: parse_number(text) if text else None),
         reader.get("KEEP_FOLLOWING", "", parse_domains),
+    )
+
+
+class MailerLiteSettings(NamedTuple):
+    key: Secret
+    base_url: str
+    requests_per_minute: float
+
+
+class SubscriberSettings(NamedTuple):
+    """What `sync_subscribers.py` needs. `fields`: pairs of a HubSpot property and the key of the
+    MailerLite field it goes to; `groups`: names or ids."""
+
+    hubspot: HubSpotSettings
+    mailerlite: MailerLiteSettings
+    fields: Tuple[Tuple[str, str], ...]
+    groups: Tuple[str, ...]
+    max_new: Optional[int]
+
+
+def subscriber_settings(reader: SettingsReader) -> SubscriberSettings:
+    return SubscriberSettings(
+        _hubspot(reader),
+        MailerLiteSettings(
+            reader.secret("MAILERLITE_API_KEY", _WHERE_MAILERLITE_KEY),
+            reader.url("MAILERLITE_BASE_URL", "https://connect.mailerlite.com/api"),
+            reader.get("MAILERLITE_REQUESTS_PER_MINUTE", "120", _rate),
+        ),
+        reader.get("MAILERLITE_FIELDS", _DEFAULT_FIELDS, _field_pairs),
+        reader.get("MAILERLITE_GROUPS", "", lambda text: _names(text) if text else ()),
+        reader.get("MAX_NEW", "", lambda text: parse_number(text) if text else None),
     )
 
 
@@ -213,3 +253,14 @@ def _names(text: str) -> Tuple[str, ...]:
     if not names:
         raise ValueError("one or more names with commas between them")
     return names
+
+
+def _field_pairs(text: str) -> Tuple[Tuple[str, str], ...]:
+    pairs = [_FIELD_PAIR.fullmatch(name) for name in _names(text)]
+    keys = {pair[2] for pair in pairs if pair}
+    if len(keys) < len(pairs):
+        raise ValueError(
+            "pairs such as firstname:name, a HubSpot property and a MailerLite key of its own, with"
+            " commas between them"
+        )
+    return tuple((pair[1], pair[2]) for pair in pairs if pair)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from typing import Dict, List, Optional
 
@@ -50,16 +51,19 @@ def run(sandbox: Sandbox, script: str, arguments: List[str]) -> int:
     # A terminal sends Ctrl-C to both processes: the script decides what to do, this one waits.
     # A handler, unlike SIG_IGN, is not inherited.
     signal.signal(signal.SIGINT, lambda *_: None)
-    print("These are made-up companies on this machine, not your account.", file=sys.stderr)
-    child = subprocess.Popen([sys.executable, script, *arguments], env=_environment(sandbox))
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-    code = child.wait()
+    print("These are made-up records on this machine, not your account.", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as state:
+        environment = _environment(sandbox, state)
+        child = subprocess.Popen([sys.executable, script, *arguments], env=environment)
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        code = child.wait()
     return code if code >= 0 else 128 - code
 
 
-def _environment(sandbox: Sandbox) -> Dict[str, str]:
-    """The settings win over what is set already; a proxy is passed by."""
-    direct = {"NO_PROXY": HOST, "no_proxy": HOST}
+def _environment(sandbox: Sandbox, state: str) -> Dict[str, str]:
+    """The settings win over what is set already; a proxy is passed by. What a script remembers of
+    these records must not outlive them."""
+    direct = {"NO_PROXY": HOST, "no_proxy": HOST, "XDG_STATE_HOME": state}
     return {**os.environ, **direct, **sandbox.settings}
 
 

@@ -37,6 +37,7 @@ REASONS_TO_SKIP = (
     {"hs_email_quarantined": "true"},
     {"hs_email_bad_address": "true"},
 )
+CITIES = ("Springfield", "Musterstadt", "Anytown")
 GROUP = "Shop contacts"
 
 
@@ -122,13 +123,15 @@ def renamed(domain: str) -> str:
 def _typed_email(number: int) -> Optional[str]:
     if number % 23 == 22:
         return None
+    if number % 23 == 11:
+        return f"test.person.{number:05d}@mail"  # no top-level domain
     person = number - 1 if number % 29 == 28 else number  # the same address twice
     email = f"test.person.{person:05d}@mail.example"
     return {3: email.upper(), 8: f" {email} "}.get(number % 11, email)
 
 
 def sample_contacts(n: int, seed: int = 7) -> List[Dict[str, Any]]:
-    """Contacts, some without an address, opted out, bounced, quarantined, or there twice."""
+    """Contacts: some opted out, bounced, quarantined, there twice, or with no usable address."""
     rng = random.Random(seed)
     contacts: List[Dict[str, Any]] = []
     for number in range(n):
@@ -137,6 +140,7 @@ def sample_contacts(n: int, seed: int = 7) -> List[Dict[str, Any]]:
             "email": _typed_email(number),
             "firstname": "Test",
             "lastname": f"Person {number:05d}",
+            "city": f" {CITIES[number % len(CITIES)]}" if number % 4 == 1 else None,
             "lifetime_value": f"{rng.randrange(0, 200_000) / 100:.2f}" if number % 5 else None,
             "last_order": f"2026-{rng.randrange(1, 10):02d}-{rng.randrange(1, 29):02d}",
         }

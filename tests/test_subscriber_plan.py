@@ -1,0 +1,445 @@
+"""The pure decisions on people: tables for the rules, properties for what must always hold."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import Any, Dict, List, Mapping, Optional
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubspot_client import Contact
+from limits import Refusal
+from mailerlite_client import STATUSES, Subscriber
+from subscriber_plan import (
+    BAD_ADDRESS,
+    BOUNCED,
+    DELETED,
+    INVALID_EMAIL,
+    NEEDED_PROPERTIES,
+    NO_EMAIL,
+    OLDER,
+    OPTED_OUT,
+    QUARANTINED,
+    STILL_SUBSCRIBED,
+    UNSUBSCRIBED,
+    Field,
+    Plan,
+    Rules,
+    by_email,
+    comes_back,
+    make_plan,
+    normalise_email,
+    refusals,
+    usable,
+)
+
+JO = "jo@mail.example"
+FIELDS = (
+    Field("firstname", "name", "text"),
+    Field("city", "city", "text"),
+    Field("lifetime_value", "value", "number"),
+    Field("last_order", "ordered", "date"),
+)
+RULES = Rules(FIELDS)
+NOBODY: Dict[str, Optional[str]] = dict.fromkeys(
+    [*NEEDED_PROPERTIES, *(field.property for field in FIELDS)]
+)
+
+
+def contact(id: int = 1, email: Optional[str] = JO, **values: Optional[str]) -> Contact:
+    return Contact(id, {**NOBODY, "email": email, **values})
+
+
+def subscriber(status: str = "active", email: str = JO, **fields: Optional[str]) -> Subscriber:
+    groups = frozenset({"5"})
+    return Subscriber(email, status, {**{f.key: None for f in FIELDS}, **fields}, groups)
+
+
+def plan_for(
+    *contacts: Contact,
+    there: Optional[Subscriber] = None,
+    known: bool = False,
+    rules: Rules = RULES,
+) -> Plan:
+    people = {there.email: there} if there else {}
+    return make_plan(contacts, people, lambda _: known, rules)
+
+
+def reasons(plan: Plan) -> List[str]:
+    return [entry.reason for entry in plan.skipped]
+
+
+@pytest.mark.parametrize(
+    ("typed", "email"),
+    [
+        (JO, JO),
+        (" JO@Mail.Example\n", JO),
+        ("jo.o'neil+a@mail.example", "jo.o'neil+a@mail.example"),
+        ("jo@MÜNZE.example", "jo@münze.example"),
+        ("jö@mail.example", "jö@mail.example"),
+        ("x" * 64 + "@mail.example", "x" * 64 + "@mail.example"),
+        ("x" * 65 + "@mail.example", None),
+        (None, None),
+        ("", None),
+        ("   ", None),
+        ("n/a", None),
+        ("jo@", None),
+        ("@mail.example", None),
+        ("jo@mail", None),
+        ("jo@mail.example.", None),
+        ("jo@mail..example", None),
+        ("jo@192.0.2.1", None),
+        ("jo@mail.example/path", None),
+        ("jo@mail.example:25", None),
+        ("jo@ mail.example", None),
+        ("jo o@mail.example", None),
+        ("jo@mail.example,al@mail.example", None),
+        ("jo@mail.example; al", None),
+        ("Jo <jo@mail.example>", None),
+        ("<jo@mail.example>", None),
+        ("mailto:jo@mail.example", None),
+        ("jo@home@mail.example", None),
+        ("jo\x00@mail.example", None),
+        ("jo\u200b@mail.example", None),
+        ("jo@mail\u202e.example", None),
+    ],
+)
+def test_addresses(typed: Optional[str], email: Optional[str]) -> None:
+    assert normalise_email(typed) == email
+
+
+@given(st.text())
+def test_a_usable_address_stays_what_it_is(text: str) -> None:
+    email = normalise_email(f"{text}@mail.example")
+    assert email is None or normalise_email(f" {email.upper().lower()} ") is not None
+    assert email is None or normalise_email(email) == email
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("Jo", "text", "Jo"),
+        ("12", "number", 12),
+        ("12.0", "number", 12),
+        ("12.50", "number", 12.5),
+        ("-0.5", "number", -0.5),
+        ("1e3", "number", 1000),
+        ("12345678901234567", "number", 12345678901234567),
+        ("n/a", "number", None),
+        ("1,000", "number", None),
+        ("NaN", "number", None),
+        ("sNaN", "number", None),
+        ("1e999", "number", None),
+        ("-Infinity", "number", None),
+        ("", "number", None),
+        ("2026-03-01", "date", "2026-03-01"),
+        ("2026-03-01 09:30:00", "date", "2026-03-01"),
+        ("2026-03-01T23:59:59.999Z", "date", "2026-03-01"),
+        ("1772323200000", "date", "2026-03-01"),
+        ("-86400000", "date", "1969-12-31"),
+        ("0", "date", "1970-01-01"),
+        ("1772323200001", "date", None),
+        ("20260301", "date", None),
+        ("999999998524800", "date", None),
+        ("2026-02-30", "date", None),
+        ("2026-03-01x", "date", None),
+        ("01.03.2026", "date", None),
+        ("", "date", None),
+    ],
+)
+def test_values_in_the_form_that_a_field_takes(text: str, kind: str, value: Any) -> None:
+    assert usable(text, kind) == value
+    assert type(usable(text, kind)) is type(value)
+
+
+@given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
+def test_a_number_is_the_same_after_a_journey_as_json(number: float) -> None:
+    value = usable(str(number), "number")
+    if value is not None:  # else it is an integer that is too large
+        assert usable(str(json.loads(json.dumps(value))), "number") == value
+
+
+@given(st.dates())
+def test_every_spelling_of_a_day_is_the_same_day(day: Any) -> None:
+    midnight_ms = (day.toordinal() - 719_163) * 86_400_000
+    for text in (day.isoformat(), f"{day}T00:00:00Z", f"{day} 12:00:00", str(midnight_ms)):
+        assert usable(text, "date") == day.isoformat()
+
+
+def test_who_is_not_there_is_created_with_all_that_is_known() -> None:
+    (write,) = plan_for(contact(firstname=" Jo ", city="", lifetime_value="5.0")).create
+    assert (write.email, write.hubspot_id, write.was) == (JO, 1, None)
+    assert write.fields == {"name": "Jo", "value": 5}
+
+
+def test_only_the_fields_that_differ_are_updated() -> None:
+    plan = plan_for(
+        contact(firstname="Jo", city="Anytown", lifetime_value="5", last_order="2026-03-01"),
+        there=subscriber(name=" Jo", city="Elsewhere", value="5.00", ordered="2026-03-02 00:00:00"),
+    )
+    (write,) = plan.update
+    assert write.fields == {"city": "Anytown", "ordered": "2026-03-01"}
+    assert write.was == "active"
+
+
+def test_equal_values_and_missing_values_are_no_difference() -> None:
+    plan = plan_for(
+        contact(firstname="Jo", city=" ", lifetime_value=None, last_order="1772323200000"),
+        there=subscriber(name="Jo", city="Anytown", value="7", ordered="2026-03-01T08:00:00"),
+    )
+    assert plan == Plan((), (), (), (), 1, {})
+
+
+def test_fill_only_keeps_what_is_there() -> None:
+    plan = plan_for(
+        contact(firstname="Jo", city="Anytown"),
+        there=subscriber(name="Joanna", city=" "),
+        rules=RULES._replace(fill_only=True),
+    )
+    assert plan.update[0].fields == {"city": "Anytown"}
+
+
+def test_a_value_that_a_field_cannot_hold_is_counted_and_left_out() -> None:
+    values = {"firstname": "Jo", "lifetime_value": "a lot", "last_order": "soon"}
+    plan = plan_for(contact(1, JO, **values), contact(2, "al@mail.example", last_order="later"))
+    assert plan.create[1].fields == {"name": "Jo"}
+    assert plan.unusable == {"value": 1, "ordered": 2}
+
+
+def test_a_text_where_a_number_belongs_is_a_difference() -> None:
+    plan = plan_for(contact(lifetime_value="5"), there=subscriber(value="five"))
+    assert plan.update[0].fields == {"value": 5}
+
+
+def test_groups_that_are_missing_are_a_difference() -> None:
+    rules = RULES._replace(groups=("5", "6"))
+    assert plan_for(contact(), rules=rules).create[0].groups == ("5", "6")
+    (write,) = plan_for(contact(), there=subscriber(), rules=rules).update
+    assert (write.fields, write.groups) == ({}, ("6",))
+    assert plan_for(contact(), there=subscriber(), rules=RULES._replace(groups=("5",))).update == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"hs_email_optout": "true"}, OPTED_OUT),
+        ({"hs_email_optout": "TRUE "}, OPTED_OUT),
+        ({"hs_email_bad_address": "true"}, BAD_ADDRESS),
+        ({"hs_email_hard_bounce_reason_enum": "UNKNOWN_USER"}, BOUNCED),
+        ({"hs_email_quarantined": "true"}, QUARANTINED),
+        ({"hs_email_quarantined": "true", "hs_email_optout": "true"}, OPTED_OUT),
+    ],
+)
+def test_an_objection_of_hubspot_wins_over_everything(
+    values: Mapping[str, str], reason: str
+) -> None:
+    newest = contact(3, lastmodifieddate="2026-05-01T00:00:00Z", firstname="New")
+    for contacts in ([contact(1, JO, **values)], [contact(2, JO, **values), newest]):
+        plan = plan_for(*contacts)
+        assert plan.create == plan.update == ()
+        assert reason in reasons(plan)
+        for status in ("bounced", "junk", "unsubscribed"):
+            assert reason in reasons(plan_for(*contacts, there=subscriber(status)))
+
+
+@pytest.mark.parametrize("value", [None, "", " ", "false", "False"])
+def test_no_objection(value: Optional[str]) -> None:
+    assert len(plan_for(contact(hs_email_optout=value)).create) == 1
+
+
+@pytest.mark.parametrize("status", ["active", "unconfirmed"])
+def test_opted_out_and_still_subscribed(status: str) -> None:
+    person = contact(hs_email_optout="true", firstname="Jo")
+    plan = plan_for(person, there=subscriber(status))
+    assert (plan.update, reasons(plan)) == ((), [STILL_SUBSCRIBED])
+    rules = RULES._replace(unsubscribe_opted_out=True)
+    plan = plan_for(person, there=subscriber(status), rules=rules)
+    (write,) = plan.unsubscribe
+    assert (write.email, write.fields, write.was, plan.skipped) == (JO, {}, status, ())
+    assert plan_for(person, there=subscriber("junk"), rules=rules).unsubscribe == ()
+    bounced = contact(hs_email_hard_bounce_reason_enum="OTHER")
+    assert plan_for(bounced, there=subscriber(status), rules=rules).unsubscribe == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("unsubscribed", UNSUBSCRIBED),
+        ("bounced", "bounced in MailerLite"),
+        ("junk", "marked as junk in MailerLite"),
+    ],
+)
+def test_who_does_not_get_mail_in_mailerlite_is_left_alone(status: str, reason: str) -> None:
+    plan = plan_for(contact(firstname="Jo"), there=subscriber(status), known=True)
+    assert (plan.update, reasons(plan)) == ((), [reason])
+
+
+def test_the_deleted_stay_deleted_unless_they_are_restored() -> None:
+    assert reasons(plan_for(contact(), known=True)) == [DELETED]
+    rules = RULES._replace(restore=frozenset({JO}))
+    plan = plan_for(contact(), contact(2, "al@mail.example"), known=True, rules=rules)
+    assert [write.email for write in plan.create] == [JO]
+    assert reasons(plan) == [DELETED]
+    assert plan_for(contact(firstname="J"), there=subscriber(), known=True).update
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [(None, NO_EMAIL), ("", NO_EMAIL), (" ", NO_EMAIL), ("n/a", INVALID_EMAIL)],
+)
+def test_a_contact_without_an_address(typed: Optional[str], reason: str) -> None:
+    (entry,) = plan_for(contact(email=typed)).skipped
+    assert entry == (typed, 1, reason)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "winner"),
+    [
+        ("2026-05-01T00:00:00Z", "2026-04-01T00:00:00Z", 1),
+        ("2026-05-01T00:00:00Z", "2026-05-01T00:00:00.500Z", 2),
+        ("2026-05-01T00:00:00.500Z", "2026-05-01T00:00:00Z", 1),
+        ("2026-05-01T00:00:00", "2026-04-30T00:00:00Z", 1),
+        ("2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z", 2),
+        ("2026-05-01T00:00:00Z", "yesterday", 1),
+        (None, None, 2),
+    ],
+)
+def test_of_two_contacts_the_one_changed_last_wins(
+    first: Optional[str], second: Optional[str], winner: int
+) -> None:
+    contacts = [
+        contact(1, firstname="1", lastmodifieddate=first),
+        contact(2, " JO@mail.example", firstname="2", lastmodifieddate=second),
+    ]
+    for order in (contacts, contacts[::-1]):
+        plan = plan_for(*order)
+        assert [write.hubspot_id for write in plan.create] == [winner]
+        assert plan.create[0].fields == {"name": str(winner)}
+        assert plan.skipped == ((JO, 3 - winner, OLDER),)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        ("unconfirmed", "active", "active"),
+        ("active", "unsubscribed", "unsubscribed"),
+        ("unsubscribed", "active", "unsubscribed"),
+        ("junk", "active", "junk"),
+        ("bounced", "junk", "bounced"),
+    ],
+)
+def test_someone_in_two_lists(first: str, second: str, status: str) -> None:
+    assert by_email([subscriber(first), subscriber(second)])[JO].status == status
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "answer"),
+    [
+        (None, "active", False),
+        (None, "unconfirmed", False),
+        ("active", "active", False),
+        ("active", "bounced", False),
+        ("unconfirmed", "unconfirmed", False),
+        ("unconfirmed", "active", True),
+    ],
+)
+def test_who_comes_back(was: Optional[str], now: str, answer: bool) -> None:
+    assert comes_back(was, now) is answer
+
+
+def test_the_limit_on_new_people() -> None:
+    plan = plan_for(contact(), contact(2, "al@mail.example"))
+    assert refusals(plan, None) == refusals(plan, 2) == []
+    assert refusals(plan, 1) == [
+        Refusal("2 people would be created in MailerLite, and the limit is 1.", "--max-new 2")
+    ]
+
+
+# What must hold for any people
+
+EMAILS = st.sampled_from([None, "n/a", JO, JO.upper(), "al@mail.example", "bo@mail.example"])
+FLAGS = st.sampled_from([None, "", "false", "true"])
+CONTACTS = st.lists(
+    st.builds(
+        lambda email, name, value, flag, day: (email, name, value, flag, day),
+        EMAILS,
+        st.sampled_from([None, "", " Jo", "Jo", "Al"]),
+        st.sampled_from([None, "5", "5.0", "x"]),
+        FLAGS,
+        st.sampled_from([None, "2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z"]),
+    ),
+    max_size=8,
+)
+PEOPLE = st.lists(
+    st.builds(
+        lambda email, status, name: Subscriber(
+            email, status, {"name": name, "city": None, "value": "5", "ordered": None}, frozenset()
+        ),
+        st.sampled_from([JO, "al@mail.example", "cy@mail.example"]),
+        st.sampled_from(STATUSES),
+        st.sampled_from([None, "Jo", "Joanna"]),
+    ),
+    max_size=5,
+)
+
+
+def numbered(rows: List[Any]) -> List[Contact]:
+    return [
+        contact(
+            id,
+            email,
+            firstname=name,
+            lifetime_value=value,
+            hs_email_optout=flag,
+            lastmodifieddate=day,
+        )
+        for id, (email, name, value, flag, day) in enumerate(rows)
+    ]
+
+
+@given(CONTACTS, PEOPLE, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
+def test_every_contact_is_accounted_for_and_nobody_is_written_against_their_will(
+    rows: List[Any], people: List[Subscriber], unsubscribe: bool, known: bool, random: Random
+) -> None:
+    contacts, found = numbered(rows), by_email(people)
+    rules = RULES._replace(unsubscribe_opted_out=unsubscribe)
+    plan = make_plan(contacts, found, lambda _: known, rules)
+    writes = [*plan.create, *plan.update, *plan.unsubscribe]
+    assert len(writes) + plan.unchanged + len(plan.skipped) == len(contacts)
+    assert len({write.email for write in writes}) == len(writes)
+    out = {
+        normalise_email(c.values["email"])
+        for c in contacts
+        if c.values["hs_email_optout"] == "true"
+    }
+    for write in [*plan.create, *plan.update]:
+        assert write.email not in out
+        assert all(value != "" for value in write.fields.values())
+    assert {write.email for write in plan.create}.isdisjoint(found)
+    assert not (known and plan.create)
+    for write in [*plan.update, *plan.unsubscribe]:
+        assert found[write.email].status == write.was
+        assert write.was in ("active", "unconfirmed")
+    random.shuffle(contacts)
+    assert make_plan(contacts, found, lambda _: known, rules) == plan
+
+
+@given(CONTACTS, PEOPLE, st.booleans())
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
+    rows: List[Any], people: List[Subscriber], fill_only: bool
+) -> None:
+    contacts, found = numbered(rows), by_email(people)
+    rules = RULES._replace(groups=("5",), fill_only=fill_only, unsubscribe_opted_out=True)
+    plan = make_plan(contacts, found, lambda _: False, rules)
+    for write in [*plan.create, *plan.update]:
+        before = found.get(write.email) or Subscriber(write.email, "active", {}, frozenset())
+        fields = {**before.fields, **{key: str(value) for key, value in write.fields.items()}}
+        groups = before.groups.union(write.groups)
+        found[write.email] = before._replace(fields=fields, groups=groups)
+    for write in plan.unsubscribe:
+        found[write.email] = found[write.email]._replace(status="unsubscribed")
+    again = make_plan(contacts, found, lambda _: True, rules)
+    assert (again.create, again.update, again.unsubscribe) == ((), (), ())
