@@ -38,6 +38,10 @@ SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more 
 CONTACTS_PAGE_SIZE = 100  # the maximum of a list
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 
+# Object types as they stand in the address of a record's page.
+CONTACTS = "0-1"
+COMPANIES = "0-2"
+
 REMEDIES = {
     401: "Check HUBSPOT_ACCESS_TOKEN: HubSpot does not know this key, or it has been replaced.",
     403: "Add the scope to the key in HubSpot > Settings > Account Management > Keys.",
@@ -81,8 +85,11 @@ class Account(NamedTuple):
     portal_id: int
     ui_domain: str
 
-    def company_link(self, company_id: object) -> str:
-        return f"https://{self.ui_domain}/contacts/{self.portal_id}/record/0-2/{company_id}"
+    def link(self, object_type: str, record_id: object) -> str:
+        """The page of a record, for COMPANIES or CONTACTS."""
+        return (
+            f"https://{self.ui_domain}/contacts/{self.portal_id}/record/{object_type}/{record_id}"
+        )
 
 
 class HubSpotClient:
@@ -106,11 +113,11 @@ class HubSpotClient:
             self.http.bad_answer(call, "portalId or uiDomain is missing")
         return Account(portal_id, ui_domain)
 
-    def company_url(self) -> Optional[str]:
-        """Where a company's page begins, its id follows; None when HubSpot does not tell. Only
+    def record_url(self, object_type: str) -> Optional[str]:
+        """Where a record's page begins, its id follows; None when HubSpot does not tell. Only
         links depend on it, so its failure is none of the run's."""
         try:
-            return self.account().company_link("")
+            return self.account().link(object_type, "")
         except AppError:
             self.http.failure = None
             return None

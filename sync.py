@@ -24,7 +24,7 @@ from company_plan import (
     refusals,
     spare,
 )
-from hubspot_client import Company, HubSpotClient, Property, domain_batches
+from hubspot_client import COMPANIES, Company, HubSpotClient, Property, domain_batches
 from limits import parse_limit, parse_number
 from listing import show_list
 from lock import only_run
@@ -105,7 +105,7 @@ def _sync(
     plan = make_plan(wanted, difference, evidence)
     _report_plan(run, wanted, plan)
     if run.wants_page:
-        run.report["record_url"] = services.hubspot.company_url()
+        run.report["record_url"] = services.hubspot.record_url(COMPANIES)
     _show_plan(run, plan)
     refused = refusals(
         plan,
