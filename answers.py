@@ -79,7 +79,7 @@ def problem_of(
             f"{where}: {status}, a redirect. It is not followed, because it would take the keys"
             " to another place. Check the base URL."
         )
-    return CallRejected(f"{where}: {said}.", status, _detail(answer))
+    return CallRejected(f"{where}: {said}.", status, _detail(answer), answer.text)
 
 
 def seconds_to_wait(retry_after: Optional[str], now: datetime) -> float:
