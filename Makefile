@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 # Decisions without input or output: every branch of them is tested.
-PURE = answers.py,company_plan.py,domains.py,keyset.py,limits.py,throttle.py,words.py
+PURE = answers.py,company_plan.py,contact_plan.py,domains.py,keyset.py,limits.py,throttle.py,words.py
 
 .PHONY: demo test check faults clean
 
