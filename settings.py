@@ -17,6 +17,8 @@ from secret import Secret
 
 T = TypeVar("T")
 
+CONTACT_CALLS_PER_SECOND = 5.0  # 200 ms or more between two calls, whatever is set
+
 _KEY = re.compile(r"[!-~]+")  # visible ASCII, as every HTTP header value must be
 
 _WHERE_HUBSPOT_KEY = (
@@ -114,6 +116,24 @@ def _hubspot(reader: SettingsReader) -> HubSpotSettings:
         reader.secret("HUBSPOT_ACCESS_TOKEN", _WHERE_HUBSPOT_KEY),
         reader.url("HUBSPOT_BASE_URL", "https://api.hubapi.com"),
         reader.get("HUBSPOT_REQUESTS_PER_SECOND", "5", _rate),
+    )
+
+
+class ContactSettings(NamedTuple):
+    """What `create_contact.py` needs. The names are a person's, for whom no flag gives any."""
+
+    hubspot: HubSpotSettings
+    first_name: str
+    last_name: str
+
+
+def contact_settings(reader: SettingsReader) -> ContactSettings:
+    hubspot = _hubspot(reader)
+    pace = min(hubspot.requests_per_second, CONTACT_CALLS_PER_SECOND)
+    return ContactSettings(
+        hubspot._replace(requests_per_second=pace),
+        reader.get("FIRSTNAME", "Test", str),  # nobody's name, and it looks like it
+        reader.get("LASTNAME", "Person", str),
     )
 
 
