@@ -23,7 +23,15 @@ from contact_plan import (
     warning_of_others,
 )
 from errors import AppError, CallRejected, Forbidden
-from hubspot_client import Account, Company, Contact, Created, HubSpotClient
+from hubspot_client import (
+    COMPANIES,
+    CONTACTS,
+    Account,
+    Company,
+    Contact,
+    Created,
+    HubSpotClient,
+)
 from lock import account_file, only_run
 from preflight import Finding, look
 from recent import Recent
@@ -153,7 +161,7 @@ def _create_all(job: Job) -> str:
             raise
         log.error("%s", error)
         job.run.report["error"] = str(error)
-        job.run.say("Done in part: the next run goes on from here.")
+        job.run.summarise("Done in part: the next run goes on from here.")
         return "partial"
     finally:
         statuses = Counter(step["status"] for step in job.run.report["steps"])
@@ -232,12 +240,12 @@ def _association_step(job: Job, company_id: int, contact: Created) -> List[int]:
 def _outcome(job: Job) -> str:
     statuses = {step["status"] for step in job.run.report["steps"]}
     if "planned" in statuses:
-        job.run.say("This was a dry run: nothing has been changed.")
+        job.run.summarise("This was a dry run: nothing has been changed.")
         return "planned"
     if statuses == {"found"}:
-        job.run.say("Nothing to do: all of it was there.")
+        job.run.summarise("Nothing to do: all of it was there.")
         return "in_sync"
-    job.run.say("Done: HubSpot lists the company with the contact.")
+    job.run.summarise("Done: HubSpot lists the company with the contact.")
     return "synced"
 
 
@@ -267,15 +275,15 @@ def _tell(job: Job, step: str, status: str, words: str, record_id: Optional[int]
     link = _link(job, step, record_id)
     number = f"id {record_id}" if record_id and step != "association" else None
     line = ", ".join(filter(None, (words, number, link)))
-    job.run.say(f"{step.capitalize()} {STATUSES[status]}: {line}")
+    colour = "" if status == "found" else "green"
+    job.run.say(f"{step.capitalize()} {STATUSES[status]}: {line}", colour)
     job.run.report["steps"].append({"step": step, "status": status, "id": record_id, "link": link})
 
 
 def _link(job: Job, step: str, record_id: Optional[int]) -> Optional[str]:
     if job.account is None or record_id is None:
         return None
-    link = job.account.company_link if step == "company" else job.account.contact_link
-    return link(record_id)
+    return job.account.link(COMPANIES if step == "company" else CONTACTS, record_id)
 
 
 def _warn(job: Job, text: str) -> None:
