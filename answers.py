@@ -18,7 +18,7 @@ EXCERPT = 200  # characters of a foreign text that a message may carry
 
 # https://developers.hubspot.com/docs/api-reference/error-handling (423 locked, 477 migrating)
 _TRY_AGAIN = frozenset({408, 423, 425, 429, 477})  # and every 5xx
-_MAY_BE_DONE = frozenset({408, 502, 504, 524})  # a gateway gave up waiting, not the service
+_MAY_BE_DONE = frozenset({408, 502, 504, 520, 524})  # a gateway gave up waiting, not the service
 _WHOLE_SERVICE = frozenset({401, 402, 403})
 
 
@@ -94,7 +94,7 @@ def seconds_to_wait(retry_after: Optional[str], now: datetime) -> float:
     if not retry_after:
         return 0.0
     try:
-        seconds = float(retry_after)
+        seconds = float(retry_after.replace("_", "?"))  # float() would take 1_0
     except ValueError:
         seconds = _seconds_until(retry_after, now)
     return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT_S)

@@ -1,4 +1,4 @@
-"""What every script does around its work: arguments, settings, log, lock, signals, report, exit."""
+"""What every script does around its work: arguments, settings, log, signals, report, exit code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple, TypeVar
+from typing import Callable, Iterator, List, Optional, Sequence, TextIO, Tuple, TypeVar
 
 from clock import Clock
 from errors import AppError, Exit, Interrupted
@@ -48,7 +48,7 @@ class Run:
         self.clock = clock
         self.dry_run: bool = args.dry_run or args.check
         self.wrote = False  # whether a service may have been changed
-        self.calls_must_finish = False
+        self.calls_must_finish = True
         self._unsaid: List[Tuple[str, str]] = []
         self.report: Report = {
             "schema_version": 1,
@@ -62,6 +62,7 @@ class Run:
             "summary": [],
             "counts": {},
             "refusals": [],
+            "settings": {},
             "requests": {},
         }
 
@@ -107,13 +108,13 @@ class Run:
                 self.report["requests"][service.service.lower()] = service.usage.as_report()
 
     @contextlib.contextmanager
-    def finishing_calls(self) -> Iterator[None]:
-        """Within it, a signal lets the calls under way finish; elsewhere they are given up."""
-        self.calls_must_finish = True
+    def finishing_calls(self, must_finish: bool = True) -> Iterator[None]:
+        """Within it, a signal lets the calls under way finish, or gives them up."""
+        before, self.calls_must_finish = self.calls_must_finish, must_finish
         try:
             yield
         finally:
-            self.calls_must_finish = False
+            self.calls_must_finish = before
 
     def refuse(self, refusals: Sequence[Refusal]) -> str:
         """Say why nothing is changed, and what would allow it; return the outcome."""
@@ -190,15 +191,17 @@ def main(
     run = Run(job, args, clock or Clock())
     with _signals_stop(run):
         exit_code = _carry_out(run, work)
-        run.calls_must_finish = True  # a signal must not spoil the report
         if run.report["outcome"] != "in_sync":
             run.say_all()
-        return _write_reports(run, exit_code)
+        exit_code = _write_reports(run, exit_code)
+    _flush()
+    return exit_code
 
 
 def _carry_out(run: Run, work: Callable[[Run], str]) -> int:
     try:
-        outcome, exit_code = work(run), None
+        with run.finishing_calls(False):  # but the work itself finishes its writes
+            outcome, exit_code = work(run), None
     except AppError as error:
         log.error("%s", error)
         if not run.wrote:
@@ -229,10 +232,15 @@ def _write_reports(run: Run, exit_code: int) -> int:
 
 
 def _report_path(text: str) -> Path:
-    path = Path(text).resolve()
-    if not path.parent.is_dir() or (path.exists() and not path.is_file()):
-        raise argparse.ArgumentTypeError(f"{text}: give a file in a folder that exists")
-    return path
+    wanted = f"{text}: give a file in a folder that exists and can be written"
+    try:
+        path = Path(text).resolve()
+        is_possible = path.is_file() or not path.exists()
+        if is_possible and path.parent.is_dir() and os.access(path.parent, os.W_OK):
+            return path
+    except OSError as error:
+        wanted = f"{text}: {error.strerror}"
+    raise argparse.ArgumentTypeError(wanted)
 
 
 @contextlib.contextmanager
@@ -269,6 +277,9 @@ class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def _set_up_output(args: argparse.Namespace) -> None:
+    logging.raiseExceptions = False  # a log that nobody takes is no reason to stop the work
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an old terminal's character set
@@ -286,8 +297,26 @@ def _print(line: str, colour: str = "") -> None:
         text = f"{COLOURS[colour]}{text}\x1b[0m"
     try:
         print(text, flush=True)
-    except BrokenPipeError:  # `| head` has seen enough; the work goes on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:  # `| head` has seen enough, or the disk is full; the work goes on
+        _silence(sys.stdout)
+
+
+def _flush() -> None:
+    """Python would end with exit code 120 if it could not write the rest."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    with _nowhere() as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _wants_colour() -> bool:

@@ -80,5 +80,6 @@ def _check_subscription(predictleads: PredictLeadsClient) -> Finding:
             " Subscription Plans.",
         )
     used, quota = subscription.credits_used, subscription.credits_quota
-    credits = f"{used:,} of {quota:,} credits used" if used and quota else "no credits used"
-    return Finding(True, f"The PredictLeads subscription is active, {credits} this month.")
+    known = isinstance(used, int) and isinstance(quota, int)
+    credits = f", {used:,} of {quota:,} credits used this month" if known else ""
+    return Finding(True, f"The PredictLeads subscription is active{credits}.")

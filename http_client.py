@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
@@ -91,6 +92,8 @@ class HttpClient:
         self._unclear = unclear
         self._throttle = Throttle(calls_per_second, clock)
         self._session = _session(auth_headers)
+        if base_url.startswith("http:"):  # this machine itself: no proxy has to see the keys
+            self._session.trust_env = False
         self.failure: Optional[ServiceError] = None
         self._lock = threading.Lock()
 
@@ -230,7 +233,6 @@ class HttpClient:
         body: Optional[JsonObject],
     ) -> Answer:
         """Exactly one call on the wire."""
-        import requests
         import urllib3
 
         try:
@@ -244,7 +246,7 @@ class HttpClient:
                 stream=True,
             ) as response:
                 text = self._read_body(response)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' errors are OSErrors
             raise self._connection_problem(error) from None  # its text may hold a proxy's password
         retry_after = response.headers.get("Retry-After")
         return Answer(response.status_code, text, json_object(text), retry_after)
@@ -258,7 +260,12 @@ class HttpClient:
                 raise BadAnswer(f"{self.service} sent more than {MAX_BODY_BYTES:,} bytes at once.")
             if self._clock.monotonic() - started_at > ANSWER_TIMEOUT_S:
                 raise TryAgain("the answer takes too long to arrive", answer_lost=True)
-        text = body.decode("utf-8", "replace")
+        return self._scrub(body.decode("utf-8-sig", "replace"))
+
+    def _scrub(self, text: str) -> str:
+        data = json_object(text) if "\\" in text else None
+        if data is not None:  # JSON can write any character as an escape
+            text = json.dumps(data, ensure_ascii=False)
         for secret in self._secrets:
             if len(secret) >= MIN_SCRUBBED:
                 text = text.replace(secret, "***")
@@ -267,6 +274,7 @@ class HttpClient:
     def _connection_problem(self, error: Exception) -> Exception:
         """What an error of requests or urllib3 means; their classes mix the reasons."""
         import requests
+        import urllib3
 
         text = repr(error)
         if "CERTIFICATE_VERIFY_FAILED" in text:
@@ -274,6 +282,8 @@ class HttpClient:
                 f"{self.service}: its TLS certificate cannot be verified. Behind a company proxy,"
                 " let REQUESTS_CA_BUNDLE name the file with the proxy's certificate."
             )
+        if not isinstance(error, (requests.RequestException, urllib3.exceptions.HTTPError)):
+            return ServiceError(f"{self.service}: {error}. Check REQUESTS_CA_BUNDLE.")
         if isinstance(error, ValueError):  # requests: an impossible address or proxy
             return ServiceError(
                 f"{self.service}: {self._base_url} or the proxy in the environment is no usable"

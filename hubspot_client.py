@@ -22,9 +22,9 @@ from typing import (
 from answers import JsonObject
 from clock import Clock
 from domains import display_domain, normalise_domain
-from errors import AppError, CallRejected, Forbidden
+from errors import CallRejected, Forbidden, ServiceError
 from http_client import HttpClient
-from keyset import End, read_pages
+from keyset import Contradiction, End, read_pages
 from secret import Secret
 from settings import HubSpotSettings
 
@@ -141,7 +141,7 @@ class HubSpotClient:
         links depend on it, so its failure is none of the run's."""
         try:
             return self.account().link(object_type, "")
-        except AppError:
+        except (CallRejected, ServiceError):
             self.http.failure = None
             return None
 
@@ -163,7 +163,7 @@ class HubSpotClient:
                 name,
                 str(data["type"]),
                 str(data.get("fieldType", "")),
-                {option["value"]: option.get("label") or option["value"] for option in options},
+                {str(each["value"]): str(each.get("label") or each["value"]) for each in options},
             )
         except (KeyError, TypeError, AttributeError):
             self.http.bad_answer(call, "it is no property definition")
@@ -358,9 +358,12 @@ class HubSpotClient:
         def has_room() -> bool:
             return sum(totals[:1]) - rows_read > SPLIT_FROM_ROWS and self.http.has_room()
 
-        for page in read_pages(fetch, has_room):
-            rows_read += len(page)
-            yield from page
+        try:
+            for page in read_pages(fetch, has_room):
+                rows_read += len(page)
+                yield from page
+        except Contradiction:
+            self.http.bad_answer(call, "pages contradict each other; run it again")
         missing = min(totals) - rows_read
         if missing > ACCEPTED_MISSING + min(totals) // 100:
             self.http.bad_answer(
@@ -379,7 +382,9 @@ class HubSpotClient:
         try:
             companies = [_company(result) for result in results]
         except (KeyError, TypeError, AttributeError, ValueError):
-            self.http.bad_answer(call, "a company without a numeric id or without properties")
+            self.http.bad_answer(
+                call, "a company without a numeric id, or with properties that are no text"
+            )
         ids = [company.id for company in companies]
         if end.bound is not None:
             ids.insert(0, end.bound)

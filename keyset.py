@@ -29,6 +29,10 @@ import background
 MAX_CHAINS = 10
 
 
+class Contradiction(Exception):
+    """A page said that there are no more rows where another page has shown some."""
+
+
 class HasId(Protocol):
     @property
     def id(self) -> int: ...
@@ -52,7 +56,7 @@ def read_pages(
 
     `fetch` returns some rows next to the end, in its order, and no row only where there is none:
     a short page is not the last. Whenever `has_room()` says that the service would take more calls
-    than the chains make, one more chain begins. Raises what `fetch` raises.
+    than the chains make, one more chain begins. Raises what `fetch` raises, and Contradiction.
     """
     return _Reading(fetch, has_room).pages()
 
@@ -112,6 +116,8 @@ class _Reading(Generic[R]):
         self._fetch = fetch
         self._has_room = has_room
         self._gaps = [_Gap(None, None)]
+        self._empty: List[_Gap] = []  # closed by a page without rows
+        self._read: List[int] = []  # the smallest and the largest id so far
         self._chains = 0
         self._lock = threading.Lock()
         self._pages: queue.SimpleQueue[Union[List[R], BaseException, None]] = queue.SimpleQueue()
@@ -123,6 +129,8 @@ class _Reading(Generic[R]):
             if isinstance(page, BaseException):
                 raise page
             yield page
+        if self._gaps:
+            raise Contradiction
 
     def _add_chain(self) -> None:
         with self._lock:
@@ -155,13 +163,26 @@ class _Reading(Generic[R]):
         with self._lock:
             gap = next((gap for gap in self._gaps if gap.begins_at(end)), None)
             if gap is None:  # the chain from its other end has covered it by now
+                if any(empty.holds(row.id) for empty in self._empty for row in rows):
+                    raise Contradiction
                 return []
             new_rows = [row for row in rows if gap.holds(row.id)]
             if rows:
                 gap.shrink(end, rows[-1].id)
+                ids = [*self._read, rows[0].id, rows[-1].id]
+                self._read = [min(ids), max(ids)]
+            elif self._has_read_beyond(end):  # left to the chain at the other end of the gap
+                return []
+            else:
+                self._empty.append(gap)
             if len(new_rows) < len(rows) or not rows or gap.width() == 0:
                 self._gaps.remove(gap)
         return new_rows
+
+    def _has_read_beyond(self, end: End) -> bool:
+        if not self._read or end.bound is None:
+            return bool(self._read)
+        return self._read[0] < end.bound if end.falling else self._read[1] > end.bound
 
     def _free_end(self) -> Optional[End]:
         return next(filter(None, (gap.take_end() for gap in self._gaps)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import socket
@@ -21,15 +22,17 @@ else:
 
 def state_folder() -> Path:
     """Where runs leave what later runs must know; made when missing. Raises AppError."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    folder = Path(base) / "crm-sync"
+    remedy = "Let XDG_STATE_HOME name a folder that can be written."
     try:
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        folder = Path(base) / "crm-sync"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except RuntimeError:  # no HOME, and the system knows none
+        raise AppError(f"This user has no home folder. {remedy}") from None
     except OSError as error:
-        raise AppError(
-            f"Cannot make the folder {folder}: {error.strerror}."
-            " Let XDG_STATE_HOME name a folder that can be written."
-        ) from None
+        raise AppError(f"Cannot make the folder {folder}: {error.strerror}. {remedy}") from None
+    if not os.access(folder, os.W_OK):
+        raise AppError(f"Cannot write into the folder {folder}. {remedy}")
     return folder
 
 
@@ -61,6 +64,11 @@ def _take(file: IO[str]) -> bool:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            return False
+        raise AppError(
+            f"{file.name} cannot be locked: {error.strerror}. Let XDG_STATE_HOME name a folder on"
+            " another disk."
+        ) from None
     return True

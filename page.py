@@ -30,15 +30,13 @@ HINTS = {
     "subscribers": "Who has opted out or unsubscribed stays out. A wrong address is mended in the"
     " contact's record in HubSpot.",
 }
-# Label in the picture -> its colour, and the numbers of `counts` that it adds up.
-PARTS = {
-    "Kept": ("stay", ("keep", "kept", "unchanged")),
-    "Followed": ("plus", ("follow",)),
-    "Unfollowed": ("minus", ("unfollow",)),
-    "Created": ("plus", ("create",)),
-    "Updated": ("stay", ("update",)),
-    "Unsubscribed": ("minus", ("unsubscribe",)),
-    "Skipped": ("skip", ("skipped",)),
+# Parts of the picture: colour, and label where changes were made and where they were only planned.
+CHANGES = {
+    "follow": ("plus", "Followed", "To follow"),
+    "unfollow": ("minus", "Unfollowed", "To unfollow"),
+    "create": ("plus", "Created", "To create"),
+    "update": ("stay", "Updated", "To update"),
+    "unsubscribe": ("minus", "Unsubscribed", "To unsubscribe"),
 }
 
 
@@ -72,7 +70,7 @@ def render(report: Mapping[str, Any]) -> str:
         report=report,
         title=TITLES.get(report["job"], report["job"]),
         sentences=_sentences(report),
-        picture=list(_picture(report["counts"])),
+        picture=list(_picture(report)),
         tables=list(_tables(report)),
     )
 
@@ -86,13 +84,22 @@ def _sentences(report: Mapping[str, Any]) -> List[str]:
 
 
 def _consequence(report: Mapping[str, Any]) -> str:
-    return "" if report["exit_code"] == 4 else "Nothing has been changed."
+    return "" if report["exit_code"] in (4, 130) else "Nothing has been changed."
 
 
-def _picture(counts: Mapping[str, int]) -> Iterator[Part]:
-    for label, (kind, names) in PARTS.items():
-        if any(name in counts for name in names):
-            yield Part(label, kind, sum(counts.get(name, 0) for name in names))
+def _picture(report: Mapping[str, Any]) -> Iterator[Part]:
+    counts = report["counts"]
+    if "keep" in counts or "unchanged" in counts:
+        kept = (counts.get(name, 0) for name in ("keep", "kept", "unchanged"))
+        yield Part("Kept", "stay", sum(kept))
+    for key, (kind, made, planned) in CHANGES.items():
+        if key in counts:
+            statuses = [row["status"] for row in report[key]]
+            is_made = "done" in statuses
+            number = statuses.count("done") if is_made else len(statuses)
+            yield Part(made if is_made else planned, kind, number)
+    if "skipped" in counts:
+        yield Part("Skipped", "skip", counts["skipped"])
 
 
 def _tables(report: Mapping[str, Any]) -> Iterator[Table]:

@@ -5,7 +5,6 @@ The API is described at https://docs.predictleads.com/v3.
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Pattern, Set, Tuple
 from urllib.parse import quote
@@ -17,6 +16,7 @@ from settings import PredictLeadsSettings
 from words import companies
 
 FOLLOWINGS_PAGE_SIZE = 1000  # the maximum; each page may cost a credit
+MAX_PAGES = 10_000  # ten million companies; an endless list has more
 MAX_READS = 3  # of the whole list, when it changes while it is read
 
 REMEDIES = {
@@ -29,8 +29,12 @@ REMEDIES = {
 
 # No document says how PredictLeads answers a change that is already made; these are its likely
 # words. Anything else counts as a refusal.
-_ALREADY_FOLLOWED = re.compile(r"already", re.IGNORECASE)
-_NOT_FOLLOWED = re.compile(r"already|not[\w ]*follow|follow\w* not[ _]found", re.IGNORECASE)
+_ALREADY_FOLLOWED = re.compile(r"already[ _](been[ _])?follow(ed|ing)", re.IGNORECASE)
+_NOT_FOLLOWED = re.compile(
+    r"\bnot[ _]((yet|currently|being)[ _])?follow(ed|ing)|not follow this|already[ _]unfollowed"
+    r"|following[ _](was )?not[ _]found",
+    re.IGNORECASE,
+)
 
 
 # What is followed: the domain as it is listed -> the identifiers it is listed with, without the
@@ -88,8 +92,8 @@ class PredictLeadsClient:
             earlier = rows
         self.http.bad_answer(
             "followings",
-            f"{companies(len(earlier))} came, which is not the number that it promises; run it"
-            " again",
+            f"{companies(len(earlier))} came, and the list did not end or is not as long as it"
+            " says; run it again",
         )
 
     def follow(self, domain: str) -> None:
@@ -111,11 +115,14 @@ class PredictLeadsClient:
         try:
             answer = self.http.request("POST", path, call, params=params)
         except CallRejected as error:
-            if not is_so.search(error.detail):
+            if not is_so.search(error.detail.replace(domain, "")):
                 raise
             return
-        if answer.text.lstrip().startswith("<"):  # any other 2xx is a yes, whatever its body
+        # Any other 2xx is a yes, whatever its body.
+        if answer.text.lstrip().startswith("<"):
             self.http.bad_answer(call, "a web page; something stands between here and PredictLeads")
+        if answer.data and "error" in answer.data and "success" not in answer.data:
+            self.http.bad_answer(call, "an error in spite of its status")
 
     def _read_followings(
         self, earlier: Followings, on_read: Callable[[int], None]
@@ -124,7 +131,7 @@ class PredictLeadsClient:
         rows: Followings = {}
         rows_read = different_rows = 0
         counts: Set[Optional[int]] = set()
-        for number in itertools.count(1):
+        for number in range(1, MAX_PAGES + 1):
             page, count = self._followings_page(number)
             new_rows = sum(_add(rows, domain, identifier) for domain, identifier in page)
             rows_read += len(page)
@@ -148,9 +155,11 @@ class PredictLeadsClient:
         meta = data.get("meta")
         count = meta.get("count") if isinstance(meta, dict) else None
         try:
+            if not isinstance(data["data"], list):
+                raise TypeError("data must be a list")
             rows = [_following(item) for item in data["data"]]
         except (KeyError, TypeError):
-            self.http.bad_answer(call, "it holds something without a domain")
+            self.http.bad_answer(call, "it is no list of companies with their domains")
         return rows, count if isinstance(count, int) else None
 
 

@@ -15,7 +15,7 @@ log = logging.getLogger("crm_sync")
 
 
 class Progress:
-    """Counts up to `total`, if that is known. Use it as a context; any thread may `advance_to`."""
+    """Counts up to `total`, if that is known. Use it as a context; any thread may `advance`."""
 
     def __init__(self, label: str, unit: str, clock: Clock, total: Optional[int] = None) -> None:
         self._label, self._unit, self._clock = label, unit, clock

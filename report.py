@@ -77,9 +77,9 @@ def _cell(value: Any) -> str:
 
 def write_whole(path: Path, text: str) -> None:
     """Replace the file, or leave everything as it is and raise OSError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".crm-sync-{os.getpid()}")
     try:
-        draft.write_bytes(text.encode())
+        draft.write_bytes(text.encode("utf-8", "backslashreplace"))
         os.replace(draft, path)
     except BaseException:
         with contextlib.suppress(OSError):

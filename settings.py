@@ -162,7 +162,8 @@ class SettingsReader:
         try:
             return parse(text)
         except ValueError as error:
-            self._problems.append(f"{name} must be {error}, not {text!r}")
+            shown = "what it is" if "@" in text else repr(text)  # it may hold a password
+            self._problems.append(f"{name} must be {error}, not {shown}")
             return parse(default)
 
     def secret(self, name: str, origin: str) -> Secret:
@@ -190,8 +191,9 @@ class SettingsReader:
 def setting_values(env_file: Optional[str], environ: Mapping[str, str]) -> Dict[str, str]:
     """The environment over the `.env` file; an empty variable counts as not set.
 
-    Without `env_file`, `.env` is looked for in the current folder, then beside the scripts, so that
-    cron finds it from anywhere. Raises SettingsError when the file cannot be read.
+    Without `env_file`, `.env` is looked for beside the scripts, so that cron finds it from anywhere
+    and no other project's file gets in between, then in the current folder. Raises SettingsError
+    when the file cannot be read.
     """
     path = env_file_path(env_file)
     values = _read_env_file(path) if path else {}
@@ -202,7 +204,7 @@ def setting_values(env_file: Optional[str], environ: Mapping[str, str]) -> Dict[
 def env_file_path(env_file: Optional[str]) -> Optional[Path]:
     if env_file is not None:
         return Path(env_file)
-    places = (Path.cwd() / ".env", Path(__file__).resolve().parent / ".env")
+    places = (Path(__file__).resolve().parent / ".env", Path(".env"))
     return next((place for place in places if place.is_file()), None)
 
 
@@ -226,7 +228,7 @@ def _base_url(text: str) -> str:
     wanted = "an address that begins with https:// (http:// only for this machine itself)"
     try:
         parts = urlsplit(text)
-        usable = parts.hostname and not (parts.username or parts.query or parts.fragment)
+        usable = parts.hostname and not ("@" in parts.netloc or parts.query or parts.fragment)
         safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
         parts.port  # noqa: B018 - raises ValueError when it is no port
     except ValueError:

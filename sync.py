@@ -77,6 +77,7 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
 
 
 def _run(run: Run) -> str:
+    run.report.update(follow=[], unfollow=[], kept=[], skipped=[])
     settings = run.settings(company_settings)
     services = Services(
         HubSpotClient(settings.hubspot, run.clock, run.dry_run),
@@ -123,7 +124,8 @@ def _sync(
     if run.dry_run:
         run.summarise("This was a dry run: nothing has been changed.")
         return "planned"
-    return _apply(run, plan, services.predictleads)
+    with run.finishing_calls():
+        return _apply(run, plan, services.predictleads)
 
 
 def _read(

@@ -97,6 +97,7 @@ def _parse_email(text: str) -> str:
 
 
 def _run(run: Run) -> str:
+    run.report.update(create=[], update=[], unsubscribe=[], skipped=[])
     settings = run.settings(subscriber_settings)
     services = Services(
         HubSpotClient(settings.hubspot, run.clock, run.dry_run),
@@ -155,7 +156,8 @@ def _sync(
     if run.dry_run:
         run.summarise("This was a dry run: nothing has been changed.")
         return "planned"
-    return _apply(run, plan, preflight, services.mailerlite, memory)
+    with run.finishing_calls():
+        return _apply(run, plan, preflight, services.mailerlite, memory)
 
 
 def _read(

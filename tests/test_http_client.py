@@ -117,10 +117,18 @@ def test_a_redirect_is_not_followed(connect: Connect, sandbox: Sandbox) -> None:
 def test_a_proxy_from_the_environment_is_used(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{sandbox.port}")
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{sandbox.port}")
-    with pytest.raises(CallRejected):
-        connect(url="http://shop.example").read(*LIST)
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{sandbox.port}")
+    proxies = connect(url="https://shop.example")._session.merge_environment_settings(
+        "https://shop.example", {}, None, None, None
+    )["proxies"]
+    assert proxies["https"] == f"http://127.0.0.1:{sandbox.port}"
+
+
+def test_no_proxy_sees_the_keys_on_the_way_to_this_machine_itself(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert "data" in connect().read(*LIST)
     assert len(sandbox.requests) == 1
 
 
@@ -258,6 +266,24 @@ def test_garbled_compression_is_a_lost_answer(connect: Connect, sandbox: Sandbox
     assert "data" in connect().read(*LIST)
 
 
+def test_our_own_keys_are_not_passed_on_even_when_they_are_escaped(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    escaped = "".join(f"\\u{ord(char):04x}" for char in sandbox.predictleads.api_token)
+    body = '{"error": {"message": "unknown token ESCAPED"}}'.replace("ESCAPED", escaped)
+    sandbox.faults = [Fault("status", status=400, body=body)]
+    with pytest.raises(CallRejected, match=r"unknown token \*\*\*"):
+        connect().read(*LIST)
+
+
+def test_a_certificate_file_that_is_not_there(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    with pytest.raises(ServiceError, match="Check REQUESTS_CA_BUNDLE"):
+        connect(url="https://127.0.0.1:1").read(*LIST)
+
+
 def test_our_own_keys_are_not_passed_on(connect: Connect, sandbox: Sandbox) -> None:
     body = {"error": {"message": f"unknown key {sandbox.predictleads.api_key}"}}
     sandbox.faults = [Fault("status", status=400, body=body)]
@@ -269,14 +295,14 @@ def test_our_own_keys_are_not_passed_on(connect: Connect, sandbox: Sandbox) -> N
     ("url", "proxy", "words"),
     [
         ("http://127.0.0.1:1", "", "cannot connect to http://127.0.0.1:1, after 6 tries"),
-        ("http://shop.example", "nonsense://", "no usable address"),
+        ("https://shop.example", "nonsense://", "no usable address"),
         ("https://127.0.0.1:1", "", "cannot connect"),
     ],
 )
 def test_where_nobody_listens(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, url: str, proxy: str, words: str
 ) -> None:
-    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("https_proxy", proxy)
     with pytest.raises(ServiceError, match=words):
         connect(url=url).read(*LIST)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyset import MAX_CHAINS, End, read_pages
+from keyset import MAX_CHAINS, Contradiction, End, read_pages
 
 
 class Row(NamedTuple):
@@ -22,6 +22,7 @@ class Table:
     def __init__(self, ids: Set[int], limit: int) -> None:
         self.ids, self.limit = ids, limit
         self.asked: List[End] = []
+        self.first_pages_are_covered = False
         self.before: Callable[[int], None] = lambda number: None
         self._lock = threading.Lock()
 
@@ -99,6 +100,57 @@ def test_room_adds_chains_up_to_a_limit() -> None:
     assert len(ids) == 40_000
     assert max(most) <= MAX_CHAINS
     assert any(end.bound not in table.ids for end in table.asked if end.bound)  # it was split
+
+
+def read_with_empty_pages(table: Table, falling_too: bool) -> List[int]:
+    """After the first page of each chain, the rising one is told that there is nothing more."""
+    first_pages = threading.Semaphore(0)
+    both = threading.Lock()
+
+    def fetch(end: End) -> Sequence[Row]:
+        if end.bound is None:
+            return table.fetch(end)
+        with both:
+            if not table.first_pages_are_covered:
+                table.first_pages_are_covered = first_pages.acquire() and first_pages.acquire()
+        return table.fetch(end) if end.falling and not falling_too else []
+
+    def covered() -> bool:
+        first_pages.release()
+        return False
+
+    return [row.id for page in read_pages(fetch, covered) for row in page]
+
+
+def test_an_empty_page_where_rows_were_seen_is_not_believed() -> None:
+    table = Table(set(range(1, 2001, 2)), 100)
+    assert sorted(read_with_empty_pages(table, falling_too=False)) == sorted(table.ids)
+
+
+def test_empty_pages_from_both_sides_where_rows_were_seen_are_an_error() -> None:
+    with pytest.raises(Contradiction):
+        read_with_empty_pages(Table(set(range(1, 2001, 2)), 100), falling_too=True)
+
+
+def test_rows_that_arrive_after_an_empty_page_that_denied_them_are_an_error() -> None:
+    table = Table(set(range(1, 2001, 2)), 100)
+    falling_began, denied = threading.Event(), threading.Event()
+
+    def fetch(end: End) -> Sequence[Row]:
+        if end.falling:
+            falling_began.set()
+            denied.wait()
+        elif end.bound is not None:
+            falling_began.wait()
+            return []
+        return table.fetch(end)
+
+    pages = read_pages(fetch, lambda: False)
+    assert len(next(pages)) == 100
+    assert next(pages) == []
+    denied.set()
+    with pytest.raises(Contradiction):
+        next(pages)
 
 
 def test_an_error_of_any_chain_reaches_the_reader() -> None:

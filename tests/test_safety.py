@@ -241,6 +241,7 @@ def test_the_same_page_again_and_again_is_an_error(
         ("^/followings$", '{"data": [{"custom_company_identifier": "a.example"}]}'),
         ("^/followings$", '{"data": [{"domain": ""}]}'),
         ("^/followings$", '{"data": ["a.example"]}'),
+        ("^/followings$", '{"data": {}}'),
         ("/api_subscription$", '{"data": []}'),
         ("/properties/", '{"options": 5}'),
     ],
@@ -274,6 +275,33 @@ def test_already_so_is_a_success(
         sandbox.faults = [Fault("status", path=path, status=422, body={"error": error})]
         outcome = run_main(sync.main, sandbox)
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/unfollow$", "Could not unfollow this company"),
+        ("/follow$", "You have already reached the number of companies of your plan"),
+        ("/follow$", "No company for already-followed.example"),
+    ],
+)
+def test_a_refusal_is_not_taken_for_already_so(
+    run_main: RunMain, clock: FakeClock, path: str, message: str
+) -> None:
+    with make([], [2], clock) as sandbox:
+        sandbox.hubspot.companies[9] = {"domain": "already-followed.example", **MATCH}
+        sandbox.faults = [Fault("status", path=path, status=422, body={"message": message})]
+        outcome = run_main(sync.main, sandbox)
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+
+
+@pytest.mark.parametrize("body", ["\ufeff<html>login</html>", '{"error": {"type": "no"}}'])
+def test_a_200_that_is_no_yes(run_main: RunMain, clock: FakeClock, body: str) -> None:
+    with make([1], [], clock) as sandbox:
+        sandbox.faults = [Fault("status", path="/follow$", status=200, body=body)]
+        outcome = run_main(sync.main, sandbox)
+    assert outcome.code == 1
+    assert "follow shop-1.example: the answer cannot be used" in outcome.err
 
 
 # Text from outside

@@ -281,7 +281,7 @@ def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock) -> No
         "OK   HubSpot has the company property alexa (number).",
         "OK   HubSpot knows the platform shopify (Shopify).",
         "OK   HubSpot knows the platform magento_2 (Magento 2).",
-        "OK   The PredictLeads subscription is active, no credits used this month.",
+        "OK   The PredictLeads subscription is active, 0 of 10,000 credits used this month.",
         "OK   HubSpot can be searched: 1 company found.",
     ]
 
