@@ -4,12 +4,18 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 # Decisions without input or output: every branch of them is tested.
-PURE = answers.py,company_plan.py,domains.py,keyset.py,limits.py,throttle.py,words.py
+PURE = answers.py,company_plan.py,contact_plan.py,domains.py,keyset.py,limits.py,subscriber_plan.py,throttle.py,words.py
 
-.PHONY: demo test check faults clean
+.PHONY: demo demo-subscribers demo-contact test check faults bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m sandbox sync.py
+
+demo-subscribers: $(VENV)/installed
+	$(BIN)/python -m sandbox sync_subscribers.py
+
+demo-contact: $(VENV)/installed
+	$(BIN)/python -m sandbox create_contact.py
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest --cov --cov-report=
@@ -23,6 +29,10 @@ check: $(VENV)/installed-dev
 
 faults: $(VENV)/installed-dev
 	$(BIN)/python -m tests.fault_matrix
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmark/requirements.txt
+	$(BIN)/python -m benchmark
 
 clean:
 	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

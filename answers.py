@@ -6,7 +6,7 @@ import json
 import math
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
+from typing import AbstractSet, Any, Dict, Iterator, Mapping, NamedTuple, Optional
 
 from errors import CallRejected, Forbidden, ServiceError
 
@@ -58,19 +58,25 @@ def json_object(text: str) -> Optional[JsonObject]:
 
 
 def problem_of(
-    answer: Answer, where: str, remedies: Mapping[int, str], now: datetime
+    answer: Answer,
+    where: str,
+    remedies: Mapping[int, str],
+    now: datetime,
+    unclear: AbstractSet[int] = frozenset(),
 ) -> Optional[Exception]:
     """None for a 2xx; else what to raise: TryAgain, ServiceError or CallRejected.
 
     `where` names service and call in the text, `remedies` says what the user can do about a 401,
-    402 or 403.
+    402 or 403. After a status in `unclear` the call may have been carried out, as after that of a
+    gateway.
     """
     status = answer.status
     if 200 <= status < 300:
         return None
     said = f"{status} {_detail(answer)}".strip()
     if status in _TRY_AGAIN or status >= 500:
-        return _try_again(answer, said, where, now)
+        may_be_done = status in _MAY_BE_DONE or status in unclear
+        return _try_again(answer, said, where, now, may_be_done)
     if status in _WHOLE_SERVICE:
         kind = Forbidden if status == 403 else ServiceError
         return kind(f"{where}: {said}. {remedies.get(status, '')}".strip())
@@ -79,7 +85,7 @@ def problem_of(
             f"{where}: {status}, a redirect. It is not followed, because it would take the keys"
             " to another place. Check the base URL."
         )
-    return CallRejected(f"{where}: {said}.", status, _detail(answer))
+    return CallRejected(f"{where}: {said}.", status, _detail(answer), answer.text)
 
 
 def seconds_to_wait(retry_after: Optional[str], now: datetime) -> float:
@@ -104,7 +110,9 @@ def _seconds_until(http_date: str, now: datetime) -> float:
     return (moment - now).total_seconds()
 
 
-def _try_again(answer: Answer, said: str, where: str, now: datetime) -> Exception:
+def _try_again(
+    answer: Answer, said: str, where: str, now: datetime, may_be_done: bool
+) -> Exception:
     wait_s = seconds_to_wait(answer.retry_after, now)
     if answer.status == 429 and ("DAILY" in answer.text or "daily limit" in answer.text):
         back_at = _clock_time(now, wait_s) if wait_s else "midnight in the account's time zone"
@@ -117,7 +125,7 @@ def _try_again(answer: Answer, said: str, where: str, now: datetime) -> Exceptio
     return TryAgain(
         said,
         wait_s=max(wait_s, _shortest_wait(answer)),
-        answer_lost=answer.status in _MAY_BE_DONE,
+        answer_lost=may_be_done,
         too_much=answer.status == 429,
     )
 

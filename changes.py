@@ -88,7 +88,7 @@ def outcome_of(run: Run) -> str:
     counts = run.report["counts"]
     if not counts["failed"] + counts["not_reached"]:
         return "synced"
-    run.say(
+    run.summarise(
         f"Not done: {counts['failed']:,} failed, {counts['not_reached']:,} not reached."
         " The next run tries them again."
     )

@@ -10,14 +10,14 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Callable, Iterator, List, Optional, Sequence, TypeVar
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 from clock import Clock
 from errors import AppError, Exit, Interrupted
 from http_client import HttpClient
 from limits import Refusal
 from preflight import Finding
-from report import Report, write_report
+from report import Report, is_page, write_report
 from settings import SettingsReader, env_file_path, readable_by_others, setting_values
 from words import printable
 
@@ -34,6 +34,8 @@ EXITS = {
     "interrupted": Exit.INTERRUPTED,
 }
 
+COLOURS = {"green": "\x1b[32m", "red": "\x1b[31m", "yellow": "\x1b[33m"}
+
 T = TypeVar("T")
 log = logging.getLogger("crm_sync")
 
@@ -47,7 +49,7 @@ class Run:
         self.dry_run: bool = args.dry_run or args.check
         self.wrote = False  # whether a service may have been changed
         self.calls_must_finish = False
-        self._unsaid: List[str] = []
+        self._unsaid: List[Tuple[str, str]] = []
         self.report: Report = {
             "schema_version": 1,
             "job": job,
@@ -57,6 +59,7 @@ class Run:
             "error": None,
             "started_at": clock.timestamp(),
             "finished_at": None,
+            "summary": [],
             "counts": {},
             "refusals": [],
             "requests": {},
@@ -68,18 +71,30 @@ class Run:
         if path and path.exists() and readable_by_others(path):
             log.warning("Other users of this machine can read %s. Run: chmod 600 %s", path, path)
         values = setting_values(self.args.env_file, os.environ)
-        return SettingsReader(values, os.path.basename(sys.argv[0])).load(build)
+        reader = SettingsReader(values, os.path.basename(sys.argv[0]))
+        settings = reader.load(build)
+        self.report["settings"] = reader.used
+        return settings
 
-    def say(self, line: str = "") -> None:
+    @property
+    def wants_page(self) -> bool:
+        return any(is_page(path) for path in self.args.report)
+
+    def say(self, line: str = "", colour: str = "") -> None:
         """A line for people on stdout. With --quiet it waits until there is something to tell."""
         if self.args.quiet:
-            self._unsaid.append(line)
+            self._unsaid.append((line, colour))
         else:
-            _print(line)
+            _print(line, colour)
+
+    def summarise(self, line: str) -> None:
+        """Say what came of the run: these lines can be forwarded as they are."""
+        self.report["summary"].append(line)
+        self.say(line)
 
     def say_all(self) -> None:
         while self._unsaid:
-            _print(self._unsaid.pop(0))
+            _print(*self._unsaid.pop(0))
 
     @contextlib.contextmanager
     def using(self, *services: HttpClient) -> Iterator[None]:
@@ -103,9 +118,9 @@ class Run:
     def refuse(self, refusals: Sequence[Refusal]) -> str:
         """Say why nothing is changed, and what would allow it; return the outcome."""
         self.report["refusals"] = [refusal._asdict() for refusal in refusals]
-        self.say("Refused for safety, nothing has been changed:")
+        self.summarise("Refused for safety, nothing has been changed:")
         for refusal in refusals:
-            self.say(f"  {refusal.reason}")
+            self.say(f"  {refusal.reason}", "red")
         flags = " ".join(refusal.allow_with for refusal in refusals)
         self.say(f"If this is what you want, run it once more with: {flags}")
         return "refused"
@@ -135,8 +150,8 @@ def parser(description: str) -> argparse.ArgumentParser:
         type=_report_path,
         action="append",
         default=[],
-        help="write what was done to a file, as CSV if its name ends in .csv, else as JSON; may be"
-        " given more than once",
+        help="write what was done to a file: a page if its name ends in .html, CSV if it ends in"
+        " .csv, else JSON; may be given more than once",
     )
     add("--env-file", metavar="PATH", help="settings file to use in place of .env")
     loudness = arguments.add_mutually_exclusive_group()
@@ -265,8 +280,18 @@ def _set_up_output(args: argparse.Namespace) -> None:
     log.setLevel(level)
 
 
-def _print(line: str) -> None:
+def _print(line: str, colour: str = "") -> None:
+    text = printable(line)
+    if colour and _wants_colour():
+        text = f"{COLOURS[colour]}{text}\x1b[0m"
     try:
-        print(printable(line), flush=True)
+        print(text, flush=True)
     except BrokenPipeError:  # `| head` has seen enough; the work goes on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _wants_colour() -> bool:
+    """https://no-color.org"""
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )

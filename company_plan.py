@@ -14,12 +14,13 @@ from typing import (
     Sequence,
     Set,
     Tuple,
+    Union,
 )
 
 from domains import normalise_domain
 from hubspot_client import Company
 from limits import Limit, Refusal
-from predictleads_client import Following
+from predictleads_client import Followings
 from words import companies
 
 
@@ -56,11 +57,12 @@ class Criteria(NamedTuple):
         return None
 
 
-class Owner(NamedTuple):
-    """The HubSpot company that a wanted domain stands for."""
+class Follow(NamedTuple):
+    """The HubSpot company that a domain stands for."""
 
-    hubspot_id: int
+    domain: str
     company: Optional[str]
+    hubspot_id: int
 
 
 class Skipped(NamedTuple):
@@ -80,7 +82,7 @@ class Wanted:
     def __init__(self, criteria: Criteria) -> None:
         self.criteria = criteria
         self.matching = 0
-        self.owners: Dict[str, Owner] = {}
+        self.companies: Dict[str, Follow] = {}
         self.skipped: List[Skipped] = []
 
     def add(self, company: Company) -> None:
@@ -91,8 +93,8 @@ class Wanted:
         domain = normalise_domain(company.domain)
         if domain is None:
             self.skipped.append(Skipped(company.id, company.name, _no_domain(company.domain)))
-        elif domain not in self.owners or company.id < self.owners[domain].hubspot_id:
-            self.owners[domain] = Owner(company.id, company.name)
+        elif domain not in self.companies or company.id < self.companies[domain].hubspot_id:
+            self.companies[domain] = Follow(domain, company.name, company.id)
 
 
 class Kept(NamedTuple):
@@ -103,21 +105,18 @@ class Kept(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Wanted domains against followed ones. `surplus`: followed domain -> the identifiers it is
-    followed under. `followed`: how many companies are followed in all."""
+    """Wanted domains against followed ones.
+
+    `missing` and `keep`: wanted domains; `surplus`: followed domain -> the identifiers, other than
+    itself, that it is followed under; `followed`: how many companies are followed in all.
+    """
 
     missing: List[str]
-    surplus: Dict[str, Set[str]]
+    surplus: Dict[str, Tuple[str, ...]]
     keep: List[str]
     followed: int
     skipped: List[Skipped]
     kept: Sequence[Kept] = ()
-
-
-class Follow(NamedTuple):
-    domain: str
-    company: Optional[str]
-    hubspot_id: int
 
 
 class Unfollow(NamedTuple):
@@ -142,40 +141,46 @@ class Plan(NamedTuple):
     wanted: int
 
 
-def compare(wanted: Wanted, followings: Iterable[Following]) -> Difference:
+def compare(wanted: Wanted, followings: Followings) -> Difference:
     """A following is a wanted company when its domain or its identifier is the company's domain:
-    PredictLeads lists a company that redirects elsewhere under the other domain."""
-    present: Set[str] = set()
-    keep: Set[str] = set()
-    surplus: Dict[str, Set[str]] = {}
+    PredictLeads lists a company that redirects elsewhere under the other domain.
+
+    Empties `followings`, so that a million of them are not held twice.
+    """
+    present: Set[str] = set()  # wanted domains
+    renamed: Set[str] = set()  # domains that stand in the list for a wanted one
+    surplus: Dict[str, Tuple[str, ...]] = {}
     skipped: List[Skipped] = []
-    for listed_domain, listed_identifier in followings:
-        domain = normalise_domain(listed_domain)
-        is_same = listed_identifier is None or listed_identifier == listed_domain
-        identifier = domain if is_same else normalise_domain(listed_identifier)
-        found = [name for name in (domain, identifier) if name in wanted.owners]
-        if found:
-            present.update(name for name in found if name)
-            keep.add(domain or identifier or "")
+    while followings:
+        listed, others = followings.popitem()
+        domain = normalise_domain(listed)
+        identifiers = tuple(filter(None, map(normalise_domain, others)))
+        by_identifier = [name for name in identifiers if name in wanted.companies]
+        present.update(by_identifier)
+        if domain in wanted.companies:
+            present.add(domain)
+        elif by_identifier:
+            renamed.add(domain or listed)
         elif domain:
-            surplus.setdefault(domain, set()).add(identifier or domain)
+            surplus[domain] = surplus.get(domain, ()) + identifiers
         else:
-            reason = f"PredictLeads follows {listed_domain!r}, which is no domain"
+            reason = f"PredictLeads follows {listed!r}, which is no domain"
             skipped.append(Skipped(None, None, reason))
-    for domain in keep & surplus.keys():
+    followings.clear()  # gives the table back, too
+    for domain in renamed & surplus.keys():
         del surplus[domain]
     return Difference(
-        missing=sorted(wanted.owners.keys() - present),
+        missing=sorted(domain for domain in wanted.companies if domain not in present),
         surplus=surplus,
-        keep=sorted(keep),
-        followed=len(keep) + len(surplus) + len(skipped),
+        keep=sorted(present),
+        followed=len(present) + len(surplus) + len(skipped),
         skipped=sorted(skipped),
     )
 
 
 def spare(difference: Difference, keep: AbstractSet[str], no_unfollow: bool) -> Difference:
     """The difference without the surplus that is kept on purpose, which goes to `kept`."""
-    surplus: Dict[str, Set[str]] = {}
+    surplus: Dict[str, Tuple[str, ...]] = {}
     kept: List[Kept] = []
     for domain, identifiers in difference.surplus.items():
         if domain in keep or not keep.isdisjoint(identifiers):
@@ -194,6 +199,7 @@ def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company
     following stays when one of them matches after all, because the search index, or an edit
     during the read, hid it.
     """
+    none: Dict[int, Company] = {}
     known: Dict[str, Dict[int, Company]] = {}
     for company in evidence:
         domain = normalise_domain(company.domain) or ""
@@ -201,22 +207,15 @@ def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company
     unfollow: List[Unfollow] = []
     kept = list(difference.kept)
     for domain in sorted(difference.surplus):
-        names = {domain, *difference.surplus[domain]}
-        found = {id: company for name in names for id, company in known.get(name, {}).items()}
-        mismatches = {id: wanted.criteria.mismatch(found[id]) for id in sorted(found)}
-        if None in mismatches.values():
-            kept.append(Kept(domain, "a company in HubSpot with this domain matches after all"))
-        elif not found:
-            reason = "no company in HubSpot has this domain"
-            unfollow.append(Unfollow(domain, None, None, reason))
+        names = (domain, *difference.surplus[domain])
+        found = {id: company for name in names for id, company in known.get(name, none).items()}
+        entry = _judge(domain, [found[id] for id in sorted(found)], wanted.criteria)
+        if isinstance(entry, Kept):
+            kept.append(entry)
         else:
-            id, mismatch = next(iter(mismatches.items()))
-            unfollow.append(Unfollow(domain, found[id].name, id, mismatch or ""))
+            unfollow.append(entry)
     return Plan(
-        follow=tuple(
-            Follow(domain, wanted.owners[domain].company, wanted.owners[domain].hubspot_id)
-            for domain in difference.missing
-        ),
+        follow=tuple(wanted.companies[domain] for domain in difference.missing),
         unfollow=tuple(unfollow),
         keep=tuple(difference.keep),
         kept=tuple(sorted(kept)),
@@ -225,7 +224,7 @@ def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company
             *difference.skipped,
         ),
         followed=difference.followed,
-        wanted=len(wanted.owners),
+        wanted=len(wanted.companies),
     )
 
 
@@ -262,9 +261,20 @@ def refusals(
     return found
 
 
+def _judge(domain: str, companies: Sequence[Company], criteria: Criteria) -> Union[Unfollow, Kept]:
+    """`companies`: those that HubSpot has for the domain, the oldest first."""
+    if not companies:
+        return Unfollow(domain, None, None, "no company in HubSpot has this domain")
+    mismatches = [criteria.mismatch(company) for company in companies]
+    if None in mismatches:
+        return Kept(domain, "a company in HubSpot with this domain matches after all")
+    return Unfollow(domain, companies[0].name, companies[0].id, mismatches[0] or "")
+
+
 def domains_to_confirm(difference: Difference) -> List[str]:
     """The domains whose companies `make_plan` wants as evidence."""
-    return sorted(set().union(difference.surplus, *difference.surplus.values()))
+    identifiers = {name for names in difference.surplus.values() for name in names}
+    return sorted([*difference.surplus, *identifiers.difference(difference.surplus)])
 
 
 def _no_domain(text: Optional[str]) -> str:

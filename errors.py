@@ -49,13 +49,15 @@ class Interrupted(AppError):
 class CallRejected(AppError):
     """A 4xx that concerns one record alone.
 
-    `detail` is what the service says of it: `type: message`, or the start of the body.
+    `detail` is what the service says of it: `type: message`, or the start of the body; `body` is
+    the whole of it.
     """
 
-    def __init__(self, text: str, status: int, detail: str) -> None:
+    def __init__(self, text: str, status: int, detail: str, body: str = "") -> None:
         super().__init__(text)
         self.status = status
         self.detail = detail
+        self.body = body
 
 
 class ServiceError(AppError):

@@ -5,7 +5,17 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NoReturn, Optional
+from typing import (
+    TYPE_CHECKING,
+    AbstractSet,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+)
 
 from answers import Answer, JsonObject, TryAgain, excerpt, json_object, problem_of
 from clock import Clock
@@ -53,9 +63,10 @@ class Usage:
 class HttpClient:
     """JSON calls to one service, from any number of threads.
 
-    `remedies` says what the user can do about a 401, 402 or 403. With `dry_run` whatever is not
-    known to be a read raises RuntimeError instead of being sent, whoever asks for it. Once a call
-    has failed for the whole service, `failure` says so and every later call raises NotSent.
+    `remedies` says what the user can do about a 401, 402 or 403. After a status in `unclear` a
+    write may have been carried out. With `dry_run` whatever is not known to be a read raises
+    RuntimeError instead of being sent, whoever asks for it. Once a call has failed for the whole
+    service, `failure` says so and every later call raises NotSent.
     """
 
     def __init__(
@@ -68,6 +79,7 @@ class HttpClient:
         clock: Clock,
         dry_run: bool,
         remedies: Mapping[int, str],
+        unclear: AbstractSet[int] = frozenset(),
     ) -> None:
         self.service = service
         self.usage = Usage()
@@ -76,6 +88,7 @@ class HttpClient:
         self._clock = clock
         self._dry_run = dry_run
         self._remedies = remedies
+        self._unclear = unclear
         self._throttle = Throttle(calls_per_second, clock)
         self._session = _session(auth_headers)
         self.failure: Optional[ServiceError] = None
@@ -198,7 +211,8 @@ class HttpClient:
         answer = self._send(method, path, params, body)
         log.debug("%s, %s: %s %s -> %d", self.service, call, method, path, answer.status)
         where = f"{self.service}, {call}"
-        problem = problem_of(answer, where, self._remedies, self._clock.utcnow())
+        now = self._clock.utcnow()
+        problem = problem_of(answer, where, self._remedies, now, self._unclear)
         if problem:
             raise problem
         self._throttle.went_well()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from typing import (
     Any,
     Callable,
@@ -19,8 +21,8 @@ from typing import (
 
 from answers import JsonObject
 from clock import Clock
-from domains import display_domain
-from errors import CallRejected
+from domains import display_domain, normalise_domain
+from errors import AppError, CallRejected, Forbidden
 from http_client import HttpClient
 from keyset import End, read_pages
 from secret import Secret
@@ -29,6 +31,7 @@ from settings import HubSpotSettings
 # One place for the version: https://developers.hubspot.com/docs/api-reference/overview
 _OBJECTS = "/crm/v3/objects"
 _PROPERTIES = "/crm/v3/properties"
+_ASSOCIATIONS = "/crm/v4/objects/contact/{}/associations"
 _ACCOUNT = "/account-info/v3/details"
 
 # https://developers.hubspot.com/docs/api-reference/search/guide#limits
@@ -36,14 +39,30 @@ SEARCH_PAGE_SIZE = 200  # the maximum
 SEARCH_BODY_BYTES = 3_000  # the body must stay under it
 SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
 CONTACTS_PAGE_SIZE = 100  # the maximum of a list
+BATCH_SIZE = 100  # the maximum of a batch read
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
+
+# Object types as they stand in the address of a record's page.
+CONTACTS = "0-1"
+COMPANIES = "0-2"
 
 REMEDIES = {
     401: "Check HUBSPOT_ACCESS_TOKEN: HubSpot does not know this key, or it has been replaced.",
     403: "Add the scope to the key in HubSpot > Settings > Account Management > Keys.",
 }
 
+# Something broke, and nobody says whether before or after a record was made.
+UNCLEAR = frozenset({500, 520})
+
 COMPANY_PROPERTIES = ("name", "domain", "ecommerce_platform", "alexa")
+PERSON_PROPERTIES = ("email", "firstname", "lastname")
+
+# How HubSpot refuses to create a contact whose address another one has, by status; the second is
+# its answer when both were created at the same moment.
+_EXISTING_ID = {
+    409: re.compile(r"Existing ID:\s*(\d+)"),
+    400: re.compile(r"(\d+) already has that value"),
+}
 
 
 class Company(NamedTuple):
@@ -61,6 +80,13 @@ class Contact(NamedTuple):
 
     id: int
     values: Mapping[str, Optional[str]]
+
+
+class Created(NamedTuple):
+    """The record that a create call leads to; `existed`: HubSpot had it before."""
+
+    id: int
+    existed: bool
 
 
 class Property(NamedTuple):
@@ -81,8 +107,11 @@ class Account(NamedTuple):
     portal_id: int
     ui_domain: str
 
-    def company_link(self, company_id: int) -> str:
-        return f"https://{self.ui_domain}/contacts/{self.portal_id}/record/0-2/{company_id}"
+    def link(self, object_type: str, record_id: object) -> str:
+        """The page of a record, for COMPANIES or CONTACTS."""
+        return (
+            f"https://{self.ui_domain}/contacts/{self.portal_id}/record/{object_type}/{record_id}"
+        )
 
 
 class HubSpotClient:
@@ -95,6 +124,7 @@ class HubSpotClient:
             clock=clock,
             dry_run=dry_run,
             remedies=REMEDIES,
+            unclear=UNCLEAR,
         )
 
     def account(self) -> Account:
@@ -105,6 +135,15 @@ class HubSpotClient:
         if not isinstance(portal_id, int) or not isinstance(ui_domain, str):
             self.http.bad_answer(call, "portalId or uiDomain is missing")
         return Account(portal_id, ui_domain)
+
+    def record_url(self, object_type: str) -> Optional[str]:
+        """Where a record's page begins, its id follows; None when HubSpot does not tell. Only
+        links depend on it, so its failure is none of the run's."""
+        try:
+            return self.account().link(object_type, "")
+        except AppError:
+            self.http.failure = None
+            return None
 
     def property(self, object_type: str, name: str) -> Optional[Property]:
         """The definition of a property; None when the account has none of that name.
@@ -189,6 +228,116 @@ class HubSpotClient:
         """
         return self._search_companies("company search by domain", [_domain_filter(domains)])
 
+    def oldest_with_domain(self, domain: str) -> List[Company]:
+        """Companies that have this bare domain, by id; if there are very many, the oldest of them.
+
+        The search index lags: a company that was created in the last half minute may be missing.
+        Raises ServiceError.
+        """
+        call, end = "company search by domain", End(None, falling=False)
+        with _needing("crm.objects.companies.read"):
+            while page := self._search_page(call, [_domain_filter([domain])], end)[1]:
+                matching = [each for each in page if normalise_domain(each.domain) == domain]
+                if matching:
+                    return matching
+                end = End(page[-1].id, falling=False)
+        return []
+
+    def companies_by_id(self, ids: Sequence[int]) -> List[Company]:
+        """Those of the companies that there are, without the lag of a search.
+
+        Raises CallRejected, ServiceError.
+        """
+        companies: List[Company] = []
+        call, path = "companies by id", f"{_OBJECTS}/companies/batch/read"
+        for start in range(0, len(ids), BATCH_SIZE):
+            inputs = [{"id": str(company_id)} for company_id in ids[start : start + BATCH_SIZE]]
+            body = {"properties": list(COMPANY_PROPERTIES), "inputs": inputs}
+            data = self.http.read("POST", path, call, body=body)
+            try:
+                companies += [_company(result) for result in data["results"]]
+            except (KeyError, TypeError, AttributeError, ValueError):
+                self.http.bad_answer(call, "results is missing or holds something else")
+        return companies
+
+    def contact_with_email(self, email: str) -> Optional[Contact]:
+        """The contact with this address in lower case, if the search shows it yet.
+
+        Raises ServiceError.
+        """
+        call = "contact search by e-mail"
+        criterion = {"propertyName": "email", "operator": "EQ", "value": email}
+        body = _query([criterion], End(None, falling=False), PERSON_PROPERTIES)
+        with _needing("crm.objects.contacts.read"):
+            data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
+        try:
+            contacts = [_contact(result, PERSON_PROPERTIES) for result in data["results"]]
+        except (KeyError, TypeError, AttributeError, ValueError):
+            self.http.bad_answer(call, "results is missing or holds something else")
+        same = (each for each in contacts if (each.values["email"] or "").lower() == email)
+        return next(same, None)
+
+    def create_company(self, name: str, domain: str) -> Created:
+        """HubSpot makes a second company of the same domain without a word, so this call is not
+        repeated when its answer is lost: look for the company first.
+
+        Raises CallRejected, ServiceError (`answer_lost`: it may have been created).
+        """
+        with _needing("crm.objects.companies.write"):
+            properties = {"name": name, "domain": domain}
+            return self._create("companies", "create the company", properties, repeatable=False)
+
+    def create_contact(
+        self, email: str, first_name: str, last_name: str, *, repeatable: bool
+    ) -> Created:
+        """HubSpot lets no two contacts have one address, so repeating does no harm; only `existed`
+        then does not say whether it was there before. Raises like `create_company`."""
+        properties = dict(zip(PERSON_PROPERTIES, (email, first_name, last_name)))
+        filled = {name: value for name, value in properties.items() if value}
+        with _needing("crm.objects.contacts.write"):
+            return self._create("contacts", "create the contact", filled, repeatable)
+
+    def associate(self, contact_id: int, company_id: int) -> None:
+        """As an employee, which is HubSpot's default; again does no harm. Raises CallRejected,
+        ServiceError. https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide"""
+        path = f"{_ASSOCIATIONS.format(contact_id)}/default/company/{company_id}"
+        with _needing("crm.objects.contacts.write"):
+            self.http.request("PUT", path, "associate the contact with the company")
+
+    def companies_of_contact(self, contact_id: int) -> List[int]:
+        """The ids of all companies that the contact is associated with, without the lag of a
+        search. Raises CallRejected, ServiceError."""
+        call, path = "companies of the contact", f"{_ASSOCIATIONS.format(contact_id)}/company"
+        ids: List[int] = []
+        cursors: Set[Optional[str]] = set()
+        after: Optional[str] = None
+        while after not in cursors:
+            cursors.add(after)
+            data = self.http.read("GET", path, call, params={"after": after})
+            try:
+                ids += [_record_id(str(result["toObjectId"])) for result in data["results"]]
+                after = _next_cursor(data)
+            except (KeyError, TypeError, AttributeError, ValueError):
+                self.http.bad_answer(call, "results or the cursor to the next page make no sense")
+            if after is None:
+                return ids
+        self.http.bad_answer(call, f"its cursor {after} comes twice, so it has no end")
+
+    def _create(
+        self, object_type: str, call: str, properties: Mapping[str, str], repeatable: bool
+    ) -> Created:
+        path, body = f"{_OBJECTS}/{object_type}", {"properties": properties}
+        try:
+            answer = self.http.request("POST", path, call, body=body, repeatable=repeatable)
+        except CallRejected as error:
+            if existing := _existing_id(error):
+                return Created(existing, existed=True)
+            raise
+        try:
+            return Created(_record_id((answer.data or {})["id"]), existed=False)
+        except (KeyError, ValueError):
+            self.http.bad_answer(call, "the id of the new record is missing", after_write=True)
+
     def _search_companies(
         self,
         call: str,
@@ -270,7 +419,27 @@ def _domain_filter(domains: Sequence[str]) -> JsonObject:
     return {"propertyName": "domain", "operator": "IN", "values": spellings}
 
 
-def _query(filters: List[JsonObject], end: End) -> JsonObject:
+@contextlib.contextmanager
+def _needing(scope: str) -> Iterator[None]:
+    """Name the scope of a call that is forbidden, should HubSpot not do it."""
+    try:
+        yield
+    except Forbidden as error:
+        if scope in str(error):
+            raise
+        raise Forbidden(f"{error} The call needs the scope {scope}.") from None
+
+
+def _existing_id(error: CallRejected) -> Optional[int]:
+    """The id of the record that keeps another one from being created."""
+    pattern = _EXISTING_ID.get(error.status)
+    found = pattern.search(error.body) if pattern else None
+    return int(found[1]) if found else None
+
+
+def _query(
+    filters: List[JsonObject], end: End, names: Sequence[str] = COMPANY_PROPERTIES
+) -> JsonObject:
     """One page by id, never by `after`, which ends at 10,000 results:
     https://developers.hubspot.com/docs/api-reference/search/guide#limits"""
     if end.bound is not None:
@@ -281,7 +450,7 @@ def _query(filters: List[JsonObject], end: End) -> JsonObject:
     return {
         "filterGroups": [{"filters": filters}],
         "sorts": [{"propertyName": "hs_object_id", "direction": direction}],
-        "properties": list(COMPANY_PROPERTIES),
+        "properties": list(names),
         "limit": SEARCH_PAGE_SIZE,
     }
 

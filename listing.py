@@ -7,6 +7,8 @@ from typing import Sequence, Tuple
 from command import Run
 from words import clip
 
+COLOURS = {"+": "green", "-": "red", "!": "yellow"}
+
 
 def show_list(
     run: Run, title: str, mark: str, lines: Sequence[Tuple[str, str]], shown: int
@@ -15,10 +17,10 @@ def show_list(
     if not lines:
         return
     run.say(f"{title}:")
-    rows = [(clip(left, 70), clip(right, 200)) for left, right in lines[:shown]]
-    width = max(len(left) for left, _ in rows)
-    for left, right in rows:
-        run.say(f"  {mark} {left:<{width}}  {right}")
+    rows = [(clip(name, 70), clip(words, 200)) for name, words in lines[:shown]]
+    width = max(len(name) for name, _ in rows)
+    for name, words in rows:
+        run.say(f"  {mark} {name:<{width}}  {words}", COLOURS.get(mark, ""))
     if len(lines) > shown:
         run.say(f"  and {len(lines) - shown:,} more (see --report)")
     run.say()

@@ -14,6 +14,7 @@ from clock import Clock
 from errors import CallRejected
 from http_client import HttpClient
 from settings import PredictLeadsSettings
+from words import companies
 
 FOLLOWINGS_PAGE_SIZE = 1000  # the maximum; each page may cost a credit
 MAX_READS = 3  # of the whole list, when it changes while it is read
@@ -32,12 +33,10 @@ _ALREADY_FOLLOWED = re.compile(r"already", re.IGNORECASE)
 _NOT_FOLLOWED = re.compile(r"already|not[\w ]*follow|follow\w* not[ _]found", re.IGNORECASE)
 
 
-class Following(NamedTuple):
-    """A followed company. `domain` may differ from the one that was asked for, when it redirects
-    elsewhere; `identifier` is what was sent along then, or None."""
-
-    domain: str
-    identifier: Optional[str]
+# What is followed: the domain as it is listed -> the identifiers it is listed with, without the
+# domain itself. A company that redirects elsewhere is listed under the other domain, and its
+# identifier is what was sent along when it was followed. (A million of these fit in 120 MB.)
+Followings = Dict[str, Tuple[str, ...]]
 
 
 class Subscription(NamedTuple):
@@ -74,14 +73,14 @@ class PredictLeadsClient:
         except (KeyError, IndexError, TypeError, AttributeError):
             self.http.bad_answer(call, "data[0].attributes.status is missing")
 
-    def followings(self, on_read: Callable[[int], None]) -> Set[Following]:
+    def followings(self, on_read: Callable[[int], None]) -> Followings:
         """All that is followed; `on_read` hears how many rows each page has.
 
         Pages go by number, so a change during the read can hide a row or show it twice. Where
         PredictLeads says how many there are, the list must be that long, throughout; else it is
         read again. Raises BadAnswer when it stays incomplete, ServiceError.
         """
-        earlier: Set[Following] = set()
+        earlier: Followings = {}
         for _ in range(MAX_READS):
             rows, is_complete = self._read_followings(earlier, on_read)
             if is_complete:
@@ -89,8 +88,8 @@ class PredictLeadsClient:
             earlier = rows
         self.http.bad_answer(
             "followings",
-            f"{len(earlier):,} different companies came, which is not the number that it promises;"
-            " run it again",
+            f"{companies(len(earlier))} came, which is not the number that it promises; run it"
+            " again",
         )
 
     def follow(self, domain: str) -> None:
@@ -119,28 +118,30 @@ class PredictLeadsClient:
             self.http.bad_answer(call, "a web page; something stands between here and PredictLeads")
 
     def _read_followings(
-        self, earlier: Set[Following], on_read: Callable[[int], None]
-    ) -> Tuple[Set[Following], bool]:
+        self, earlier: Followings, on_read: Callable[[int], None]
+    ) -> Tuple[Followings, bool]:
         """One read of the list, and whether it is complete; `earlier`: what the last one found."""
-        rows: Set[Following] = set()
-        rows_read, counts = 0, set()
+        rows: Followings = {}
+        rows_read = different_rows = 0
+        counts: Set[Optional[int]] = set()
         for number in itertools.count(1):
             page, count = self._followings_page(number)
-            known = len(rows)
-            rows.update(page)
+            new_rows = sum(_add(rows, domain, identifier) for domain, identifier in page)
             rows_read += len(page)
+            different_rows += new_rows
             counts.add(count)
             on_read(len(page))
             if not page and count is None:
                 return rows, counts == {None}
-            if len(rows) == known or len(rows) == count:
+            if not new_rows or different_rows == count:
                 break
         # A list that holds the same row twice, each time, is as complete as it can be.
-        is_whole = len(rows) == count or (rows_read == count and rows == earlier)
+        is_whole = different_rows == count or (rows_read == count and rows == earlier)
         return rows, is_whole and len(counts) == 1
 
-    def _followings_page(self, number: int) -> Tuple[List[Following], Optional[int]]:
-        """The rows of a page, counted from 1, and how many rows there are in all, if it says."""
+    def _followings_page(self, number: int) -> Tuple[List[Tuple[str, str]], Optional[int]]:
+        """Domain and identifier of each row of a page, counted from 1, and how many rows there are
+        in all, if it says."""
         call = f"followings, page {number}"
         params = {"page": number, "limit": FOLLOWINGS_PAGE_SIZE}
         data = self.http.read("GET", "/followings", call, params=params)
@@ -153,10 +154,17 @@ class PredictLeadsClient:
         return rows, count if isinstance(count, int) else None
 
 
-def _following(item: Any) -> Following:
+def _following(item: Any) -> Tuple[str, str]:
     domain, identifier = item["domain"], item.get("custom_company_identifier")
     if not isinstance(domain, str) or not domain.strip():
         raise TypeError("a following needs a domain")
-    if not isinstance(identifier, str):
-        identifier = None
-    return Following(domain, domain if identifier == domain else identifier)  # one string, not two
+    return domain, identifier if isinstance(identifier, str) else domain
+
+
+def _add(rows: Followings, domain: str, identifier: str) -> bool:
+    """Whether the row is a new one."""
+    known = rows.get(domain)
+    if known is not None and (identifier == domain or identifier in known):
+        return False
+    rows[domain] = (known or ()) + ((identifier,) if identifier != domain else ())
+    return True

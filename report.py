@@ -1,4 +1,4 @@
-"""The report of a run as a file: JSON for programs, CSV for spreadsheets."""
+"""The report of a run as a file: JSON for programs, CSV for spreadsheets, HTML for people."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
+import page
 from words import printable
 
 Report = Dict[str, Any]  # its keys are in the README, under "The report"
@@ -17,10 +18,13 @@ Report = Dict[str, Any]  # its keys are in the README, under "The report"
 LISTS = ("follow", "unfollow", "create", "update", "unsubscribe", "steps", "kept", "skipped")
 COLUMNS = (
     "action",
+    "step",
     "domain",
     "email",
     "company",
     "hubspot_id",
+    "id",
+    "link",
     "fields",
     "status",
     "reason",
@@ -35,9 +39,15 @@ def write_report(path: Path, report: Report) -> None:
     """Write the whole file or nothing, in the form that its ending names, else JSON; a reader
     never meets half a report. Raises OSError."""
     if path.suffix.lower() == ".csv":
-        _write_whole(path, _csv(report))
+        write_whole(path, _csv(report))
+    elif is_page(path):
+        write_whole(path, page.render(report))
     else:
-        _write_whole(path, json.dumps(report, indent=2) + "\n")
+        write_whole(path, json.dumps(report, indent=2) + "\n")
+
+
+def is_page(path: Path) -> bool:
+    return path.suffix.lower() in (".html", ".htm")
 
 
 def _csv(report: Report) -> str:
@@ -65,7 +75,8 @@ def _cell(value: Any) -> str:
     return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) else text
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Replace the file, or leave everything as it is and raise OSError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_bytes(text.encode())

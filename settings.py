@@ -17,6 +17,8 @@ from secret import Secret
 
 T = TypeVar("T")
 
+CONTACT_CALLS_PER_SECOND = 5.0  # 200 ms or more between two calls, whatever is set
+
 _KEY = re.compile(r"[!-~]+")  # visible ASCII, as every HTTP header value must be
 
 _WHERE_HUBSPOT_KEY = (
@@ -117,6 +119,24 @@ def _hubspot(reader: SettingsReader) -> HubSpotSettings:
     )
 
 
+class ContactSettings(NamedTuple):
+    """What `create_contact.py` needs. The names are a person's, for whom no flag gives any."""
+
+    hubspot: HubSpotSettings
+    first_name: str
+    last_name: str
+
+
+def contact_settings(reader: SettingsReader) -> ContactSettings:
+    hubspot = _hubspot(reader)
+    pace = min(hubspot.requests_per_second, CONTACT_CALLS_PER_SECOND)
+    return ContactSettings(
+        hubspot._replace(requests_per_second=pace),
+        reader.get("FIRSTNAME", "Test", str),  # nobody's name, and it looks like it
+        reader.get("LASTNAME", "Person", str),
+    )
+
+
 class SettingsReader:
     """Collects what is wrong while settings are read, so that it can be said all together."""
 
@@ -124,6 +144,7 @@ class SettingsReader:
         self._values = values
         self._script = script
         self._problems: List[str] = []
+        self.used: Dict[str, str] = {}  # what was not secret, as it was written
 
     def load(self, build: Callable[[SettingsReader], T]) -> T:
         """Raises SettingsError that names every setting that is missing or wrong."""
@@ -137,7 +158,7 @@ class SettingsReader:
 
     def get(self, name: str, default: str, parse: Callable[[str], T]) -> T:
         """`parse` raises ValueError with the words that follow "must be"."""
-        text = self._value(name) or default
+        text = self.used[name] = self._value(name) or default
         try:
             return parse(text)
         except ValueError as error:

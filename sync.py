@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from typing import List, Optional, Sequence, Set, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import background
 import command
@@ -24,11 +24,11 @@ from company_plan import (
     refusals,
     spare,
 )
-from hubspot_client import Company, HubSpotClient, Property, domain_batches
+from hubspot_client import COMPANIES, Company, HubSpotClient, Property, domain_batches
 from limits import parse_limit, parse_number
 from listing import show_list
 from lock import only_run
-from predictleads_client import Following, PredictLeadsClient
+from predictleads_client import Followings, PredictLeadsClient
 from preflight import demand_all_ok
 from progress import Progress
 from settings import CompanySettings, company_settings, parse_domains
@@ -104,6 +104,8 @@ def _sync(
     evidence = _look_up(services.hubspot, domains_to_confirm(difference))
     plan = make_plan(wanted, difference, evidence)
     _report_plan(run, wanted, plan)
+    if run.wants_page:
+        run.report["record_url"] = services.hubspot.record_url(COMPANIES)
     _show_plan(run, plan)
     refused = refusals(
         plan,
@@ -114,17 +116,19 @@ def _sync(
     if refused:
         return run.refuse(refused)
     if not (plan.follow or plan.unfollow):
-        run.say(f"Nothing to do: PredictLeads follows the {companies(len(plan.keep))} it should.")
+        run.summarise(
+            f"Nothing to do: PredictLeads follows the {companies(len(plan.keep))} it should."
+        )
         return "in_sync"
     if run.dry_run:
-        run.say("This was a dry run: nothing has been changed.")
+        run.summarise("This was a dry run: nothing has been changed.")
         return "planned"
     return _apply(run, plan, services.predictleads)
 
 
 def _read(
     run: Run, settings: CompanySettings, platform: Optional[Property], services: Services
-) -> Tuple[Wanted, Set[Following]]:
+) -> Tuple[Wanted, Followings]:
     """What should be followed and what is, read side by side."""
     with Progress("HubSpot", "companies", run.clock) as hubspot_progress, Progress(
         "PredictLeads", "companies", run.clock
@@ -157,7 +161,7 @@ def _found(settings: CompanySettings, platform: Optional[Property], wanted: Want
         f" {settings.alexa_below:,}"
     )
     skipped = len(wanted.skipped)
-    shared = wanted.matching - skipped - len(wanted.owners)
+    shared = wanted.matching - skipped - len(wanted.companies)
     if skipped:
         found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
     if shared:
@@ -181,7 +185,7 @@ def _report_plan(run: Run, wanted: Wanted, plan: Plan) -> None:
     planned = {"status": "planned", "error": None}
     run.report["counts"] = {
         "matching": wanted.matching,
-        "wanted": len(wanted.owners),
+        "wanted": len(wanted.companies),
         "followed": plan.followed,
         "follow": len(plan.follow),
         "unfollow": len(plan.unfollow),
@@ -225,7 +229,7 @@ def _apply(run: Run, plan: Plan, predictleads: PredictLeadsClient) -> str:
     )
     failure = predictleads.http.failure
     is_open = conclude(run, {"follow": follows, "unfollow": unfollows}, failure)
-    run.say(
+    run.summarise(
         f"{'Done in part' if is_open else 'Done'}:"
         f" {companies(done(follows))} newly followed, {done(unfollows):,} no longer followed,"
         f" {len(plan.keep) + len(plan.kept):,} left as they were, {len(plan.skipped):,} skipped."

@@ -16,7 +16,7 @@ from changes import NotWanted, carry_out, conclude, done, outcome_of
 from clock import Clock
 from command import Run
 from errors import AppError, ServiceError, SettingsError
-from hubspot_client import Contact, HubSpotClient
+from hubspot_client import CONTACTS, Contact, HubSpotClient
 from limits import parse_number
 from listing import show_list
 from lock import account_file, only_run
@@ -141,15 +141,19 @@ def _sync(
     plan = make_plan(contacts, subscribers, memory.knows, rules)
     _report_plan(run, plan, preflight)
     run.report["counts"].update(contacts=len(contacts), subscribers=len(subscribers))
+    if run.wants_page:
+        run.report["record_url"] = services.hubspot.record_url(CONTACTS)
     _show_plan(run, plan, preflight)
     refused = refusals(plan, max_new)
     if refused:
         return run.refuse(refused)
     if not (plan.create or plan.update or plan.unsubscribe or preflight.missing):
-        run.say(f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them.")
+        run.summarise(
+            f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
+        )
         return "in_sync"
     if run.dry_run:
-        run.say("This was a dry run: nothing has been changed.")
+        run.summarise("This was a dry run: nothing has been changed.")
         return "planned"
     return _apply(run, plan, preflight, services.mailerlite, memory)
 
@@ -302,7 +306,7 @@ def _apply(
         sorted(not_new),
         SHOWN,
     )
-    run.say(
+    run.summarise(
         f"{'Done in part' if is_open else 'Done'}: {people(done(results['create']))} created,"
         f" {done(results['update']):,} updated, {done(results['unsubscribe']):,} unsubscribed,"
         f" {plan.unchanged:,} left as they were, {len(run.report['skipped']):,} skipped."

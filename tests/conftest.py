@@ -59,7 +59,7 @@ class Outcome(NamedTuple):
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting, key or proxy of the developer's reaches a test, no state of a test stays."""
     for name in list(os.environ):
-        if not name.startswith(("PATH", "PYTHON", "COVERAGE", "COV_", "LANG", "LC_")):
+        if not name.startswith(("PATH", "PYTHON", "LANG", "LC_")):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()

@@ -148,3 +148,11 @@ def test_remedies() -> None:
 @pytest.mark.parametrize("text", ["", "null", "[1]", "{", "[" * 100_000])
 def test_what_is_no_json_object(text: str) -> None:
     assert json_object(text) is None
+
+
+def test_a_service_may_have_more_statuses_that_leave_a_write_unclear() -> None:
+    refused = problem_of(Answer(500, "", None), "Service, call", {}, NOW)
+    unclear = problem_of(Answer(500, "", None), "Service, call", {}, NOW, {500})
+    assert isinstance(refused, TryAgain)
+    assert isinstance(unclear, TryAgain)
+    assert (refused.answer_lost, unclear.answer_lost) == (False, True)

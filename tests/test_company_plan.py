@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Dict, List, Optional, Set
+from typing import Dict, List, NamedTuple, Optional, Set
 
 import pytest
 from hypothesis import given
@@ -24,10 +24,25 @@ from company_plan import (
 from domains import normalise_domain
 from hubspot_client import Company
 from limits import Limit, parse_limit, parse_number
-from predictleads_client import Following
+from predictleads_client import Followings
 
 CRITERIA = Criteria(frozenset({"shopify", "magento_2"}), 1_000_000)
 NO_LIMIT = Limit(100, is_percent=True)
+
+
+class Following(NamedTuple):
+    """A row of PredictLeads' list."""
+
+    domain: str
+    identifier: Optional[str]
+
+
+def as_listed(rows: List[Following]) -> Followings:
+    listed: Followings = {}
+    for domain, identifier in rows:
+        others = (identifier,) if identifier and identifier != domain else ()
+        listed[domain] = listed.get(domain, ()) + others
+    return listed
 
 
 def company(
@@ -49,7 +64,7 @@ def plan_for(
     wanted = Wanted(CRITERIA)
     for each in companies:
         wanted.add(each)
-    difference = spare(compare(wanted, followings), keep, no_unfollow)
+    difference = spare(compare(wanted, as_listed(followings)), keep, no_unfollow)
     return make_plan(wanted, difference, companies if evidence is None else evidence)
 
 
@@ -104,17 +119,17 @@ def test_a_following_is_known_by_its_domain_or_its_identifier() -> None:
     followings = [
         Following("brand.example", "A.example"),
         Following("b.example", "something else"),
-        Following("brand.example", None),
+        Following("www.brand.example", None),
         Following("no domain", "b.example"),
     ]
     plan = plan_for(companies, followings)
-    assert (plan.follow, plan.unfollow) == ((), ())
-    assert plan.keep == ("b.example", "brand.example")
+    assert (plan.follow, plan.unfollow, plan.kept) == ((), (), ())
+    assert plan.keep == ("a.example", "b.example")
 
 
 def test_an_unfollow_is_confirmed_by_every_name_of_the_following() -> None:
     wanted = Wanted(CRITERIA)
-    difference = compare(wanted, [Following("brand.example", "a.example")])
+    difference = compare(wanted, {"brand.example": ("a.example",)})
     assert domains_to_confirm(difference) == ["a.example", "brand.example"]
     matching = company(1, "https://A.example/")
     other = company(2, "brand.example", platform="wix")

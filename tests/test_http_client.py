@@ -15,6 +15,7 @@ from http_client import MAX_ATTEMPTS, HttpClient
 from sandbox import Fault, PredictLeads, Sandbox
 from secret import Secret
 from tests.conftest import FakeClock
+from throttle import HEADROOM, SLOW_DOWN
 
 Connect = Callable[..., HttpClient]
 
@@ -150,8 +151,10 @@ def test_one_429_slows_every_thread_of_the_service(
     sandbox.faults = [Fault("status", times=1, status=429, headers={"Retry-After": "30"})]
     client = connect()
     client.request(*FOLLOW)
-    first, second = sandbox.requests
+    client.request(*FOLLOW)
+    first, second, third = sandbox.requests
     assert second.at - first.at >= 30
+    assert third.at - second.at == pytest.approx(0.1 * HEADROOM / SLOW_DOWN, rel=0.01)
 
 
 def test_what_is_not_repeatable_is_sent_once_when_its_answer_is_lost(
@@ -184,6 +187,22 @@ def test_nothing_is_sent_after_a_failure_of_the_service(
         client.read(*LIST)
     assert len(sandbox.requests) == 1
     assert clock.now == now  # and nobody waits in line for that
+
+
+def test_whoever_waits_in_line_when_the_service_fails_sends_nothing(
+    connect: Connect, sandbox: Sandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect()
+    client.read(*LIST)
+
+    def fail_meanwhile(seconds: float) -> None:
+        clock.now += seconds
+        client.failure = ServiceError("credits used up")
+
+    monkeypatch.setattr(clock, "sleep", fail_meanwhile)
+    with pytest.raises(NotSent, match="credits used up"):
+        client.read(*LIST)
+    assert len(sandbox.requests) == 1
 
 
 def test_nothing_is_sent_after_the_end(connect: Connect, sandbox: Sandbox) -> None:

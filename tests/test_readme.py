@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import create_contact
 import sync
+import sync_subscribers
 from errors import Exit
 
 ROOT = Path(__file__).parent.parent
@@ -15,9 +18,10 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETTING = re.compile(r'"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"')
 
 
-def test_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("script", [sync, sync_subscribers, create_contact])
+def test_every_flag(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        sync.main(["--help"])
+        script.main(["--help"])
     flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
     assert len(flags) > 10
     assert {flag for flag in flags if f"`{flag}" not in README} == set()

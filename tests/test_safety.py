@@ -16,11 +16,15 @@ from typing import Any, Callable, Dict, List, Optional
 import pytest
 
 import sync
+from errors import CallRejected
+from predictleads_client import PredictLeadsClient
 from sandbox import Fault, HubSpot, PredictLeads, Request, Sandbox
+from settings import SettingsReader, company_settings
 from tests.conftest import FakeClock, Outcome
 
 RunMain = Callable[..., Outcome]
 ROOT = Path(__file__).parent.parent
+FAST = {"PREDICTLEADS_REQUESTS_PER_SECOND": "1000", "HUBSPOT_REQUESTS_PER_SECOND": "1000"}
 MATCH = {"ecommerce_platform": "shopify", "alexa": "1"}
 
 
@@ -190,6 +194,20 @@ def test_a_list_that_moves_while_it_is_read_is_read_again(
         assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
 
 
+def test_a_row_that_slips_to_an_earlier_page_is_not_missed(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([2, 3], [1, 2, 3], clock) as sandbox:
+        sandbox.predictleads.max_limit = 2
+
+        def unfollow_the_first(request: Request) -> None:
+            if request.query.get("page") == "2":
+                sandbox.predictleads.followings.pop("shop-1.example", None)
+
+        sandbox.on_request = unfollow_the_first
+        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+
+
 def doubled(payload: Any) -> Any:
     return {**payload, "data": payload["data"] * 2, "meta": {"count": 4}}
 
@@ -210,7 +228,7 @@ def test_the_same_page_again_and_again_is_an_error(
         sandbox.faults = [Fault("body", path="^/followings$", body=body)]
         outcome = run_main(sync.main, sandbox)
         assert (outcome.code, sandbox.writes) == (1, [])
-    assert "PredictLeads, followings: the answer cannot be used: 1 different" in outcome.err
+    assert "PredictLeads, followings: the answer cannot be used: 1 company came" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -291,6 +309,16 @@ def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_
         assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in row.values())
 
 
+def test_a_domain_is_percent_encoded_in_a_path(clock: FakeClock) -> None:
+    with make([], [], clock) as sandbox:
+        reader = SettingsReader(sandbox.settings, "sync.py")
+        client = PredictLeadsClient(reader.load(company_settings).predictleads, clock, False)
+        with pytest.raises(CallRejected):
+            client.follow("../a?b=c#d")
+        assert sandbox.requests[0].path == "/companies/..%2Fa%3Fb%3Dc%23d/follow"
+        client.http.close()
+
+
 def test_an_identifier_from_outside_never_leaves_its_place_in_the_path(
     run_main: RunMain, clock: FakeClock
 ) -> None:
@@ -354,10 +382,9 @@ def test_a_signal_during_the_writes_lets_those_under_way_finish(
 
 
 def start(sandbox: Sandbox, *arguments: str) -> subprocess.Popen[str]:
-    rates = {"PREDICTLEADS_REQUESTS_PER_SECOND": "1000", "HUBSPOT_REQUESTS_PER_SECOND": "1000"}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "sync.py"), *arguments],
-        env={**os.environ, **sandbox.settings, **rates},
+        env={**os.environ, **sandbox.settings, **FAST},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 
@@ -45,21 +45,37 @@ signal.pause()
 """
 
 
-def start(*arguments: str, **more: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "error", "-m", "sandbox", *arguments]
-    environment = {**os.environ, "HUBSPOT_BASE_URL": "http://192.0.2.1"}
-    return subprocess.Popen(
-        command,
-        cwd=str(ROOT),
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **more,
-    )
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
-def test_a_script_runs_with_the_settings(tmp_path: Path) -> None:
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts `python -m sandbox` with arguments; nothing of it outlives the test."""
+    # Where pytest runs in the background Ctrl-C is ignored, and children would inherit that.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    started: List[subprocess.Popen[str]] = []
+
+    def run(*arguments: str, **more: Any) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "sandbox", *arguments],
+            cwd=str(ROOT),
+            env={**os.environ, "HUBSPOT_BASE_URL": "http://192.0.2.1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **more,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        with process:
+            process.kill()
+    signal.signal(signal.SIGINT, previous)
+
+
+def test_a_script_runs_with_the_settings(start: Start, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(PRINT_SETTINGS)
     process = start("--companies", "3", str(script), "--dry-run", "--companies", "9")
@@ -73,7 +89,7 @@ def test_a_script_runs_with_the_settings(tmp_path: Path) -> None:
     assert "made-up" in err
 
 
-def test_a_missing_script_is_one_line_and_exit_2() -> None:
+def test_a_missing_script_is_one_line_and_exit_2(start: Start) -> None:
     process = start("nowhere.py", "--dry-run")
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err.count("\n")) == (2, "", 1)
@@ -81,7 +97,7 @@ def test_a_missing_script_is_one_line_and_exit_2() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is not a signal to a group there")
-def test_ctrl_c_reaches_the_script(tmp_path: Path) -> None:
+def test_ctrl_c_reaches_the_script(start: Start, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(WAIT_FOR_CTRL_C)
     process = start(str(script), start_new_session=True)
@@ -94,7 +110,7 @@ def test_ctrl_c_reaches_the_script(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is not a signal to a group there")
-def test_serving_prints_the_settings_until_ctrl_c() -> None:
+def test_serving_prints_the_settings_until_ctrl_c(start: Start) -> None:
     process = start()
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(7)]

@@ -1,0 +1,200 @@
+"""What every script does around its work."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any, Callable, List, Optional
+
+import pytest
+
+import command
+import lock
+import progress
+import report
+from clock import Clock
+from command import Run
+from errors import AnotherRunActive, AppError
+from http_client import HttpClient
+from progress import Progress
+from tests.conftest import FakeClock, Outcome
+
+RunMain = Callable[..., Outcome]
+
+
+def script(work: Callable[[Run], str]) -> Callable[..., int]:
+    def main(argv: Optional[List[str]] = None, clock: Optional[Clock] = None) -> int:
+        return command.main("test", command.parser("A script."), work, argv, clock)
+
+    return main
+
+
+def test_a_mistake_in_the_program_shows_a_traceback(run_main: RunMain) -> None:
+    def work(_run: Run) -> str:
+        raise ZeroDivisionError("oops")
+
+    outcome = run_main(script(work), None)
+    assert (outcome.code, outcome.report["outcome"]) == (1, "failed")
+    assert "ZeroDivisionError: oops" in outcome.err
+    assert "please report it" in outcome.err
+
+
+def test_a_failure_after_a_write_is_partial(run_main: RunMain) -> None:
+    def work(run: Run) -> str:
+        run.wrote = True
+        raise AppError("Something broke.")
+
+    outcome = run_main(script(work), None)
+    assert outcome.code == 4
+    assert "Nothing has been changed" not in outcome.err
+    assert outcome.report["error"] == "Something broke."
+
+
+def test_a_report_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "report.json"
+
+    def full(_source: Any, _target: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    code = script(lambda _run: "synced")(["--report", str(path)])
+    assert code == 1
+    assert "Cannot write the report" in capsys.readouterr().err
+    assert list(tmp_path.glob("report*")) == list(tmp_path.glob(".report*")) == []
+
+
+def test_an_old_report_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    assert script(lambda _run: "synced")(["--report", str(path)]) == 0
+    assert json.loads(path.read_text())["outcome"] == "synced"
+
+
+@pytest.mark.parametrize("path", ["missing/report.json", ".", "/dev/null"])
+def test_a_report_must_be_a_file(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        script(lambda _run: "synced")(["--report", path])
+    assert stop.value.code == 2
+    assert "give a file in a folder that exists" in capsys.readouterr().err
+
+
+def test_whoever_reads_only_the_beginning_does_not_stop_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="ascii") as closed_pipe:
+        monkeypatch.setattr(sys, "stdout", closed_pipe)
+
+        def work(run: Run) -> str:
+            run.say("Käse")
+            run.say("more")
+            return "synced"
+
+        assert script(work)([]) == 0
+
+
+def test_lists_in_cells(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    report.write_report(path, {"update": [{"email": "a@b.example", "fields": ["name", "city"]}]})
+    assert path.read_text().splitlines() == [
+        "action,email,fields,status,reason",
+        'update,a@b.example,"name, city",update,',
+    ]
+
+
+# The lock
+
+
+def test_a_state_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    with pytest.raises(AppError, match="Let XDG_STATE_HOME name a folder"):
+        lock.state_folder()
+
+
+def test_one_run_at_a_time_for_each_account(clock: FakeClock) -> None:
+    with lock.only_run("companies", "account 1", clock):
+        with pytest.raises(
+            AnotherRunActive, match=f"process {os.getpid()} on .*, since 2026-11-21"
+        ), lock.only_run("companies", "account 1", clock):
+            pass
+        with lock.only_run("companies", "account 2", clock):
+            pass
+        with lock.only_run("subscribers", "account 1", clock):
+            pass
+    with lock.only_run("companies", "account 1", clock):
+        pass
+    assert not [path for path in lock.state_folder().iterdir() if "account" in path.read_text()]
+
+
+# Progress
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> List[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    logger = logging.getLogger("crm_sync")
+    logger.handlers[:] = [caplog.handler]
+    logger.setLevel(logging.INFO)
+    return caplog
+
+
+def test_under_cron_a_line_now_and_then(log: pytest.LogCaptureFixture, clock: FakeClock) -> None:
+    with Progress("HubSpot", "companies", clock) as bar:
+        for number in range(90):
+            clock.now += 1
+            if number == 40:
+                bar.expect(2000)
+            bar.advance(10)
+    assert lines(log) == [
+        "HubSpot: 300 companies so far",
+        "HubSpot: 600 of 2,000 companies so far",
+        "HubSpot: 900 of 2,000 companies so far",
+    ]
+
+
+def test_in_a_terminal_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], clock: FakeClock
+) -> None:
+    monkeypatch.setattr(progress, "wants_bars", lambda: True)
+
+    def work(run: Run) -> str:
+        with Progress("HubSpot", "companies", run.clock) as bar:
+            bar.expect(20)
+            bar.advance(10)
+            logging.getLogger("crm_sync").info("A line above the bar")
+        return "synced"
+
+    assert script(work)([], clock) == 0
+    err = capsys.readouterr().err
+    assert "HubSpot:" in err
+    assert "0/20 [" in err.replace("?", "20") or "10/20" in err
+    assert "A line above the bar" in err
+
+
+def test_real_time_moves_and_can_be_stopped() -> None:
+    clock = Clock()
+    assert clock.monotonic() <= clock.monotonic()
+    assert clock.timestamp().endswith("Z")
+    clock.sleep(0)
+    clock.stop()
+    with pytest.raises(AppError):
+        clock.sleep(60)
+
+
+def test_using_closes_the_services_whatever_happens(clock: FakeClock) -> None:
+    run = Run("test", argparse.Namespace(dry_run=False, check=False), clock)
+    service = HttpClient("Service", "http://x.test", {}, 1, clock=clock, dry_run=True, remedies={})
+    with pytest.raises(KeyError), run.using(service):
+        raise KeyError
+    assert service.failure
+    assert run.report["requests"] == {"service": {"calls": 0, "retries": 0, "waited_s": 0.0}}

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from typing import List, Optional
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contact_plan import (
+    Wanted,
+    made_up_email,
+    parse_company_domain,
+    parse_company_name,
+    parse_email,
+    warning_of_others,
+    with_domain,
+)
+from hubspot_client import Company
+
+LONG = "d" * 61  # with three of them and "example", a domain of 193 characters
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("a@shop.example", "a@shop.example"),
+        (" First.Last@Shop.EXAMPLE\n", "first.last@shop.example"),
+        ("o'neil+news@a.b.shop.example", "o'neil+news@a.b.shop.example"),
+        ("jörg@münze.example", "jörg@münze.example"),
+        ("a@www.shop.example", "a@www.shop.example"),
+        (f"{'l' * 64}@shop.example", f"{'l' * 64}@shop.example"),
+        (f"{'l' * 60}@{LONG}.{LONG}.{LONG}.example", f"{'l' * 60}@{LONG}.{LONG}.{LONG}.example"),
+    ],
+)
+def test_an_address(text: str, address: str) -> None:
+    assert parse_email(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "shop.example",
+        "@shop.example",
+        "a@",
+        "a@b@shop.example",
+        "a b@shop.example",
+        "a@shop .example",
+        "a@shop.example, b@shop.example",
+        "a\x00@shop.example",
+        "a\x1b[31m@shop.example",
+        "a@shop.example\u200b",
+        "a@shop\u200b.example",
+        ".a@shop.example",
+        "a.@shop.example",
+        "a..b@shop.example",
+        '"a b"@shop.example',
+        "<a@shop.example>",
+        "mailto:a@shop.example",
+        "a@shop",
+        "a@shop.example.",
+        "a@shop..example",
+        "a@-shop.example",
+        "a@192.0.2.1",
+        "a@[192.0.2.1]",
+        "a@https://shop.example",
+        "a@shop.example/path",
+        "a@shop.example:25",
+        "a@shop.example?x=1",
+        f"{'l' * 65}@shop.example",
+        f"{'l' * 61}@{LONG}.{LONG}.{LONG}.example",
+        "\ud800@shop.example",
+    ],
+)
+def test_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^one e-mail address such as first\.last@shop\.example$"):
+        parse_email(text)
+
+
+@given(st.text())
+def test_an_address_is_printable_and_stays_as_it_is(text: str) -> None:
+    try:
+        address = parse_email(f"{text}@shop.example")
+    except ValueError:
+        return
+    assert address.isprintable()
+    assert " " not in address
+    assert parse_email(address) == address
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "address"),
+    [
+        ("Test", "Person", "test.person@example.com"),
+        ("Anna Lena", "de la Cruz", "anna-lena.de-la-cruz@example.com"),
+        ("Zoë", "Groß", "zoe.gross@example.com"),
+        ("", "Person", "person@example.com"),
+        ("", "", "someone@example.com"),
+        ("李", "", "someone@example.com"),
+        ("x" * 63, "y", f"{'x' * 63}@example.com"),
+    ],
+)
+def test_a_made_up_address(first: str, last: str, address: str) -> None:
+    assert made_up_email(first, last) == address
+
+
+@given(st.text(), st.text())
+def test_a_made_up_address_is_one(first: str, last: str) -> None:
+    address = made_up_email(first, last)
+    assert parse_email(address) == address
+    assert address.isascii()
+
+
+def test_company_domain_and_name() -> None:
+    assert parse_company_domain(" HTTPS://www.Shop.example/de ") == "shop.example"
+    assert parse_company_name(" Sample \n Shop ") == "Sample Shop"
+    with pytest.raises(ValueError, match=r"^a domain such as shop\.example$"):
+        parse_company_domain("info@shop.example")
+    with pytest.raises(ValueError, match=r"^a name$"):
+        parse_company_name(" \n")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "person"),
+    [("Ann", "Lee", "Ann Lee"), ("", "Lee", "Lee"), ("", "", "(no name)")],
+)
+def test_how_a_person_is_called(first: str, last: str, person: str) -> None:
+    assert Wanted("a@shop.example", first, last, "Shop", "shop.example").person == person
+
+
+def company(company_id: int, domain: Optional[str]) -> Company:
+    return Company(company_id, None, domain, None, None)
+
+
+def test_companies_of_a_domain_however_it_is_spelled() -> None:
+    companies = [
+        company(12, "https://WWW.shop.example/"),
+        company(9, "shop.example"),
+        company(5, "other.example"),
+        company(7, None),
+        company(9, "shop.example"),
+    ]
+    ids: List[int] = [each.id for each in with_domain(companies, "shop.example")]
+    assert ids == [9, 9, 12]
+
+
+def test_the_setting_is_certain_only_with_a_new_contact() -> None:
+    sure = warning_of_others(["A (id 1)", "B (id 2)"], contact_is_new=True)
+    likely = warning_of_others(["A (id 1)"], contact_is_new=False)
+    assert "associated with A (id 1) and B (id 2): HubSpot's setting" in sure
+    assert "associated with A (id 1): unless that was done on purpose, HubSpot's setting" in likely
+    for text in (sure, likely):
+        assert '"Create and associate companies with contacts" is on' in text
+        assert "HubSpot > Settings > Data Management > Objects > Companies" in text

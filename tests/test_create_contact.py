@@ -1,0 +1,989 @@
+"""The contact job from end to end: the script, real sockets, and what HubSpot holds afterwards."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import pytest
+
+import create_contact
+from hubspot_client import HubSpotClient
+from lock import account_file, only_run
+from recent import Recent
+from records import LOOK_AGAIN_AFTER_S, MAX_CREATES
+from sandbox import Fault, HubSpot, Request, Sandbox
+from secret import Secret
+from settings import HubSpotSettings
+from tests.conftest import FakeClock, Outcome
+
+RunMain = Callable[..., Outcome]
+ROOT = Path(__file__).parent.parent
+ANN = ("--email", "ann.lee@mail.example", "--first-name", "Ann", "--last-name", "Lee")
+SHOP = ("--company-name", "Sample Shop", "--company-domain", "shop.example")
+WORDS = (*ANN, *SHOP)
+LINK = "https://app.hubspot.com/contacts/12345/record"
+FIRST_ID = 30_000_000_001  # of what the sandbox creates
+CREATE_COMPANY, CREATE_CONTACT = "objects/companies$", "objects/contacts$"
+ASSOCIATE, ASSOCIATED = "/default/company/", "/associations/company$"
+SETTING = '"Create and associate companies with contacts"'
+
+A_COMPANY: Dict[str, Any] = {"id": 7, "name": "Old Shop", "domain": "shop.example"}
+A_CONTACT: Dict[str, Any] = {
+    "id": 8,
+    "email": "Ann.Lee@mail.example",
+    "firstname": "Ann",
+    "lastname": "Old",
+}
+
+
+def make(
+    clock: FakeClock,
+    companies: Tuple[Dict[str, Any], ...] = (),
+    contacts: Tuple[Dict[str, Any], ...] = (),
+    associated: Tuple[int, ...] = (),
+    **options: Any,
+) -> Sandbox:
+    """`associated`: the ids of the first contact's companies."""
+    hubspot = HubSpot(companies, contacts, **options)
+    if associated:
+        hubspot.associations = {min(hubspot.contacts): {key: [279] for key in associated}}
+    return Sandbox(hubspot, clock=clock)
+
+
+def state(sandbox: Sandbox) -> Tuple[List[Any], List[Any], List[List[int]]]:
+    """The domains of all companies, the addresses of all contacts, and who is with whom, each by
+    place in these lists."""
+    hubspot = sandbox.hubspot
+    company_ids, contact_ids = list(hubspot.companies), list(hubspot.contacts)
+    return (
+        [record.get("domain") for record in hubspot.companies.values()],
+        [record.get("email") for record in hubspot.contacts.values()],
+        [
+            [contact_ids.index(contact), company_ids.index(company)]
+            for contact, links in hubspot.associations.items()
+            for company in links
+        ],
+    )
+
+
+COMPLETE = (["shop.example"], ["ann.lee@mail.example"], [[0, 0]])
+
+
+def calls(sandbox: Sandbox) -> List[str]:
+    return [f"{request.method} {request.path}" for request in sandbox.requests]
+
+
+def gaps(sandbox: Sandbox) -> List[float]:
+    times = [request.at for request in sandbox.requests]
+    return [later - earlier for earlier, later in zip(times, times[1:])]
+
+
+def statuses(outcome: Outcome) -> List[str]:
+    return [step["status"] for step in outcome.report["steps"]]
+
+
+# Created, found, finished
+
+
+def test_a_fresh_account(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert state(sandbox) == COMPLETE
+        assert sandbox.hubspot.companies[FIRST_ID] == {
+            "name": "Sample Shop",
+            "domain": "shop.example",
+        }
+        assert sandbox.hubspot.contacts[FIRST_ID + 1] == {
+            "email": "ann.lee@mail.example",
+            "firstname": "Ann",
+            "lastname": "Lee",
+        }
+        associations = f"/crm/v4/objects/contact/{FIRST_ID + 1}/associations"
+        assert calls(sandbox) == [
+            "GET /account-info/v3/details",
+            "POST /crm/v3/objects/companies/search",
+            "POST /crm/v3/objects/contacts/search",
+            "POST /crm/v3/objects/companies",
+            "POST /crm/v3/objects/contacts",
+            f"PUT {associations}/default/company/{FIRST_ID}",
+            f"GET {associations}/company",
+        ]
+    company_link, contact_link = f"{LINK}/0-2/{FIRST_ID}", f"{LINK}/0-1/{FIRST_ID + 1}"
+    assert outcome.out.splitlines() == [
+        f"Company created: Sample Shop, shop.example, id {FIRST_ID}, {company_link}",
+        f"Contact created: Ann Lee, ann.lee@mail.example, id {FIRST_ID + 1}, {contact_link}",
+        f"Association made: the contact with the company {FIRST_ID}, {contact_link}",
+        "Done: HubSpot lists the company with the contact.",
+    ]
+    assert outcome.err == ""
+    report = outcome.report
+    assert (outcome.code, report["outcome"], report["exit_code"]) == (0, "synced", 0)
+    assert (report["job"], report["mode"], report["error"]) == ("contact", "apply", None)
+    assert report["counts"] == {"found": 0, "created": 2, "associated": 1, "planned": 0}
+    assert report["steps"] == [
+        {"step": "company", "status": "created", "id": FIRST_ID, "link": company_link},
+        {"step": "contact", "status": "created", "id": FIRST_ID + 1, "link": contact_link},
+        {"step": "association", "status": "associated", "id": FIRST_ID + 1, "link": contact_link},
+    ]
+    assert report["warnings"] == []
+    assert report["requests"]["hubspot"] == {"calls": 7, "retries": 0, "waited_s": 0.0}
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 20.0])
+def test_a_second_run_at_once_creates_nothing(
+    run_main: RunMain, clock: FakeClock, lag_s: float
+) -> None:
+    """Even while HubSpot's search does not show yet what the first one has created."""
+    with make(clock, index_lag_s=lag_s) as sandbox:
+        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
+        writes = len(sandbox.writes)
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert state(sandbox) == COMPLETE
+        assert len(sandbox.writes) == writes
+    assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
+    assert statuses(outcome) == ["found", "found", "found"]
+    assert f"id {FIRST_ID}, {LINK}/0-2/{FIRST_ID}\n" in outcome.out
+    assert f"id {FIRST_ID + 1}, {LINK}/0-1/{FIRST_ID + 1}\n" in outcome.out
+    assert outcome.out.endswith("Nothing to do: all of it was there.\n")
+    assert clock.slept == pytest.approx([0.204] * len(clock.slept))
+
+
+def test_a_second_run_later_creates_nothing(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, index_lag_s=20.0) as sandbox:
+        run_main(create_contact.main, sandbox, *WORDS)
+        clock.now += 600
+        assert run_main(create_contact.main, sandbox, *WORDS).report["outcome"] == "in_sync"
+        assert state(sandbox) == COMPLETE
+
+
+HALVES: Dict[str, Tuple[Dict[str, Any], List[str]]] = {
+    "company": ({"companies": (A_COMPANY,)}, ["found", "created", "associated"]),
+    "contact": ({"contacts": (A_CONTACT,)}, ["created", "found", "associated"]),
+    "both": (
+        {"companies": (A_COMPANY,), "contacts": (A_CONTACT,)},
+        ["found", "found", "associated"],
+    ),
+    "all": (
+        {"companies": (A_COMPANY,), "contacts": (A_CONTACT,), "associated": (7,)},
+        ["found", "found", "found"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "wanted"), HALVES.values(), ids=HALVES.keys())
+def test_what_is_there_is_found_and_the_rest_is_created(
+    run_main: RunMain, clock: FakeClock, given: Dict[str, Any], wanted: List[str]
+) -> None:
+    with make(clock, **given) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        domains, emails, pairs = state(sandbox)
+        assert (domains, len(emails), pairs) == (["shop.example"], 1, [[0, 0]])
+        if "companies" in given:
+            assert sandbox.hubspot.companies[7] == {"name": "Old Shop", "domain": "shop.example"}
+            assert f"Company found: Old Shop, shop.example, id 7, {LINK}/0-2/7\n" in outcome.out
+        if "contacts" in given:
+            assert sandbox.hubspot.contacts[8]["lastname"] == "Old"
+            assert f"Contact found: Ann Old, ann.lee@mail.example, id 8, {LINK}" in outcome.out
+    assert (outcome.code, statuses(outcome)) == (0, wanted)
+    assert outcome.report["outcome"] == ("synced" if set(wanted) > {"found"} else "in_sync")
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "done"),
+    [(CREATE_COMPANY, 1, []), (CREATE_CONTACT, 4, ["created"]), (ASSOCIATE, 4, ["created"] * 2)],
+)
+@pytest.mark.parametrize("lag_s", [0.0, 20.0])
+def test_a_run_that_broke_half_way_is_finished_by_the_next(
+    run_main: RunMain, clock: FakeClock, path: str, code: int, done: List[str], lag_s: float
+) -> None:
+    with make(clock, index_lag_s=lag_s) as sandbox:
+        sandbox.faults = [Fault("status", path=path, status=400, times=1)]
+        broken = run_main(create_contact.main, sandbox, *WORDS)
+        assert broken.code == code
+        assert statuses(broken) == done
+        assert ("Nothing has been changed." in broken.err) is (code == 1)
+        assert ("Done in part: the next run goes on from here." in broken.out) is (code == 4)
+        assert broken.report["outcome"] == ("partial" if code == 4 else "failed")
+        assert "400" in broken.report["error"]
+        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
+        assert state(sandbox) == COMPLETE
+    assert max(clock.slept) < 1  # nothing is looked for that was never created
+
+
+@pytest.mark.parametrize("domain", ["https://www.Shop.example/de?x=1", "shop.example"])
+def test_a_company_that_the_search_hides_is_found_with_the_contact(
+    run_main: RunMain, clock: FakeClock, domain: str
+) -> None:
+    company = {**A_COMPANY, "domain": domain}
+    with make(clock, (company,), (A_CONTACT,), (7,)) as sandbox:
+        sandbox.hubspot.stale = {7: None}
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert sandbox.writes == []
+    assert outcome.report["outcome"] == "in_sync"
+    assert "Company found: Old Shop, shop.example, id 7," in outcome.out
+
+
+def test_the_contacts_other_companies_are_not_taken_for_the_wanted_one(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    other = {"id": 9, "name": "Another Shop", "domain": "another.example"}
+    with make(clock, (other,), (A_CONTACT,), (9,)) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert set(sandbox.hubspot.associations[8]) == {9, FIRST_ID}
+    assert statuses(outcome) == ["created", "found", "associated"]
+    assert (outcome.code, len(outcome.report["warnings"])) == (0, 1)
+    assert "also associated with Another Shop (another.example, id 9, " in outcome.err
+    assert f"unless that was done on purpose, HubSpot's setting {SETTING} is on" in outcome.err
+
+
+def test_of_several_companies_the_lowest_id_is_taken(run_main: RunMain, clock: FakeClock) -> None:
+    domains = {12: "shop.example", 7: "WWW.shop.example", 9: "shop.example", 3: "x.example"}
+    companies = tuple({"id": key, "domain": domain} for key, domain in domains.items())
+    with make(clock, companies, (A_CONTACT,), (12,)) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert set(sandbox.hubspot.associations[8]) == {7, 12}
+    assert "Company found: (no name), shop.example, id 7," in outcome.out
+    warning = "HubSpot has more companies with the domain shop.example: 9, 12."
+    assert outcome.report["warnings"] == [warning]
+    assert warning in outcome.err
+
+
+def test_a_company_that_has_moved_to_another_domain_is_not_taken(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """The index still has the domain that it had; 200 of them fill the first page."""
+    moved = tuple({"id": key, "domain": "new.example"} for key in range(100, 300))
+    with make(clock, (*moved, {**A_COMPANY, "id": 500})) as sandbox:
+        sandbox.hubspot.stale = {key: {"domain": "shop.example"} for key in range(100, 300)}
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+    assert outcome.report["steps"][0]["id"] == 500
+
+
+# What a contact is called
+
+
+def test_what_is_not_given_is_made_up(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        outcome = run_main(create_contact.main, sandbox)
+        company = {
+            "name": "Coding Challenge Company GmbH",
+            "domain": "coding-challenge-company.com",
+        }
+        assert list(sandbox.hubspot.companies.values()) == [company]
+        contact = {"email": "test.person@example.com", "firstname": "Test", "lastname": "Person"}
+        assert list(sandbox.hubspot.contacts.values()) == [contact]
+    assert outcome.code == 0
+
+
+def test_names_from_settings_and_from_flags(run_main: RunMain, clock: FakeClock) -> None:
+    settings = {"FIRSTNAME": "Zoë", "LASTNAME": "  Groß "}
+    with make(clock) as sandbox:
+        run_main(create_contact.main, sandbox, **settings)
+        run_main(create_contact.main, sandbox, "--first-name", " Bo \n Anna", **settings)
+        run_main(create_contact.main, sandbox, *ANN[:2], "--last-name", "", **settings)
+        run_main(create_contact.main, sandbox, "--first-name", "", **settings)
+        assert list(sandbox.hubspot.contacts.values()) == [
+            {"email": "zoe.gross@example.com", "firstname": "Zoë", "lastname": "Groß"},
+            {"email": "bo-anna.gross@example.com", "firstname": "Bo Anna", "lastname": "Groß"},
+            {"email": "ann.lee@mail.example", "firstname": "Zoë"},
+            {"email": "gross@example.com", "lastname": "Groß"},
+        ]
+        assert len(sandbox.hubspot.companies) == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--email", "ann.lee"),
+        ("--email", ""),
+        ("--email", "a b@mail.example"),
+        ("--company-domain", "n/a"),
+        ("--company-domain", "info@shop.example"),
+        ("--company-domain", ""),
+        ("--company-name", " "),
+    ],
+)
+def test_words_that_cannot_be_right_send_nothing(
+    run_main: RunMain,
+    clock: FakeClock,
+    capsys: pytest.CaptureFixture[str],
+    flags: Tuple[str, str],
+) -> None:
+    with make(clock) as sandbox:
+        with pytest.raises(SystemExit) as stop:
+            run_main(create_contact.main, sandbox, *flags)
+        assert sandbox.requests == []
+    assert stop.value.code == 2
+    assert f"argument {flags[0]}: must be " in capsys.readouterr().err
+
+
+# HubSpot knows the contact all the same
+
+
+@pytest.mark.parametrize("as_400", [False, True])
+def test_a_contact_that_the_search_hides_is_found_by_its_conflict(
+    run_main: RunMain, clock: FakeClock, as_400: bool
+) -> None:
+    with make(clock, (A_COMPANY,), (A_CONTACT,), conflict_as_400=as_400) as sandbox:
+        sandbox.hubspot.stale_contacts = {8: None}
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert set(sandbox.hubspot.contacts) == {8}
+        assert set(sandbox.hubspot.associations[8]) == {7}
+    assert statuses(outcome) == ["found", "found", "associated"]
+    assert f"Contact found: ann.lee@mail.example, id 8, {LINK}/0-1/8\n" in outcome.out
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+
+
+def test_a_conflict_is_no_change(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, (A_COMPANY,), (A_CONTACT,)) as sandbox:
+        sandbox.hubspot.stale_contacts = {8: None}
+        sandbox.faults = [Fault("status", path=ASSOCIATE, status=400)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert sandbox.writes == []
+    assert outcome.code == 1
+    assert outcome.err.endswith("Nothing has been changed.\n")
+
+
+def test_a_contact_that_has_another_address_by_now_is_not_taken(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock, (A_COMPANY,), ({**A_CONTACT, "email": "new@mail.example"},)) as sandbox:
+        sandbox.hubspot.stale_contacts = {8: {"email": "ann.lee@mail.example"}}
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert set(sandbox.hubspot.associations) == {FIRST_ID}
+    assert statuses(outcome) == ["found", "created", "associated"]
+
+
+def test_the_id_of_a_conflict_may_stand_at_the_end_of_a_long_message(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    message = f"Cannot set {{portalId=12345, {'x' * 300}}} on 4711. 8 already has that value."
+    with make(clock, (A_COMPANY,), (A_CONTACT,)) as sandbox:
+        sandbox.hubspot.stale_contacts = {8: None}
+        body = {"status": "error", "message": message, "category": "VALIDATION_ERROR"}
+        sandbox.faults = [Fault("status", path=CREATE_CONTACT, status=400, body=body)]
+        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
+        assert set(sandbox.hubspot.associations[8]) == {7}
+
+
+def test_a_company_that_hubspot_says_exists_is_found(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, (A_COMPANY,)) as sandbox:
+        sandbox.hubspot.stale = {7: None}
+        body = {"message": "Company already exists. Existing ID: 7"}
+        sandbox.faults = [Fault("status", path=CREATE_COMPANY, status=409, body=body)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert state(sandbox) == COMPLETE
+    assert f"Company found: shop.example, id 7, {LINK}/0-2/7\n" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (409, "Contact already exists"),
+        (400, "Existing ID: 8"),
+        (422, "8 already has that value"),
+    ],
+)
+def test_a_refusal_without_an_id_is_a_refusal(
+    run_main: RunMain, clock: FakeClock, status: int, message: str
+) -> None:
+    with make(clock, (A_COMPANY,)) as sandbox:
+        body = {"message": message}
+        sandbox.faults = [Fault("status", path=CREATE_CONTACT, status=status, body=body)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert sandbox.writes == []
+    assert outcome.code == 1
+    assert f"HubSpot, create the contact: {status} {message}" in outcome.err
+
+
+def test_an_address_that_hubspot_does_not_take(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, (A_COMPANY,)) as sandbox:
+        error = {"isValid": False, "message": "Email address is invalid", "error": "INVALID_EMAIL"}
+        body = {"message": f"Property values were not valid: {json.dumps([error])}"}
+        sandbox.faults = [Fault("status", path=CREATE_CONTACT, status=400, body=body)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+    assert outcome.code == 1
+    assert "INVALID_EMAIL" in outcome.err
+    assert outcome.err.endswith("Nothing has been changed.\n")
+
+
+# Lost answers
+
+WRITES = (CREATE_COMPANY, CREATE_CONTACT, ASSOCIATE)
+LOST: Dict[str, Dict[str, Any]] = {
+    "reset after the work": {"kind": "reset_after"},
+    "no answer after the work": {"kind": "hang_after"},
+    "answer cut short": {"kind": "truncate"},
+    "answer that is no JSON": {"kind": "html_after"},
+    "reset before the work": {"kind": "reset_before"},
+    "no answer before the work": {"kind": "hang"},
+    "500": {"kind": "status", "status": 500},
+    "502": {"kind": "status", "status": 502},
+    "524": {"kind": "status", "status": 524},
+}
+
+
+def lost(path: str, kind: str, **details: Any) -> Fault:
+    if kind == "html_after":
+        return Fault("body", path=path, body="<html></html>", **details)
+    return Fault(kind, path=path, **details)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("lag_s", [0.0, 30.0])
+@pytest.mark.parametrize("path", WRITES)
+@pytest.mark.parametrize("details", LOST.values(), ids=LOST.keys())
+def test_a_lost_answer_makes_no_second_record(
+    run_main: RunMain, clock: FakeClock, details: Dict[str, Any], path: str, lag_s: float
+) -> None:
+    with make(clock, index_lag_s=lag_s) as sandbox:
+        sandbox.faults = [lost(path, times=1, **details)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert state(sandbox) == COMPLETE
+        assert min(gaps(sandbox)) >= 0.2
+        assert run_main(create_contact.main, sandbox, *WORDS).report["outcome"] == "in_sync"
+        assert state(sandbox) == COMPLETE
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    assert statuses(outcome) == ["created", "created", "associated"]
+    assert "Traceback" not in outcome.text
+
+
+def test_a_company_is_looked_for_before_its_creation_is_repeated(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock) as sandbox:
+        sandbox.faults = [Fault("reset_before", path=CREATE_COMPANY, times=1)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        paths = [request.path for request in sandbox.requests]
+        between = paths[paths.index("/crm/v3/objects/companies") + 1 :]
+        looks = between[: between.index("/crm/v3/objects/companies")]
+        assert looks == ["/crm/v3/objects/companies/search"] * len(LOOK_AGAIN_AFTER_S)
+    assert 30 <= sum(LOOK_AGAIN_AFTER_S) <= 40
+    assert [wait for wait in clock.slept if wait > 1] == list(LOOK_AGAIN_AFTER_S)
+    assert "HubSpot's answer is lost" in outcome.err
+
+
+def test_answers_that_are_always_lost_end_the_run(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        sandbox.faults = [Fault("reset_before", path=CREATE_COMPANY)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        sent = [request for request in sandbox.requests if request.path.endswith("/companies")]
+        assert len(sent) == MAX_CREATES
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+    assert "3 times the answer was lost, and no search shows the company" in outcome.err
+
+
+def test_a_500_after_the_company_was_made_makes_no_second_one(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock) as sandbox:
+
+        def make_it_first(request: Request) -> None:
+            if re.search(CREATE_COMPANY, request.path) and not sandbox.hubspot.companies:
+                sandbox.hubspot.companies[7] = dict(request.json()["properties"])
+
+        sandbox.on_request = make_it_first
+        sandbox.faults = [Fault("status", path=CREATE_COMPANY, status=500)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert state(sandbox) == COMPLETE
+    assert outcome.code == 0
+
+
+@pytest.mark.parametrize("path", [CREATE_CONTACT, ASSOCIATE])
+def test_other_answers_that_are_always_lost_leave_the_rest_to_the_next_run(
+    run_main: RunMain, clock: FakeClock, path: str
+) -> None:
+    with make(clock) as sandbox:
+        sandbox.faults = [Fault("reset_after", path=path)]
+        assert run_main(create_contact.main, sandbox, *WORDS).code == 4
+        sandbox.faults = []
+        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
+        assert state(sandbox) == COMPLETE
+
+
+def test_a_run_that_died_over_a_lost_answer_is_finished_without_a_second_company(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """The answer is lost, the search fails, and the next run begins before it shows anything."""
+    with make(clock, index_lag_s=60.0) as sandbox:
+        sandbox.faults = [
+            Fault("reset_after", path=CREATE_COMPANY),
+            Fault("status", path="companies/search", nth=2, times=6, status=401),
+        ]
+        broken = run_main(create_contact.main, sandbox, *WORDS)
+        assert (broken.code, statuses(broken)) == (4, [])
+        clock.now += 40
+        sandbox.faults = []
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert state(sandbox) == COMPLETE
+    assert "an earlier run may have created the company a moment ago" in outcome.err
+    assert statuses(outcome) == ["found", "created", "associated"]
+
+
+def test_a_company_that_was_created_and_removed_a_moment_ago_is_created_again(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock) as sandbox:
+        run_main(create_contact.main, sandbox, *WORDS)
+        sandbox.hubspot.companies.clear()
+        sandbox.hubspot.associations.clear()
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert state(sandbox) == COMPLETE
+    assert statuses(outcome) == ["created", "found", "associated"]
+
+
+def test_a_company_just_created_that_cannot_be_read_by_id_is_waited_for(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock, index_lag_s=20.0) as sandbox:
+        run_main(create_contact.main, sandbox, *WORDS)
+        sandbox.faults = [Fault("status", path="companies/batch/read", status=404)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert state(sandbox) == COMPLETE
+    assert outcome.report["outcome"] == "in_sync"
+
+
+# HubSpot makes companies by itself
+
+
+def test_a_company_that_hubspot_adds_is_named(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, auto_associate=True) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        domains = [record["domain"] for record in sandbox.hubspot.companies.values()]
+        assert domains == ["shop.example", "mail.example"]
+        assert len(sandbox.writes) == 3
+        extra = FIRST_ID + 2
+        assert set(sandbox.hubspot.associations[FIRST_ID + 1]) == {FIRST_ID, extra}
+        again = run_main(create_contact.main, sandbox, *WORDS, "-q")
+        assert len(sandbox.writes) == 3
+    warning = (
+        f"The contact is also associated with (no name) (mail.example, id {extra},"
+        f" {LINK}/0-2/{extra}): HubSpot's setting {SETTING} is on. See HubSpot > Settings >"
+        " Data Management > Objects > Companies. Nothing has been changed about it."
+    )
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    assert outcome.report["warnings"] == [warning]
+    assert warning in outcome.err
+    assert (again.code, again.report["outcome"], again.out) == (0, "in_sync", "")
+    assert f"unless that was done on purpose, HubSpot's setting {SETTING} is on" in again.err
+
+
+def test_the_company_comes_first_so_that_hubspot_adds_none_of_the_same_domain(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock, auto_associate=True) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *SHOP, "--email", "ann.lee@shop.example")
+        assert state(sandbox) == (["shop.example"], ["ann.lee@shop.example"], [[0, 0]])
+    assert outcome.report["warnings"] == []
+    assert statuses(outcome) == ["created", "created", "associated"]
+
+
+def test_a_company_of_which_nothing_can_be_read_is_named_by_its_id(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock, auto_associate=True) as sandbox:
+        sandbox.faults = [Fault("status", path="companies/batch/read", status=404)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+    assert outcome.code == 0
+    assert f"associated with (no name) (id {FIRST_ID + 2}, {LINK}/0-2/" in outcome.err
+
+
+def test_an_association_that_hubspot_does_not_list_is_not_taken_for_done(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock, (A_COMPANY,), (A_CONTACT,)) as sandbox:
+        sandbox.faults = [Fault("edit", path=ASSOCIATED, edit=lambda _: {"results": []})]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+    assert "but does not list it. Run it again." in outcome.err
+
+
+# Rights
+
+
+@pytest.mark.parametrize("says_which", [True, False])
+@pytest.mark.parametrize(
+    ("scope", "path", "code"),
+    [
+        ("crm.objects.companies.write", CREATE_COMPANY, 1),
+        ("crm.objects.contacts.write", CREATE_CONTACT, 4),
+    ],
+)
+def test_a_missing_write_scope_is_named_and_the_next_run_goes_on(
+    run_main: RunMain, clock: FakeClock, scope: str, path: str, code: int, says_which: bool
+) -> None:
+    with make(clock, index_lag_s=20.0) as sandbox:
+        if says_which:
+            sandbox.hubspot.scopes.discard(scope)
+        else:
+            sandbox.faults = [Fault("status", path=path, status=403)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert len(sandbox.writes) == (code == 4)
+        sandbox.faults = []
+        sandbox.hubspot.scopes.add(scope)
+        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
+        assert state(sandbox) == COMPLETE
+    assert outcome.code == code
+    assert outcome.err.count(f"the scope {scope}") == 1
+    assert ("The call needs the scope" in outcome.err) is not says_which
+    assert "Add the scope to the key in HubSpot > Settings > Account Management > Keys" in (
+        outcome.err
+    )
+    assert outcome.report["error"] in outcome.err
+
+
+@pytest.mark.parametrize("says_which", [True, False])
+@pytest.mark.parametrize("kind", ["companies", "contacts"])
+def test_a_missing_read_scope_changes_nothing(
+    run_main: RunMain, clock: FakeClock, kind: str, says_which: bool
+) -> None:
+    with make(clock) as sandbox:
+        if says_which:
+            sandbox.hubspot.scopes.discard(f"crm.objects.{kind}.read")
+        else:
+            sandbox.faults = [Fault("status", path=f"{kind}/search", status=403)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert sandbox.writes == []
+    assert outcome.code == 1
+    assert f"the scope crm.objects.{kind}.read" in outcome.err
+
+
+def test_a_wrong_key(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, HUBSPOT_ACCESS_TOKEN="pat-of-nobody")
+        assert len(sandbox.requests) == 1
+    assert outcome.code == 1
+    assert "Check HUBSPOT_ACCESS_TOKEN" in outcome.err
+    assert "pat-of-nobody" not in outcome.text + str(outcome.report)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_without_the_account_there_are_no_links(
+    run_main: RunMain, clock: FakeClock, status: int
+) -> None:
+    with make(clock) as sandbox:
+        sandbox.faults = [Fault("status", path="account-info", status=status)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert state(sandbox) == COMPLETE
+    assert outcome.code == 0
+    assert f"Company created: Sample Shop, shop.example, id {FIRST_ID}\n" in outcome.out
+    assert "So there are no links to the records." in outcome.err
+    assert {step["link"] for step in outcome.report["steps"]} == {None}
+
+
+# Pace
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_a_429_on_every_call_in_turn(run_main: RunMain, found: bool) -> None:
+    given: Dict[str, Any] = HALVES["all"][0] if found else {}
+    for nth in range(1, 20):
+        clock = FakeClock()
+        with make(clock, **given) as sandbox:
+            sandbox.faults = [Fault("status", status=429, nth=nth)]
+            outcome = run_main(create_contact.main, sandbox, *WORDS, clock=clock)
+            domains, emails, pairs = state(sandbox)
+            assert (domains, len(emails), pairs) == (["shop.example"], 1, [[0, 0]])
+            assert min(gaps(sandbox)) >= 0.2
+        assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync" if found else "synced")
+        if not outcome.report["requests"]["hubspot"]["retries"]:
+            break
+        assert sandbox.requests[nth].at - sandbox.requests[nth - 1].at >= 1.0
+    assert nth == (5 if found else 8)  # one more than there are calls: none was missed
+
+
+@pytest.mark.parametrize(
+    ("setting", "seconds"), [("5", 0.2), ("1000", 0.2), ("0.5", 2.0), (None, 0.2)]
+)
+def test_the_pace_is_five_a_second_at_most(
+    run_main: RunMain, clock: FakeClock, setting: Optional[str], seconds: float
+) -> None:
+    settings = {"HUBSPOT_REQUESTS_PER_SECOND": setting} if setting else {}
+    with make(clock) as sandbox:
+        assert run_main(create_contact.main, sandbox, *WORDS, **settings).code == 0
+        assert len(sandbox.requests) == 7
+        assert min(gaps(sandbox)) >= seconds
+        assert max(gaps(sandbox)) < seconds * 1.1
+
+
+# Without changing anything
+
+
+def test_a_dry_run_says_what_would_be_created(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *WORDS, "--dry-run")
+        assert sandbox.writes == []
+        assert {request.method for request in sandbox.requests} == {"GET", "POST"}
+    assert outcome.out.splitlines() == [
+        "Company would be created: Sample Shop, shop.example",
+        "Contact would be created: Ann Lee, ann.lee@mail.example",
+        "Association would be created: the contact with the company",
+        "This was a dry run: nothing has been changed.",
+    ]
+    assert (outcome.code, outcome.report["outcome"], outcome.report["mode"]) == (
+        0,
+        "planned",
+        "dry-run",
+    )
+    assert outcome.report["steps"][0] == {
+        "step": "company",
+        "status": "planned",
+        "id": None,
+        "link": None,
+    }
+    assert list(Path(os.environ["HOME"]).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("half", "wanted"),
+    [
+        ("company", ["found", "planned", "planned"]),
+        ("contact", ["planned", "found", "planned"]),
+        ("both", ["found", "found", "planned"]),
+        ("all", ["found", "found", "found"]),
+    ],
+)
+def test_a_dry_run_finds_what_is_there(
+    run_main: RunMain, clock: FakeClock, half: str, wanted: List[str]
+) -> None:
+    with make(clock, **HALVES[half][0]) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *WORDS, "--dry-run")
+        assert sandbox.writes == []
+    assert statuses(outcome) == wanted
+    assert outcome.report["outcome"] == ("planned" if "planned" in wanted else "in_sync")
+    assert outcome.code == 0
+
+
+def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *WORDS, "--check")
+        assert sandbox.writes == []
+        assert len(sandbox.requests) == 3
+    assert outcome.out.splitlines() == [
+        "OK   HubSpot knows the key: account 12345 on app.hubspot.com.",
+        "OK   HubSpot lets the key read companies.",
+        "OK   HubSpot lets the key read contacts.",
+        "Whether the key may write, only a run can show: it needs crm.objects.companies.write and"
+        " crm.objects.contacts.write.",
+    ]
+    assert outcome.code == 0
+
+
+def test_check_finds_all_missing_rights_together(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        sandbox.hubspot.scopes.clear()
+        outcome = run_main(create_contact.main, sandbox, "--check")
+    assert outcome.code == 1
+    lines = [line[:3] for line in outcome.out.splitlines()]
+    assert lines[:3] == ["OK ", "FIX", "FIX"]
+    assert "crm.objects.companies.read" in outcome.out
+    assert "crm.objects.contacts.read" in outcome.out
+
+
+def test_missing_settings(run_main: RunMain) -> None:
+    outcome = run_main(create_contact.main, None)
+    assert outcome.code == 2
+    assert "HUBSPOT_ACCESS_TOKEN is missing" in outcome.err
+    assert "PREDICTLEADS" not in outcome.err
+
+
+# Around the work
+
+
+def test_quiet_says_nothing_when_nothing_changes(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        assert (
+            "Contact created: Ann Lee" in run_main(create_contact.main, sandbox, *WORDS, "-q").out
+        )
+        assert run_main(create_contact.main, sandbox, *WORDS, "-q").text == ""
+
+
+def test_the_log_of_the_requests_has_no_address(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        err = run_main(create_contact.main, sandbox, *WORDS, "-v").err
+        paths = [request.path for request in sandbox.requests]
+    assert "HubSpot, create the contact: POST /crm/v3/objects/contacts -> 201" in err
+    assert "mail.example" not in err
+    assert not [path for path in paths if "@" in path or "%40" in path]
+
+
+def test_a_name_cannot_play_with_the_terminal(run_main: RunMain, clock: FakeClock) -> None:
+    company = {**A_COMPANY, "name": f"\x1b[31mShop\n{'x' * 100}"}
+    contact = {**A_CONTACT, "firstname": "\x1b]0;title\x07"}
+    with make(clock, (company,), (contact,)) as sandbox:
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+    assert "\x1b" not in outcome.text
+    assert re.search(r"found: \\x1b\[31mShop x{1,60}…, shop\.example, id 7,", outcome.out)
+
+
+@pytest.mark.parametrize("path", ["details$", "companies/search$", "contacts/search$"])
+def test_a_stop_before_the_first_write(run_main: RunMain, clock: FakeClock, path: str) -> None:
+    with make(clock) as sandbox:
+        sandbox.on_request = stop_at(clock, path)
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert sandbox.writes == []
+    assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
+    assert outcome.err.endswith("Nothing has been changed.\n")
+
+
+@pytest.mark.parametrize("path", WRITES)
+@pytest.mark.parametrize("lag_s", [0.0, 20.0])
+def test_a_stop_lets_the_write_under_way_finish_and_the_next_run_goes_on(
+    run_main: RunMain, clock: FakeClock, path: str, lag_s: float
+) -> None:
+    with make(clock, index_lag_s=lag_s) as sandbox:
+        sandbox.on_request = stop_at(clock, path)
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert len(sandbox.writes) == WRITES.index(path) + 1
+        assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
+        assert len(statuses(outcome)) == min(len(sandbox.writes), 2)
+        assert "Done in part: the next run goes on from here." in outcome.out
+        assert "Nothing has been changed" not in outcome.err
+        sandbox.on_request = None
+        later = FakeClock()
+        later.now = clock.now
+        assert run_main(create_contact.main, sandbox, *WORDS, clock=later).code == 0
+        assert state(sandbox) == COMPLETE
+
+
+def stop_at(clock: FakeClock, path: str) -> Callable[[Request], None]:
+    """Ctrl-C while the call is under way; it goes on when the signal has been heard."""
+
+    def stop(request: Request) -> None:
+        if re.search(path, request.path):
+            os.kill(os.getpid(), signal.SIGINT)
+            while not clock.is_stopped():
+                time.sleep(0.001)
+
+    return stop
+
+
+def test_one_run_at_a_time(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        settings = sandbox.settings
+        account = f"{settings['HUBSPOT_BASE_URL']} {settings['HUBSPOT_ACCESS_TOKEN']}"
+        with only_run("contact", account, clock):
+            outcome = run_main(create_contact.main, sandbox, *WORDS)
+            assert sandbox.requests == []
+            assert outcome.code == 5
+            assert run_main(create_contact.main, sandbox, *WORDS, "--dry-run").code == 0
+
+
+def test_nothing_is_sent_when_it_cannot_be_remembered(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        settings = sandbox.settings
+        account = f"{settings['HUBSPOT_BASE_URL']} {settings['HUBSPOT_ACCESS_TOKEN']}"
+        account_file("contact", account, ".json").mkdir()
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert sandbox.writes == []
+    assert outcome.code == 1
+    assert "Cannot write " in outcome.err
+
+
+def test_the_csv_report(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+    path = tmp_path / "contact.csv"
+    with make(clock) as sandbox:
+        run_main(create_contact.main, sandbox, *WORDS, "--report", str(path))
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    assert [(row["step"], row["status"], row["id"]) for row in rows] == [
+        ("company", "created", str(FIRST_ID)),
+        ("contact", "created", str(FIRST_ID + 1)),
+        ("association", "associated", str(FIRST_ID + 1)),
+    ]
+    assert rows[0]["link"] == f"{LINK}/0-2/{FIRST_ID}"
+
+
+def test_the_command_of_the_sandbox() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "sandbox", "create_contact.py", *WORDS],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert "Company created: Sample Shop" in done.stdout
+    assert done.stdout.endswith("Done: HubSpot lists the company with the contact.\n")
+
+
+# The answers that a run reads
+
+
+def client(sandbox: Sandbox, clock: FakeClock) -> HubSpotClient:
+    settings = sandbox.settings
+    token = Secret(settings["HUBSPOT_ACCESS_TOKEN"])
+    return HubSpotClient(
+        HubSpotSettings(token, settings["HUBSPOT_BASE_URL"], 5.0), clock, dry_run=False
+    )
+
+
+def test_companies_of_a_contact_come_in_pages(clock: FakeClock) -> None:
+    def page(number: int) -> Callable[[Any], Any]:
+        following = {"next": {"after": str(number + 1)}} if number < 3 else None
+        return lambda _: {"results": [{"toObjectId": number}], "paging": following}
+
+    with make(clock, contacts=(A_CONTACT,)) as sandbox:
+        sandbox.faults = [Fault("edit", path=ASSOCIATED, nth=n, edit=page(n)) for n in (1, 2, 3)]
+        assert client(sandbox, clock).companies_of_contact(8) == [1, 2, 3]
+        assert [request.query for request in sandbox.requests] == [
+            {},
+            {"after": "2"},
+            {"after": "3"},
+        ]
+
+
+def test_more_companies_than_fit_into_one_batch(clock: FakeClock) -> None:
+    companies = tuple({"id": key, "domain": "shop.example"} for key in range(1, 251))
+    with make(clock, companies) as sandbox:
+        found = client(sandbox, clock).companies_by_id([*range(1, 251), 999])
+        assert {company.id for company in found} == set(range(1, 251))
+        assert [len(request.json()["inputs"]) for request in sandbox.requests] == [100, 100, 51]
+
+
+NONSENSE: Dict[str, Tuple[str, Any, str]] = {
+    "no results": (ASSOCIATED, {}, "results or the cursor"),
+    "no id": (ASSOCIATED, {"results": [{}]}, "results or the cursor"),
+    "an id that is none": (ASSOCIATED, {"results": [{"toObjectId": "x"}]}, "results or the cursor"),
+    "a cursor that is none": (
+        ASSOCIATED,
+        {"results": [], "paging": {"next": {"after": 1}}},
+        "results or the cursor",
+    ),
+    "one cursor for ever": (
+        ASSOCIATED,
+        {"results": [], "paging": {"next": {"after": "1"}}},
+        "its cursor 1 comes twice",
+    ),
+    "contacts without results": ("contacts/search", {"results": None}, "results is missing"),
+    "contacts without an id": ("contacts/search", {"results": [{}]}, "results is missing"),
+    "companies without results": ("companies/batch/read", {}, "results is missing"),
+}
+
+
+@pytest.mark.parametrize(("path", "answer", "words"), NONSENSE.values(), ids=NONSENSE.keys())
+def test_an_answer_that_makes_no_sense_changes_nothing(
+    run_main: RunMain, clock: FakeClock, path: str, answer: Any, words: str
+) -> None:
+    with make(clock, (A_COMPANY,), (A_CONTACT,), (7,)) as sandbox:
+        sandbox.hubspot.stale = {7: None}
+        sandbox.faults = [Fault("edit", path=path, edit=lambda _: answer)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert sandbox.writes == []
+    assert outcome.code == 1
+    assert words in outcome.err
+    assert "Traceback" not in outcome.text
+
+
+def test_recent_companies_are_kept_for_each_account(clock: FakeClock) -> None:
+    Recent(account_file("contact", "one", ".json"), clock).note("shop.example", 7)
+    assert Recent(account_file("contact", "two", ".json"), clock).get("shop.example") is None
