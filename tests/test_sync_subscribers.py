@@ -1,0 +1,1000 @@
+"""The subscriber job from end to end: a script, real sockets, and what MailerLite then holds."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+import pytest
+
+import changes
+import hubspot_client
+import sync_subscribers
+from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
+from subscriber_state import Memory
+from tests.conftest import FakeClock, Outcome
+from tests.fault_matrix import ECHO, FAULTS
+
+RunMain = Callable[..., Outcome]
+Row = Dict[str, Any]
+State = Dict[str, Tuple[str, Dict[str, Any]]]
+ROOT = Path(__file__).parent.parent
+SCRIPT = "sync_subscribers.py"
+JO, AL, BO = "jo@mail.example", "al@mail.example", "bo@mail.example"
+CUSTOM = {
+    "MAILERLITE_FIELDS": "firstname:name, city:city, lifetime_value:value, last_order:ordered"
+}
+FIELDS = [{"key": "value", "type": "number"}, {"key": "ordered", "type": "date"}]
+
+
+def contact(email: Optional[str], firstname: Optional[str] = "New", **more: Any) -> Row:
+    return {"email": email, "firstname": firstname, **more}
+
+
+def subscriber(email: str, name: str = "Old", status: str = "active", **fields: Any) -> Row:
+    return {"email": email, "status": status, "fields": {"name": name, **fields}}
+
+
+def make(
+    contacts: List[Row], people: List[Row], clock: Callable[[], float], **more: Any
+) -> Sandbox:
+    return Sandbox(HubSpot(contacts=contacts), mailerlite=MailerLite(people, **more), clock=clock)
+
+
+def state(sandbox: Sandbox) -> State:
+    people = sandbox.mailerlite.subscribers
+    return {email: (each["status"], each["fields"]) for email, each in people.items()}
+
+
+def sent(sandbox: Sandbox) -> List[Any]:
+    return [request.json() for request in sandbox.requests if request.method == "POST"]
+
+
+def test_it_creates_updates_and_says_so(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [contact(JO), contact(AL, city="Anytown"), contact(BO, "Old")]
+    people = [subscriber(AL, "New", city="Elsewhere", phone="1"), subscriber(BO)]
+    with make(contacts, people, clock) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox)
+        assert state(sandbox) == {
+            AL: ("active", {"name": "New", "city": "Anytown", "phone": "1"}),
+            BO: ("active", {"name": "Old"}),
+            JO: ("active", {"name": "New"}),
+        }
+        assert sent(sandbox) == [  # one after the other: people are updated before any is created
+            {"email": AL, "fields": {"city": "Anytown"}},
+            {"email": JO, "fields": {"name": "New"}},
+        ]
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    assert outcome.report["job"] == "subscribers"
+    assert outcome.report["create"] == [
+        {
+            "email": JO,
+            "hubspot_id": 101,
+            "fields": ["name"],
+            "groups": [],
+            "status": "done",
+            "error": None,
+        }
+    ]
+    assert outcome.report["update"][0]["fields"] == ["city"]
+    assert outcome.out.splitlines() == [
+        "Create 1 person:",
+        f"  + {JO}  name",
+        "",
+        "Update 1 person:",
+        f"  ~ {AL}  city",
+        "",
+        "Leave 1 person as they are.",
+        "Done: 1 person created, 1 updated, 0 unsubscribed, 1 left as they were, 0 skipped.",
+    ]
+    assert "HubSpot: 3 contacts.\n" in outcome.err
+    assert "MailerLite: 2 active.\n" in outcome.err
+    assert "First run with " in outcome.err
+
+
+# 5,000 people of all kinds: the contact, the subscriber before, and the subscriber after.
+
+Kind = Tuple[Optional[Row], Optional[Row], Optional[Row]]
+OLD, NEW = {"name": "Old"}, {"name": "New"}
+
+
+def kinds(email: str, n: int) -> List[Kind]:
+    untouched = [subscriber(email, status=s) for s in ("unsubscribed", "bounced", "junk")]
+    objections = (
+        {"hs_email_optout": "true"},
+        {"hs_email_bad_address": "true"},
+        {"hs_email_quarantined": "true"},
+        {"hs_email_hard_bounce_reason_enum": "MAILBOX_FULL"},
+    )
+    values = {"lifetime_value": f"{n}.50", "last_order": "2026-03-01"}
+    held: Row = {"name": "New", "value": n + 0.5, "ordered": "2026-03-01 00:00:00"}
+    active = subscriber(email)
+    return [
+        (contact(email), None, {"status": "active", "fields": NEW}),
+        (contact(f" {email.upper()} "), None, {"status": "active", "fields": NEW}),
+        (contact(email), active, {"status": "active", "fields": NEW}),
+        (contact(email, None), active, active),
+        (contact(email, "Old"), active, active),
+        (contact(email, **values), subscriber(email, **held), subscriber(email, **held)),
+        (
+            contact(email, **values),
+            None,
+            {"status": "active", "fields": {**held, "ordered": "2026-03-01"}},
+        ),
+        (
+            contact(email, last_order="1772323200000", lifetime_value="much"),
+            active,
+            {"status": "active", "fields": {"name": "New", "ordered": "2026-03-01"}},
+        ),
+        (
+            contact(email),
+            subscriber(email, status="unconfirmed"),
+            {"status": "unconfirmed", "fields": NEW},
+        ),
+        (contact(f"no {email}"), None, None),
+        (contact(None), active, active),
+        (None, active, active),
+        *((contact(email), each, each) for each in untouched),
+        *((contact(email, **objection), None, None) for objection in objections),
+        *((contact(email, **objection), active, active) for objection in objections),
+    ]  # fmt: skip
+
+
+def everyone(number: int) -> Tuple[List[Row], List[Row], State]:
+    contacts, people, after = [], [], {}
+    for n in range(number):
+        email = f"person.{n:05d}@mail.example"
+        here, before, then = kinds(email, n)[n % len(kinds(email, n))]
+        if here:
+            contacts.append({"id": 1000 + n, **here})
+        if before:
+            people.append(before)
+        if then:
+            after[email] = (then["status"], then["fields"])
+    return contacts, people, after
+
+
+def test_5000_contacts_of_all_kinds(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+    contacts, people, after = everyone(5_000)
+    twins = [
+        contact("Person.00000@mail.example", "Older", lastmodifieddate="2025-01-01T00:00:00Z"),
+        contact("person.00002@mail.example", "Older", lastmodifieddate="2025-01-01T00:00:00Z"),
+    ]
+    gone = [f"gone.{n}@mail.example" for n in range(100)]
+    path = tmp_path / "people.sqlite3"
+    with contextlib.closing(Memory(path, dry_run=False)) as memory:
+        memory.remember(gone)
+    contacts += [*twins, *map(contact, gone)]
+    deleted = [subscriber(email) for email in gone]
+    with make(contacts, people, clock, fields=FIELDS, deleted=deleted) as sandbox:
+        first = run_main(sync_subscribers.main, sandbox, "--state", str(path), **CUSTOM)
+        assert first.code == 0, first.err
+        assert state(sandbox) == after
+        assert set(sandbox.mailerlite.deleted) == set(gone)
+        written = len(sandbox.writes)
+        assert written == first.report["counts"]["done"]
+        second = run_main(sync_subscribers.main, sandbox, "--state", str(path), **CUSTOM)
+        assert len(sandbox.writes) == written
+    assert (second.code, second.report["outcome"]) == (0, "in_sync")
+    counts = first.report["counts"]
+    accounted = sum(counts[name] for name in ("create", "update", "unchanged", "skipped"))
+    assert accounted == counts["contacts"] == len(contacts)
+    share = len(range(7, 5_000, len(kinds("", 0))))
+    assert counts["skipped_by_reason"]["deleted in MailerLite"] == 100
+    assert counts["skipped_by_reason"]["another contact with this address was changed later"] == 2
+    assert set(counts["skipped_by_reason"]) == {
+        "another contact with this address was changed later",
+        "bad address according to HubSpot",
+        "bounced according to HubSpot",
+        "bounced in MailerLite",
+        "deleted in MailerLite",
+        "invalid e-mail address",
+        "marked as junk in MailerLite",
+        "no e-mail address",
+        "opted out in HubSpot",
+        "opted out in HubSpot, but still subscribed in MailerLite",
+        "quarantined by HubSpot",
+        "unsubscribed in MailerLite",
+    }
+    assert counts["unusable_values"] == {"value": share}
+    assert f"{share} values are not sent, because the field value cannot hold" in first.out
+    equal = counts["update"] + counts["create"] + counts["unchanged"]
+    assert f"Nothing to do: MailerLite has {equal:,} people as HubSpot has them." in second.out
+
+
+def test_the_pace_is_that_of_the_account(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        changes, "WRITERS", 1
+    )  # with more, this clock moves while calls are under way
+    with make([contact(f"p{n}@mail.example") for n in range(300)], [], clock) as sandbox:
+        assert run_main(sync_subscribers.main, sandbox).code == 0
+        times = [r.at for r in sandbox.requests if r.service == "mailerlite"]
+        assert 429 not in {r.status for r in sandbox.requests}
+    assert 150 <= times[-1] - times[0] < 170
+    assert max(sum(at <= t < at + 60 for t in times) for at in times) <= 120
+
+
+def test_a_refusal_of_the_account_is_waited_out(run_main: RunMain, clock: FakeClock) -> None:
+    """Another client of the account takes nearly all that the minute has."""
+    with make([contact(JO), contact(AL)], [], clock) as sandbox:
+        sandbox.mailerlite.requests_per_minute = 5
+        assert run_main(sync_subscribers.main, sandbox).code == 0
+        assert set(state(sandbox)) == {JO, AL}
+        assert [r for r in sandbox.requests if r.status == 429]
+
+
+# Fields and groups
+
+
+def test_custom_fields_are_mapped_like_the_others(run_main: RunMain, clock: FakeClock) -> None:
+    people = [contact(JO, lifetime_value="12.50", last_order="2026-03-01T00:00:00Z")]
+    with make(people, [], clock, fields=FIELDS) as sandbox:
+        assert run_main(sync_subscribers.main, sandbox, **CUSTOM).code == 0
+        assert state(sandbox)[JO][1] == {"name": "New", "value": 12.5, "ordered": "2026-03-01"}
+        assert run_main(sync_subscribers.main, sandbox, **CUSTOM).report["outcome"] == "in_sync"
+
+
+def test_a_missing_field_is_a_settings_error_that_names_it(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [], clock, fields=FIELDS[:1]) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox, **CUSTOM)
+        assert sandbox.writes == []
+        checked = run_main(sync_subscribers.main, sandbox, "--check", **CUSTOM)
+    assert (outcome.code, checked.code) == (2, 1)
+    words = "MailerLite has no field ordered: mend MAILERLITE_FIELDS, or create the field with"
+    assert f"{words} --create-fields." in outcome.err
+    assert f"FIX  {words} --create-fields." in checked.out
+    assert (
+        "OK   HubSpot's lifetime_value (number) goes to MailerLite's value (number)." in checked.out
+    )
+
+
+def test_missing_fields_are_created_with_the_type_of_the_property(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    person = contact(JO, lifetime_value="12.50", last_order="2026-03-01", nickname="J")
+    mapping = {"MAILERLITE_FIELDS": CUSTOM["MAILERLITE_FIELDS"] + ",nickname:nick,createdate:since"}
+    with make([person], [], clock) as sandbox:
+        planned = run_main(
+            sync_subscribers.main, sandbox, "--create-fields", "--dry-run", **mapping
+        )
+        assert sandbox.writes == []
+        outcome = run_main(sync_subscribers.main, sandbox, "--create-fields", **mapping)
+        types = {field["key"]: field["type"] for field in sandbox.mailerlite.fields[8:]}
+        assert types == {"value": "number", "ordered": "date", "nick": "text", "since": "date"}
+        assert state(sandbox)[JO][1] == {
+            "name": "New",
+            "value": 12.5,
+            "ordered": "2026-03-01",
+            "nick": "J",
+            "since": "2026-01-05",
+        }
+        assert run_main(sync_subscribers.main, sandbox, **mapping).report["outcome"] == "in_sync"
+    assert planned.code == outcome.code == 0
+    assert "Create 4 fields:\n  + value    number\n" in planned.out
+    assert {row["status"] for row in outcome.report["create_fields"]} == {"done"}
+
+
+def test_a_missing_field_is_created_even_if_nobody_has_a_value(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [subscriber(JO, "New")], clock, fields=FIELDS[:1]) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox, "--create-fields", **CUSTOM)
+        assert sandbox.mailerlite.fields[-1]["key"] == "ordered"
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+
+
+def test_no_value_is_sent_when_a_field_could_not_be_created(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [], clock, fields=FIELDS[:1]) as sandbox:
+        sandbox.faults = [Fault("status", method="POST", path="^/fields$", status=422)]
+        outcome = run_main(sync_subscribers.main, sandbox, "--create-fields", **CUSTOM)
+        assert sandbox.writes == []
+        sandbox.faults = [Fault("status", method="POST", path="^/fields$", nth=2, status=422)]
+        mapping = {"MAILERLITE_FIELDS": CUSTOM["MAILERLITE_FIELDS"] + ",phone:mobile"}
+        in_part = run_main(sync_subscribers.main, sandbox, "--create-fields", **mapping)
+        assert state(sandbox) == {}
+    assert (outcome.code, in_part.code) == (1, 4)
+    assert "MailerLite, create the field ordered: 422" in outcome.err
+    assert outcome.err.endswith("Nothing has been changed.\n")
+
+
+def test_everyone_joins_the_groups(run_main: RunMain, clock: FakeClock) -> None:
+    groups = {"7": "Shops", "8": "Buyers", "9": "Others"}
+    people = [
+        {**subscriber(AL), "groups": ["8", "7"]},
+        {**subscriber(BO), "groups": ["9", "7"]},
+    ]
+    contacts = [contact(JO), contact(AL, "Old"), contact(BO, "Old")]
+    wanted = {"MAILERLITE_GROUPS": "Shops, 8"}
+    with make(contacts, people, clock, groups=groups) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox, **wanted)
+        found = {email: p["groups"] for email, p in sandbox.mailerlite.subscribers.items()}
+        assert found == {JO: ["7", "8"], AL: ["8", "7"], BO: ["9", "7", "8"]}
+        assert {"email": BO, "groups": ["8"]} in sent(sandbox)
+        assert run_main(sync_subscribers.main, sandbox, **wanted).report["outcome"] == "in_sync"
+    assert f"+ {JO}  name, joins Shops, joins Buyers" in outcome.out
+    assert outcome.report["update"][0]["groups"] == ["Buyers"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("Shops,Nobody", "MailerLite has no group Nobody: create it there, or mend"),
+        ("404", "MailerLite has no group 404"),
+        ("Twice", "MailerLite has several groups Twice: let MAILERLITE_GROUPS say which by its id"),
+    ],
+)
+def test_a_group_that_is_not_there(
+    run_main: RunMain, clock: FakeClock, wanted: str, words: str
+) -> None:
+    with make(
+        [contact(JO)], [], clock, groups={"7": "Shops", "8": "Twice", "9": "Twice"}
+    ) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox, MAILERLITE_GROUPS=wanted)
+        assert sandbox.writes == []
+    assert outcome.code == 2
+    assert words in outcome.err
+
+
+def test_fill_only(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO, city="Anytown")], [subscriber(JO)], clock) as sandbox:
+        assert run_main(sync_subscribers.main, sandbox, "--fill-only").code == 0
+        assert state(sandbox)[JO][1] == {"name": "Old", "city": "Anytown"}
+
+
+# Consent
+
+
+def test_opted_out_and_still_subscribed(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [
+        contact(JO, hs_email_optout="true"),
+        contact(AL, hs_email_optout="true"),
+        contact(BO, hs_email_bad_address="true"),
+    ]
+    people = [subscriber(JO), subscriber(AL, status="unconfirmed"), subscriber(BO)]
+    with make(contacts, people, clock) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox)
+        assert sandbox.writes == []
+        assert outcome.report["outcome"] == "in_sync"
+        assert "For you to decide (see --unsubscribe-opted-out):" in outcome.out
+        words = "opted out in HubSpot, but still subscribed in MailerLite"
+        assert f"  ! {JO}  {words}\n" in outcome.out
+        done = run_main(sync_subscribers.main, sandbox, "--unsubscribe-opted-out")
+        statuses = {email: status for email, (status, _) in state(sandbox).items()}
+        assert statuses == {JO: "unsubscribed", AL: "unsubscribed", BO: "active"}
+        assert {"email": AL, "status": "unsubscribed"} in sent(sandbox)
+        again = run_main(sync_subscribers.main, sandbox, "--unsubscribe-opted-out")
+        assert len(sandbox.writes) == 2
+    assert [row["status"] for row in done.report["unsubscribe"]] == ["done", "done"]
+    assert "0 updated, 2 unsubscribed" in done.out
+    assert again.report["counts"]["skipped_by_reason"]["opted out in HubSpot"] == 2
+
+
+def test_nothing_else_ever_says_anything_of_a_status(run_main: RunMain, clock: FakeClock) -> None:
+    contacts, people, _ = everyone(200)
+    with make(contacts, people, clock, fields=FIELDS) as sandbox:
+        run_main(sync_subscribers.main, sandbox, "--fill-only", **CUSTOM)
+        run_main(sync_subscribers.main, sandbox, "--create-fields", **CUSTOM)
+        assert sandbox.writes
+        assert {key for body in sent(sandbox) for key in body} <= {"email", "fields", "groups"}
+        assert {request.method for request in sandbox.requests} == {"GET", "POST"}
+
+
+def before_write(sandbox: Sandbox, change: Callable[[], object]) -> None:
+    """Let something happen in MailerLite between the reads and the first write."""
+
+    def on_request(request: Request) -> None:
+        if request.method == "POST":
+            sandbox.on_request = None
+            change()
+
+    sandbox.on_request = on_request
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_who_unsubscribes_in_the_meantime_is_skipped(
+    run_main: RunMain, clock: FakeClock, there: bool
+) -> None:
+    with make([contact(JO), contact(AL)], [subscriber(JO)] if there else [], clock) as sandbox:
+        before_write(
+            sandbox,
+            lambda: sandbox.mailerlite.add(**subscriber(JO, "Old", "unsubscribed")),
+        )
+        outcome = run_main(sync_subscribers.main, sandbox)
+        assert state(sandbox) == {JO: ("unsubscribed", OLD), AL: ("active", NEW)}
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    assert outcome.report["skipped"] == [
+        {"email": JO, "hubspot_id": 101, "reason": "unsubscribed in MailerLite"}
+    ]
+    assert outcome.report["update"] == []
+    assert [row["email"] for row in outcome.report["create"]] == [AL]
+    assert outcome.report["counts"]["skipped_by_reason"] == {"unsubscribed in MailerLite": 1}
+    assert (
+        "1 person created, 0 updated, 0 unsubscribed, 0 left as they were, 1 skipped" in outcome.out
+    )
+
+
+def test_who_changes_lists_during_the_read_is_not_written(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [subscriber(JO)], clock) as sandbox:
+
+        def unsubscribe(request: Request) -> None:
+            if request.query.get("filter[status]") == "unsubscribed":
+                sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
+
+        sandbox.on_request = unsubscribe
+        outcome = run_main(sync_subscribers.main, sandbox)
+        assert [r for r in sandbox.requests if r.method == "POST"] == []
+    assert outcome.report["skipped"][0]["reason"] == "unsubscribed in MailerLite"
+
+
+def test_someone_who_comes_back_active_stops_the_run(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [contact(f"p{n}@mail.example") for n in range(200)]
+    people = [subscriber(f"p{n}@mail.example", status="unconfirmed") for n in range(200)]
+
+    def confirm(payload: Any) -> Any:
+        return {**payload, "data": {**payload["data"], "status": "active"}}
+
+    with make(contacts, people, clock) as sandbox:
+        sandbox.faults = [Fault("edit", method="POST", path="/subscribers$", nth=3, edit=confirm)]
+        outcome = run_main(sync_subscribers.main, sandbox)
+        assert 3 <= len(sandbox.writes) < 50
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+    assert "who was unconfirmed is active after the write. Nothing more is written." in outcome.err
+    statuses = [row["status"] for row in outcome.report["update"]]
+    assert statuses.count("failed") == 1
+    assert statuses.count("not_reached") > 150
+    assert "Failed:\n  ! p" in outcome.out
+
+
+def test_double_opt_in_is_left_to_mailerlite(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock, double_opt_in=True) as sandbox:
+        assert run_main(sync_subscribers.main, sandbox).code == 0
+        assert state(sandbox) == {JO: ("unconfirmed", NEW)}
+        assert run_main(sync_subscribers.main, sandbox).report["outcome"] == "in_sync"
+
+
+# The deleted
+
+
+def test_the_deleted_stay_deleted_until_they_are_restored(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """Both whom the script wrote and whom it only saw in a list."""
+    with make([contact(JO), contact(AL)], [subscriber(AL, "New")], clock) as sandbox:
+        assert run_main(sync_subscribers.main, sandbox).code == 0
+        sandbox.mailerlite.delete(JO)
+        sandbox.mailerlite.delete(AL)
+        for flags in ([], ["--dry-run"], []):
+            outcome = run_main(sync_subscribers.main, sandbox, *flags)
+            assert outcome.report["outcome"] == "in_sync"
+            reasons = [row["reason"] for row in outcome.report["skipped"]]
+            assert reasons == ["deleted in MailerLite"] * 2
+            assert state(sandbox) == {}
+        assert run_main(sync_subscribers.main, sandbox, "--restore", f" {JO.upper()}").code == 0
+        assert state(sandbox) == {JO: ("active", NEW)}
+        sandbox.mailerlite.delete(JO)
+        assert run_main(sync_subscribers.main, sandbox).report["outcome"] == "in_sync"
+
+
+def test_restoring_someone_who_is_no_contact_is_said(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox, "--restore", AL, "--restore", JO)
+    assert f"--restore {AL}: there is nobody to create with this address." in outcome.err
+    assert f"--restore {JO}" not in outcome.err
+
+
+def test_a_deletion_before_the_first_run_is_told_afterwards(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO), contact(AL)], [], clock, deleted=[subscriber(JO)]) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox)
+    assert "not new to MailerLite: deleted there once, or joined just now:\n" in outcome.out
+    assert f"  ! {JO}  active now\n" in outcome.out
+    assert f"! {AL}" not in outcome.out
+
+
+def test_who_was_not_written_is_not_taken_for_deleted(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO), contact(AL)], [], clock) as sandbox:
+        sandbox.faults = [Fault("status", method="POST", path="/subscribers$", status=422)]
+        assert run_main(sync_subscribers.main, sandbox).code == 4
+        sandbox.faults = [Fault("status", method="POST", path="/subscribers$", status=500)]
+        assert run_main(sync_subscribers.main, sandbox).code == 1
+        sandbox.faults = []
+        assert run_main(sync_subscribers.main, sandbox).code == 0
+        assert set(state(sandbox)) == {JO, AL}
+
+
+def test_the_memory_is_one_for_each_key_and_named_in_the_log(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    folder = tmp_path / "home" / ".local" / "state" / "crm-sync"
+    with make([contact(JO)], [], clock) as sandbox:
+        dry = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        assert list(folder.glob("*.sqlite3")) == []
+        first = run_main(sync_subscribers.main, sandbox)
+        (path,) = folder.glob("subscribers-*.sqlite3")
+        assert path.stat().st_mode & 0o777 == 0o600
+        before = path.read_bytes()
+        sandbox.mailerlite.delete(JO)
+        second = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        assert path.read_bytes() == before
+        sandbox.mailerlite.token = "another-made-up-token"
+        third = run_main(sync_subscribers.main, sandbox, "--dry-run", "--state", str(path))
+        fourth = run_main(sync_subscribers.main, sandbox, "--dry-run")
+    for outcome in (dry, first, fourth):
+        assert "First run with " in outcome.err
+    for outcome in (second, third):
+        assert "First run" not in outcome.err
+        assert outcome.report["skipped"][0]["reason"] == "deleted in MailerLite"
+    assert fourth.report["create"][0]["email"] == JO
+
+
+def test_a_memory_that_cannot_be_used_is_no_fresh_start(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "people.sqlite3"
+    path.write_bytes(b"not a database" * 999)
+    with make([contact(JO)], [], clock) as sandbox:
+        for flags in ([], ["--dry-run"]):
+            outcome = run_main(sync_subscribers.main, sandbox, "--state", str(path), *flags)
+            assert outcome.code == 1
+            assert "file is not a database. Bring it back from a backup." in outcome.err
+            assert "Traceback" not in outcome.err
+        assert sandbox.writes == []
+
+
+def test_a_memory_that_fails_during_the_writes_stops_them(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remember = Memory.remember
+    calls: List[List[str]] = []
+
+    def full(memory: Memory, emails: Any) -> None:
+        calls.append(list(emails))
+        if len(calls) == 4:  # the first is of the lists
+            with memory._errors():
+                raise OSError("disk full")
+        remember(memory, emails)
+
+    monkeypatch.setattr(Memory, "remember", full)
+    with make([contact(f"p{n}@mail.example") for n in range(200)], [], clock) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox)
+        assert len(sandbox.writes) < 50
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+    assert "the memory of earlier runs: disk full" in outcome.err
+
+
+# Limits
+
+
+@pytest.mark.parametrize("settings", [{}, {"MAX_NEW": "1"}])
+def test_too_many_new_people_are_refused(
+    run_main: RunMain, clock: FakeClock, settings: Mapping[str, str]
+) -> None:
+    flags = [] if settings else ["--max-new", "1"]
+    contacts = [contact(JO), contact(AL), contact(BO)]
+    with make(contacts, [subscriber(BO)], clock) as sandbox:
+        for more in ([], ["--dry-run"]):
+            outcome = run_main(sync_subscribers.main, sandbox, *flags, *more, **settings)
+            assert (outcome.code, outcome.report["outcome"]) == (3, "refused")
+            assert outcome.report["refusals"] == [
+                {
+                    "reason": "2 people would be created in MailerLite, and the limit is 1.",
+                    "allow_with": "--max-new 2",
+                }
+            ]
+            assert outcome.out.endswith("once more with: --max-new 2\n")
+            assert sandbox.writes == []
+        assert run_main(sync_subscribers.main, sandbox, "--max-new", "2", **settings).code == 0
+        assert len(sandbox.writes) == 3
+
+
+def test_a_dry_run_changes_nothing_and_says_so(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        assert sandbox.writes == []
+    assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
+    assert outcome.report["create"][0]["status"] == "planned"
+    assert outcome.out.endswith("This was a dry run: nothing has been changed.\n")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--max-new", "x"), ("--restore", "jo"), ("--max-new", "-1")]
+)
+def test_wrong_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        sync_subscribers.main([flag, value])
+    assert stop.value.code == 2
+    assert f"argument {flag}: must be" in capsys.readouterr().err
+
+
+# What must be in place
+
+
+def test_wrong_settings_are_named_together(run_main: RunMain) -> None:
+    outcome = run_main(
+        sync_subscribers.main,
+        None,
+        MAILERLITE_API_KEY="op://team/mailerlite/key",
+        MAILERLITE_FIELDS="firstname:name,lastname:name",
+        MAX_NEW="many",
+        MAILERLITE_REQUESTS_PER_MINUTE="0",
+    )
+    assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
+    assert "HUBSPOT_ACCESS_TOKEN is missing" in outcome.err
+    assert "op run --env-file=.env -- python sync_subscribers.py" in outcome.err
+    assert "MAILERLITE_FIELDS must be pairs such as firstname:name" in outcome.err
+    assert "MAX_NEW must be a whole number, not 'many'" in outcome.err
+    assert "MAILERLITE_REQUESTS_PER_MINUTE must be a number above 0" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "fields", ["firstname", "firstname:", ":name", "a:b:c", "../x:name", "a:b c"]
+)
+def test_a_mapping_that_is_none(run_main: RunMain, fields: str) -> None:
+    outcome = run_main(sync_subscribers.main, None, MAILERLITE_FIELDS=fields)
+    assert f"not {fields!r}" in outcome.err
+
+
+def wrong_token(sandbox: Sandbox) -> None:
+    sandbox.hubspot.token = "pat-another-token"
+
+
+def wrong_key(sandbox: Sandbox) -> None:
+    sandbox.mailerlite.token = "another-key"
+
+
+def missing_schema_scope(sandbox: Sandbox) -> None:
+    sandbox.hubspot.scopes.discard("crm.schemas.contacts.read")
+
+
+def missing_object_scope(sandbox: Sandbox) -> None:
+    sandbox.hubspot.scopes.discard("crm.objects.contacts.read")
+
+
+def missing_property(sandbox: Sandbox) -> None:
+    del sandbox.hubspot.properties["contacts"]["city"]
+
+
+NOT_IN_PLACE = [
+    (wrong_token, 1, "HubSpot, definition of the property firstname: 401"),
+    (wrong_token, 1, "Check HUBSPOT_ACCESS_TOKEN"),
+    (wrong_key, 1, "401 Unauthenticated. Check MAILERLITE_API_KEY: MailerLite does not know"),
+    (missing_schema_scope, 1, "the token lacks the scope crm.schemas.contacts.read"),
+    (missing_object_scope, 1, "the token lacks the scope crm.objects.contacts.read"),
+    (missing_property, 2, "HubSpot has no contact property city: mend MAILERLITE_FIELDS"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "code", "words"), NOT_IN_PLACE)
+@pytest.mark.parametrize("flag", ["--check", "--quiet"])
+def test_what_is_not_in_place_is_named_with_its_remedy(
+    run_main: RunMain,
+    clock: FakeClock,
+    spoil: Callable[[Sandbox], None],
+    code: int,
+    words: str,
+    flag: str,
+) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        settings = sandbox.settings
+        spoil(sandbox)
+        outcome = run_main(sync_subscribers.main, sandbox, flag, **settings)
+        assert sandbox.writes == []
+    assert outcome.code == (1 if flag == "--check" else code)
+    assert outcome.text.count(words) == 1
+    assert "Traceback" not in outcome.text
+
+
+def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+    settings = {"MAILERLITE_FIELDS": "firstname:name,city:town", "MAILERLITE_GROUPS": "Shops"}
+    with make([contact(JO)], [subscriber(AL)], clock, groups={"7": "Shops"}) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox, "--check", "--create-fields", **settings)
+        assert sandbox.writes == []
+    assert outcome.code == 0
+    assert outcome.out.splitlines() == [
+        "OK   MailerLite can be used: it has 8 fields.",
+        "OK   HubSpot's firstname (string) goes to MailerLite's name (text).",
+        "OK   HubSpot's city (string) goes to MailerLite's town (text), which is to be created.",
+        "OK   MailerLite has the group Shops.",
+        "OK   HubSpot's contacts can be read.",
+        "OK   MailerLite's subscribers can be read: 1 active subscriber.",
+    ]
+    assert not list(tmp_path.rglob("*.sqlite3"))
+
+
+def test_contacts_without_the_consent_properties(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        for name in list(sandbox.hubspot.properties["contacts"]):
+            if name.startswith("hs_email"):
+                del sandbox.hubspot.properties["contacts"][name]
+        assert run_main(sync_subscribers.main, sandbox).code == 0
+
+
+# What is said
+
+
+def test_quiet_says_nothing_when_nothing_changes(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        assert "Done: 1 person created" in run_main(sync_subscribers.main, sandbox, "-q").out
+        assert run_main(sync_subscribers.main, sandbox, "-q").text == ""
+
+
+def test_addresses_are_in_the_plan_and_the_report_but_not_in_the_log(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    contacts = [contact(JO), contact(AL), contact(BO)]
+    with make(contacts, [subscriber(AL)], clock) as sandbox:
+        sandbox.faults = [Fault("status", method="POST", path="/subscribers$", nth=2, status=422)]
+        outcome = run_main(sync_subscribers.main, sandbox, "-v")
+    assert "MailerLite, create a subscriber: POST /subscribers -> 201" in outcome.err
+    assert "MailerLite, active subscribers: GET /subscribers -> 200" in outcome.err
+    assert "mail.example" not in outcome.err
+    assert outcome.out.count("mail.example") == 4
+    assert outcome.code == 4
+    assert "Failed:\n  ! " in outcome.out
+
+
+def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    contacts = [
+        contact("=1+1@mail.example"),
+        contact("\x1b]0;x\x07@mail.example"),
+        contact("@SUM(1)"),
+    ]
+    with make(contacts, [], clock, groups={"7": "\x1b[31mShops"}) as sandbox:
+        outcome = run_main(
+            sync_subscribers.main, sandbox, "--report", str(path), MAILERLITE_GROUPS="7"
+        )
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.text
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    assert [(row["action"], row["email"]) for row in rows] == [
+        ("create", "'=1+1@mail.example"),
+        ("skipped", "\\x1b]0;x\\x07@mail.example"),
+        ("skipped", "'@SUM(1)"),
+    ]
+
+
+def test_one_refusal_does_not_stop_the_others(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO), contact(AL), contact(BO)], [], clock) as sandbox:
+        sandbox.faults = [Fault("status", method="POST", path="/subscribers$", nth=2, status=422)]
+        outcome = run_main(sync_subscribers.main, sandbox)
+        assert len(state(sandbox)) == 2
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+    statuses = sorted(row["status"] for row in outcome.report["create"])
+    assert statuses == ["done", "done", "failed"]
+    assert "Done in part: 2 people created" in outcome.out
+    assert "Not done: 1 failed, 0 not reached. The next run tries them again." in outcome.out
+
+
+# Reads are complete, or nothing is written
+
+
+@pytest.mark.parametrize("page", range(1, 13))
+@pytest.mark.parametrize(
+    ("service", "path"), [("hubspot", "/contacts$"), ("mailerlite", "/subscribers$")]
+)
+def test_a_read_that_fails_at_any_page_writes_nothing(
+    run_main: RunMain,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    service: str,
+    path: str,
+    page: int,
+) -> None:
+    monkeypatch.setattr(hubspot_client, "CONTACTS_PAGE_SIZE", 2)
+    contacts = [contact(f"p{n}@mail.example") for n in range(20)]
+    with make(contacts, [subscriber(f"p{n}@mail.example") for n in range(9)], clock) as sandbox:
+        sandbox.mailerlite.max_limit = 2
+        sandbox.faults = [Fault("html", service, "GET", path, nth=page)]
+        outcome = run_main(sync_subscribers.main, sandbox)
+        if sandbox.faults[0].seen >= page:
+            assert (outcome.code, sandbox.writes) == (1, [])
+            assert "the answer cannot be used" in outcome.err
+            assert outcome.err.endswith("Nothing has been changed.\n")
+        else:
+            assert outcome.code == 0
+        assert (sandbox.faults[0].seen >= page) == (page <= (10 if service == "hubspot" else 9))
+
+
+# Every fault of the main job, at every call of this one
+
+CALLS = {
+    "property": ("hubspot", "GET", "/properties/"),
+    "contacts": ("hubspot", "GET", "/contacts$"),
+    "fields": ("mailerlite", "GET", "^/fields$"),
+    "groups": ("mailerlite", "GET", "^/groups$"),
+    "subscribers": ("mailerlite", "GET", "^/subscribers$"),
+    "a subscriber": ("mailerlite", "POST", "^/subscribers$"),
+}
+ECHOES = {**ECHO, "mailerlite": "not you, made-up-token-of-the-sandbox"}
+# The exit code where it is not 0 for what happens once, and 1 for what lasts.
+CODES = {
+    ("404", "property"): 2,
+    ("reset after the work, always", "a subscriber"): 4,
+    ("HTML with 200", "a subscriber"): 4,
+    ("broken JSON with 200", "a subscriber"): 4,
+    ("results and data null", "a subscriber"): 4,
+    ("400", "a subscriber"): 4,
+    ("404", "a subscriber"): 4,
+    ("422", "a subscriber"): 4,
+}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_at_every_call(
+    run_main: RunMain, clock: FakeClock, fault: str, call: str
+) -> None:
+    service, method, path = CALLS[call]
+    details = {
+        name: json.loads(json.dumps(value).replace("ECHO", ECHOES[service]))
+        for name, value in FAULTS[fault].items()
+    }
+    people = [subscriber(AL), subscriber(BO, status="unsubscribed")]
+    contacts = [contact(JO), contact(AL), contact(BO)]
+    with make(contacts, people, clock, groups={"7": "Shops"}) as sandbox:
+        sandbox.faults = [Fault(service=service, method=method, path=path, **details)]
+        outcome = run_main(sync_subscribers.main, sandbox, "-v", MAILERLITE_GROUPS="7")
+        now, writes = state(sandbox), len(sandbox.writes)
+    code = CODES.get((fault, call), 0 if fault.endswith("once") else 1)
+    assert outcome.code == outcome.report["exit_code"] == code, outcome.err
+    assert "Traceback" not in outcome.err
+    for secret in ("pat-made-up-token-of-the-sandbox", "made-up-token-of-the-sandbox"):
+        assert secret not in outcome.text + json.dumps(outcome.report)
+    assert now[BO] == ("unsubscribed", OLD)
+    if code == 0:
+        assert now[JO] == now[AL] == ("active", NEW)
+        assert "Done: 1 person created, 1 updated" in outcome.out
+    elif code in (1, 2):
+        assert writes == 0
+        assert "Nothing has been changed.\n" in outcome.err
+    else:
+        rows = outcome.report["create"] + outcome.report["update"]
+        assert {row["status"] for row in rows} <= {"failed", "not_reached"}
+        assert "Done in part: 0 people created" in outcome.out
+
+
+# Stopping
+
+
+def test_a_signal_during_the_writes_lets_those_under_way_finish(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    seen: List[Request] = []
+    with make([contact(f"p{n}@mail.example") for n in range(100)], [], clock) as sandbox:
+
+        def stop(request: Request) -> None:
+            if request.method == "POST":
+                seen.append(request)
+                if len(seen) == 5:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+        sandbox.on_request = stop
+        outcome = run_main(sync_subscribers.main, sandbox)
+        statuses = [row["status"] for row in outcome.report["create"]]
+        assert statuses.count("done") == len(sandbox.writes)
+        assert 5 <= statuses.count("done") < 50
+    assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
+
+
+def start(sandbox: Sandbox, *arguments: str) -> subprocess.Popen[str]:
+    rates = {"MAILERLITE_REQUESTS_PER_MINUTE": "60000", "HUBSPOT_REQUESTS_PER_SECOND": "1000"}
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / SCRIPT), *arguments],
+        env={**os.environ, **sandbox.settings, **rates},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_through(sandbox: Sandbox, *arguments: str) -> str:
+    process = start(sandbox, *arguments)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    return out
+
+
+def seven_to_write() -> Sandbox:
+    contacts = [contact(f"p{n}@mail.example") for n in range(6)]
+    contacts.append(contact(JO, hs_email_optout="true"))
+    people = [subscriber(f"p{n}@mail.example") for n in range(3)]
+    people.append(subscriber(JO))
+    return make(contacts, people, time.monotonic, requests_per_minute=None)
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_killed_after_any_write_the_next_run_converges(number: int) -> None:
+    with seven_to_write() as sandbox:
+        writes: List[Request] = []
+
+        def kill(request: Request) -> None:
+            if request.method == "POST":
+                writes.append(request)
+                if len(writes) == number:
+                    process.kill()
+
+        sandbox.on_request = kill
+        process = start(sandbox, "--unsubscribe-opted-out")
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+        sandbox.on_request = None
+        run_through(sandbox, "--unsubscribe-opted-out")
+        assert state(sandbox) == {
+            **{f"p{n}@mail.example": ("active", NEW) for n in range(6)},
+            JO: ("unsubscribed", OLD),
+        }
+        assert "Nothing to do" in run_through(sandbox, "--unsubscribe-opted-out")
+
+
+def test_who_was_written_before_a_kill_and_then_deleted_stays_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "people.sqlite3"
+    emails = [f"p{n}@mail.example" for n in range(6)]
+    with make([*map(contact, emails)], [], time.monotonic, requests_per_minute=None) as sandbox:
+        sandbox.faults = [Fault("hang", method="POST", nth=3, times=9)]
+        process = start(sandbox, "--state", str(path))
+        for _ in range(500):
+            written = list(sandbox.mailerlite.subscribers)
+            if len(written) == 2 and all(known(path, written)):
+                break
+            time.sleep(0.02)
+        process.kill()
+        process.communicate()
+        sandbox.faults = []
+        assert len(written) == 2
+        sandbox.mailerlite.delete(written[0])
+        run_through(sandbox, "--state", str(path))
+        assert set(sandbox.mailerlite.deleted) == {written[0]}
+        assert set(state(sandbox)) == {*emails} - {written[0]}
+
+
+def known(path: Path, emails: List[str]) -> List[bool]:
+    with contextlib.closing(Memory(path, dry_run=True)) as memory:
+        return [memory.knows(email) for email in emails]
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    with seven_to_write() as sandbox:
+        sandbox.faults = [Fault("hang", method="POST", nth=1)]
+        first = start(sandbox)
+        while not sandbox.faults[0].seen:
+            time.sleep(0.02)
+        second = start(sandbox)
+        _, err = second.communicate(timeout=60)
+        assert second.returncode == 5
+        assert f"Another run is active: process {first.pid} on " in err
+        assert "This was a dry run" in run_through(sandbox, "--dry-run")
+        first.kill()
+        first.communicate()
+        run_through(sandbox)
+
+
+def test_the_demo_runs_against_the_sandbox() -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "sandbox", SCRIPT, "--dry-run"],
+        cwd=str(ROOT),
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    for line in ("Create 24 people:", "Update 8 people:", "For you to decide", "Skip 14 contacts:"):
+        assert line in process.stdout
