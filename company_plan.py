@@ -154,7 +154,7 @@ def compare(wanted: Wanted, followings: Followings) -> Difference:
     while followings:
         listed, others = followings.popitem()
         domain = normalise_domain(listed)
-        identifiers = tuple(filter(None, map(normalise_domain, others)))
+        identifiers = tuple(filter(None, map(normalise_domain, others))) if others else ()
         by_identifier = [name for name in identifiers if name in wanted.companies]
         present.update(by_identifier)
         if domain in wanted.companies:
@@ -218,7 +218,7 @@ def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company
         follow=tuple(wanted.companies[domain] for domain in difference.missing),
         unfollow=tuple(unfollow),
         keep=tuple(difference.keep),
-        kept=tuple(sorted(kept)),
+        kept=tuple(sorted(kept, key=lambda entry: entry.domain)),
         skipped=(
             *sorted(wanted.skipped, key=lambda entry: entry.hubspot_id or 0),
             *difference.skipped,
