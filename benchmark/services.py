@@ -1,0 +1,161 @@
+"""The services of one measurement, in a process of its own: `Services` in measuring.py talks to it.
+
+It says the settings that lead to it, then, for every line that it reads, what it saw since the last
+one; it goes when its input ends.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+
+from benchmark.measuring import (
+    CALLS_PER_SECOND,
+    LATENCY_JITTER,
+    OTHER_APP,
+    SEARCHES_PER_SECOND,
+    Seen,
+    Spec,
+)
+from clock import Clock
+from hubspot_client import HubSpotClient
+from sandbox import HubSpot, PredictLeads, Request, Sandbox
+from sandbox.core import Answer
+from secret import Secret
+from settings import HubSpotSettings
+
+PLATFORMS, ALEXA_BELOW = ("shopify", "magento_2"), 1_000_000  # as sync.py asks without settings
+OTHERS_EVERY = 5  # every fifth company does not match
+ID_JUMP = 20_000_000_000  # halfway: an old account's ids have three digits as well as eleven
+
+
+class Call(NamedTuple):
+    """A request with its answer: the last company's id in it, if any, and when it was sent."""
+
+    request: Request
+    status: int
+    last_id: Optional[str]
+    answered_at: float
+
+    def is_others(self) -> bool:
+        return self.request.headers.get("User-Agent") == OTHER_APP
+
+
+class Recorder(Sandbox):
+    """A sandbox that remembers when it answered, and what each page ended with."""
+
+    def __init__(self, *services: Any, **options: Any) -> None:
+        super().__init__(*services, **options)
+        self.calls: List[Call] = []
+
+    def carry_out(self, request: Request) -> Answer:
+        answer = super().carry_out(request)
+        results = answer.payload.get("results")
+        last_id = results[-1]["id"] if results else None
+        self.calls.append(Call(request, answer.status, last_id, self.clock()))
+        return answer
+
+
+def companies(matching: int) -> List[Dict[str, Any]]:
+    """Companies with ids at uneven distances."""
+    records: List[Dict[str, Any]] = []
+    key, all_of_them = 900, matching + matching // (OTHERS_EVERY - 1)
+    for number in range(all_of_them):
+        key += 1 + number * 7919 % 9 + (ID_JUMP if number == all_of_them // 2 else 0)
+        matches = number % OTHERS_EVERY < OTHERS_EVERY - 1
+        records.append(
+            {
+                "id": key,
+                "name": f"Sample Shop {number:05d}",
+                "domain": f"sample-shop-{number:05d}.example",
+                "ecommerce_platform": ("shopify", "magento_2")[number % 2] if matches else None,
+                "alexa": str(1 + number * 7919 % 999_999),
+            }
+        )
+    return records
+
+
+def seen(calls: Sequence[Call], writes: int, is_right: bool) -> Seen:
+    ours = [call for call in calls if not call.is_others()]
+    others = [call for call in calls if call.is_others()]
+    searches = [call for call in ours if call.request.path.endswith("/search")]
+    follows = [call for call in ours if call.request.path.endswith("/follow")]
+    return Seen(
+        calls=len(ours),
+        refused=_refused(ours),
+        searches=len(searches),
+        searches_refused=_refused(searches),
+        search_s=_seconds(searches),
+        chains=_chains(searches),
+        follows=len(follows),
+        follow_s=_seconds(follows),
+        writes=writes,
+        is_right=is_right,
+        others_calls=len(others),
+        others_refused=_refused(others),
+    )
+
+
+def _refused(calls: Iterable[Call]) -> int:
+    return sum(call.status == 429 for call in calls)
+
+
+def _seconds(calls: Sequence[Call]) -> float:
+    if not calls:
+        return 0.0
+    return max(call.answered_at for call in calls) - min(call.request.at for call in calls)
+
+
+def _chains(searches: Sequence[Call]) -> int:
+    """From how many places reading began: both ends, and every id that no page ended with."""
+    known = {call.last_id for call in searches}
+    starts = {_start(call.request.json()) for call in searches}
+    return sum(not bounds or bounds[0] not in known for _, *bounds in starts)
+
+
+def _start(body: Dict[str, Any]) -> Sequence[str]:
+    """The direction of a search, then the id that it begins at, if there is one."""
+    filters = body["filterGroups"][0]["filters"]
+    bounds = [each["value"] for each in filters if each["propertyName"] == "hs_object_id"]
+    return (body["sorts"][0]["direction"], *bounds)
+
+
+def search_once(sandbox: Sandbox) -> None:
+    """The sandbox looks through all records at the first search of a kind, and remembers: that is
+    none of the client's time."""
+    settings = HubSpotSettings(
+        Secret(sandbox.hubspot.token), sandbox.settings["HUBSPOT_BASE_URL"], SEARCHES_PER_SECOND
+    )
+    HubSpotClient(settings, Clock(), dry_run=True).count_companies(PLATFORMS, ALEXA_BELOW)
+    time.sleep(1.0)  # until it no longer counts
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this
+    spec = Spec(*json.loads(sys.argv[1]))
+    records = companies(spec.matching)
+    wanted = [each["domain"] for each in records if each["ecommerce_platform"]]
+    followed = {domain: domain for domain in wanted[: spec.followed]}
+    sandbox = Recorder(
+        HubSpot(records, searches_per_second=SEARCHES_PER_SECOND),
+        PredictLeads(dict(followed), requests_per_second=CALLS_PER_SECOND),
+        latency_s=spec.latency_s,
+        latency_jitter=LATENCY_JITTER,
+    )
+    with sandbox:
+        search_once(sandbox)
+        sandbox.calls = []
+        print(json.dumps(sandbox.settings), flush=True)
+        for _ in sys.stdin:
+            is_right = set(sandbox.predictleads.followings) == set(wanted)
+            observed = seen(sandbox.calls, len(sandbox.writes), is_right)
+            sandbox.calls, sandbox.writes, sandbox.requests = [], [], []
+            sandbox.predictleads.followings = dict(followed)
+            print(json.dumps(observed._asdict()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
