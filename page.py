@@ -35,7 +35,7 @@ CHANGES = {
     "follow": ("plus", "Followed", "To follow"),
     "unfollow": ("minus", "Unfollowed", "To unfollow"),
     "create": ("plus", "Created", "To create"),
-    "update": ("stay", "Updated", "To update"),
+    "update": ("edit", "Updated", "To update"),
     "unsubscribe": ("minus", "Unsubscribed", "To unsubscribe"),
 }
 
@@ -92,11 +92,11 @@ def _picture(report: Mapping[str, Any]) -> Iterator[Part]:
     if "keep" in counts or "unchanged" in counts:
         kept = (counts.get(name, 0) for name in ("keep", "kept", "unchanged"))
         yield Part("Kept", "stay", sum(kept))
+    statuses = {key: [row["status"] for row in report.get(key, ())] for key in CHANGES}
+    is_made = any("done" in group for group in statuses.values())
     for key, (kind, made, planned) in CHANGES.items():
         if key in counts:
-            statuses = [row["status"] for row in report[key]]
-            is_made = "done" in statuses
-            number = statuses.count("done") if is_made else len(statuses)
+            number = statuses[key].count("done") if is_made else len(statuses[key])
             yield Part(made if is_made else planned, kind, number)
     if "skipped" in counts:
         yield Part("Skipped", "skip", counts["skipped"])

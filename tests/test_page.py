@@ -113,6 +113,18 @@ def test_a_refusal_and_findings_are_shown() -> None:
     assert "To mend: Add the scope." in text
 
 
+def test_the_picture_tells_plans_from_deeds() -> None:
+    rows = [{"domain": "a.example", "status": "planned"}]
+    counts = {"keep": 2, "kept": 1, "follow": 1, "unfollow": 0, "skipped": 0}
+    text = page.render(skeleton(counts=counts, follow=rows, unfollow=[]))
+    assert "Kept <b>3</b>" in text
+    assert "To follow <b>1</b>" in text
+    rows += [{"domain": "b.example", "status": "done"}]
+    text = page.render(skeleton(counts={**counts, "follow": 2}, follow=rows, unfollow=[]))
+    assert "Followed <b>1</b>" in text
+    assert "Unfollowed <b>0</b>" in text
+
+
 def test_lists_are_shown_as_words() -> None:
     row = {"email": "a@b.example", "fields": ["name", "city"], "status": "not_reached"}
     text = page.render(skeleton(job="subscribers", update=[row]))
