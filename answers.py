@@ -14,7 +14,7 @@ JsonObject = Dict[str, Any]
 
 WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
 LONGEST_WAIT_S = 7 * 86_400.0  # what a Retry-After is cut to, so that it stays a date
-EXCERPT = 200  # characters of a foreign text that a message may carry
+EXCERPT = 300  # characters of a foreign text that a message may carry
 
 # https://developers.hubspot.com/docs/api-reference/error-handling (423 locked, 477 migrating)
 _TRY_AGAIN = frozenset({408, 423, 425, 429, 477})  # and every 5xx
@@ -154,15 +154,16 @@ def _detail(answer: Answer) -> str:
 
 
 def _said(data: JsonObject) -> Iterator[str]:
-    error = data.get("error")
+    error, errors = data.get("error"), data.get("errors")
+    yield from _scopes(errors)  # first: HubSpot's sentence about them is long
     for source in (error if isinstance(error, dict) else {}, data):
         for key in ("type", "message"):
             if isinstance(source.get(key), str):
                 yield source[key].strip().rstrip(".")
     if isinstance(error, str):
         yield error
-    errors = data.get("errors")
-    yield from _field_errors(errors) if isinstance(errors, dict) else _scopes(errors)
+    if isinstance(errors, dict):
+        yield from _field_errors(errors)
     if isinstance(data.get("correlationId"), str):
         yield f"correlation id {data['correlationId']} for HubSpot's support"
 

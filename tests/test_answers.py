@@ -138,6 +138,8 @@ def test_missing_scopes_are_named() -> None:
     scopes = {"context": {"requiredGranularScopes": ["crm.a.read", "crm.b.read"]}}
     found = problem(403, {"category": "MISSING_SCOPES", "errors": [scopes]})
     assert "the token lacks the scope crm.a.read or crm.b.read. Add it." in str(found)
+    long = {"message": "Not granted. " * 50, "errors": [scopes]}
+    assert "lacks the scope crm.a.read or crm.b.read" in str(problem(403, long))
 
 
 def test_remedies() -> None:
