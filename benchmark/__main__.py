@@ -46,12 +46,13 @@ def show(rows: Sequence[Row]) -> None:
     print()
     for row in rows:
         if row.note:
-            print(f"- {row.scenario}: {row.note}.")
+            print(f"- {row.scenario}: {row.note}")
     print()
     print(
         f"{settings_in_words()} {platform.python_implementation()} {platform.python_version()},"
-        f" {platform.system()}, {os.cpu_count()} processors. The limit is what the services allow,"
-        " or the target where none is asked; peak memory is the process's own (ru_maxrss)."
+        f" {platform.system()}, {os.cpu_count()} processors. The limit is what the services allow"
+        " (where another app takes half: what it leaves), or the target where no service is asked."
+        " Planning is processor time. Peak memory is that of the measured process (ru_maxrss)."
     )
 
 

@@ -78,7 +78,7 @@ def read(size: Size) -> List[Row]:
 
 def read_slow(size: Size) -> List[Row]:
     spec = Spec(size.of(20_000), size.of(20_000), SLOW_LATENCY_S)
-    return [_read(size, f"the same, answers after {SLOW_LATENCY_S * 1000:.0f} ms", spec)]
+    return [_read(size, f"read {{:,}}, answers after {SLOW_LATENCY_S * 1000:.0f} ms", spec)]
 
 
 def read_shared(size: Size) -> List[Row]:
@@ -175,7 +175,7 @@ def _read(size: Size, scenario: str, spec: Spec, shared: bool = False) -> Row:
         _is_accepted(size, seen, shared),
     ]
     if not shared:
-        checks.append((size.quick or seen.search_s <= RATIO * limit_s, f"slower than {RATIO:.2f}"))
+        checks.append(_is_fast_enough(size, seen, spec, pages))
     return Row(
         scenario.format(spec.matching),
         f"{seen.searches} searches: {pages} pages, {seen.chains} chains",
@@ -194,7 +194,8 @@ def _follow(size: Size, scenario: str, spec: Spec, shared: bool = False) -> Row:
     limit_s = spec.matching / (CALLS_PER_SECOND * (OTHERS_SHARE if shared else 1))
     checks: Checks = [*_ends_right(result, "synced", spec), _is_accepted(size, seen, shared)]
     if not shared:
-        checks.append((size.quick or seen.follow_s <= RATIO * limit_s, f"slower than {RATIO:.2f}"))
+        is_met = size.quick or seen.follow_s <= RATIO * limit_s
+        checks.append((is_met, f"takes more than {RATIO * limit_s:.1f} s"))
     return Row(
         scenario.format(spec.matching),
         f"{seen.follows:,} follows",
@@ -248,6 +249,16 @@ def _is_accepted(size: Size, seen: Seen, shared: bool) -> Tuple[bool, str]:
     accepted = REFUSED * seen.calls if shared else 0
     is_judged = not (shared and size.quick)  # a few refusals are a large share of few calls
     return not is_judged or seen.refused <= accepted, f"{seen.refused} calls refused"
+
+
+def _is_fast_enough(size: Size, seen: Seen, spec: Spec, pages: int) -> Tuple[bool, str]:
+    """The ratio is for the usual latency: where answers are slower, reading begins and ends slower
+    in any case, and has to be faster than two chains, which cannot overlap more than two answers.
+    """
+    allowed_s = RATIO * pages / SEARCHES_PER_SECOND
+    if spec.latency_s > LATENCY_S:
+        allowed_s = pages / 2 * spec.latency_s
+    return size.quick or seen.search_s <= allowed_s, f"takes more than {allowed_s:.1f} s"
 
 
 def _whole_run(result: SyncRun) -> str:
@@ -350,8 +361,8 @@ def _compare_above_the_cap() -> List[Row]:
 
 
 def _how_it_ended(said: Mapping[str, Any]) -> str:
-    end = f"then {said['problem']}" if said["problem"] else "then it ended"
-    return f"{said['companies']:,} companies came, {end}"
+    end = f'"{said["problem"]}"' if said["problem"] else "the end"
+    return f"{said['companies']:,} companies came, then {end}"
 
 
 def _misses(checks: Checks) -> Tuple[str, ...]:
