@@ -9,7 +9,7 @@ import sys
 from typing import List, Optional, Sequence
 
 from benchmark.scenarios import SCENARIOS, Size, settings_in_words
-from benchmark.table import Row, markdown
+from benchmark.table import Row, line_of, markdown
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,7 +32,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     rows: List[Row] = []
     for name in [args.only] if args.only else SCENARIOS:
         print(f"{name} ...", file=sys.stderr)
-        rows += SCENARIOS[name](Size(args.quick))
+        for row in SCENARIOS[name](Size(args.quick)):
+            print(f"  {line_of(row)}", file=sys.stderr)
+            rows.append(row)
     show(rows)
     misses = [f"{row.scenario}: {miss}" for row in rows for miss in row.misses]
     for miss in misses:

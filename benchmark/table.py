@@ -28,18 +28,21 @@ class Row(NamedTuple):
 def markdown(rows: Iterable[Row]) -> Iterator[str]:
     yield _line(HEAD)
     yield _line(("---", "---", "---:", "---:", "---:", "---:", "---:"))
-    for row in rows:
-        yield _line(
-            (
-                row.scenario,
-                row.requests,
-                f"{row.limit_s:.2f} s",
-                f"{row.measured_s:.2f} s",
-                f"{row.measured_s / row.limit_s:.2f}",
-                "" if row.refused is None else f"{row.refused:,}",
-                "" if row.peak_mb is None else f"{row.peak_mb:.0f} MB",
-            )
+    yield from map(line_of, rows)
+
+
+def line_of(row: Row) -> str:
+    return _line(
+        (
+            row.scenario,
+            row.requests,
+            f"{row.limit_s:.2f} s",
+            f"{row.measured_s:.2f} s",
+            f"{row.measured_s / row.limit_s:.2f}",
+            "" if row.refused is None else f"{row.refused:,}",
+            "" if row.peak_mb is None else f"{row.peak_mb:.0f} MB",
         )
+    )
 
 
 def _line(cells: Iterable[str]) -> str:
