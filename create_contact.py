@@ -10,19 +10,21 @@ import sys
 from collections import Counter
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
-import command
-from clock import Clock
-from command import Run
-from contact_plan import (
-    Wanted,
+from basics.emails import parse_email
+from basics.errors import AppError, CallRejected, Forbidden
+from basics.outcome import Outcome
+from basics.words import clip
+from contact.plan import (
+    NewContact,
     made_up_email,
     one_line,
     parse_company_domain,
     parse_company_name,
-    parse_email,
     warning_of_others,
 )
-from errors import AppError, CallRejected, Forbidden
+from contact.recent import Recent
+from contact.records import Records
+from contact.settings import Settings, settings
 from hubspot_client import (
     COMPANIES,
     CONTACTS,
@@ -32,19 +34,20 @@ from hubspot_client import (
     Created,
     HubSpotClient,
 )
-from lock import account_file, only_run
-from preflight import Finding, look
-from recent import Recent
-from records import Records
-from settings import ContactSettings, contact_settings
-from words import clip
+from run import command
+from run.checks import Finding, look
+from run.context import Run
+from run.files import account_file
+from run.lock import run_lock
+from run.report import Kind, Section
+from transport.clock import Clock
 
 COMPANY_NAME = "Coding Challenge Company GmbH"
 COMPANY_DOMAIN = "coding-challenge-company.com"
 NAME_WIDTH = 70  # characters of a name from HubSpot that are shown
 
 # The status of a step in the report -> how people are told.
-STATUSES = {
+IN_WORDS = {
     "found": "found",
     "created": "created",
     "associated": "made",
@@ -54,14 +57,25 @@ STATUSES = {
 log = logging.getLogger("crm_sync")
 
 
+class Step(NamedTuple):
+    """`step`: company, contact or association; `status`: a key of IN_WORDS; `link`: its record."""
+
+    step: str
+    status: str
+    id: Optional[int]
+    link: Optional[str]
+
+
 class Job(NamedTuple):
     """What every step needs. `account` is None where HubSpot does not tell it: no links then."""
 
     run: Run
     hubspot: HubSpotClient
     records: Records
-    wanted: Wanted
+    wanted: NewContact
     account: Optional[Account]
+    steps: List[Step]
+    warnings: List[str]
 
 
 def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) -> int:
@@ -92,35 +106,35 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         default=COMPANY_DOMAIN,
         help="by which the company is found (default: %(default)s)",
     )
-    return command.main("contact", arguments, _run, argv, clock)
+    return command.main("contact", "A contact in HubSpot", arguments, _run, argv, clock)
 
 
-def _run(run: Run) -> str:
-    settings = run.settings(contact_settings)
-    wanted = _wanted(run.args, settings)
-    hubspot = HubSpotClient(settings.hubspot, run.clock, run.dry_run)
+def _run(run: Run) -> Outcome:
+    chosen = run.settings(settings)
+    wanted = _wanted(run.args, chosen)
+    hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
     recent = None
     with contextlib.ExitStack() as stack:
         if not run.dry_run:
-            account = f"{settings.hubspot.base_url} {settings.hubspot.token.reveal()}"
-            stack.enter_context(only_run("contact", account, run.clock))
+            account = f"{chosen.hubspot.base_url} {chosen.hubspot.token.reveal()}"
+            stack.enter_context(run_lock("contact", account, run.clock))
             recent = Recent(account_file("contact", account, ".json"), run.clock)
         stack.enter_context(run.using(hubspot.http))
         if run.args.check:
             return _check(run, hubspot, wanted)
         records = Records(run, hubspot, recent)
-        return _create_all(Job(run, hubspot, records, wanted, _account(hubspot)))
+        return _create_all(Job(run, hubspot, records, wanted, _account(hubspot), [], []))
 
 
-def _wanted(args: argparse.Namespace, settings: ContactSettings) -> Wanted:
+def _wanted(args: argparse.Namespace, chosen: Settings) -> NewContact:
     """A name that is given as empty stays empty."""
-    first = one_line(settings.first_name if args.first_name is None else args.first_name)
-    last = one_line(settings.last_name if args.last_name is None else args.last_name)
+    first = one_line(chosen.first_name if args.first_name is None else args.first_name)
+    last = one_line(chosen.last_name if args.last_name is None else args.last_name)
     email = args.email or made_up_email(first, last)
-    return Wanted(email, first, last, args.company_name, args.company_domain)
+    return NewContact(email, first, last, args.company_name, args.company_domain)
 
 
-def _check(run: Run, hubspot: HubSpotClient, wanted: Wanted) -> str:
+def _check(run: Run, hubspot: HubSpotClient, wanted: NewContact) -> Outcome:
     def account() -> Finding:
         portal_id, ui_domain = hubspot.account()
         return Finding(True, f"HubSpot knows the key: account {portal_id} on {ui_domain}.")
@@ -133,8 +147,7 @@ def _check(run: Run, hubspot: HubSpotClient, wanted: Wanted) -> str:
         hubspot.contact_with_email(wanted.email)
         return Finding(True, "HubSpot lets the key read contacts.")
 
-    checks = (account, companies, contacts)
-    outcome = run.show_findings([found for check in checks for found in look(hubspot.http, check)])
+    outcome = run.show_findings(look(account, companies, contacts))
     run.say(
         "Whether the key may write, only a run can show: it needs crm.objects.companies.write and"
         " crm.objects.contacts.write."
@@ -147,28 +160,34 @@ def _account(hubspot: HubSpotClient) -> Optional[Account]:
     try:
         return hubspot.account()
     except (CallRejected, Forbidden) as error:
-        hubspot.http.failure = None
         log.info("%s So there are no links to the records.", error)
         return None
 
 
-def _create_all(job: Job) -> str:
-    job.run.report.update(steps=[], warnings=[])
+def _create_all(job: Job) -> Outcome:
     try:
         return _steps(job)
     except AppError as error:
         if not job.run.wrote:
             raise
         log.error("%s", error)
-        job.run.report["error"] = str(error)
+        job.run.report.error = str(error)
         job.run.summarise("Done in part: the next run goes on from here.")
-        return "partial"
+        return Outcome.PARTIAL
     finally:
-        statuses = Counter(step["status"] for step in job.run.report["steps"])
-        job.run.report["counts"] = {status: statuses[status] for status in STATUSES}
+        _report_steps(job)
 
 
-def _steps(job: Job) -> str:
+def _report_steps(job: Job) -> None:
+    rows = [step._asdict() for step in job.steps]
+    columns = ("step", "status", "id")
+    job.run.report.sections = [Section("steps", "Steps", Kind.STEP, columns, rows)]
+    job.run.report.warnings = job.warnings
+    statuses = Counter(step.status for step in job.steps)
+    job.run.report.counts = {status: statuses[status] for status in IN_WORDS}
+
+
+def _steps(job: Job) -> Outcome:
     """The company comes first: else HubSpot might make one by itself for the new contact."""
     domain = job.wanted.company_domain
     companies = job.hubspot.oldest_with_domain(domain)
@@ -237,16 +256,15 @@ def _association_step(job: Job, company_id: int, contact: Created) -> List[int]:
     return linked
 
 
-def _outcome(job: Job) -> str:
-    statuses = {step["status"] for step in job.run.report["steps"]}
+def _outcome(job: Job) -> Outcome:
+    statuses = {step.status for step in job.steps}
     if "planned" in statuses:
-        job.run.summarise("This was a dry run: nothing has been changed.")
-        return "planned"
+        return job.run.end_dry_run()
     if statuses == {"found"}:
         job.run.summarise("Nothing to do: all of it was there.")
-        return "in_sync"
+        return Outcome.IN_SYNC
     job.run.summarise("Done: HubSpot lists the company with the contact.")
-    return "synced"
+    return Outcome.SYNCED
 
 
 def _described(job: Job, company_ids: Sequence[int]) -> List[str]:
@@ -276,8 +294,8 @@ def _tell(job: Job, step: str, status: str, words: str, record_id: Optional[int]
     number = f"id {record_id}" if record_id and step != "association" else None
     line = ", ".join(filter(None, (words, number, link)))
     colour = "" if status == "found" else "green"
-    job.run.say(f"{step.capitalize()} {STATUSES[status]}: {line}", colour)
-    job.run.report["steps"].append({"step": step, "status": status, "id": record_id, "link": link})
+    job.run.say(f"{step.capitalize()} {IN_WORDS[status]}: {line}", colour)
+    job.steps.append(Step(step, status, record_id, link))
 
 
 def _link(job: Job, step: str, record_id: Optional[int]) -> Optional[str]:
@@ -288,7 +306,7 @@ def _link(job: Job, step: str, record_id: Optional[int]) -> Optional[str]:
 
 def _warn(job: Job, text: str) -> None:
     log.warning("%s", text)
-    job.run.report["warnings"].append(text)
+    job.warnings.append(text)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,48 @@
-"""HubSpot: paths, paging and shapes of its CRM API, as small values."""
+"""HubSpot: the calls of its CRM API, one verb each, with small values in and out."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Iterator,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-)
+from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from answers import JsonObject
-from clock import Clock
-from domains import display_domain, normalise_domain
-from errors import CallRejected, Forbidden, ServiceError
-from http_client import HttpClient
-from keyset import Contradiction, End, read_pages
-from secret import Secret
-from settings import HubSpotSettings
+from basics.domains import normalise_domain
+from basics.errors import CallRejected, ServiceError
+from basics.secret import Secret
+from hubspot import search
+from hubspot.service import SERVICE, HubSpotSettings, hubspot_settings
+from hubspot.shapes import (
+    COMPANIES,
+    COMPANY_PROPERTIES,
+    CONTACTS,
+    WRONG_SHAPE,
+    Account,
+    Company,
+    Contact,
+    Created,
+    Property,
+    company_of,
+    contact_of,
+    next_cursor,
+    property_of,
+    record_id,
+)
+from transport.clock import Clock
+from transport.http_client import HttpClient
+from transport.keyset import Contradiction, End, read_pages
+from transport.service import JsonObject
+
+__all__ = [
+    "COMPANIES",
+    "CONTACTS",
+    "Account",
+    "Company",
+    "Contact",
+    "Created",
+    "HubSpotClient",
+    "HubSpotSettings",
+    "Property",
+    "hubspot_settings",
+]
 
 # One place for the version: https://developers.hubspot.com/docs/api-reference/overview
 _OBJECTS = "/crm/v3/objects"
@@ -34,27 +50,11 @@ _PROPERTIES = "/crm/v3/properties"
 _ASSOCIATIONS = "/crm/v4/objects/contact/{}/associations"
 _ACCOUNT = "/account-info/v3/details"
 
-# https://developers.hubspot.com/docs/api-reference/search/guide#limits
-SEARCH_PAGE_SIZE = 200  # the maximum
-SEARCH_BODY_BYTES = 3_000  # the body must stay under it
 SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
 CONTACTS_PAGE_SIZE = 100  # the maximum of a list
 BATCH_SIZE = 100  # the maximum of a batch read
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 
-# Object types as they stand in the address of a record's page.
-CONTACTS = "0-1"
-COMPANIES = "0-2"
-
-REMEDIES = {
-    401: "Check HUBSPOT_ACCESS_TOKEN: HubSpot does not know this key, or it has been replaced.",
-    403: "Add the scope to the key in HubSpot > Settings > Account Management > Keys.",
-}
-
-# Something broke, and nobody says whether before or after a record was made.
-UNCLEAR = frozenset({500, 520})
-
-COMPANY_PROPERTIES = ("name", "domain", "ecommerce_platform", "alexa")
 PERSON_PROPERTIES = ("email", "firstname", "lastname")
 
 # How HubSpot refuses to create a contact whose address another one has, by status; the second is
@@ -65,70 +65,23 @@ _EXISTING_ID = {
 }
 
 
-class Company(NamedTuple):
-    """A HubSpot company with its properties as HubSpot holds them; None where one is unset."""
-
-    id: int
-    name: Optional[str]
-    domain: Optional[str]
-    platform: Optional[str]
-    alexa: Optional[str]
-
-
-class Contact(NamedTuple):
-    """A HubSpot contact. `values`: the properties asked for, None where one is unset."""
-
-    id: int
-    values: Mapping[str, Optional[str]]
-
-
-class Created(NamedTuple):
-    """The record that a create call leads to; `existed`: HubSpot had it before."""
-
-    id: int
-    existed: bool
-
-
-class Property(NamedTuple):
-    """A property's definition. `options`: internal value -> label, for an enumeration."""
-
-    name: str
-    type: str
-    field_type: str
-    options: Dict[str, str]
-
-    @property
-    def is_multiple(self) -> bool:
-        """Several options at once, which come as `a;b`."""
-        return self.field_type == "checkbox"
-
-
-class Account(NamedTuple):
-    portal_id: int
-    ui_domain: str
-
-    def link(self, object_type: str, record_id: object) -> str:
-        """The page of a record, for COMPANIES or CONTACTS."""
-        return (
-            f"https://{self.ui_domain}/contacts/{self.portal_id}/record/{object_type}/{record_id}"
-        )
-
-
 class HubSpotClient:
+    """Every call raises ServiceError; those that say so raise CallRejected as well."""
+
     def __init__(self, settings: HubSpotSettings, clock: Clock, dry_run: bool) -> None:
         self.http = HttpClient(
-            "HubSpot",
+            SERVICE,
             settings.base_url,
             {"Authorization": Secret(f"Bearer {settings.token.reveal()}")},
             settings.requests_per_second,
             clock=clock,
             dry_run=dry_run,
-            remedies=REMEDIES,
-            unclear=UNCLEAR,
         )
 
+    # The account and its properties
+
     def account(self) -> Account:
-        """Raises CallRejected, ServiceError."""
+        """Raises CallRejected."""
         call = "account details"
         data = self.http.read("GET", _ACCOUNT, call)
         portal_id, ui_domain = data.get("portalId"), data.get("uiDomain")
@@ -142,14 +95,10 @@ class HubSpotClient:
         try:
             return self.account().link(object_type, "")
         except (CallRejected, ServiceError):
-            self.http.failure = None
             return None
 
     def property(self, object_type: str, name: str) -> Optional[Property]:
-        """The definition of a property; None when the account has none of that name.
-
-        Raises ServiceError.
-        """
+        """The definition of a property; None when the account has none of that name."""
         call = f"definition of the property {name}"
         try:
             data = self.http.read("GET", f"{_PROPERTIES}/{object_type}/{name}", call)
@@ -157,16 +106,12 @@ class HubSpotClient:
             if error.status == 404:
                 return None
             raise
-        options = data.get("options") or []
         try:
-            return Property(
-                name,
-                str(data["type"]),
-                str(data.get("fieldType", "")),
-                {str(each["value"]): str(each.get("label") or each["value"]) for each in options},
-            )
-        except (KeyError, TypeError, AttributeError):
+            return property_of(name, data)
+        except WRONG_SHAPE:
             self.http.bad_answer(call, "it is no property definition")
+
+    # Companies
 
     def companies(
         self,
@@ -178,75 +123,42 @@ class HubSpotClient:
         """Companies on one of the platforms with an Alexa rank under the limit, in no order.
 
         The search index lags behind the records while the values are the present ones, so some
-        may not match any more: judge them by their values. `multiple`: a company can have several
-        platforms, and HubSpot does not say whether IN finds those, so all that have one are read.
+        may not match any more: judge them by their values. `multiple`: as in `search.matching`.
 
-        Raises ServiceError, and BadAnswer when fewer came than HubSpot says there are.
+        Raises BadAnswer when fewer came than HubSpot says there are.
         """
-        filters = _criteria(platforms, alexa_below, multiple)
+        filters = search.matching(platforms, alexa_below, multiple)
         return self._search_companies("company search", filters, on_total)
 
-    def contacts(self, names: Sequence[str]) -> Iterator[Contact]:
-        """Every contact once, with the properties `names`, in order of id.
-
-        The list, unlike a search, has no end at 10,000, and its cursor is an id, so that edits
-        during the read move nothing: https://developers.hubspot.com/docs/api/crm/contacts
-
-        Raises ServiceError, and BadAnswer when a cursor comes twice.
-        """
-        call = "contacts"
-        ids: Set[int] = set()
-        cursors: Set[str] = set()
-        after: Optional[str] = None
-        while True:
-            params = {"limit": CONTACTS_PAGE_SIZE, "properties": ",".join(names), "after": after}
-            data = self.http.read("GET", f"{_OBJECTS}/contacts", call, params=params)
-            try:
-                page = [_contact(result, names) for result in data["results"]]
-                after = _next_cursor(data)
-            except (KeyError, TypeError, AttributeError, ValueError):
-                self.http.bad_answer(call, "results or the cursor to the next page make no sense")
-            for contact in page:
-                if contact.id not in ids:
-                    ids.add(contact.id)
-                    yield contact
-            if after is None:
-                return
-            if after in cursors:
-                self.http.bad_answer(call, f"its cursor {after} comes twice, so it has no end")
-            cursors.add(after)
-
     def count_companies(self, platforms: Sequence[str], alexa_below: int) -> int:
-        """How many companies the search finds. Raises ServiceError."""
-        filters = _criteria(platforms, alexa_below, multiple=False)
+        """How many companies the search finds."""
+        filters = search.matching(platforms, alexa_below, multiple=False)
         return self._search_page("company search", filters, End(None, falling=False))[0]
 
     def companies_with_domains(self, domains: Sequence[str]) -> Iterator[Company]:
         """Companies whose `domain` is one of these, with or without `www.`, as HubSpot wrote it.
 
-        `domains` are bare and fit in one request: see `domain_batches`. Raises ServiceError.
+        `domains` are bare and fit in one request: see `search.batches`.
         """
-        return self._search_companies("company search by domain", [_domain_filter(domains)])
+        return self._search_companies("company search by domain", search.with_domains(domains))
 
     def oldest_with_domain(self, domain: str) -> List[Company]:
         """Companies that have this bare domain, by id; if there are very many, the oldest of them.
 
         The search index lags: a company that was created in the last half minute may be missing.
-        Raises ServiceError.
         """
         call, end = "company search by domain", End(None, falling=False)
-        with _needing("crm.objects.companies.read"):
-            while page := self._search_page(call, [_domain_filter([domain])], end)[1]:
-                matching = [each for each in page if normalise_domain(each.domain) == domain]
-                if matching:
-                    return matching
-                end = End(page[-1].id, falling=False)
+        while page := self._search_page(call, search.with_domains([domain]), end)[1]:
+            matching = [each for each in page if normalise_domain(each.domain) == domain]
+            if matching:
+                return matching
+            end = End(page[-1].id, falling=False)
         return []
 
     def companies_by_id(self, ids: Sequence[int]) -> List[Company]:
         """Those of the companies that there are, without the lag of a search.
 
-        Raises CallRejected, ServiceError.
+        Raises CallRejected.
         """
         companies: List[Company] = []
         call, path = "companies by id", f"{_OBJECTS}/companies/batch/read"
@@ -255,27 +167,10 @@ class HubSpotClient:
             body = {"properties": list(COMPANY_PROPERTIES), "inputs": inputs}
             data = self.http.read("POST", path, call, body=body)
             try:
-                companies += [_company(result) for result in data["results"]]
-            except (KeyError, TypeError, AttributeError, ValueError):
+                companies += [company_of(result) for result in data["results"]]
+            except WRONG_SHAPE:
                 self.http.bad_answer(call, "results is missing or holds something else")
         return companies
-
-    def contact_with_email(self, email: str) -> Optional[Contact]:
-        """The contact with this address in lower case, if the search shows it yet.
-
-        Raises ServiceError.
-        """
-        call = "contact search by e-mail"
-        criterion = {"propertyName": "email", "operator": "EQ", "value": email}
-        body = _query([criterion], End(None, falling=False), PERSON_PROPERTIES)
-        with _needing("crm.objects.contacts.read"):
-            data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
-        try:
-            contacts = [_contact(result, PERSON_PROPERTIES) for result in data["results"]]
-        except (KeyError, TypeError, AttributeError, ValueError):
-            self.http.bad_answer(call, "results is missing or holds something else")
-        same = (each for each in contacts if (each.values["email"] or "").lower() == email)
-        return next(same, None)
 
     def create_company(self, name: str, domain: str) -> Created:
         """HubSpot makes a second company of the same domain without a word, so this call is not
@@ -283,9 +178,43 @@ class HubSpotClient:
 
         Raises CallRejected, ServiceError (`answer_lost`: it may have been created).
         """
-        with _needing("crm.objects.companies.write"):
-            properties = {"name": name, "domain": domain}
-            return self._create("companies", "create the company", properties, repeatable=False)
+        properties = {"name": name, "domain": domain}
+        return self._create("companies", "create the company", properties, repeatable=False)
+
+    # Contacts
+
+    def contacts(self, names: Sequence[str]) -> Iterator[Contact]:
+        """Every contact once, with the properties `names`, in order of id.
+
+        The list, unlike a search, has no end at 10,000, and its cursor is an id, so that edits
+        during the read move nothing: https://developers.hubspot.com/docs/api/crm/contacts
+
+        Raises BadAnswer when a cursor comes twice.
+        """
+        params = {"limit": CONTACTS_PAGE_SIZE, "properties": ",".join(names)}
+        ids: Set[int] = set()
+        for data in self._pages("contacts", f"{_OBJECTS}/contacts", params):
+            try:
+                page = [contact_of(result, names) for result in data["results"]]
+            except WRONG_SHAPE:
+                self.http.bad_answer("contacts", "results is missing or holds something else")
+            for contact in page:
+                if contact.id not in ids:
+                    ids.add(contact.id)
+                    yield contact
+
+    def contact_with_email(self, email: str) -> Optional[Contact]:
+        """The contact with this address in lower case, if the search shows it yet."""
+        call = "contact search by e-mail"
+        criterion = {"propertyName": "email", "operator": "EQ", "value": email}
+        body = search.query([criterion], End(None, falling=False), PERSON_PROPERTIES)
+        data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
+        try:
+            contacts = [contact_of(result, PERSON_PROPERTIES) for result in data["results"]]
+        except WRONG_SHAPE:
+            self.http.bad_answer(call, "results is missing or holds something else")
+        same = (each for each in contacts if (each.values["email"] or "").lower() == email)
+        return next(same, None)
 
     def create_contact(
         self, email: str, first_name: str, last_name: str, *, repeatable: bool
@@ -294,49 +223,59 @@ class HubSpotClient:
         then does not say whether it was there before. Raises like `create_company`."""
         properties = dict(zip(PERSON_PROPERTIES, (email, first_name, last_name)))
         filled = {name: value for name, value in properties.items() if value}
-        with _needing("crm.objects.contacts.write"):
-            return self._create("contacts", "create the contact", filled, repeatable)
+        return self._create("contacts", "create the contact", filled, repeatable)
 
     def associate(self, contact_id: int, company_id: int) -> None:
-        """As an employee, which is HubSpot's default; again does no harm. Raises CallRejected,
-        ServiceError. https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide"""
+        """As an employee, which is HubSpot's default; again does no harm. Raises CallRejected.
+        https://developers.hubspot.com/docs/api-reference/crm-associations-v4/guide"""
         path = f"{_ASSOCIATIONS.format(contact_id)}/default/company/{company_id}"
-        with _needing("crm.objects.contacts.write"):
-            self.http.request("PUT", path, "associate the contact with the company")
+        self.http.request("PUT", path, "associate the contact with the company")
 
     def companies_of_contact(self, contact_id: int) -> List[int]:
         """The ids of all companies that the contact is associated with, without the lag of a
-        search. Raises CallRejected, ServiceError."""
+        search. Raises CallRejected."""
         call, path = "companies of the contact", f"{_ASSOCIATIONS.format(contact_id)}/company"
         ids: List[int] = []
-        cursors: Set[Optional[str]] = set()
-        after: Optional[str] = None
-        while after not in cursors:
-            cursors.add(after)
-            data = self.http.read("GET", path, call, params={"after": after})
+        for data in self._pages(call, path, {}):
             try:
-                ids += [_record_id(str(result["toObjectId"])) for result in data["results"]]
-                after = _next_cursor(data)
-            except (KeyError, TypeError, AttributeError, ValueError):
-                self.http.bad_answer(call, "results or the cursor to the next page make no sense")
-            if after is None:
-                return ids
-        self.http.bad_answer(call, f"its cursor {after} comes twice, so it has no end")
+                ids += [record_id(str(result["toObjectId"])) for result in data["results"]]
+            except WRONG_SHAPE:
+                self.http.bad_answer(call, "results is missing or holds something else")
+        return ids
+
+    # What these share
 
     def _create(
         self, object_type: str, call: str, properties: Mapping[str, str], repeatable: bool
     ) -> Created:
         path, body = f"{_OBJECTS}/{object_type}", {"properties": properties}
         try:
-            answer = self.http.request("POST", path, call, body=body, repeatable=repeatable)
+            response = self.http.request("POST", path, call, body=body, repeatable=repeatable)
         except CallRejected as error:
             if existing := _existing_id(error):
                 return Created(existing, existed=True)
             raise
         try:
-            return Created(_record_id((answer.data or {})["id"]), existed=False)
+            return Created(record_id((response.data or {})["id"]), existed=False)
         except (KeyError, ValueError):
             self.http.bad_answer(call, "the id of the new record is missing", after_write=True)
+
+    def _pages(self, call: str, path: str, params: Mapping[str, object]) -> Iterator[JsonObject]:
+        """The pages of a list that goes by cursor."""
+        cursors: Set[str] = set()
+        after: Optional[str] = None
+        while True:
+            data = self.http.read("GET", path, call, params={**params, "after": after})
+            yield data
+            try:
+                after = next_cursor(data)
+            except WRONG_SHAPE:
+                self.http.bad_answer(call, "the cursor to the next page makes no sense")
+            if after is None:
+                return
+            if after in cursors:
+                self.http.bad_answer(call, f"its cursor {after} comes twice, so it has no end")
+            cursors.add(after)
 
     def _search_companies(
         self,
@@ -373,15 +312,14 @@ class HubSpotClient:
     def _search_page(
         self, call: str, filters: List[JsonObject], end: End
     ) -> Tuple[int, List[Company]]:
-        data = self.http.read(
-            "POST", f"{_OBJECTS}/companies/search", call, body=_query(filters, end)
-        )
+        body = search.query(filters, end)
+        data = self.http.read("POST", f"{_OBJECTS}/companies/search", call, body=body)
         total, results = data.get("total"), data.get("results")
         if not isinstance(total, int) or not isinstance(results, list):
             self.http.bad_answer(call, "total or results is missing")
         try:
-            companies = [_company(result) for result in results]
-        except (KeyError, TypeError, AttributeError, ValueError):
+            companies = [company_of(result) for result in results]
+        except WRONG_SHAPE:
             self.http.bad_answer(
                 call, "a company without a numeric id, or with properties that are no text"
             )
@@ -393,100 +331,8 @@ class HubSpotClient:
         return total, companies
 
 
-def _criteria(platforms: Sequence[str], alexa_below: int, multiple: bool) -> List[JsonObject]:
-    platform: JsonObject = {"propertyName": "ecommerce_platform", "operator": "HAS_PROPERTY"}
-    if not multiple:
-        platform.update(operator="IN", values=list(platforms))
-    return [platform, {"propertyName": "alexa", "operator": "LT", "value": str(alexa_below)}]
-
-
-def domain_batches(domains: Sequence[str]) -> Iterator[List[str]]:
-    """The domains in groups for `companies_with_domains`, each small enough for one request."""
-    batch: List[str] = []
-    longest_end = End(bound=10**18, falling=False)
-    for domain in domains:
-        body = _query([_domain_filter([*batch, domain])], longest_end)
-        if batch and len(json.dumps(body)) >= SEARCH_BODY_BYTES:
-            yield batch
-            batch = []
-        batch.append(domain)
-    if batch:
-        yield batch
-
-
-def _domain_filter(domains: Sequence[str]) -> JsonObject:
-    spellings = [
-        prefix + spelling
-        for domain in domains
-        for spelling in dict.fromkeys((domain, display_domain(domain)))
-        for prefix in ("", "www.")
-    ]
-    return {"propertyName": "domain", "operator": "IN", "values": spellings}
-
-
-@contextlib.contextmanager
-def _needing(scope: str) -> Iterator[None]:
-    """Name the scope of a call that is forbidden, should HubSpot not do it."""
-    try:
-        yield
-    except Forbidden as error:
-        if scope in str(error):
-            raise
-        raise Forbidden(f"{error} The call needs the scope {scope}.") from None
-
-
 def _existing_id(error: CallRejected) -> Optional[int]:
     """The id of the record that keeps another one from being created."""
     pattern = _EXISTING_ID.get(error.status)
     found = pattern.search(error.body) if pattern else None
     return int(found[1]) if found else None
-
-
-def _query(
-    filters: List[JsonObject], end: End, names: Sequence[str] = COMPANY_PROPERTIES
-) -> JsonObject:
-    """One page by id, never by `after`, which ends at 10,000 results:
-    https://developers.hubspot.com/docs/api-reference/search/guide#limits"""
-    if end.bound is not None:
-        operator = "LT" if end.falling else "GT"
-        bound = {"propertyName": "hs_object_id", "operator": operator, "value": str(end.bound)}
-        filters = [*filters, bound]
-    direction = "DESCENDING" if end.falling else "ASCENDING"
-    return {
-        "filterGroups": [{"filters": filters}],
-        "sorts": [{"propertyName": "hs_object_id", "direction": direction}],
-        "properties": list(names),
-        "limit": SEARCH_PAGE_SIZE,
-    }
-
-
-def _company(result: Any) -> Company:
-    return Company(_record_id(result["id"]), *_values(result, COMPANY_PROPERTIES))
-
-
-def _contact(result: Any, names: Sequence[str]) -> Contact:
-    return Contact(_record_id(result["id"]), dict(zip(names, _values(result, names))))
-
-
-def _values(result: Any, names: Sequence[str]) -> List[Optional[str]]:
-    values = [result["properties"].get(name) for name in names]
-    if not all(value is None or isinstance(value, str) for value in values):
-        raise ValueError("HubSpot writes every value as text")
-    return values
-
-
-def _next_cursor(data: JsonObject) -> Optional[str]:
-    """None at the end, where `paging.next` is missing."""
-    following = (data.get("paging") or {}).get("next")
-    if following is None:
-        return None
-    if not isinstance(following["after"], str) or not following["after"]:
-        raise ValueError("a cursor is text")
-    return str(following["after"])
-
-
-def _record_id(value: Any) -> int:
-    """HubSpot's ids are numbers written as text; raises ValueError for anything else."""
-    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
-        raise ValueError(value)
-    return int(value)

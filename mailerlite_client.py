@@ -22,12 +22,12 @@ from typing import (
     Union,
 )
 
-from answers import JsonObject
-from clock import Clock
-from errors import CallRejected
-from http_client import HttpClient
-from secret import Secret
-from settings import MailerLiteSettings
+from basics.errors import CallRejected
+from basics.secret import Secret
+from basics.settings import SettingsReader
+from transport.clock import Clock
+from transport.http_client import HttpClient
+from transport.service import JsonObject, Service
 
 PAGE_SIZE = 100  # no document names the maximum of subscribers; this is accepted
 FIELD_TYPES = ("text", "number", "date")
@@ -35,8 +35,9 @@ FIELD_TYPES = ("text", "number", "date")
 # Each status has a list of its own, and the list without a filter is not all of them. In this
 # order, whoever confirms, unsubscribes or bounces during the read moves on to a list that is still
 # to be read, and so is seen.
-STATUSES = ("unconfirmed", "active", "unsubscribed", "bounced", "junk")
+SUBSCRIBER_STATUSES = ("unconfirmed", "active", "unsubscribed", "bounced", "junk")
 
+WHERE_KEY = "an API token from MailerLite > Integrations > API"
 REMEDIES = {
     401: "Check MAILERLITE_API_KEY: MailerLite does not know this token, or it has been deleted;"
     " make one in MailerLite > Integrations > API.",
@@ -44,9 +45,33 @@ REMEDIES = {
     403: "The MailerLite plan or the owner of the token does not have this right.",
 }
 
+
+def _says(body: JsonObject) -> Iterator[str]:
+    """{"errors": {"email": ["This ..."]}}"""
+    errors = body.get("errors")
+    for messages in errors.values() if isinstance(errors, dict) else ():
+        yield from map(str, messages if isinstance(messages, list) else ())
+
+
+SERVICE = Service("MailerLite", lambda response: REMEDIES.get(response.status, ""), says=_says)
+
 _UNSUBSCRIBED = re.compile(r"\bunsubscribed\b", re.IGNORECASE)
 
 Value = Union[str, int, float]
+
+
+class MailerLiteSettings(NamedTuple):
+    key: Secret
+    base_url: str
+    requests_per_minute: float
+
+
+def mailerlite_settings(reader: SettingsReader) -> MailerLiteSettings:
+    return MailerLiteSettings(
+        reader.secret("MAILERLITE_API_KEY", WHERE_KEY),
+        reader.url("MAILERLITE_BASE_URL", "https://connect.mailerlite.com/api"),
+        reader.rate("MAILERLITE_REQUESTS_PER_MINUTE", "120"),
+    )
 
 
 class Subscriber(NamedTuple):
@@ -73,13 +98,12 @@ class Unsubscribed(CallRejected):
 class MailerLiteClient:
     def __init__(self, settings: MailerLiteSettings, clock: Clock, dry_run: bool) -> None:
         self.http = HttpClient(
-            "MailerLite",
+            SERVICE,
             settings.base_url,
             {"Authorization": Secret(f"Bearer {settings.key.reveal()}")},
             settings.requests_per_minute / 60,
             clock=clock,
             dry_run=dry_run,
-            remedies=REMEDIES,
         )
 
     def count_active(self) -> int:
@@ -97,7 +121,7 @@ class MailerLiteClient:
         Someone whose status changes during the read may come twice. Raises ServiceError, and
         BadAnswer when a cursor comes twice.
         """
-        for status in STATUSES:
+        for status in SUBSCRIBER_STATUSES:
             yield from self._subscribers(status, keys, with_groups)
 
     def fields(self) -> Dict[str, str]:
@@ -118,8 +142,8 @@ class MailerLiteClient:
         """
         call = f"create the field {key}"
         body = {"name": key, "type": kind}
-        answer = self.http.request("POST", "/fields", call, body=body, repeatable=False)
-        field = (answer.data or {}).get("data")
+        response = self.http.request("POST", "/fields", call, body=body, repeatable=False)
+        field = (response.data or {}).get("data")
         made = field.get("key") if isinstance(field, dict) else None
         if made != key:  # or else values would be sent to a key that MailerLite ignores
             self._bad_write(call, f"the key of the new field is {made!r}, not {key!r}")
@@ -155,12 +179,12 @@ class MailerLiteClient:
             self._bad_write(call, f"the subscriber is {written.status} all the same")
 
     def _write(self, call: str, body: JsonObject) -> Written:
-        answer = self.http.request("POST", "/subscribers", call, body=body)
-        person = (answer.data or {}).get("data")
+        response = self.http.request("POST", "/subscribers", call, body=body)
+        person = (response.data or {}).get("data")
         status = person.get("status") if isinstance(person, dict) else None
-        if status not in STATUSES:
+        if status not in SUBSCRIBER_STATUSES:
             self._bad_write(call, "it does not say which status the subscriber has now")
-        return Written(str(status), answer.status == 201)
+        return Written(str(status), response.status == 201)
 
     def _bad_write(self, call: str, what: str) -> NoReturn:
         self.http.bad_answer(call, what, after_write=True)
@@ -207,7 +231,7 @@ class MailerLiteClient:
 
 def _subscriber(row: Any, keys: Sequence[str], with_groups: bool) -> Subscriber:
     email, status, fields = row["email"], row["status"], row["fields"] or {}
-    if not isinstance(email, str) or status not in STATUSES:
+    if not isinstance(email, str) or status not in SUBSCRIBER_STATUSES:
         raise TypeError("a subscriber needs an address and a status")
     groups = frozenset(str(group["id"]) for group in row["groups"]) if with_groups else frozenset()
     values = {key: _text(fields.get(key)) for key in keys}

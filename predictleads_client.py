@@ -9,16 +9,20 @@ import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Pattern, Set, Tuple
 from urllib.parse import quote
 
-from clock import Clock
-from errors import CallRejected
-from http_client import HttpClient
-from settings import PredictLeadsSettings
-from words import companies
+from basics.errors import CallRejected
+from basics.secret import Secret
+from basics.settings import SettingsReader
+from basics.words import companies
+from transport.clock import Clock
+from transport.http_client import HttpClient
+from transport.service import Service
 
 FOLLOWINGS_PAGE_SIZE = 1000  # the maximum; each page may cost a credit
 MAX_PAGES = 10_000  # ten million companies; an endless list has more
 MAX_READS = 3  # of the whole list, when it changes while it is read
 
+WHERE_KEY = "the authentication key in PredictLeads > Subscription Plans"
+WHERE_SECOND_KEY = "the authentication token in PredictLeads > Subscription Plans"
 REMEDIES = {
     401: "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN: both belong to one subscription,"
     " see PredictLeads > Subscription Plans.",
@@ -26,6 +30,8 @@ REMEDIES = {
     " PredictLeads > Subscription Plans.",
     403: "The PredictLeads plan does not include this: see PredictLeads > Subscription Plans.",
 }
+
+SERVICE = Service("PredictLeads", lambda response: REMEDIES.get(response.status, ""))
 
 # No document says how PredictLeads answers a change that is already made; these are its likely
 # words. Anything else counts as a refusal.
@@ -43,6 +49,22 @@ _NOT_FOLLOWED = re.compile(
 Followings = Dict[str, Tuple[str, ...]]
 
 
+class PredictLeadsSettings(NamedTuple):
+    key: Secret
+    token: Secret
+    base_url: str
+    requests_per_second: float
+
+
+def predictleads_settings(reader: SettingsReader) -> PredictLeadsSettings:
+    return PredictLeadsSettings(
+        reader.secret("PREDICTLEADS_API_KEY", WHERE_KEY),
+        reader.secret("PREDICTLEADS_API_TOKEN", WHERE_SECOND_KEY),
+        reader.url("PREDICTLEADS_BASE_URL", "https://predictleads.com/api/v3"),
+        reader.rate("PREDICTLEADS_REQUESTS_PER_SECOND", "10"),
+    )
+
+
 class Subscription(NamedTuple):
     """`status`: active, disabled or disabled_due_to_error; credits of this month, if given."""
 
@@ -54,13 +76,12 @@ class Subscription(NamedTuple):
 class PredictLeadsClient:
     def __init__(self, settings: PredictLeadsSettings, clock: Clock, dry_run: bool) -> None:
         self.http = HttpClient(
-            "PredictLeads",
+            SERVICE,
             settings.base_url,
             {"X-Api-Key": settings.key, "X-Api-Token": settings.token},
             settings.requests_per_second,
             clock=clock,
             dry_run=dry_run,
-            remedies=REMEDIES,
         )
 
     def subscription(self) -> Subscription:
@@ -113,15 +134,15 @@ class PredictLeadsClient:
     ) -> None:
         path, call = f"/companies/{quote(domain, safe='')}/{action}", f"{action} {domain}"
         try:
-            answer = self.http.request("POST", path, call, params=params)
+            response = self.http.request("POST", path, call, params=params)
         except CallRejected as error:
             if not is_so.search(error.detail.replace(domain, "")):
                 raise
             return
         # Any other 2xx is a yes, whatever its body.
-        if answer.text.lstrip().startswith("<"):
+        if response.text.lstrip().startswith("<"):
             self.http.bad_answer(call, "a web page; something stands between here and PredictLeads")
-        if answer.data and "error" in answer.data and "success" not in answer.data:
+        if response.data and "error" in response.data and "success" not in response.data:
             self.http.bad_answer(call, "an error in spite of its status")
 
     def _read_followings(

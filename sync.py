@@ -6,40 +6,62 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from typing import List, Optional, Sequence, Tuple
+from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
-import background
-import command
-from changes import carry_out, conclude, done, outcome_of
-from clock import Clock
-from command import Run
-from company_checks import Services, check_search, check_services
-from company_plan import (
+from basics.domains import parse_domains
+from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number_limit
+from basics.outcome import Outcome
+from basics.settings import SettingsReader
+from basics.words import companies
+from companies.plan import (
     Criteria,
+    Difference,
+    Listed,
     Plan,
     Wanted,
     compare,
     domains_to_confirm,
     make_plan,
-    refusals,
-    spare,
+    nothing_wanted,
+    protect,
 )
-from hubspot_client import COMPANIES, Company, HubSpotClient, Property, domain_batches
-from limits import parse_limit, parse_number
-from listing import show_list
-from lock import only_run
-from predictleads_client import Followings, PredictLeadsClient
-from preflight import demand_all_ok
-from progress import Progress
-from settings import CompanySettings, company_settings, parse_domains
-from words import alternatives, companies
+from companies.sections import Change, say_plan, sections
+from companies.source import CompanySource, criteria_settings
+from hubspot_client import Company, HubSpotClient, HubSpotSettings, hubspot_settings
+from predictleads_client import PredictLeadsClient, PredictLeadsSettings, predictleads_settings
+from run import command
+from run.apply import Changes, done
+from run.checks import Finding, demand_all_ok, look
+from run.context import Run
+from run.lock import run_lock
+from run.progress import Progress
+from transport import threads
+from transport.clock import Clock
 
-LOOK_UPS_AT_ONCE = 8
-SHOWN_FOLLOWS = 50  # lines on the screen; the report has all
-SHOWN_UNFOLLOWS = 200
-SHOWN_SKIPPED = 20
+FOLLOW = Change("follow", "To follow", "Followed", "Follow")
+UNFOLLOW = Change("unfollow", "To unfollow", "Unfollowed", "Stop following")
 
 log = logging.getLogger("crm_sync")
+
+
+class Settings(NamedTuple):
+    hubspot: HubSpotSettings
+    predictleads: PredictLeadsSettings
+    criteria: Criteria
+    max_unfollow: Limit
+    max_follow: Optional[Limit]
+    keep_following: FrozenSet[str]
+
+
+def settings(reader: SettingsReader) -> Settings:
+    return Settings(
+        hubspot_settings(reader),
+        predictleads_settings(reader),
+        criteria_settings(reader),
+        reader.get("MAX_UNFOLLOW", "20%", parse_limit),
+        reader.optional("MAX_FOLLOW", parse_number_limit),
+        reader.get("KEEP_FOLLOWING", "", parse_domains),
+    )
 
 
 def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) -> int:
@@ -56,7 +78,7 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     add(
         "--max-follow",
         metavar="N",
-        type=command.flag_type(parse_number),
+        type=command.flag_type(parse_number_limit),
         help="refuse to follow more than this (default: MAX_FOLLOW or no limit)",
     )
     add("--no-unfollow", action="store_true", help="only follow, stop following nothing")
@@ -73,170 +95,153 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         action="store_true",
         help="go on even when no company in HubSpot matches",
     )
-    return command.main("companies", arguments, _run, argv, clock)
+    title = "Companies followed in PredictLeads"
+    return command.main("companies", title, arguments, _run, argv, clock)
 
 
-def _run(run: Run) -> str:
-    run.report.update(follow=[], unfollow=[], kept=[], skipped=[])
-    settings = run.settings(company_settings)
-    services = Services(
-        HubSpotClient(settings.hubspot, run.clock, run.dry_run),
-        PredictLeadsClient(settings.predictleads, run.clock, run.dry_run),
-    )
+def _run(run: Run) -> Outcome:
+    chosen = run.settings(settings)
+    hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
+    predictleads = PredictLeadsClient(chosen.predictleads, run.clock, run.dry_run)
+    source = CompanySource(hubspot, chosen.criteria)
     with contextlib.ExitStack() as stack:
         if not run.dry_run:
-            account = f"{settings.predictleads.base_url} {settings.predictleads.key.reveal()}"
-            stack.enter_context(only_run("companies", account, run.clock))
-        stack.enter_context(run.using(*(service.http for service in services)))
-        preflight = check_services(settings, services)
+            account = f"{chosen.predictleads.base_url} {chosen.predictleads.key.reveal()}"
+            stack.enter_context(run_lock("companies", account, run.clock))
+        stack.enter_context(run.using(hubspot.http, predictleads.http))
+        in_hubspot, in_predictleads = threads.side_by_side(
+            source.check, lambda: look(lambda: _check_subscription(predictleads))
+        )
+        findings = [*in_hubspot, *in_predictleads]
         if run.args.check:
-            searched = check_search(settings, services.hubspot)
-            return run.show_findings([*preflight.findings, *searched])
-        demand_all_ok(preflight.findings)
-        return _sync(run, settings, preflight.platform, services)
+            return run.show_findings([*findings, *source.check_search()])
+        demand_all_ok(findings)
+        return _sync(run, chosen, source, predictleads)
+
+
+def _check_subscription(predictleads: PredictLeadsClient) -> Finding:
+    subscription = predictleads.subscription()
+    if subscription.status != "active":
+        return Finding(
+            False,
+            f"The PredictLeads subscription is {subscription.status}: see PredictLeads >"
+            " Subscription Plans.",
+        )
+    used, quota = subscription.credits_used, subscription.credits_quota
+    known = isinstance(used, int) and isinstance(quota, int)
+    credits = f", {used:,} of {quota:,} credits used this month" if known else ""
+    return Finding(True, f"The PredictLeads subscription is active{credits}.")
 
 
 def _sync(
-    run: Run, settings: CompanySettings, platform: Optional[Property], services: Services
-) -> str:
-    wanted, followings = _read(run, settings, platform, services)
-    keep = settings.keep_following.union(*run.args.keep)
-    difference = spare(compare(wanted, followings), keep, run.args.no_unfollow)
-    evidence = _look_up(services.hubspot, domains_to_confirm(difference))
-    plan = make_plan(wanted, difference, evidence)
+    run: Run, chosen: Settings, source: CompanySource, predictleads: PredictLeadsClient
+) -> Outcome:
+    wanted, followings = _read(run, source, predictleads)
+    difference = _protect(run, chosen, compare(wanted, followings, "PredictLeads follows"))
+    plan = make_plan(wanted, difference, _look_up(source, difference))
     _report_plan(run, wanted, plan)
     if run.wants_page:
-        run.report["record_url"] = services.hubspot.record_url(COMPANIES)
-    _show_plan(run, plan)
-    refused = refusals(
-        plan,
-        settings.max_unfollow if run.args.max_unfollow is None else run.args.max_unfollow,
-        settings.max_follow if run.args.max_follow is None else run.args.max_follow,
-        run.args.allow_empty,
-    )
+        run.report.record_url = source.record_url()
+    say_plan(run.screen, plan, "PredictLeads", FOLLOW, UNFOLLOW)
+    refused = _refusals(run, chosen, plan)
     if refused:
         return run.refuse(refused)
-    if not (plan.follow or plan.unfollow):
+    if not (plan.add or plan.remove):
         run.summarise(
-            f"Nothing to do: PredictLeads follows the {companies(len(plan.keep))} it should."
+            f"Nothing to do: PredictLeads follows the {companies(len(plan.unchanged))} it should."
         )
-        return "in_sync"
+        return Outcome.IN_SYNC
     if run.dry_run:
-        run.summarise("This was a dry run: nothing has been changed.")
-        return "planned"
+        return run.end_dry_run()
     with run.finishing_calls():
-        return _apply(run, plan, services.predictleads)
+        return _apply(run, plan, predictleads)
 
 
 def _read(
-    run: Run, settings: CompanySettings, platform: Optional[Property], services: Services
-) -> Tuple[Wanted, Followings]:
+    run: Run, source: CompanySource, predictleads: PredictLeadsClient
+) -> Tuple[Wanted, Listed]:
     """What should be followed and what is, read side by side."""
-    with Progress("HubSpot", "companies", run.clock) as hubspot_progress, Progress(
+    with Progress("HubSpot", "companies", run.clock) as in_hubspot, Progress(
         "PredictLeads", "companies", run.clock
-    ) as predictleads_progress:
-
-        def read_hubspot() -> Wanted:
-            wanted = Wanted(Criteria(frozenset(settings.platforms), settings.alexa_below))
-            for company in services.hubspot.companies(
-                settings.platforms,
-                settings.alexa_below,
-                multiple=platform is not None and platform.is_multiple,
-                on_total=hubspot_progress.expect,
-            ):
-                wanted.add(company)
-                hubspot_progress.advance()
-            return wanted
-
-        wanted, followings = background.side_by_side(
-            read_hubspot, lambda: services.predictleads.followings(predictleads_progress.advance)
+    ) as in_predictleads:
+        wanted, followings = threads.side_by_side(
+            lambda: source.read(in_hubspot.expect, in_hubspot.advance),
+            lambda: predictleads.followings(in_predictleads.advance),
         )
-    log.info("HubSpot: %s", _found(settings, platform, wanted))
+    log.info("HubSpot: %s", source.in_words(wanted))
     log.info("PredictLeads: %s followed now.", companies(len(followings)))
     return wanted, followings
 
 
-def _found(settings: CompanySettings, platform: Optional[Property], wanted: Wanted) -> str:
-    labels = [platform.options.get(name, name) if platform else name for name in settings.platforms]
-    found = (
-        f"{companies(wanted.matching)} on {alternatives(labels)} with an Alexa rank under"
-        f" {settings.alexa_below:,}"
+def _protect(run: Run, chosen: Settings, difference: Difference) -> Difference:
+    return protect(
+        difference,
+        chosen.keep_following.union(*run.args.keep),
+        "kept on purpose (--keep or KEEP_FOLLOWING)",
+        "kept on purpose (--no-unfollow)" if run.args.no_unfollow else None,
     )
-    skipped = len(wanted.skipped)
-    shared = wanted.matching - skipped - len(wanted.companies)
-    if skipped:
-        found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
-    if shared:
-        found += f"; {shared:,} {'shares' if shared == 1 else 'share'} the domain of another"
-    return found + "."
 
 
-def _look_up(hubspot: HubSpotClient, domains: Sequence[str]) -> List[Company]:
-    """What HubSpot holds of these domains, whether it matches or not."""
+def _look_up(source: CompanySource, difference: Difference) -> List[Company]:
+    """What HubSpot holds now of the companies that are followed and not wanted."""
+    domains = domains_to_confirm(difference)
     if domains:
         log.info("HubSpot: a second look at %s before any is unfollowed.", companies(len(domains)))
-
-    def look_up(batch: List[str]) -> List[Company]:
-        return list(hubspot.companies_with_domains(batch))
-
-    pages = background.run_all(look_up, list(domain_batches(domains)), LOOK_UPS_AT_ONCE)
-    return [company for page in pages for company in page]
+    return source.look_up(domains)
 
 
 def _report_plan(run: Run, wanted: Wanted, plan: Plan) -> None:
-    planned = {"status": "planned", "error": None}
-    run.report["counts"] = {
+    run.report.sections = sections(plan, FOLLOW, UNFOLLOW)
+    run.report.unchanged = len(plan.unchanged)
+    run.report.counts = {
         "matching": wanted.matching,
-        "wanted": len(wanted.companies),
-        "followed": plan.followed,
-        "follow": len(plan.follow),
-        "unfollow": len(plan.unfollow),
-        "keep": len(plan.keep),
-        "kept": len(plan.kept),
+        "wanted": plan.wanted,
+        "followed": plan.listed,
+        "follow": len(plan.add),
+        "unfollow": len(plan.remove),
+        "keep": len(plan.unchanged),
+        "kept": len(plan.protected),
         "skipped": len(plan.skipped),
     }
-    run.report["follow"] = [{**entry._asdict(), **planned} for entry in plan.follow]
-    run.report["unfollow"] = [{**entry._asdict(), **planned} for entry in plan.unfollow]
-    run.report["kept"] = [entry._asdict() for entry in plan.kept]
-    run.report["skipped"] = [entry._asdict() for entry in plan.skipped]
 
 
-def _show_plan(run: Run, plan: Plan) -> None:
-    """The whole plan in words; what stays as it is, as a number."""
-    follow = [(entry.domain, entry.company or "(no name)") for entry in plan.follow]
-    unfollow = [
-        (entry.domain, f"{entry.company or '(no name)'}: {entry.reason}")
-        if entry.hubspot_id
-        else (entry.domain, entry.reason)
-        for entry in plan.unfollow
+def _refusals(run: Run, chosen: Settings, plan: Plan) -> List[Refusal]:
+    follows, unfollows = len(plan.add), len(plan.remove)
+    max_unfollow = run.args.max_unfollow or chosen.max_unfollow
+    max_follow = run.args.max_follow or chosen.max_follow
+    empty = plan.listed and not plan.wanted and not run.args.allow_empty
+    return [
+        *over_limit(
+            max_unfollow,
+            companies(unfollows),
+            "no longer be followed",
+            "--max-unfollow",
+            unfollows,
+            plan.listed,
+        ),
+        *([nothing_wanted(plan, "followed")] if empty else []),
+        *over_limit(max_follow, companies(follows), "be newly followed", "--max-follow", follows),
     ]
-    show_list(run, f"Follow {companies(len(follow))}", "+", follow, SHOWN_FOLLOWS)
-    show_list(run, f"Stop following {companies(len(unfollow))}", "-", unfollow, SHOWN_UNFOLLOWS)
-    show_list(run, f"Keep {companies(len(plan.kept))} all the same", "=", plan.kept, SHOWN_FOLLOWS)
-    skipped = [
-        (f"{entry.company or '(no name)'}, id {entry.hubspot_id}", entry.reason)
-        if entry.hubspot_id
-        else ("PredictLeads", entry.reason)
-        for entry in plan.skipped
-    ]
-    show_list(run, f"Skip {companies(len(skipped))}", "!", skipped, SHOWN_SKIPPED)
-    run.say(f"Leave {companies(len(plan.keep))} as they are.")
 
 
-def _apply(run: Run, plan: Plan, predictleads: PredictLeadsClient) -> str:
+def _apply(run: Run, plan: Plan, predictleads: PredictLeadsClient) -> Outcome:
     """Follow first: should the run break off, too many are followed rather than too few."""
-    follows = carry_out(run, "Follow", plan.follow, lambda entry: predictleads.follow(entry.domain))
-    unfollows = carry_out(
-        run, "Stop following", plan.unfollow, lambda entry: predictleads.unfollow(entry.domain)
+    changes = Changes(run)
+    follows = changes.apply("Follow", plan.add, lambda each: predictleads.follow(each.domain))
+    unfollows = changes.apply(
+        "Stop following", plan.remove, lambda each: predictleads.unfollow(each.domain)
     )
-    failure = predictleads.http.failure
-    is_open = conclude(run, {"follow": follows, "unfollow": unfollows}, failure)
+    run.report.sections = sections(plan, FOLLOW, UNFOLLOW, follows, unfollows)
+    run.report.counts.update(changes.counts())
+    changes.demand_a_write()
     run.summarise(
-        f"{'Done in part' if is_open else 'Done'}:"
+        f"{'Done' if changes.are_done() else 'Done in part'}:"
         f" {companies(done(follows))} newly followed, {done(unfollows):,} no longer followed,"
-        f" {len(plan.keep) + len(plan.kept):,} left as they were, {len(plan.skipped):,} skipped."
+        f" {len(plan.unchanged) + len(plan.protected):,} left as they were,"
+        f" {len(plan.skipped):,} skipped."
     )
-    return outcome_of(run)
+    changes.summarise_open()
+    return changes.outcome()
 
 
 if __name__ == "__main__":

@@ -8,43 +8,41 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
-import background
-import command
-from changes import NotWanted, carry_out, conclude, done, outcome_of
-from clock import Clock
-from command import Run
-from errors import AppError, ServiceError, SettingsError
+from basics.emails import normalise_email
+from basics.errors import AppError, SettingsError
+from basics.limits import Refusal, over_limit, parse_number_limit
+from basics.outcome import Outcome
+from basics.words import count
 from hubspot_client import CONTACTS, Contact, HubSpotClient
-from limits import parse_number
-from listing import show_list
-from lock import account_file, only_run
 from mailerlite_client import MailerLiteClient, Subscriber, Unsubscribed
-from preflight import demand_all_ok
-from progress import Progress
-from settings import subscriber_settings
-from subscriber_checks import Preflight, Services, check_reading, check_services
-from subscriber_plan import (
+from run import command
+from run.apply import Changes, NotWanted, done
+from run.checks import demand_all_ok
+from run.context import Run
+from run.files import account_file
+from run.lock import run_lock
+from run.progress import Progress
+from run.report import Kind
+from subscribers.checks import Preflight, Services, check_reading, check_services
+from subscribers.memory import Memory
+from subscribers.plan import (
     NEEDED_PROPERTIES,
-    OPTED_OUT,
-    STILL_SUBSCRIBED,
     UNSUBSCRIBED,
+    Field,
     Plan,
     Rules,
     Write,
     by_email,
     comes_back,
     make_plan,
-    normalise_email,
     people,
-    refusals,
 )
-from subscriber_state import Memory
-from words import count
-
-SHOWN = 50  # lines of each list on the screen; the report has all
-LISTS = ("create", "update", "unsubscribe", "skipped")
+from subscribers.sections import SHOWN, Results, counts, say_failures, say_plan, sections
+from subscribers.settings import Settings, settings
+from transport import threads
+from transport.clock import Clock
 
 log = logging.getLogger("crm_sync")
 
@@ -58,7 +56,7 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     add(
         "--max-new",
         metavar="N",
-        type=command.flag_type(parse_number),
+        type=command.flag_type(parse_number_limit),
         help="refuse to create more people than this (default: MAX_NEW or no limit)",
     )
     add("--fill-only", action="store_true", help="keep every value that MailerLite already has")
@@ -86,7 +84,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         type=Path,
         help="file that remembers whom MailerLite had (default: one for each API key)",
     )
-    return command.main("subscribers", arguments, _run, argv, clock)
+    title = "Subscribers in MailerLite"
+    return command.main("subscribers", title, arguments, _run, argv, clock)
 
 
 def _parse_email(text: str) -> str:
@@ -96,19 +95,18 @@ def _parse_email(text: str) -> str:
     return email
 
 
-def _run(run: Run) -> str:
-    run.report.update(create=[], update=[], unsubscribe=[], skipped=[])
-    settings = run.settings(subscriber_settings)
+def _run(run: Run) -> Outcome:
+    chosen = run.settings(settings)
     services = Services(
-        HubSpotClient(settings.hubspot, run.clock, run.dry_run),
-        MailerLiteClient(settings.mailerlite, run.clock, run.dry_run),
+        HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
+        MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
     )
-    account = f"{settings.mailerlite.base_url} {settings.mailerlite.key.reveal()}"
+    account = f"{chosen.mailerlite.base_url} {chosen.mailerlite.key.reveal()}"
     with contextlib.ExitStack() as stack:
         if not run.dry_run:
-            stack.enter_context(only_run("subscribers", account, run.clock))
+            stack.enter_context(run_lock("subscribers", account, run.clock))
         stack.enter_context(run.using(*(service.http for service in services)))
-        preflight = check_services(settings, services, run.args.create_fields)
+        preflight = check_services(chosen, services, run.args.create_fields)
         if run.args.check:
             reading = check_reading(services)
             return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
@@ -122,40 +120,32 @@ def _run(run: Run) -> str:
                 " ones. If the API key was replaced, name the file of the old one with --state.",
                 path,
             )
-        limit = settings.max_new if run.args.max_new is None else run.args.max_new
-        return _sync(run, limit, preflight, services, memory)
+        return _sync(run, chosen, preflight, services, memory)
 
 
 def _sync(
-    run: Run, max_new: Optional[int], preflight: Preflight, services: Services, memory: Memory
-) -> str:
+    run: Run, chosen: Settings, preflight: Preflight, services: Services, memory: Memory
+) -> Outcome:
     contacts, subscribers = _read(run, preflight, services)
     if not run.dry_run:
         memory.remember(subscribers)
-    rules = Rules(
-        preflight.fields,
-        tuple(preflight.groups),
-        run.args.fill_only,
-        run.args.unsubscribe_opted_out,
-        frozenset(run.args.restore),
-    )
-    plan = make_plan(contacts, subscribers, memory.knows, rules)
+    plan = make_plan(contacts, subscribers, memory.knows, _rules(run, preflight))
     _report_plan(run, plan, preflight)
-    run.report["counts"].update(contacts=len(contacts), subscribers=len(subscribers))
+    run.report.counts.update(contacts=len(contacts), subscribers=len(subscribers))
     if run.wants_page:
-        run.report["record_url"] = services.hubspot.record_url(CONTACTS)
-    _show_plan(run, plan, preflight)
-    refused = refusals(plan, max_new)
+        run.report.record_url = services.hubspot.record_url(CONTACTS)
+    say_plan(run.screen, plan, preflight.missing, preflight.groups)
+    _warn_of_needless_restores(run, plan)
+    refused = _refusals(run, chosen, plan)
     if refused:
         return run.refuse(refused)
     if not (plan.create or plan.update or plan.unsubscribe or preflight.missing):
         run.summarise(
             f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
         )
-        return "in_sync"
+        return Outcome.IN_SYNC
     if run.dry_run:
-        run.summarise("This was a dry run: nothing has been changed.")
-        return "planned"
+        return run.end_dry_run()
     with run.finishing_calls():
         return _apply(run, plan, preflight, services.mailerlite, memory)
 
@@ -166,182 +156,121 @@ def _read(
     """All contacts and all subscribers, read side by side."""
     names = dict.fromkeys((*NEEDED_PROPERTIES, *(field.property for field in preflight.fields)))
     keys = [field.key for field in preflight.fields]
-    with Progress("HubSpot", "contacts", run.clock) as hubspot_progress, Progress(
+    with Progress("HubSpot", "contacts", run.clock) as in_hubspot, Progress(
         "MailerLite", "subscribers", run.clock
-    ) as mailerlite_progress:
-
-        def read_contacts() -> List[Contact]:
-            contacts: List[Contact] = []
-            for contact in services.hubspot.contacts(list(names)):
-                contacts.append(contact)
-                hubspot_progress.advance()
-            return contacts
-
-        def read_subscribers() -> Dict[str, Subscriber]:
-            found: List[Subscriber] = []
-            for person in services.mailerlite.subscribers(keys, bool(preflight.groups)):
-                found.append(person)
-                mailerlite_progress.advance()
-            return by_email(found)
-
-        contacts, subscribers = background.side_by_side(read_contacts, read_subscribers)
+    ) as in_mailerlite:
+        contacts, found = threads.side_by_side(
+            lambda: in_hubspot.count(services.hubspot.contacts(list(names))),
+            lambda: in_mailerlite.count(
+                services.mailerlite.subscribers(keys, bool(preflight.groups))
+            ),
+        )
+    subscribers = by_email(found)
     log.info("HubSpot: %s.", count(len(contacts), "contact"))
     statuses = Counter(person.status for person in subscribers.values())
-    found = [f"{number:,} {status}" for status, number in statuses.items()]
-    log.info("MailerLite: %s.", ", ".join(found) or "no subscribers")
+    in_words = [f"{number:,} {status}" for status, number in statuses.items()]
+    log.info("MailerLite: %s.", ", ".join(in_words) or "no subscribers")
     return contacts, subscribers
 
 
-def _report_plan(run: Run, plan: Plan, preflight: Preflight) -> None:
-    def rows(entries: Sequence[Write]) -> List[Dict[str, object]]:
-        return [
-            {
-                "email": entry.email,
-                "hubspot_id": entry.hubspot_id,
-                "fields": list(entry.fields),
-                "groups": [preflight.groups[group] for group in entry.groups],
-                "status": "planned",
-                "error": None,
-            }
-            for entry in entries
-        ]
-
-    run.report["create_fields"] = [
-        {"key": field.key, "type": field.type, "status": "planned", "error": None}
-        for field in preflight.missing
-    ]
-    run.report["create"] = rows(plan.create)
-    run.report["update"] = rows(plan.update)
-    run.report["unsubscribe"] = rows(plan.unsubscribe)
-    run.report["skipped"] = [entry._asdict() for entry in plan.skipped]
-    run.report["counts"].update(unchanged=plan.unchanged, unusable_values=dict(plan.unusable))
-    _count_lists(run)
+def _rules(run: Run, preflight: Preflight) -> Rules:
+    return Rules(
+        preflight.fields,
+        tuple(preflight.groups),
+        run.args.fill_only,
+        run.args.unsubscribe_opted_out,
+        frozenset(run.args.restore),
+    )
 
 
-def _count_lists(run: Run) -> None:
-    reasons = Counter(row["reason"] for row in run.report["skipped"])
-    run.report["counts"].update({name: len(run.report[name]) for name in LISTS})
-    run.report["counts"]["skipped_by_reason"] = dict(reasons.most_common())
+def _report_plan(
+    run: Run, plan: Plan, preflight: Preflight, results: Optional[Results] = None
+) -> None:
+    run.report.sections = sections(plan, preflight.missing, preflight.groups, results)
+    run.report.unchanged = plan.unchanged
+    run.report.counts.update(counts(run.report.sections))
+    run.report.counts.update(unchanged=plan.unchanged, unusable_values=dict(plan.unusable))
 
 
-def _show_plan(run: Run, plan: Plan, preflight: Preflight) -> None:
-    """The whole plan in words; whom it leaves alone as numbers, since the report lists them."""
-
-    def lines(entries: Sequence[Write]) -> List[Tuple[str, str]]:
-        return [(entry.email, _change(entry, preflight.groups)) for entry in entries]
-
-    opted_out = [(entry.email, OPTED_OUT) for entry in plan.unsubscribe]
-    still = [
-        (entry.email or "", STILL_SUBSCRIBED)
-        for entry in plan.skipped
-        if entry.reason == STILL_SUBSCRIBED
-    ]
-    fields = [(field.key, field.type) for field in preflight.missing]
-    show_list(run, f"Create {count(len(fields), 'field')}", "+", fields, SHOWN)
-    show_list(run, f"Create {people(len(plan.create))}", "+", lines(plan.create), SHOWN)
-    show_list(run, f"Update {people(len(plan.update))}", "~", lines(plan.update), SHOWN)
-    show_list(run, f"Unsubscribe {people(len(opted_out))}", "-", opted_out, SHOWN)
-    show_list(run, "For you to decide (see --unsubscribe-opted-out)", "!", still, SHOWN)
-    reasons = run.report["counts"]["skipped_by_reason"].items()
-    skipped = [(f"{number:,}", reason) for reason, number in reasons]
-    show_list(run, f"Skip {count(len(plan.skipped), 'contact')}", " ", skipped, SHOWN)
-    run.say(f"Leave {people(plan.unchanged)} as they are.")
-    for key, number in plan.unusable.items():
-        values = count(number, "value is", "values are")
-        run.say(f"{values} not sent, because the field {key} cannot hold such a value.")
+def _warn_of_needless_restores(run: Run, plan: Plan) -> None:
     for email in sorted(set(run.args.restore) - {entry.email for entry in plan.create}):
         log.warning("--restore %s: there is nobody to create with this address.", email)
 
 
-def _change(entry: Write, groups: Mapping[str, str]) -> str:
-    joins = [f"joins {groups[group]}" for group in entry.groups]
-    return ", ".join([*entry.fields, *joins]) or "no values"
+def _refusals(run: Run, chosen: Settings, plan: Plan) -> List[Refusal]:
+    """MailerLite bills by the number of subscribers, so their growth can be limited."""
+    limit, new = run.args.max_new or chosen.max_new, len(plan.create)
+    return over_limit(limit, people(new), "be created in MailerLite", "--max-new", new)
 
 
 def _apply(
     run: Run, plan: Plan, preflight: Preflight, mailerlite: MailerLiteClient, memory: Memory
-) -> str:
+) -> Outcome:
     """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
-    _create_fields(run, preflight, mailerlite)
-    not_new: List[Tuple[str, str]] = []
-
-    def unsubscribe(entry: Write) -> None:
-        mailerlite.unsubscribe("unsubscribe someone", entry.email)
-
-    def write(entry: Write) -> None:
-        call = "update a subscriber" if entry.was else "create a subscriber"
-        try:
-            written = mailerlite.upsert(call, entry.email, entry.fields, entry.groups)
-        except Unsubscribed:  # since the lists were read
-            raise NotWanted(UNSUBSCRIBED) from None
-        try:
-            memory.remember([entry.email])
-        except AppError as error:  # who is written from now on could come back after a deletion
-            mailerlite.http.give_up(ServiceError(str(error), answer_lost=True))
-        if comes_back(entry.was, written.status):
-            text = (
-                f"MailerLite, {call}: who was {entry.was} is active after the write. Nothing more"
-                " is written. See in MailerLite whether this person has agreed to get mail."
-            )
-            mailerlite.http.give_up(ServiceError(text, answer_lost=True))
-        if not entry.was and not written.is_new:
-            not_new.append((entry.email, f"{written.status} now"))
-
-    results = {
-        "unsubscribe": carry_out(run, "Unsubscribe", plan.unsubscribe, unsubscribe),
-        "update": carry_out(run, "Update", plan.update, write),
-        "create": carry_out(run, "Create", plan.create, write),
-    }
-    is_open = conclude(run, results, mailerlite.http.failure)
-    _move_skipped(run)
-    failed = [
-        (row["email"], row["error"])
-        for name in LISTS[:3]
-        for row in run.report[name]
-        if row["status"] == "failed"
-    ]
-    show_list(run, "Failed", "!", failed, SHOWN)
-    show_list(
-        run,
+    changes = Changes(run)
+    writer = Writer(mailerlite, memory)
+    fields = changes.apply("Create fields", preflight.missing, writer.create_field)
+    failed = [result.error for result in fields if result.error]
+    if failed:  # MailerLite ignores values for a field that it lacks
+        _report_plan(run, plan, preflight, Results(fields))
+        raise AppError(failed[0])
+    results = Results(
+        fields,
+        changes.apply("Unsubscribe", plan.unsubscribe, writer.unsubscribe),
+        changes.apply("Update", plan.update, writer.write),
+        changes.apply("Create", plan.create, writer.write),
+    )
+    _report_plan(run, plan, preflight, results)
+    run.report.counts.update(changes.counts())
+    changes.demand_a_write()
+    say_failures(run.screen, run.report.sections)
+    run.screen.say_list(
         "In no list before, and yet not new to MailerLite: deleted there once, or joined just now",
-        "!",
-        sorted(not_new),
+        Kind.SKIP,
+        sorted(writer.not_new),
         SHOWN,
     )
     run.summarise(
-        f"{'Done in part' if is_open else 'Done'}: {people(done(results['create']))} created,"
-        f" {done(results['update']):,} updated, {done(results['unsubscribe']):,} unsubscribed,"
-        f" {plan.unchanged:,} left as they were, {len(run.report['skipped']):,} skipped."
+        f"{'Done' if changes.are_done() else 'Done in part'}:"
+        f" {people(done(results.create))} created, {done(results.update):,} updated,"
+        f" {done(results.unsubscribe):,} unsubscribed, {plan.unchanged:,} left as they were,"
+        f" {run.report.counts['skipped']:,} skipped."
     )
-    return outcome_of(run)
+    changes.summarise_open()
+    return changes.outcome()
 
 
-def _create_fields(run: Run, preflight: Preflight, mailerlite: MailerLiteClient) -> None:
-    """All or none of what follows: MailerLite ignores values for a field that it lacks."""
-    results = carry_out(
-        run,
-        "Create fields",
-        preflight.missing,
-        lambda field: mailerlite.create_field(field.key, field.type),
-    )
-    for row, result in zip(run.report["create_fields"], results):
-        row.update(result._asdict())
-    errors = [result.error for result in results if result.error]
-    if errors:
-        raise AppError(errors[0])
+class Writer:
+    """The writes of one run. `not_new`: who was created, though MailerLite knew the address."""
 
+    def __init__(self, mailerlite: MailerLiteClient, memory: Memory) -> None:
+        self._mailerlite = mailerlite
+        self._memory = memory
+        self.not_new: List[Tuple[str, str]] = []
 
-def _move_skipped(run: Run) -> None:
-    """Who turned out, by the write, to have unsubscribed is a skipped person and no failure."""
-    for name in ("create", "update"):
-        rows = run.report[name]
-        run.report[name] = [row for row in rows if row["status"] != "skipped"]
-        run.report["skipped"] += [
-            {"email": row["email"], "hubspot_id": row["hubspot_id"], "reason": row["error"]}
-            for row in rows
-            if row["status"] == "skipped"
-        ]
-    _count_lists(run)
+    def create_field(self, field: Field) -> None:
+        self._mailerlite.create_field(field.key, field.type)
+
+    def unsubscribe(self, entry: Write) -> None:
+        self._mailerlite.unsubscribe("unsubscribe someone", entry.email)
+
+    def write(self, entry: Write) -> None:
+        call = "update a subscriber" if entry.was else "create a subscriber"
+        try:
+            written = self._mailerlite.upsert(call, entry.email, entry.fields, entry.groups)
+        except Unsubscribed:  # since the lists were read
+            raise NotWanted(UNSUBSCRIBED) from None
+        try:
+            self._memory.remember([entry.email])
+        except AppError as error:  # who is written from now on could come back after a deletion
+            self._mailerlite.http.give_up(str(error))
+        if comes_back(entry.was, written.status):
+            self._mailerlite.http.give_up(
+                f"MailerLite, {call}: who was {entry.was} is active after the write. Nothing more"
+                " is written. See in MailerLite whether this person has agreed to get mail."
+            )
+        if not entry.was and not written.is_new:
+            self.not_new.append((entry.email, f"{written.status} now"))  # an append is atomic
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import sys
 import time
 from typing import Any, Dict, Iterator, List
 
-from company_plan import (
+from basics.limits import Limit
+from companies.plan import (
     Criteria,
     Wanted,
     compare,
@@ -22,7 +23,6 @@ from company_plan import (
     spare,
 )
 from hubspot_client import Company
-from limits import Limit
 from predictleads_client import Followings
 
 PAGE = 200  # companies in an answer of HubSpot

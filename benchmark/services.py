@@ -12,6 +12,8 @@ import sys
 import time
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
+from basics.secret import Secret
+from basics.settings import HubSpotSettings
 from benchmark.measuring import (
     CALLS_PER_SECOND,
     LATENCY_JITTER,
@@ -20,12 +22,10 @@ from benchmark.measuring import (
     Seen,
     Spec,
 )
-from clock import Clock
 from hubspot_client import HubSpotClient
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
 from sandbox.core import Answer
-from secret import Secret
-from settings import HubSpotSettings
+from transport.clock import Clock
 
 PLATFORMS, ALEXA_BELOW = ("shopify", "magento_2"), 1_000_000  # as sync.py asks without settings
 OTHERS_EVERY = 5  # every fifth company does not match

@@ -12,9 +12,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 import pytest
 
-import http_client
-from clock import Clock
 from sandbox import Sandbox
+from transport import http_client
+from transport.clock import Clock
 
 START = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 from unittest import mock
 
-import http_client
 import sync
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox
 from tests.conftest import FakeClock
+from transport import http_client
 
 CALLS = {
     "property": ("hubspot", "/properties/"),

@@ -12,16 +12,13 @@ from typing import Any, Callable, List, Optional
 
 import pytest
 
-import command
-import lock
-import progress
-import report
-from clock import Clock
-from command import Run
-from errors import AnotherRunActive, AppError
-from http_client import HttpClient
-from progress import Progress
+from basics.errors import AnotherRunActive, AppError
+from run import command, lock, progress
+from run.context import Run
+from run.progress import Progress
 from tests.conftest import FakeClock, Outcome
+from transport.clock import Clock
+from transport.http_client import HttpClient
 
 RunMain = Callable[..., Outcome]
 
@@ -119,16 +116,16 @@ def test_a_state_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_one_run_at_a_time_for_each_account(clock: FakeClock) -> None:
-    with lock.only_run("companies", "account 1", clock):
+    with lock.run_lock("companies", "account 1", clock):
         with pytest.raises(
             AnotherRunActive, match=f"process {os.getpid()} on .*, since 2026-11-21"
-        ), lock.only_run("companies", "account 1", clock):
+        ), lock.run_lock("companies", "account 1", clock):
             pass
-        with lock.only_run("companies", "account 2", clock):
+        with lock.run_lock("companies", "account 2", clock):
             pass
-        with lock.only_run("subscribers", "account 1", clock):
+        with lock.run_lock("subscribers", "account 1", clock):
             pass
-    with lock.only_run("companies", "account 1", clock):
+    with lock.run_lock("companies", "account 1", clock):
         pass
     assert not [path for path in lock.state_folder().iterdir() if "account" in path.read_text()]
 

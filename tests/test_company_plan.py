@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from company_plan import (
+from basics.domains import normalise_domain
+from basics.limits import Limit, parse_limit, parse_number
+from companies.plan import (
     Criteria,
     Kept,
     Plan,
@@ -21,9 +23,7 @@ from company_plan import (
     refusals,
     spare,
 )
-from domains import normalise_domain
 from hubspot_client import Company
-from limits import Limit, parse_limit, parse_number
 from predictleads_client import Followings
 
 CRITERIA = Criteria(frozenset({"shopify", "magento_2"}), 1_000_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contact_plan import (
+from contact.plan import (
     Wanted,
     made_up_email,
     parse_company_domain,

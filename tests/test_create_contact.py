@@ -16,13 +16,14 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import pytest
 
 import create_contact
+from basics.secret import Secret
+from basics.settings import HubSpotSettings
+from contact.recent import Recent
+from contact.records import LOOK_AGAIN_AFTER_S, MAX_CREATES
 from hubspot_client import HubSpotClient
-from lock import account_file, only_run
-from recent import Recent
-from records import LOOK_AGAIN_AFTER_S, MAX_CREATES
+from run.files import account_file
+from run.lock import run_lock
 from sandbox import Fault, HubSpot, Request, Sandbox
-from secret import Secret
-from settings import HubSpotSettings
 from tests.conftest import FakeClock, Outcome
 
 RunMain = Callable[..., Outcome]
@@ -879,7 +880,7 @@ def test_one_run_at_a_time(run_main: RunMain, clock: FakeClock) -> None:
     with make(clock) as sandbox:
         settings = sandbox.settings
         account = f"{settings['HUBSPOT_BASE_URL']} {settings['HUBSPOT_ACCESS_TOKEN']}"
-        with only_run("contact", account, clock):
+        with run_lock("contact", account, clock):
             outcome = run_main(create_contact.main, sandbox, *WORDS)
             assert sandbox.requests == []
             assert outcome.code == 5

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domains import display_domain, normalise_domain
+from basics.domains import display_domain, normalise_domain
 
 SAME_SHOP = [
     "shop.example",

@@ -9,13 +9,13 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-import http_client
-from errors import BadAnswer, CallRejected, Interrupted, NotSent, ServiceError
-from http_client import MAX_ATTEMPTS, HttpClient
+from basics.errors import BadAnswer, CallRejected, Interrupted, NotSent, ServiceError
+from basics.secret import Secret
 from sandbox import Fault, PredictLeads, Sandbox
-from secret import Secret
 from tests.conftest import FakeClock
-from throttle import HEADROOM, SLOW_DOWN
+from transport import http_client
+from transport.http_client import MAX_ATTEMPTS, HttpClient
+from transport.throttle import HEADROOM, SLOW_DOWN
 
 Connect = Callable[..., HttpClient]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyset import MAX_CHAINS, Contradiction, End, read_pages
+from transport.keyset import MAX_CHAINS, Contradiction, End, read_pages
 
 
 class Row(NamedTuple):

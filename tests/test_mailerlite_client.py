@@ -8,12 +8,12 @@ import pytest
 
 import hubspot_client
 import mailerlite_client
-from errors import BadAnswer, CallRejected, ServiceError
+from basics.errors import BadAnswer, CallRejected, ServiceError
+from basics.secret import Secret
+from basics.settings import HubSpotSettings, MailerLiteSettings
 from hubspot_client import HubSpotClient
 from mailerlite_client import STATUSES, MailerLiteClient, Unsubscribed, Written
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
-from secret import Secret
-from settings import HubSpotSettings, MailerLiteSettings
 from tests.conftest import FakeClock
 
 JO = "jo@mail.example"

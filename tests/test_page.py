@@ -8,9 +8,8 @@ from typing import Any, Dict, Iterator
 
 import pytest
 
-import page
-import report
 import sync
+from run import page
 from sandbox import HubSpot, PredictLeads, Sandbox
 from tests.conftest import FakeClock
 from tests.test_safety import HOSTILE, MATCH, RunMain

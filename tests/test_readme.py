@@ -11,7 +11,7 @@ import pytest
 import create_contact
 import sync
 import sync_subscribers
-from errors import Exit
+from basics.errors import Exit
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from errors import AppError
-from recent import REMEMBERED_S, Recent
+from basics.errors import AppError
+from contact.recent import REMEMBERED_S, Recent
 from tests.conftest import FakeClock
 
 

@@ -16,10 +16,10 @@ from typing import Any, Callable, Dict, List, Optional
 import pytest
 
 import sync
-from errors import CallRejected
+from basics.errors import CallRejected
+from basics.settings import SettingsReader
 from predictleads_client import PredictLeadsClient
 from sandbox import Fault, HubSpot, PredictLeads, Request, Sandbox
-from settings import SettingsReader, company_settings
 from tests.conftest import FakeClock, Outcome
 
 RunMain = Callable[..., Outcome]
@@ -340,7 +340,7 @@ def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_
 def test_a_domain_is_percent_encoded_in_a_path(clock: FakeClock) -> None:
     with make([], [], clock) as sandbox:
         reader = SettingsReader(sandbox.settings, "sync.py")
-        client = PredictLeadsClient(reader.load(company_settings).predictleads, clock, False)
+        client = PredictLeadsClient(reader.load(sync.settings).predictleads, clock, False)
         with pytest.raises(CallRejected):
             client.follow("../a?b=c#d")
         assert sandbox.requests[0].path == "/companies/..%2Fa%3Fb%3Dc%23d/follow"

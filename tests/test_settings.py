@@ -6,9 +6,9 @@ from typing import Dict
 
 import pytest
 
-from errors import SettingsError
-from secret import Secret
-from settings import (
+from basics.errors import SettingsError
+from basics.secret import Secret
+from basics.settings import (
     CompanySettings,
     SettingsReader,
     company_settings,

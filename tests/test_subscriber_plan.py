@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from basics.limits import Refusal
 from hubspot_client import Contact
-from limits import Refusal
 from mailerlite_client import STATUSES, Subscriber
-from subscriber_plan import (
+from subscribers.plan import (
     BAD_ADDRESS,
     BOUNCED,
     DELETED,

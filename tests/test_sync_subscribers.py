@@ -16,11 +16,10 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import pytest
 
-import changes
 import hubspot_client
 import sync_subscribers
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
-from subscriber_state import Memory
+from subscribers.memory import Memory
 from tests.conftest import FakeClock, Outcome
 from tests.fault_matrix import ECHO, FAULTS
 
@@ -215,7 +214,7 @@ def test_the_pace_is_that_of_the_account(
     run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        changes, "WRITERS", 1
+        apply, "WRITERS", 1
     )  # with more, this clock moves while calls are under way
     with make([contact(f"p{n}@mail.example") for n in range(300)], [], clock) as sandbox:
         assert run_main(sync_subscribers.main, sandbox).code == 0

@@ -4,9 +4,9 @@ from typing import List
 
 import pytest
 
-from errors import Interrupted
+from basics.errors import Interrupted
 from tests.conftest import FakeClock
-from throttle import HEADROOM, SLOW_DOWN, SLOWEST, Throttle
+from transport.throttle import HEADROOM, SLOW_DOWN, SLOWEST, Throttle
 
 
 def starts(throttle: Throttle, clock: FakeClock, calls: int) -> List[float]:

@@ -1,0 +1,36 @@
+"""What an e-mail address is: one grammar for what users type and what the services hold."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+
+from basics.domains import normalise_domain
+
+MAX_LOCAL, MAX_ADDRESS = 64, 254  # characters: RFC 5321, 4.5.3.1
+
+_ATOM = r"[^\s@<>()\[\]:;,\\\".]+"  # without the signs that only a quoted name may have
+_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([^\s@/?#:]*[^\s@/?#:.])")
+
+
+def normalise_email(text: Optional[str]) -> Optional[str]:
+    """The address as the services compare it, trimmed and in lower case; None when it is none.
+
+    >>> normalise_email(" First.Last@Shop.Example ")
+    'first.last@shop.example'
+    >>> normalise_email("Jo <jo@shop.example>") is None
+    True
+    """
+    address = (text or "").strip().lower()
+    found = _ADDRESS.fullmatch(address)
+    if not found or len(found[1]) > MAX_LOCAL or len(address) > MAX_ADDRESS:
+        return None
+    return address if address.isprintable() and normalise_domain(found[2]) else None
+
+
+def parse_email(text: str) -> str:
+    """Like `normalise_email`; raises ValueError with the words that follow "must be"."""
+    address = normalise_email(text)
+    if address is None:
+        raise ValueError("one e-mail address such as first.last@shop.example")
+    return address

@@ -1,0 +1,76 @@
+"""What can go wrong, named after what the caller does about it.
+
+AppError                    one line for the user, never a traceback
+├── SettingsError           fix the settings or the arguments
+├── AnotherRunActive        wait for the other run
+├── Interrupted             stop now, keep what is done
+├── CallRejected            this one call was refused: note it, go on with the next
+└── ServiceError            this call failed, and the next one may fail as well
+    ├── Forbidden           a right is missing: other calls may be allowed
+    ├── BadAnswer           its answer makes no sense: trust nothing of it
+    └── ServiceDown         the service cannot be used now: make no more calls to it
+        └── NotSent         the call was never made, because the service was down before
+"""
+
+from __future__ import annotations
+
+from basics.outcome import Outcome
+
+
+class AppError(Exception):
+    """Expected: its text is one line that says what happened and what to do next.
+
+    `outcome`: how a run ends that this error has ended before anything was written.
+    """
+
+    outcome = Outcome.FAILED
+
+
+class SettingsError(AppError):
+    outcome = Outcome.WRONG_SETTINGS
+
+
+class AnotherRunActive(AppError):
+    outcome = Outcome.ANOTHER_RUN
+
+
+class Interrupted(AppError):
+    outcome = Outcome.INTERRUPTED
+
+
+class CallRejected(AppError):
+    """A 4xx that concerns one record alone.
+
+    `detail` is what the service says of it: `type: message`, or the start of the body; `body` is
+    the whole of it.
+    """
+
+    def __init__(self, text: str, status: int, detail: str, body: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+        self.detail = detail
+        self.body = body
+
+
+class ServiceError(AppError):
+    """`answer_lost`: the call was sent and nothing says whether it was carried out."""
+
+    def __init__(self, text: str, answer_lost: bool = False) -> None:
+        super().__init__(text)
+        self.answer_lost = answer_lost
+
+
+class Forbidden(ServiceError):
+    pass
+
+
+class BadAnswer(ServiceError):
+    pass
+
+
+class ServiceDown(ServiceError):
+    pass
+
+
+class NotSent(ServiceDown):
+    pass

@@ -1,0 +1,98 @@
+"""A plan for companies, and what came of it: sections of the report, and lines on the screen."""
+
+from __future__ import annotations
+
+from typing import List, NamedTuple, Optional, Sequence, Union
+
+from basics.words import companies
+from companies.plan import Plan, Removal, WantedCompany
+from run.apply import Result, rows_of
+from run.report import Kind, Section
+from run.screen import Screen
+
+SHOWN_ADDED = 50  # lines on the screen; the report has all
+SHOWN_REMOVED = 200
+SHOWN_SKIPPED = 20
+HINT = (
+    "To fix a company, open it in HubSpot and write its shop's address, such as shop.example, into"
+    " “Company domain name”."
+)
+
+
+class Change(NamedTuple):
+    """One kind of change to a destination, in its words: the key in the report, the headings on the
+    page for what is planned and for what was done, and what stands before "19 companies"."""
+
+    key: str
+    to_do: str
+    done: str
+    title: str
+
+
+def sections(
+    plan: Plan,
+    adding: Change,
+    removing: Change,
+    added: Optional[Sequence[Result]] = None,
+    removed: Optional[Sequence[Result]] = None,
+) -> List[Section]:
+    """`added`, `removed`: what came of the changes, in the order of the plan; None before."""
+    return [
+        _changes(adding, Kind.ADD, plan.add, added),
+        _changes(removing, Kind.REMOVE, plan.remove, removed),
+        Section(
+            "kept",
+            "Kept all the same",
+            Kind.KEEP,
+            ("domain", "reason"),
+            [entry._asdict() for entry in plan.protected],
+        ),
+        Section(
+            "skipped",
+            "Skipped",
+            Kind.SKIP,
+            ("company", "reason"),
+            [entry._asdict() for entry in plan.skipped],
+            linked="company",
+            hint=HINT,
+        ),
+    ]
+
+
+def _changes(
+    change: Change,
+    kind: Kind,
+    entries: Sequence[Union[WantedCompany, Removal]],
+    results: Optional[Sequence[Result]],
+) -> Section:
+    rows = rows_of([entry._asdict() for entry in entries], results)
+    title = change.to_do if results is None else change.done
+    columns = ("domain", "company", "reason", "status", "error")
+    return Section(change.key, title, kind, columns, rows, linked="company")
+
+
+def say_plan(
+    screen: Screen, plan: Plan, destination: str, adding: Change, removing: Change
+) -> None:
+    """The whole plan in words; what stays as it is, as a number."""
+    add = [(entry.domain, entry.company or "(no name)") for entry in plan.add]
+    remove = [
+        (entry.domain, f"{entry.company or '(no name)'}: {entry.reason}")
+        if entry.hubspot_id
+        else (entry.domain, entry.reason)
+        for entry in plan.remove
+    ]
+    skipped = [
+        (f"{entry.company or '(no name)'}, id {entry.hubspot_id}", entry.reason)
+        if entry.hubspot_id
+        else (destination, entry.reason)
+        for entry in plan.skipped
+    ]
+    to_add = f"{adding.title} {companies(len(add))}"
+    to_remove = f"{removing.title} {companies(len(remove))}"
+    screen.say_list(to_add, Kind.ADD, add, SHOWN_ADDED)
+    screen.say_list(to_remove, Kind.REMOVE, remove, SHOWN_REMOVED)
+    kept = f"Keep {companies(len(plan.protected))} all the same"
+    screen.say_list(kept, Kind.KEEP, plan.protected, SHOWN_ADDED)
+    screen.say_list(f"Skip {companies(len(skipped))}", Kind.SKIP, skipped, SHOWN_SKIPPED)
+    screen.say(f"Leave {companies(len(plan.unchanged))} as they are.")

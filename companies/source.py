@@ -1,0 +1,120 @@
+"""HubSpot's companies as a source: what must be in place, what matches, and the second look."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, Optional, Sequence
+
+from basics.settings import SettingsReader, parse_names, parse_positive
+from basics.words import alternatives, companies
+from companies.plan import Criteria, Wanted
+from hubspot import search
+from hubspot_client import COMPANIES, Company, HubSpotClient, Property
+from run.checks import Finding, look
+from transport import threads
+
+LOOK_UPS_AT_ONCE = 8
+
+
+def criteria_settings(reader: SettingsReader) -> Criteria:
+    return Criteria(
+        reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", parse_names),
+        reader.get("ALEXA_BELOW", "1000000", parse_positive),
+    )
+
+
+class CompanySource:
+    """Everything raises ServiceError but `check`, which raises nothing that HubSpot may answer."""
+
+    def __init__(self, hubspot: HubSpotClient, criteria: Criteria) -> None:
+        self._hubspot = hubspot
+        self._criteria = criteria
+        self._platform: Optional[Property] = None
+
+    def check(self) -> List[Finding]:
+        """Whether HubSpot has the properties that the criteria are about; call it first."""
+        definitions: Dict[str, Optional[Property]] = {}
+
+        def check(name: str, wanted_type: str) -> Finding:
+            definitions[name] = self._hubspot.property("companies", name)
+            return _judge_property(definitions[name], name, wanted_type)
+
+        findings = look(
+            lambda: check("ecommerce_platform", "enumeration"), lambda: check("alexa", "number")
+        )
+        self._platform = definitions.get("ecommerce_platform")
+        if self._platform and self._platform.type == "enumeration":
+            options = self._platform.options
+            findings += [_check_option(name, options) for name in self._criteria.platforms]
+        return findings
+
+    def check_search(self) -> List[Finding]:
+        """Whether companies may be read at all, which a run finds out by itself."""
+
+        def search_companies() -> Finding:
+            total = self._hubspot.count_companies(*self._criteria)
+            return Finding(True, f"HubSpot can be searched: {companies(total)} found.")
+
+        return look(search_companies)
+
+    def read(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
+        """All companies that match."""
+        wanted = Wanted(self._criteria)
+        multiple = self._platform is not None and self._platform.is_multiple
+        for company in self._hubspot.companies(*self._criteria, multiple, on_total):
+            wanted.add(company)
+            on_company()
+        return wanted
+
+    def in_words(self, wanted: Wanted) -> str:
+        options = self._platform.options if self._platform else {}
+        labels = [options.get(name, name) for name in self._criteria.platforms]
+        found = (
+            f"{companies(wanted.matching)} on {alternatives(labels)} with an Alexa rank under"
+            f" {self._criteria.alexa_below:,}"
+        )
+        skipped = len(wanted.skipped)
+        shared = wanted.matching - skipped - len(wanted.companies)
+        if skipped:
+            found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
+        if shared:
+            found += f"; {shared:,} {'shares' if shared == 1 else 'share'} the domain of another"
+        return found + "."
+
+    def look_up(self, domains: Sequence[str]) -> List[Company]:
+        """What HubSpot holds of these domains now, whether it matches or not."""
+
+        def look_up(batch: List[str]) -> List[Company]:
+            return list(self._hubspot.companies_with_domains(batch))
+
+        pages = threads.run_all(look_up, list(search.batches(domains)), LOOK_UPS_AT_ONCE)
+        return [company for page in pages for company in page]
+
+    def record_url(self) -> Optional[str]:
+        return self._hubspot.record_url(COMPANIES)
+
+
+def _judge_property(definition: Optional[Property], name: str, wanted_type: str) -> Finding:
+    if definition is None:
+        return Finding(
+            False,
+            f"HubSpot has no company property {name}: create it, with the type {wanted_type}, in"
+            " HubSpot > Settings > Properties.",
+        )
+    if definition.type != wanted_type:
+        return Finding(
+            False,
+            f"The company property {name} in HubSpot is of type {definition.type}, and with"
+            f" anything but {wanted_type} HubSpot finds the wrong records: make a new property in"
+            " HubSpot > Settings > Properties.",
+        )
+    return Finding(True, f"HubSpot has the company property {name} ({wanted_type}).")
+
+
+def _check_option(name: str, options: Dict[str, str]) -> Finding:
+    if name in options:
+        return Finding(True, f"HubSpot knows the platform {name} ({options[name]}).")
+    return Finding(
+        False,
+        f"HubSpot has no platform {name}; it has {', '.join(sorted(options)) or 'none'}."
+        " Fix ECOMMERCE_PLATFORMS: it takes the internal names, as they are written there.",
+    )

@@ -1,0 +1,87 @@
+"""Who is to be in HubSpot, and how what it holds is judged: no input or output here."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Sequence
+
+from basics.domains import normalise_domain
+from basics.emails import MAX_LOCAL
+
+if TYPE_CHECKING:  # a decision needs no client to be loaded
+    from hubspot.shapes import Company
+
+# Reserved for examples (RFC 2606). HubSpot takes no address that ends in .example or .test, because
+# these are not in use: https://legacydocs.hubspot.com/docs/faq/how-does-hubspot-validate-email-addresses
+MADE_UP_DOMAIN = "example.com"
+
+
+class NewContact(NamedTuple):
+    """One person and the company to associate them with; only the names of the person may be
+    empty. `email` is in lower case, `company_domain` is bare."""
+
+    email: str
+    first_name: str
+    last_name: str
+    company_name: str
+    company_domain: str
+
+    @property
+    def person(self) -> str:
+        return one_line(f"{self.first_name} {self.last_name}") or "(no name)"
+
+
+def parse_company_domain(text: str) -> str:
+    """The bare domain; raises ValueError with the words that follow "must be"."""
+    domain = normalise_domain(text)
+    if domain is None:
+        raise ValueError("a domain such as shop.example")
+    return domain
+
+
+def parse_company_name(text: str) -> str:
+    """On one line; raises ValueError like `parse_company_domain`."""
+    name = one_line(text)
+    if not name:
+        raise ValueError("a name")
+    return name
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def made_up_email(first_name: str, last_name: str) -> str:
+    """An address that reaches nobody, always the same for the same names.
+
+    >>> made_up_email("Zoë", "Groß Müller")
+    'zoe.gross-muller@example.com'
+    """
+    words = filter(None, (_ascii_word(first_name), _ascii_word(last_name)))
+    local = ".".join(words)[:MAX_LOCAL].strip(".-")
+    return f"{local or 'someone'}@{MADE_UP_DOMAIN}"
+
+
+def _ascii_word(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+    return "-".join(re.findall("[a-z0-9]+", plain))
+
+
+def with_domain(companies: Iterable[Company], domain: str) -> List[Company]:
+    """Those that have this bare domain, however HubSpot spells it; the lowest id first."""
+    return sorted(company for company in companies if normalise_domain(company.domain) == domain)
+
+
+def warning_of_others(others: Sequence[str], contact_is_new: bool) -> str:
+    """What to say when the contact has `others`, companies that this run neither made nor found.
+
+    No API tells the setting, but a contact that was made a moment ago has them from nobody else:
+    https://knowledge.hubspot.com/articles/kcs_article/contacts/automatically-create-and-associate-companies-with-contacts
+    """
+    setting = 'HubSpot\'s setting "Create and associate companies with contacts" is on'
+    reason = setting if contact_is_new else f"unless that was done on purpose, {setting}"
+    return (
+        f"The contact is also associated with {' and '.join(others)}: {reason}. See HubSpot >"
+        " Settings > Data Management > Objects > Companies. Nothing has been changed about it."
+    )

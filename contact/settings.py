@@ -1,0 +1,28 @@
+"""What `create_contact.py` needs to know."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from basics.settings import SettingsReader
+from hubspot_client import HubSpotSettings, hubspot_settings
+
+CALLS_PER_SECOND = 5.0  # 200 ms or more between two calls, whatever is set
+
+
+class Settings(NamedTuple):
+    """The names are a person's, for whom no flag gives any."""
+
+    hubspot: HubSpotSettings
+    first_name: str
+    last_name: str
+
+
+def settings(reader: SettingsReader) -> Settings:
+    hubspot = hubspot_settings(reader)
+    pace = min(hubspot.requests_per_second, CALLS_PER_SECOND)
+    return Settings(
+        hubspot._replace(requests_per_second=pace),
+        reader.get("FIRSTNAME", "Test", str),  # nobody's name, and it looks like it
+        reader.get("LASTNAME", "Person", str),
+    )

@@ -1,0 +1,87 @@
+"""How HubSpot refuses: its settings, statuses, waits and error bodies.
+
+https://developers.hubspot.com/docs/api-reference/error-handling
+https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Iterator, NamedTuple
+
+from basics.secret import Secret
+from basics.settings import SettingsReader
+from transport.service import JsonObject, Response, Service
+
+KEYS_PAGE = "HubSpot > Development > Keys > Service keys"
+WHERE_KEY = (
+    f"a service key (or private app token) that begins with pat-, from {KEYS_PAGE}, see"
+    " https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/"
+    "account-service-keys"
+)
+SCOPE_LISTS = ("requiredGranularScopes", "requiredScopes", "missingScopes")  # any one suffices
+
+
+class HubSpotSettings(NamedTuple):
+    token: Secret
+    base_url: str
+    requests_per_second: float
+
+
+def hubspot_settings(reader: SettingsReader) -> HubSpotSettings:
+    return HubSpotSettings(
+        reader.secret("HUBSPOT_ACCESS_TOKEN", WHERE_KEY),
+        reader.url("HUBSPOT_BASE_URL", "https://api.hubapi.com"),
+        reader.rate("HUBSPOT_REQUESTS_PER_SECOND", "5"),
+    )
+
+
+def _remedy(response: Response) -> str:
+    if response.status == 401:
+        return (
+            "Check HUBSPOT_ACCESS_TOKEN: HubSpot does not know this key, or it has been replaced."
+        )
+    if response.status == 403 and any(_missing_scopes(response.data or {})):
+        return f"Add the scope to the key in {KEYS_PAGE}."
+    return ""
+
+
+def _says(body: JsonObject) -> Iterator[str]:
+    for scopes in _missing_scopes(body):  # first: HubSpot's own sentence about them is long
+        yield f"the token lacks the scope {scopes}"
+    if isinstance(body.get("correctHublet"), str):
+        yield f"the account is in HubSpot's region {body['correctHublet']}"
+    if isinstance(body.get("correlationId"), str):
+        yield f"correlation id {body['correlationId']} for HubSpot's support"
+
+
+def _missing_scopes(body: JsonObject) -> Iterator[str]:
+    """They stand at the top or in one of the errors, there or in its context."""
+    errors = body.get("errors")
+    places = [body, *(errors if isinstance(errors, list) else ())]
+    places += [place.get("context") for place in places if isinstance(place, dict)]
+    for place in places:
+        for name in SCOPE_LISTS if isinstance(place, dict) else ():
+            scopes = place.get(name)
+            if isinstance(scopes, list) and scopes:
+                yield " or ".join(map(str, scopes))
+
+
+def _shortest_wait_s(response: Response) -> float:
+    if response.status == 423:
+        return 2.0
+    if response.status == 429:
+        return 10.0 if "TEN_SECONDLY" in response.text else 1.0
+    return 0.0
+
+
+SERVICE = Service(
+    "HubSpot",
+    _remedy,
+    # https://developers.hubspot.com/docs/api-reference/search/guide
+    reading_posts=re.compile(r"/crm/.+/(search|batch/read)"),
+    try_again=frozenset({423, 477, 488}),  # locked, moving to another region, unknown in this one
+    says=_says,
+    shortest_wait_s=_shortest_wait_s,
+    used_up_today=re.compile("DAILY|daily limit"),
+)

@@ -1,0 +1,108 @@
+"""HubSpot's records, properties and account as small values, and how its JSON becomes these."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from transport.service import JsonObject
+
+# Object types as they stand in the address of a record's page.
+CONTACTS = "0-1"
+COMPANIES = "0-2"
+
+COMPANY_PROPERTIES = ("name", "domain", "ecommerce_platform", "alexa")
+
+
+class Company(NamedTuple):
+    """A HubSpot company with its properties as HubSpot holds them; None where one is unset."""
+
+    id: int
+    name: Optional[str]
+    domain: Optional[str]
+    platform: Optional[str]
+    alexa: Optional[str]
+
+
+class Contact(NamedTuple):
+    """A HubSpot contact. `values`: the properties asked for, None where one is unset."""
+
+    id: int
+    values: Mapping[str, Optional[str]]
+
+
+class Created(NamedTuple):
+    """The record that a create call leads to; `existed`: HubSpot had it before."""
+
+    id: int
+    existed: bool
+
+
+class Property(NamedTuple):
+    """A property's definition. `options`: internal value -> label, for an enumeration."""
+
+    name: str
+    type: str
+    field_type: str
+    options: Dict[str, str]
+
+    @property
+    def is_multiple(self) -> bool:
+        """Several options at once, which come as `a;b`."""
+        return self.field_type == "checkbox"
+
+
+class Account(NamedTuple):
+    portal_id: int
+    ui_domain: str
+
+    def link(self, object_type: str, record_id: object) -> str:
+        """The page of a record, for COMPANIES or CONTACTS."""
+        return (
+            f"https://{self.ui_domain}/contacts/{self.portal_id}/record/{object_type}/{record_id}"
+        )
+
+
+# Raised by the functions below for JSON of another shape than HubSpot documents.
+WRONG_SHAPE = (KeyError, TypeError, AttributeError, ValueError)
+
+
+def property_of(name: str, data: JsonObject) -> Property:
+    options = data.get("options") or []
+    return Property(
+        name,
+        str(data["type"]),
+        str(data.get("fieldType", "")),
+        {str(each["value"]): str(each.get("label") or each["value"]) for each in options},
+    )
+
+
+def company_of(result: Any) -> Company:
+    return Company(record_id(result["id"]), *_values(result, COMPANY_PROPERTIES))
+
+
+def contact_of(result: Any, names: Sequence[str]) -> Contact:
+    return Contact(record_id(result["id"]), dict(zip(names, _values(result, names))))
+
+
+def _values(result: Any, names: Sequence[str]) -> List[Optional[str]]:
+    values = [result["properties"].get(name) for name in names]
+    if not all(value is None or isinstance(value, str) for value in values):
+        raise ValueError("HubSpot writes every value as text")
+    return values
+
+
+def record_id(value: Any) -> int:
+    """HubSpot's ids are numbers written as text; raises ValueError for anything else."""
+    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
+        raise ValueError(value)
+    return int(value)
+
+
+def next_cursor(data: JsonObject) -> Optional[str]:
+    """None at the end, where `paging.next` is missing."""
+    following = (data.get("paging") or {}).get("next")
+    if following is None:
+        return None
+    if not isinstance(following["after"], str) or not following["after"]:
+        raise ValueError("a cursor is text")
+    return str(following["after"])

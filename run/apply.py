@@ -1,0 +1,130 @@
+"""Apply the changes of a plan, several at a time, and say what came of each."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, TypeVar
+
+from basics.errors import AppError, CallRejected, Interrupted, NotSent, ServiceError
+from basics.outcome import Outcome
+from run.context import Run
+from run.progress import Progress
+from run.report import Row
+from transport import threads
+
+WRITERS = 20  # threads: enough for 10 calls a second when an answer takes 2 s
+
+PLANNED, DONE, SKIPPED = "planned", "done", "skipped"
+FAILED, NOT_REACHED = "failed", "not_reached"
+
+E = TypeVar("E")
+log = logging.getLogger("crm_sync")
+
+
+class NotWanted(Exception):
+    """Raised by a change: the service shows that it must not be made. The text is the reason."""
+
+
+class Result(NamedTuple):
+    """What came of one change.
+
+    `status`: DONE, SKIPPED (see NotWanted), FAILED or NOT_REACHED; `error` says why it is not
+    done. `may_be_done`: nothing says that the service was left as it was. `failure`: what keeps
+    the changes after it from being sent.
+    """
+
+    status: str
+    error: Optional[str] = None
+    may_be_done: bool = False
+    failure: Optional[ServiceError] = None
+
+
+class Changes:
+    """The changes that one run makes to one service: call `apply` for each kind, in turn.
+
+    A refusal concerns its entry alone. After a failure of the service, or when the run is to stop,
+    no further change is sent; those under way finish.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._results: List[Result] = []
+
+    def apply(self, label: str, entries: Sequence[E], change: Callable[[E], None]) -> List[Result]:
+        """The result of each entry, in their order."""
+        failures = [result.failure for result in self._results if result.failure]
+
+        def work(entry: E) -> Result:
+            result = _not_reached(failures[0]) if failures else _result_of(entry, change)
+            if result.failure:
+                failures.append(result.failure)  # an append is atomic
+            progress.advance()
+            return result
+
+        run, total = self._run, len(entries)
+        with run.finishing_calls(), Progress(label, "done", run.clock, total) as progress:
+            results = threads.run_all(work, entries, WRITERS)
+        run.wrote = run.wrote or any(result.may_be_done for result in results)
+        self._results += results
+        return results
+
+    def counts(self) -> Dict[str, int]:
+        statuses = Counter(result.status for result in self._results)
+        return {status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)}
+
+    def demand_a_write(self) -> None:
+        """Raises the failure of the service if nothing has been changed; else it is only told."""
+        failure = next((result.failure for result in self._results if result.failure), None)
+        if failure and not self._run.wrote:
+            raise failure
+        if failure:
+            log.error("%s", failure)
+
+    def outcome(self) -> Outcome:
+        return Outcome.SYNCED if self.are_done() else Outcome.PARTIAL
+
+    def are_done(self) -> bool:
+        return all(result.status in (DONE, SKIPPED) for result in self._results)
+
+    def summarise_open(self) -> None:
+        """A word on what is open."""
+        if not self.are_done():
+            counts = self.counts()
+            self._run.summarise(
+                f"Not done: {counts[FAILED]:,} failed, {counts[NOT_REACHED]:,} not reached."
+                " The next run tries them again."
+            )
+
+
+def _result_of(entry: E, change: Callable[[E], None]) -> Result:
+    try:
+        change(entry)
+    except NotWanted as reason:
+        return Result(SKIPPED, str(reason))
+    except CallRejected as error:
+        log.warning("%s", error)
+        return Result(FAILED, str(error))
+    except (NotSent, Interrupted) as error:
+        return _not_reached(error)
+    except ServiceError as error:
+        return Result(FAILED, str(error), error.answer_lost, error)
+    return Result(DONE, may_be_done=True)
+
+
+def _not_reached(error: AppError) -> Result:
+    return Result(NOT_REACHED, str(error))
+
+
+def done(results: Optional[Sequence[Result]]) -> int:
+    return sum(result.status == DONE for result in results or ())
+
+
+def rows_of(entries: Sequence[Mapping[str, Any]], results: Optional[Sequence[Result]]) -> List[Row]:
+    """Rows of the report: entries with what came of each; None while they are only planned."""
+    if results is None:
+        return [{**entry, "status": PLANNED, "error": None} for entry in entries]
+    return [
+        {**entry, "status": result.status, "error": result.error}
+        for entry, result in zip(entries, results)
+    ]

@@ -1,0 +1,159 @@
+"""What every script does around its work: arguments, signals, log, report, exit code."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Callable, Iterator, Optional, Sequence, TypeVar
+
+from basics.errors import AppError, Interrupted
+from basics.outcome import Outcome
+from run.context import Run
+from run.rendering import write_report
+from run.screen import flush_output, set_up_output
+from transport.clock import Clock
+
+VERSION = "1.0.0"
+
+T = TypeVar("T")
+log = logging.getLogger("crm_sync")
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The flags that every script has."""
+    arguments = argparse.ArgumentParser(
+        description=description,
+        epilog="Settings come from the environment, then from .env; see .env.example. Exit codes:"
+        " 0 done, 1 failed, 2 wrong settings, 3 refused for safety, 4 done in part, 5 another run"
+        " is active, 130 interrupted.",
+    )
+    add = arguments.add_argument
+    add("--dry-run", action="store_true", help="show what would be done, change nothing")
+    add("--check", action="store_true", help="check keys, rights and settings, then stop")
+    add(
+        "--report",
+        metavar="PATH",
+        type=_report_path,
+        action="append",
+        default=[],
+        help="write what was done to a file: a page if its name ends in .html, CSV if it ends in"
+        " .csv, else JSON; may be given more than once",
+    )
+    add("--env-file", metavar="PATH", help="settings file to use in place of .env")
+    loudness = arguments.add_mutually_exclusive_group()
+    loudness.add_argument(
+        "-v", "--verbose", action="store_true", help="also log every request and every wait"
+    )
+    loudness.add_argument(
+        "-q", "--quiet", action="store_true", help="print only when something changed or failed"
+    )
+    add("--version", action="version", version=VERSION)
+    return arguments
+
+
+def flag_type(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """`parse` for a flag: it raises ValueError with the words that follow "must be"."""
+
+    def parse_flag(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"must be {error}, not {text!r}") from None
+
+    return parse_flag
+
+
+def main(
+    job: str,
+    title: str,
+    arguments: argparse.ArgumentParser,
+    work: Callable[[Run], Outcome],
+    argv: Optional[Sequence[str]],
+    clock: Optional[Clock],
+) -> int:
+    """Run `work`, turn whatever happens into words, report and exit code, and return the code.
+
+    `job` names it in the report, `title` on the page.
+    """
+    args = arguments.parse_args(argv)
+    verbose, quiet = args.verbose, args.quiet
+    set_up_output(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    run = Run(job, title, args, clock or Clock())
+    with _signals_stop(run):
+        run.report.outcome = _outcome_of(run, work)
+        if run.report.outcome is not Outcome.IN_SYNC:
+            run.screen.say_all()
+        exit_code = _write_reports(run)
+    flush_output()
+    return exit_code
+
+
+def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
+    """The one place that turns an error into words and an outcome."""
+    try:
+        with run.finishing_calls(False):  # but the work itself finishes its writes
+            outcome = work(run)
+    except AppError as error:
+        log.error("%s", error)
+        run.report.error = str(error)
+        outcome = error.outcome
+        if not run.wrote:
+            log.error("Nothing has been changed.")
+    except Exception:
+        log.exception("This is a mistake in the program; please report it with these lines")
+        run.report.error = "a mistake in the program; the log has the details"
+        outcome = Outcome.FAILED
+    if run.clock.is_stopped():
+        return Outcome.INTERRUPTED
+    return Outcome.PARTIAL if outcome is Outcome.FAILED and run.wrote else outcome
+
+
+def _write_reports(run: Run) -> int:
+    exit_code = run.report.outcome.exit_code
+    run.report.finished_at = run.clock.timestamp()
+    for path in run.args.report:
+        try:
+            write_report(path, run.report, exit_code)
+        except OSError as error:
+            log.error("Cannot write the report %s: %s", path, error.strerror)
+            failed = Outcome.PARTIAL if run.wrote else Outcome.FAILED
+            exit_code = exit_code or failed.exit_code
+    return exit_code
+
+
+def _report_path(text: str) -> Path:
+    wanted = f"{text}: give a file in a folder that exists and can be written"
+    try:
+        path = Path(text).resolve()
+        is_possible = path.is_file() or not path.exists()
+        if is_possible and path.parent.is_dir() and os.access(path.parent, os.W_OK):
+            return path
+    except OSError as error:
+        wanted = f"{text}: {error.strerror}"
+    raise argparse.ArgumentTypeError(wanted)
+
+
+@contextlib.contextmanager
+def _signals_stop(run: Run) -> Iterator[None]:
+    """First Ctrl-C or SIGTERM: no new calls; those that write finish. Second: the end, at once."""
+
+    def stop(_number: int, _frame: Optional[FrameType]) -> None:
+        if run.clock.is_stopped():
+            os._exit(Outcome.INTERRUPTED.exit_code)
+        run.clock.stop()
+        log.warning("Stopping. Once more ends at once, without a report.")
+        if not run.calls_must_finish:
+            raise Interrupted("Stopped on request.")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)

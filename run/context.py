@@ -1,0 +1,101 @@
+"""One run of a script: its arguments, its time, and what it has to tell."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from typing import Callable, Iterator, Sequence, TypeVar
+
+from basics.limits import Refusal
+from basics.outcome import Outcome
+from basics.settings import SettingsReader, env_file_path, readable_by_others, setting_values
+from run.checks import Finding
+from run.rendering import is_page
+from run.report import Report
+from run.screen import Screen
+from transport.clock import Clock
+from transport.http_client import HttpClient
+
+T = TypeVar("T")
+log = logging.getLogger("crm_sync")
+
+
+class Run:
+    """The work of a script fills `report` as it learns, and returns the outcome.
+
+    `wrote`: whether a service may have been changed; only the main thread sets it.
+    """
+
+    def __init__(self, job: str, title: str, args: argparse.Namespace, clock: Clock) -> None:
+        self.args = args
+        self.clock = clock
+        self.dry_run: bool = args.dry_run or args.check
+        self.wrote = False
+        self.calls_must_finish = True
+        self.screen = Screen(args.quiet)
+        self.say = self.screen.say
+        mode = "dry-run" if self.dry_run else "apply"
+        self.report = Report(job, title, mode, clock.timestamp())
+
+    def settings(self, build: Callable[[SettingsReader], T]) -> T:
+        """Raises SettingsError that names all that is missing or wrong."""
+        path = env_file_path(self.args.env_file)
+        if path and path.exists() and readable_by_others(path):
+            log.warning("Other users of this machine can read %s. Run: chmod 600 %s", path, path)
+        values = setting_values(self.args.env_file, os.environ)
+        reader = SettingsReader(values, os.path.basename(sys.argv[0]))
+        settings = reader.load(build)
+        self.report.settings = reader.used
+        return settings
+
+    @property
+    def wants_page(self) -> bool:
+        return any(is_page(path) for path in self.args.report)
+
+    def summarise(self, line: str) -> None:
+        """Say what came of the run: these lines can be forwarded as they are."""
+        self.report.summary.append(line)
+        self.say(line)
+
+    @contextlib.contextmanager
+    def using(self, *clients: HttpClient) -> Iterator[None]:
+        """Close the clients in the end, and let the report say what was asked of the services."""
+        try:
+            yield
+        finally:
+            for client in clients:
+                client.close()
+                self.report.requests[client.service.name.lower()] = client.usage.as_report()
+
+    @contextlib.contextmanager
+    def finishing_calls(self, must_finish: bool = True) -> Iterator[None]:
+        """Within it, a signal lets the calls under way finish, or gives them up."""
+        before, self.calls_must_finish = self.calls_must_finish, must_finish
+        try:
+            yield
+        finally:
+            self.calls_must_finish = before
+
+    def refuse(self, refusals: Sequence[Refusal]) -> Outcome:
+        """Say why nothing is changed, and what would allow it; return the outcome."""
+        self.report.refusals = refusals
+        self.summarise("Refused for safety, nothing has been changed:")
+        for refusal in refusals:
+            self.say(f"  {refusal.reason}", "red")
+        flags = " ".join(refusal.allow_with for refusal in refusals)
+        self.say(f"If this is what you want, run it once more with: {flags}")
+        return Outcome.REFUSED
+
+    def end_dry_run(self) -> Outcome:
+        self.summarise("This was a dry run: nothing has been changed.")
+        return Outcome.PLANNED
+
+    def show_findings(self, findings: Sequence[Finding]) -> Outcome:
+        """Print what `--check` found, a line each, and return the outcome."""
+        for finding in findings:
+            self.say(f"{'OK ' if finding.ok else 'FIX'}  {finding.text}")
+        self.report.findings = findings
+        return Outcome.PLANNED if all(finding.ok for finding in findings) else Outcome.FAILED

@@ -1,0 +1,83 @@
+"""A report as a file: JSON for programs, CSV for spreadsheets, HTML for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+from basics.words import printable
+from run import page
+from run.files import write_whole
+from run.report import Report
+
+SCHEMA_VERSION = 1
+LAST_COLUMNS = ("status", "reason", "error")  # of the CSV: the others come before them
+# A cell that begins so is a formula to a spreadsheet, and could do anything there:
+# https://owasp.org/www-community/attacks/CSV_Injection
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+
+
+def write_report(path: Path, report: Report, exit_code: int) -> None:
+    """Write the whole file or nothing, in the form that its ending names, else JSON; a reader
+    never meets half a report. Raises OSError."""
+    if path.suffix.lower() == ".csv":
+        write_whole(path, _csv(report))
+    elif is_page(path):
+        write_whole(path, page.render(report, exit_code))
+    else:
+        write_whole(path, json.dumps(as_json(report, exit_code), indent=2) + "\n")
+
+
+def is_page(path: Path) -> bool:
+    return path.suffix.lower() in (".html", ".htm")
+
+
+def as_json(report: Report, exit_code: int) -> Dict[str, Any]:
+    """The keys are in the README, under "The report"."""
+    data: Dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "job": report.job,
+        "mode": report.mode,
+        "outcome": report.outcome.word,
+        "exit_code": exit_code,
+        "error": report.error,
+        "started_at": report.started_at,
+        "finished_at": report.finished_at,
+        "summary": report.summary,
+        "counts": report.counts,
+        "refusals": [refusal._asdict() for refusal in report.refusals],
+        "settings": dict(report.settings),
+        "requests": report.requests,
+    }
+    if report.findings is not None:
+        data["findings"] = [finding._asdict() for finding in report.findings]
+    if report.warnings is not None:
+        data["warnings"] = report.warnings
+    if report.record_url:
+        data["record_url"] = report.record_url
+    return {**data, **{section.key: list(section.rows) for section in report.sections}}
+
+
+def _csv(report: Report) -> str:
+    """One line for each row of each section."""
+    rows = [(section.key, row) for section in report.sections for row in section.rows]
+    names = dict.fromkeys(name for _, row in rows for name in row)
+    columns = [name for name in names if name not in LAST_COLUMNS]
+    columns += [name for name in LAST_COLUMNS if name in names or name != "error"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["action", *columns], restval="")
+    writer.writeheader()
+    for key, row in rows:
+        cells = {name: _cell(value) for name, value in row.items()}
+        writer.writerow({"action": key, "status": key, **cells})
+    return text.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (list, tuple, dict)):
+        value = ", ".join(map(str, value))
+    text = "" if value is None else printable(str(value))
+    return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) else text

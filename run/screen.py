@@ -1,0 +1,111 @@
+"""What people see: lines on stdout, the log on stderr, and colours where a terminal shows them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from typing import List, Sequence, TextIO, Tuple
+
+from basics.words import clip, printable
+from run.report import Kind
+
+COLOURS = {"green": "\x1b[32m", "red": "\x1b[31m", "yellow": "\x1b[33m"}
+NAME_WIDTH, WORDS_WIDTH = 70, 200  # characters of a line in a list
+
+log = logging.getLogger("crm_sync")
+
+
+class Screen:
+    """Lines for people on stdout. With `quiet` they wait until there is something to tell."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._unsaid: List[Tuple[str, str]] = []
+
+    def say(self, line: str = "", colour: str = "") -> None:
+        if self._quiet:
+            self._unsaid.append((line, colour))
+        else:
+            _print(line, colour)
+
+    def say_list(
+        self, title: str, kind: Kind, lines: Sequence[Tuple[str, str]], shown: int
+    ) -> None:
+        """Lines of a name and what is said of it; `shown` of them, the report has all."""
+        if not lines:
+            return
+        self.say(f"{title}:")
+        rows = [(clip(name, NAME_WIDTH), clip(words, WORDS_WIDTH)) for name, words in lines[:shown]]
+        width = max(len(name) for name, _ in rows)
+        for name, words in rows:
+            self.say(f"  {kind.sign or ' '} {name:<{width}}  {words}", kind.colour)
+        if len(lines) > shown:
+            self.say(f"  and {len(lines) - shown:,} more (see --report)")
+        self.say()
+
+    def say_all(self) -> None:
+        while self._unsaid:
+            _print(*self._unsaid.pop(0))
+
+
+class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes above the progress bars, and nothing that a terminal would obey."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm = sys.modules.get("tqdm")
+        with tqdm.tqdm.external_write_mode(sys.stderr) if tqdm else contextlib.nullcontext():
+            super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
+
+
+def set_up_output(level: int) -> None:
+    logging.raiseExceptions = False  # a log that nobody takes is no reason to stop the work
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # an old terminal's character set
+    handler = _LogHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.handlers[:] = [handler]
+    log.propagate = False
+    log.setLevel(level)
+
+
+def flush_output() -> None:
+    """Python would end with exit code 120 if it could not write the rest."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _silence(stream)
+
+
+def _print(line: str, colour: str = "") -> None:
+    text = printable(line)
+    if colour and _wants_colour():
+        text = f"{COLOURS[colour]}{text}\x1b[0m"
+    try:
+        print(text, flush=True)
+    except OSError:  # `| head` has seen enough, or the disk is full; the work goes on
+        _silence(sys.stdout)
+
+
+def _silence(stream: TextIO) -> None:
+    with _nowhere() as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def _wants_colour() -> bool:
+    """https://no-color.org"""
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )

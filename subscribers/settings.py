@@ -1,0 +1,50 @@
+"""What `sync_subscribers.py` needs to know."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Optional, Tuple
+
+from basics.limits import Limit, parse_number_limit
+from basics.settings import SettingsReader, parse_names
+from hubspot_client import HubSpotSettings, hubspot_settings
+from mailerlite_client import MailerLiteSettings, mailerlite_settings
+
+# The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
+DEFAULT_FIELDS = (
+    "firstname:name,lastname:last_name,company:company,phone:phone,city:city,state:state,"
+    "zip:z_i_p,country:country"
+)
+_FIELD_PAIR = re.compile(r"([a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
+
+
+class Settings(NamedTuple):
+    """`fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to;
+    `groups`: names or ids."""
+
+    hubspot: HubSpotSettings
+    mailerlite: MailerLiteSettings
+    fields: Tuple[Tuple[str, str], ...]
+    groups: Tuple[str, ...]
+    max_new: Optional[Limit]
+
+
+def settings(reader: SettingsReader) -> Settings:
+    return Settings(
+        hubspot_settings(reader),
+        mailerlite_settings(reader),
+        reader.get("MAILERLITE_FIELDS", DEFAULT_FIELDS, _field_pairs),
+        reader.optional("MAILERLITE_GROUPS", parse_names) or (),
+        reader.optional("MAX_NEW", parse_number_limit),
+    )
+
+
+def _field_pairs(text: str) -> Tuple[Tuple[str, str], ...]:
+    pairs = [_FIELD_PAIR.fullmatch(name) for name in parse_names(text)]
+    keys = {pair[2] for pair in pairs if pair}
+    if len(keys) < len(pairs):
+        raise ValueError(
+            "pairs such as firstname:name, a HubSpot property and a MailerLite key of its own, with"
+            " commas between them"
+        )
+    return tuple((pair[1], pair[2]) for pair in pairs if pair)

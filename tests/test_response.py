@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Any, Dict, Optional, Type
+
+import pytest
+
+from basics.errors import CallRejected, Forbidden, ServiceError
+from transport.response import (
+    EXCERPT,
+    LONGEST_WAIT_S,
+    Answer,
+    TryAgain,
+    json_object,
+    problem_of,
+    seconds_to_wait,
+)
+
+NOW = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
+
+
+def problem(status: int, body: Any = "", retry_after: Optional[str] = None) -> Optional[Exception]:
+    text = body if isinstance(body, str) else json.dumps(body)
+    answer = Answer(status, text, json_object(text), retry_after)
+    return problem_of(answer, "HubSpot, search", {401: "Check the key.", 403: "Add it."}, NOW)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, 0),
+        ("", 0),
+        ("7", 7),
+        ("1.5", 1.5),
+        ("-3", 0),
+        ("soon", 0),
+        ("nan", 0),
+        ("inf", LONGEST_WAIT_S),
+        ("99999999999999999999", LONGEST_WAIT_S),
+        ("Sat, 21 Nov 2026 08:01:00 GMT", 60),
+        ("Sat, 21 Nov 2026 08:01:00 -0000", 60),
+        ("Sat, 21 Nov 2026 09:01:00 +0100", 60),
+        ("Sat, 21 Nov 2020 08:01:00 GMT", 0),
+        ("Sat, 99 Nov 2026 08:01:00 GMT", 0),
+    ],
+)
+def test_retry_after_in_every_form(header: Optional[str], seconds: float) -> None:
+    assert seconds_to_wait(header, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (200, None),
+        (204, None),
+        (302, ServiceError),
+        (400, CallRejected),
+        (401, ServiceError),
+        (402, ServiceError),
+        (403, Forbidden),
+        (404, CallRejected),
+        (408, TryAgain),
+        (409, CallRejected),
+        (423, TryAgain),
+        (429, TryAgain),
+        (477, TryAgain),
+        (500, TryAgain),
+        (521, TryAgain),
+        (524, TryAgain),
+    ],
+)
+def test_what_a_status_asks_of_the_caller(status: int, kind: Optional[Type[Exception]]) -> None:
+    found = problem(status)
+    assert type(found) is kind if kind else found is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "wait_s"),
+    [
+        (500, {}, 0),
+        (423, {}, 2),
+        (429, {"message": "You have reached your secondly limit."}, 1),
+        (429, {"policyName": "TEN_SECONDLY_ROLLING"}, 10),
+    ],
+)
+def test_the_wait_that_hubspot_wants(status: int, body: Dict[str, str], wait_s: float) -> None:
+    found = problem(status, body)
+    assert isinstance(found, TryAgain)
+    assert found.wait_s == wait_s
+    assert found.too_much == (status == 429)
+
+
+def test_the_larger_of_both_waits_counts() -> None:
+    found = problem(429, {"policyName": "TEN_SECONDLY_ROLLING"}, "20")
+    assert isinstance(found, TryAgain)
+    assert found.wait_s == 20
+
+
+@pytest.mark.parametrize("status", [408, 502, 504, 524])
+def test_a_gateway_that_gave_up_may_have_done_the_work(status: int) -> None:
+    found = problem(status)
+    assert isinstance(found, TryAgain)
+    assert found.answer_lost
+
+
+def test_a_wait_over_the_budget_names_the_time_to_come_back() -> None:
+    found = problem(503, "", "3600")
+    assert isinstance(found, ServiceError)
+    assert "a wait of 3,600 s is asked for. Run it again after 2026-11-21 " in str(found)
+    assert isinstance(problem(503, "", "120"), TryAgain)
+
+
+def test_the_daily_limit_is_not_waited_for() -> None:
+    daily = {"policyName": "DAILY", "message": "You have reached your daily limit."}
+    assert "run it again after midnight in the account's time zone." in str(problem(429, daily))
+    assert "run it again after 2026-11-21 " in str(problem(429, daily, "600"))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"message": "Not so.", "correlationId": "abc"}, "Not so: correlation id abc for HubSpot"),
+        ({"error": {"type": "bad", "message": "No."}}, "bad: No"),
+        ({"error": "Just text"}, "Just text"),
+        ({"message": "No.", "errors": {"email": ["Bad address."], "x": None}}, "No: Bad address"),
+        ({"errors": [None, {"context": None}, {"context": {}}]}, "400"),
+        ("<html>\n<b>Down</b></html>", "(<html> <b>Down</b></html>)"),
+        ("", "400."),
+        ("x" * 1000, "x" * (EXCERPT - 1) + "…"),
+    ],
+)
+def test_what_the_service_says_is_passed_on(body: Any, said: str) -> None:
+    assert said in str(problem(400, body))
+
+
+def test_missing_scopes_are_named() -> None:
+    scopes = {"context": {"requiredGranularScopes": ["crm.a.read", "crm.b.read"]}}
+    found = problem(403, {"category": "MISSING_SCOPES", "errors": [scopes]})
+    assert "the token lacks the scope crm.a.read or crm.b.read. Add it." in str(found)
+    long = {"message": "Not granted. " * 50, "errors": [scopes]}
+    assert "lacks the scope crm.a.read or crm.b.read" in str(problem(403, long))
+
+
+def test_remedies() -> None:
+    assert str(problem(401)) == "HubSpot, search: 401. Check the key."
+    assert str(problem(402)) == "HubSpot, search: 402."
+
+
+@pytest.mark.parametrize("text", ["", "null", "[1]", "{", "[" * 100_000])
+def test_what_is_no_json_object(text: str) -> None:
+    assert json_object(text) is None
+
+
+def test_a_service_may_have_more_statuses_that_leave_a_write_unclear() -> None:
+    refused = problem_of(Answer(500, "", None), "Service, call", {}, NOW)
+    unclear = problem_of(Answer(500, "", None), "Service, call", {}, NOW, {500})
+    assert isinstance(refused, TryAgain)
+    assert isinstance(unclear, TryAgain)
+    assert (refused.answer_lost, unclear.answer_lost) == (False, True)

@@ -1,0 +1,153 @@
+"""The memory of whom MailerLite had: what it keeps, what it does not give away, how it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from basics.errors import AppError
+from subscribers.memory import Memory
+
+ROOT = Path(__file__).parent.parent
+JO, AL = "jo@mail.example", "al@mail.example"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "people.sqlite3"
+
+
+def remember(path: Path, *emails: str) -> None:
+    with contextlib.closing(Memory(path, dry_run=False)) as memory:
+        memory.remember(emails)
+
+
+def known(path: Path, *emails: str) -> List[bool]:
+    with contextlib.closing(Memory(path, dry_run=True)) as memory:
+        return [memory.knows(email) for email in emails]
+
+
+def test_it_knows_whom_it_was_told(path: Path) -> None:
+    remember(path, JO)
+    remember(path, JO, "bo@mail.example")
+    assert known(path, JO, AL, "bo@mail.example") == [True, False, True]
+
+
+def test_only_the_first_time_it_is_new(path: Path) -> None:
+    for is_new in (True, False):
+        with contextlib.closing(Memory(path, dry_run=False)) as memory:
+            assert memory.is_new is is_new
+
+
+def test_the_file_is_private_and_holds_no_address(path: Path) -> None:
+    remember(path, JO)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert b"mail.example" not in path.read_bytes()
+    assert [each.name for each in path.parent.iterdir() if each.is_file()] == [path.name]
+
+
+def test_two_files_have_nothing_in_common(path: Path, tmp_path: Path) -> None:
+    hashes = []
+    for each in (path, tmp_path / "other.sqlite3"):
+        remember(each, JO)
+        with contextlib.closing(sqlite3.connect(str(each))) as file:
+            hashes += file.execute("SELECT hash FROM known").fetchall()
+    assert len(set(hashes)) == 2
+
+
+def test_a_dry_run_writes_no_file(path: Path) -> None:
+    assert known(path, JO) == [False]
+    assert not path.exists()
+    remember(path, JO)
+    before = path.read_bytes()
+    with contextlib.closing(Memory(path, dry_run=True)) as memory:
+        assert memory.knows(JO)
+        with pytest.raises(AppError, match="readonly"):
+            memory.remember([AL])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"no database, but long enough to look like one" * 99])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_file_that_is_no_memory_is_an_error(path: Path, content: bytes, dry_run: bool) -> None:
+    path.write_bytes(content)
+    with pytest.raises(AppError) as error:
+        Memory(path, dry_run)
+    assert f"Cannot use {path}, the memory of earlier runs: " in str(error.value)
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_file_is_an_error(path: Path) -> None:
+    remember(path, *(f"{n}@mail.example" for n in range(2000)))
+    content = path.read_bytes()
+    path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
+    with pytest.raises(AppError, match="malformed"):
+        known(path, *(f"{n}@mail.example" for n in range(2000)))
+
+
+def test_a_file_without_a_key_is_an_error(path: Path) -> None:
+    remember(path, JO)
+    with contextlib.closing(sqlite3.connect(str(path))) as file, file:
+        file.execute("DELETE FROM secret")
+    with pytest.raises(AppError, match="memory of earlier runs"):
+        Memory(path, dry_run=False)
+
+
+@pytest.mark.parametrize("place", ["missing/people.sqlite3", "."])
+def test_a_place_where_no_file_can_be(tmp_path: Path, place: str) -> None:
+    with pytest.raises(AppError, match="memory of earlier runs"):
+        Memory(tmp_path / place, dry_run=False)
+
+
+def test_many_threads_remember(path: Path) -> None:
+    with contextlib.closing(Memory(path, dry_run=False)) as memory:
+        threads = [
+            threading.Thread(target=lambda n=n: memory.remember([f"{n}@mail.example"]))
+            for n in range(20)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(memory.knows(f"{n}@mail.example") for n in range(20))
+
+
+REMEMBER_AND_DIE = """
+import os, sys
+from pathlib import Path
+from subscribers.memory import Memory
+memory = Memory(Path(sys.argv[1]), dry_run=False)
+for email in sys.argv[2:]:
+    memory.remember([email])
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_is_remembered_survives_a_kill(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", REMEMBER_AND_DIE, str(path), JO, AL], cwd=str(ROOT))
+    assert known(path, JO, AL) == [True, True]
+    remember(path, "bo@mail.example")
+    assert known(path, JO, AL, "bo@mail.example") == [True, True, True]
+
+
+def test_a_kill_while_the_file_is_made_leaves_a_fresh_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("subscriber_state.os.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Memory(path, dry_run=False)
+    assert not path.exists()
+    remember(path, JO)
+    assert known(path, JO) == [True]

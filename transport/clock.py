@@ -1,0 +1,41 @@
+"""Time for one run, and the wish to stop it: tests hand in a clock of their own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime, timezone
+
+from basics.errors import Interrupted
+
+
+class Clock:
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+
+    def monotonic(self) -> float:
+        """Seconds; only differences mean something."""
+        return time.monotonic()
+
+    def utcnow(self) -> datetime:
+        return datetime.now(timezone.utc)
+
+    def timestamp(self) -> str:
+        """Now, as ISO 8601 in UTC, to the second."""
+        return self.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def sleep(self, seconds: float) -> None:
+        """Raises Interrupted as soon as the run is to stop."""
+        self._stop.wait(seconds)
+        self.check()
+
+    def is_stopped(self) -> bool:
+        return self._stop.is_set()
+
+    def check(self) -> None:
+        if self.is_stopped():
+            raise Interrupted("stopped on request")
+
+    def stop(self) -> None:
+        """Every wait ends, and no new call begins; calls under way finish."""
+        self._stop.set()

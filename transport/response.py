@@ -1,0 +1,142 @@
+"""What a response means for the caller: pure reading of status, headers and body."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Iterator, Optional
+
+from basics.errors import CallRejected, Forbidden, ServiceDown
+from transport.service import JsonObject, Response, Service
+
+WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
+LONGEST_WAIT_S = 7 * 86_400.0  # what a Retry-After is cut to, so that it stays a date
+EXCERPT = 300  # characters of a foreign text that a message may carry
+
+_TRY_AGAIN = frozenset({408, 425, 429})  # and every 5xx
+
+
+class TryAgain(Exception):
+    """The call may succeed in `wait_s` seconds or more; `answer_lost`: it may have been carried
+    out; `too_much`: the service refused because it is asked too often."""
+
+    def __init__(
+        self,
+        reason: str,
+        wait_s: float = 0.0,
+        answer_lost: bool = False,
+        too_much: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.wait_s = wait_s
+        self.answer_lost = answer_lost
+        self.too_much = too_much
+
+
+def json_object(text: str) -> Optional[JsonObject]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def problem_of(
+    response: Response, service: Service, call: str, now: datetime
+) -> Optional[Exception]:
+    """None for a 2xx; else what to raise: TryAgain, ServiceDown, Forbidden or CallRejected.
+
+    `call` names the call in the text.
+    """
+    status, where = response.status, f"{service.name}, {call}"
+    if 200 <= status < 300:
+        return None
+    detail = _detail(response, service)
+    said = f"{status} {detail}".strip()
+    if status in _TRY_AGAIN or status in service.try_again or status >= 500:
+        return _try_again(response, service, said, where, now)
+    remedy = service.remedy(response)
+    if status in (401, 402):
+        return ServiceDown(f"{where}: {said}. {remedy}".strip())
+    if status == 403:
+        return Forbidden(f"{where}: {said}. {remedy}".strip())
+    if 300 <= status < 400:
+        return ServiceDown(
+            f"{where}: {status}, a redirect. It is not followed, because it would take the keys"
+            " to another place. Check the base URL."
+        )
+    return CallRejected(f"{where}: {said}.", status, detail, response.text)
+
+
+def seconds_to_wait(retry_after: Optional[str], now: datetime) -> float:
+    """Retry-After in seconds, given as a number or as an HTTP date (RFC 9110, 10.2.3); 0 if it is
+    missing, past or unreadable."""
+    if not retry_after:
+        return 0.0
+    try:
+        seconds = float(retry_after.replace("_", "?"))  # float() would take 1_0
+    except ValueError:
+        moment = _moment(retry_after)
+        seconds = (moment - now).total_seconds() if moment else 0.0
+    return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT_S)
+
+
+def _moment(http_date: str) -> Optional[datetime]:
+    try:
+        moment = parsedate_to_datetime(http_date)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _try_again(
+    response: Response, service: Service, said: str, where: str, now: datetime
+) -> Exception:
+    wait_s = seconds_to_wait(response.retry_after, now)
+    if response.status == 429 and service.used_up_today.search(response.text):
+        back_at = _clock_time(now, wait_s) if wait_s else "midnight in the account's time zone"
+        return ServiceDown(f"{where}: {said}. Nothing more today: run it again after {back_at}.")
+    if wait_s > WAIT_BUDGET_S:
+        return ServiceDown(
+            f"{where}: {said}, and a wait of {wait_s:,.0f} s is asked for."
+            f" Run it again after {_clock_time(now, wait_s)}."
+        )
+    return TryAgain(
+        said,
+        wait_s=max(wait_s, service.shortest_wait_s(response)),
+        # What failed, or a gateway that gave up waiting, says nothing of the work before it.
+        answer_lost=response.status == 408 or response.status >= 500,
+        too_much=response.status == 429,
+    )
+
+
+def _clock_time(now: datetime, wait_s: float) -> str:
+    """Local time, rounded up to the minute."""
+    return (now + timedelta(seconds=wait_s + 59)).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _detail(response: Response, service: Service) -> str:
+    """What the service says of the error; may be ""."""
+    if response.data is None:
+        return f"({excerpt(response.text)})" if response.text.strip() else ""
+    parts = (*service.says(response.data), *_said(response.data))
+    return excerpt(": ".join(dict.fromkeys(parts)))  # services repeat themselves
+
+
+def _said(data: JsonObject) -> Iterator[str]:
+    """The shape that most services share: `type` and `message`, at the top or within `error`."""
+    error = data.get("error")
+    for source in (error if isinstance(error, dict) else {}, data):
+        for key in ("type", "message"):
+            if isinstance(source.get(key), str):
+                yield source[key].strip().rstrip(".")
+    if isinstance(error, str):
+        yield error
+
+
+def excerpt(text: str) -> str:
+    """One line of a foreign text, cut to a bearable length."""
+    line = " ".join(text.split())
+    return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"

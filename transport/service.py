@@ -1,0 +1,45 @@
+"""What the HTTP client must know of a service: a value that the service's own client declares."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, FrozenSet, Iterator, NamedTuple, Optional, Pattern
+
+JsonObject = Dict[str, Any]
+
+
+class Response(NamedTuple):
+    """`data`: the JSON object of the body, None when the body holds none.
+    `retry_after`: the header as it came; `date`: when the service sent it, by its own clock."""
+
+    status: int
+    text: str
+    data: Optional[JsonObject]
+    retry_after: Optional[str] = None
+    date: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """`remedy`: what the user can do about a refusal, as a sentence or "".
+
+    `reading_posts`: the paths of the POST calls that only read. `try_again`: statuses, besides
+    those of HTTP, after which the same call may succeed. `says`: what only this service puts into
+    the body of an error, in words, the most important first. `shortest_wait_s`: seconds that it
+    wants before the next try when it sends no Retry-After. `used_up_today`: how a 429 reads after
+    which there is nothing more before tomorrow.
+    """
+
+    name: str
+    remedy: Callable[[Response], str]
+    reading_posts: Optional[Pattern[str]] = None
+    try_again: FrozenSet[int] = frozenset()
+    says: Callable[[JsonObject], Iterator[str]] = lambda _body: iter(())
+    shortest_wait_s: Callable[[Response], float] = lambda _response: 0.0
+    used_up_today: Pattern[str] = re.compile("daily limit", re.IGNORECASE)
+
+    def only_reads(self, method: str, path: str) -> bool:
+        if method == "POST" and self.reading_posts:
+            return bool(self.reading_posts.fullmatch(path))
+        return method == "GET"

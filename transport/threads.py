@@ -1,0 +1,53 @@
+"""Work in threads that never keep the program alive."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from concurrent.futures import Future, as_completed
+from typing import Callable, Dict, List, Sequence, Tuple, TypeVar, cast
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def start(work: Callable[[], R]) -> Future[R]:
+    """Run `work` in a daemon thread. Unlike an executor's threads it does not hold up the end of
+    the program: a second Ctrl-C ends at once, even while a call hangs."""
+    future: Future[R] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # whoever asks for the result gets it
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> Tuple[T, R]:
+    """What both return. Raises what fails first, at once, whatever the other still does."""
+    both: Tuple[Future[T], Future[R]] = (start(first), start(second))
+    for future in as_completed(cast("Tuple[Future[object], ...]", both)):
+        future.result()
+    return both[0].result(), both[1].result()
+
+
+def run_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> List[R]:
+    """What `work` returns for each item, in their order, made by up to `workers` threads at once.
+
+    Raises what `work` raised, after all threads have ended; other items may have been worked on.
+    """
+    results: Dict[int, R] = {}
+    indexes = itertools.count()  # its next() is atomic
+
+    def worker() -> None:
+        while (index := next(indexes)) < len(items):
+            results[index] = work(items[index])
+
+    futures = [start(worker) for _ in range(min(workers, len(items)))]
+    errors = [future.exception() for future in futures]
+    for error in filter(None, errors):
+        raise error
+    return [results[index] for index in range(len(items))]
