@@ -307,12 +307,10 @@ class PredictLeads(Service):
         """Keep what changed out of the list, for as long as it lags."""
         if verb not in self.lagging or not (self.lag_reads or self.lag_s):
             return
-        # Without a lag in reads, what is left of the read that is under way shows it too.
-        read = self._reads + self.lag_reads + 1 if self.lag_reads else 0
+        due = (self._reads + self.lag_reads + 1, self.clock() + self.lag_s)
         for name in {**before, **after}:
             if before.get(name, NO_ROW) != after.get(name, NO_ROW):
-                late = _Late(name, before.get(name, NO_ROW), read, self.clock() + self.lag_s)
-                self._late.append(late)
+                self._late.append(_Late(name, before.get(name, NO_ROW), *due))
 
     def _visible(self) -> List[Tuple[str, Optional[str]]]:
         """Domain and identifier of the rows that the list has now, in its order."""

@@ -439,6 +439,13 @@ def test_the_list_lags(
     assert read == seen
 
 
+def test_what_is_taken_back_before_it_is_listed_never_shows(serve: Serve) -> None:
+    client = serve(predictleads=PredictLeads({"a.example": None}, lag_reads=1))
+    for verb in ("follow", "unfollow"):
+        change(client, verb, "b.example")
+    assert [listed(client) for _ in range(3)] == [NEITHER] * 3
+
+
 def test_without_a_lag_a_read_under_way_shows_a_change(serve: Serve) -> None:
     client = serve(predictleads=PredictLeads(followed(2)))
     assert len(listed(client, 1, 2)) == 2
