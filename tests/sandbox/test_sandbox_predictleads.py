@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+import copy
+import random
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
 from sandbox import PredictLeads
+from sandbox.faults import HTML_PAGE
+from sandbox.predictleads import OddAnswer
 from tests.sandbox import sandbox_client
-from tests.sandbox.sandbox_client import Serve
+from tests.sandbox.sandbox_client import Client, Serve
 
 pytestmark = pytest.mark.filterwarnings("error")
 clock, serve = sandbox_client.clock, sandbox_client.serve
 
 
+NAMES = {"new.example": "old.example", "blog.old.example": "old.example"}  # of one company
+OLD_AND_NEW = {"old.example": None, "new.example": None}
+VERSION = {"schema_version": "3.5"}
+
+
 def followed(count: int) -> Dict[str, Any]:
     return {f"shop-{n}.example": None for n in range(count)}
+
+
+def change(client: Client, verb: str, domain: str, identifier: Optional[str] = None) -> int:
+    params = {"custom_company_identifier": identifier}
+    return client.predictleads("POST", f"/companies/{domain}/{verb}", params=params).status_code
+
+
+def page(client: Client, number: int = 1, limit: int = 1000) -> Any:
+    params = {"page": number, "limit": limit}
+    return client.predictleads("GET", "/followings", params=params).json()
+
+
+def listed(client: Client, number: int = 1, limit: int = 1000) -> List[str]:
+    return [row["domain"] for row in page(client, number, limit)["data"]]
+
+
+def look_up(client: Client, domain: str) -> Any:
+    return client.predictleads("GET", f"/companies/{domain}").json()
 
 
 def test_both_headers_are_required(serve: Serve) -> None:
@@ -46,14 +73,14 @@ def test_the_subscription_shows_the_quota_for_free(serve: Serve) -> None:
 def test_followings_come_in_pages(serve: Serve) -> None:
     client = serve(predictleads=PredictLeads(followed(130), max_limit=50))
     default = client.predictleads("GET", "/followings").json()
-    assert (len(default["data"]), default["meta"]) == (50, {})
+    assert (len(default["data"]), default["meta"]) == (50, VERSION)
     assert default["data"][0]["domain"] == "shop-0.example"
     last = client.predictleads("GET", "/followings", params={"page": 3, "limit": 1000}).json()
-    assert (len(last["data"]), last["meta"]) == (30, {"count": 130})
-    assert last["data"][0] == {"domain": "shop-100.example", "custom_company_identifier": None}
+    assert (len(last["data"]), last["meta"]) == (30, {"count": 130, **VERSION})
+    assert last["data"][0] == {"domain": "shop-100.example"}
     client.sandbox.predictleads.with_count = False
     beyond = client.predictleads("GET", "/followings", params={"page": 4, "limit": 50}).json()
-    assert beyond == {"data": [], "meta": {}}
+    assert beyond == {"data": [], "meta": VERSION}
 
 
 def test_the_default_limit_is_a_hundred(serve: Serve) -> None:
@@ -160,3 +187,339 @@ def test_the_list_moves_while_it_is_read(serve: Serve) -> None:
     second = client.predictleads("GET", "/followings", params={**params, "page": "2"}).json()
     read = [row["domain"] for row in first["data"] + second["data"]]
     assert read == ["shop-0.example", "shop-1.example", "shop-3.example"]
+
+
+# One company, several names
+
+
+def test_every_name_leads_to_one_company(serve: Serve) -> None:
+    names = {"older.example": "new.example", **NAMES}
+    client = serve(predictleads=PredictLeads(aliases=names))
+    service = client.sandbox.predictleads
+    assert {service.entity(name) for name in names} == {"old.example"}
+    assert service.entity("other.example") == "other.example"
+    change(client, "follow", "older.example")
+    assert (listed(client), service.followed) == (["older.example"], {"old.example"})
+    assert service.rows("blog.old.example") == ["older.example"]
+    change(client, "unfollow", "blog.old.example")
+    assert (listed(client), service.followed) == ([], set())
+
+
+@pytest.mark.parametrize(
+    ("again", "identifier", "rows"),
+    [
+        ("keep", "replace", [("old.example", "new"), ("last.example", None)]),
+        ("keep", "keep", [("old.example", "old"), ("last.example", None)]),
+        ("keep", "drop", [("old.example", None), ("last.example", None)]),
+        ("rename", "replace", [("new.example", "new"), ("last.example", None)]),
+        ("rename", "keep", [("new.example", "old"), ("last.example", None)]),
+        ("rename", "drop", [("new.example", None), ("last.example", None)]),
+        ("add", "keep", [("old.example", "old"), ("last.example", None), ("new.example", "new")]),
+    ],
+)
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"aliases": {"new.example": "old.example"}},
+        {"redirects": {"old.example": "new.example"}},  # which the row does not have yet
+    ],
+)
+def test_following_by_another_name(
+    serve: Serve, names: Dict[str, Any], again: Any, identifier: Any, rows: List[Any]
+) -> None:
+    before = {"old.example": "old", "last.example": None}
+    service = PredictLeads(before, follow_again=again, identifier_again=identifier, **names)
+    client = serve(predictleads=service)
+    assert change(client, "follow", "new.example", "new") == 200
+    assert list(service.followings.items()) == rows
+
+
+@pytest.mark.parametrize(
+    ("by_alias", "every_row", "name", "left"),
+    [
+        (True, True, "new.example", []),
+        (True, True, "blog.old.example", []),
+        (True, False, "new.example", ["old.example"]),
+        (True, False, "old.example", ["new.example"]),
+        (True, False, "blog.old.example", ["new.example"]),
+        (False, True, "new.example", ["old.example"]),
+        (False, False, "blog.old.example", ["old.example", "new.example"]),
+    ],
+)
+def test_unfollowing_one_of_two_rows(
+    serve: Serve, by_alias: bool, every_row: bool, name: str, left: List[str]
+) -> None:
+    service = PredictLeads(
+        dict(OLD_AND_NEW),
+        aliases=NAMES,
+        unfollow_by_alias=by_alias,
+        unfollow_all=every_row,
+        unfollow_missing=404,
+    )
+    client = serve(predictleads=service)
+    is_unchanged = len(left) == 2
+    assert change(client, "unfollow", name) == (404 if is_unchanged else 200)
+    assert (listed(client), service.credits_used) == (left, 0 if is_unchanged else 1)
+
+
+@pytest.mark.parametrize("status", [404, 422, 200])
+def test_unknown_domains(serve: Serve, status: int) -> None:
+    client = serve(predictleads=PredictLeads(unknown={"unknown.example"}, unknown_status=status))
+    for verb in ("follow", "unfollow"):
+        assert change(client, verb, "unknown.example") == status
+    assert client.sandbox.predictleads.followed == set()
+
+
+# Odd answers
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"success": False}),
+        (200, {"status": "error"}),
+        (200, {"success": {"type": "follow_failed"}}),
+        (200, HTML_PAGE),
+        (200, None),
+        (204, None),
+        (400, None),
+        (403, None),
+        (422, None),
+        (500, None),
+        (503, b"upstream error"),
+    ],
+)
+def test_odd_answers(serve: Serve, status: int, body: Any, done: bool) -> None:
+    odd = OddAnswer(status, body, done)
+    client = serve(predictleads=PredictLeads(odd_answers={"x.example": odd}))
+    answer = client.predictleads("POST", "/companies/x.example/follow")
+    assert answer.status_code == status
+    if isinstance(body, dict):
+        assert answer.json() == body
+    elif body is None and status >= 400:
+        assert answer.json()["error"]["message"] == "Not for this company."
+    else:
+        assert answer.content == (body or b"")
+    assert listed(client) == (["x.example"] if done else [])
+    assert len(client.sandbox.writes) == done
+
+
+def test_odd_answers_for_a_verb_or_a_company(serve: Serve) -> None:
+    odd = {
+        "follow x.example": OddAnswer(500),
+        "x.example": OddAnswer(503),
+        "follow": OddAnswer(403),
+    }
+    client = serve(predictleads=PredictLeads(odd_answers=odd))
+    statuses = [
+        change(client, verb, name)
+        for name in ("x.example", "y.example")
+        for verb in ("follow", "unfollow")
+    ]
+    assert statuses == [500, 503, 403, 200]
+    assert client.predictleads("GET", "/companies/x.example").status_code == 503
+    html = OddAnswer(200, HTML_PAGE, headers=(("Content-Type", "text/html"),))
+    client.sandbox.predictleads.odd_answers = {"look_up": html}
+    answer = client.predictleads("GET", "/companies/x.example")
+    assert answer.headers["Content-Type"] == "text/html"
+
+
+# Looking a company up
+
+
+def test_a_company_as_it_is_described(serve: Serve) -> None:
+    client = serve(predictleads=PredictLeads({"shop.example": None}))
+    answer = look_up(client, "shop.example")
+    assert set(answer) == {"data", "included", "meta"}
+    assert answer["data"][0]["type"] == "company"
+    assert answer["data"][0]["attributes"] == {"domain": "shop.example", "company_name": "Shop"}
+    assert answer["meta"]["schema_version"] == "3.5"
+    assert answer["meta"]["redirects_to_domain"] is None
+
+
+@pytest.mark.parametrize(
+    ("shows", "rows", "domain", "redirect"),
+    [
+        ("redirects_to_domain", {}, "new.example", "old.example"),
+        ("redirects_to_domain", {"new.example": None}, "new.example", None),
+        ("domain", {}, "old.example", None),
+        ("domain", {"new.example": None}, "new.example", None),
+        ("entity", {"new.example": None}, "old.example", None),
+        ("asked", {"old.example": None}, "new.example", None),
+    ],
+)
+def test_where_a_look_up_names_the_row(
+    serve: Serve, shows: Any, rows: Dict[str, Any], domain: str, redirect: Optional[str]
+) -> None:
+    client = serve(predictleads=PredictLeads(rows, aliases=NAMES, look_up_shows=shows))
+    answer = look_up(client, "new.example")
+    assert answer["data"][0]["attributes"]["domain"] == domain
+    assert answer["meta"]["redirects_to_domain"] == redirect
+    assert answer["data"][0]["id"] == look_up(client, "old.example")["data"][0]["id"]
+
+
+def test_a_look_up_costs_a_credit(serve: Serve) -> None:
+    client = serve(predictleads=PredictLeads(credits_quota=1))
+    path = "/companies/x.example"
+    assert [client.predictleads("GET", path).status_code for _ in range(2)] == [200, 402]
+    assert client.sandbox.predictleads.credits_used == 1
+    assert not client.sandbox.writes
+
+
+def test_looking_up_what_is_not_known(serve: Serve) -> None:
+    client = serve(predictleads=PredictLeads(unknown={"x.example"}))
+    assert look_up(client, "x.example")["error"]["type"] == "not_found"
+    client.sandbox.predictleads.look_up_unknown = 200
+    assert look_up(client, "x.example")["data"] == []
+
+
+# What the list shows
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({}, [{"custom_company_identifier": "mine"}, {}]),
+        (
+            {"null_identifiers": True},
+            [{"custom_company_identifier": "mine"}, {"custom_company_identifier": None}],
+        ),
+        ({"with_identifiers": False}, [{}, {}]),
+        (
+            {"with_identifiers": False, "null_identifiers": True},
+            [{"custom_company_identifier": None}] * 2,
+        ),
+    ],
+)
+def test_identifiers_in_the_list(serve: Serve, options: Dict[str, Any], shown: List[Any]) -> None:
+    rows = {"a.example": "mine", "b.example": None}
+    client = serve(predictleads=PredictLeads(rows, **options))
+    data = page(client)["data"]
+    assert [{**row, "domain": ""} for row in data] == [{"domain": "", **own} for own in shown]
+
+
+@pytest.mark.parametrize("hidden", ["old.example", "new.example"])
+def test_followed_and_never_listed(serve: Serve, hidden: str) -> None:
+    service = PredictLeads({"a.example": None}, aliases=NAMES, unlisted={hidden})
+    client = serve(predictleads=service)
+    change(client, "follow", "new.example")
+    assert listed(client) == ["a.example"]
+    assert page(client)["meta"]["count"] == 1
+    assert service.followed == {"a.example", "old.example"}
+    service.unlisted.clear()
+    assert listed(client) == ["a.example", "new.example"]
+
+
+BOTH, NEITHER = ["a.example", "b.example"], ["a.example"]
+
+
+@pytest.mark.parametrize(
+    ("lagging", "seen"),
+    [
+        (("follow", "unfollow"), [NEITHER, NEITHER, BOTH, BOTH, BOTH, NEITHER]),
+        (("follow",), [NEITHER, NEITHER, BOTH, NEITHER, NEITHER, NEITHER]),
+        (("unfollow",), [BOTH, BOTH, BOTH, BOTH, BOTH, NEITHER]),
+    ],
+)
+@pytest.mark.parametrize("lag", ["reads", "seconds"])
+def test_the_list_lags(
+    serve: Serve, lag: str, lagging: Tuple[str, ...], seen: List[List[str]]
+) -> None:
+    service = PredictLeads({"a.example": None}, lagging=lagging)
+    service.lag_reads, service.lag_s = (2, 0.0) if lag == "reads" else (0, 3.0)
+    client = serve(predictleads=service)
+    read = []
+    for verb in ("follow", "unfollow"):
+        change(client, verb, "b.example")
+        for _ in range(3):
+            assert listed(client, 2, 5) == []  # only the first page is a read
+            client.clock.now += 1
+            read.append(listed(client))
+    assert read == seen
+
+
+def test_what_is_taken_back_before_it_is_listed_never_shows(serve: Serve) -> None:
+    client = serve(predictleads=PredictLeads({"a.example": None}, lag_reads=1))
+    for verb in ("follow", "unfollow"):
+        change(client, verb, "b.example")
+    assert [listed(client) for _ in range(3)] == [NEITHER] * 3
+
+
+def test_without_a_lag_a_read_under_way_shows_a_change(serve: Serve) -> None:
+    client = serve(predictleads=PredictLeads(followed(2)))
+    assert len(listed(client, 1, 2)) == 2
+    change(client, "follow", "new.example")
+    assert listed(client, 2, 2) == ["new.example"]
+
+
+def test_a_new_name_and_a_new_identifier_lag_too(serve: Serve) -> None:
+    service = PredictLeads({"old.example": "old"}, aliases=NAMES, lag_reads=1)
+    client = serve(predictleads=service)
+    service.follow_again = "rename"
+    change(client, "follow", "new.example", "new")
+    shown = [page(client)["data"] for _ in range(2)]
+    assert shown == [
+        [{"domain": "old.example", "custom_company_identifier": "old"}],
+        [{"domain": "new.example", "custom_company_identifier": "new"}],
+    ]
+
+
+def test_rows_spelled_otherwise_or_listed_twice(serve: Serve) -> None:
+    service = PredictLeads(followed(2), listed_twice={"shop-0.example"})
+    service.spelling = {"shop-0.example": "WWW.Shop-0.example"}
+    client = serve(predictleads=service)
+    twice = "WWW.Shop-0.example"
+    assert listed(client) == [twice, "shop-1.example", twice]
+    assert page(client)["meta"]["count"] == 3
+    change(client, "unfollow", "shop-0.example")
+    assert listed(client) == ["shop-1.example"]
+
+
+def test_an_order_of_its_own_for_every_request(serve: Serve) -> None:
+    client = serve(predictleads=PredictLeads(followed(20), shuffle=random.Random(7)))
+    orders = [listed(client) for _ in range(5)]
+    assert len({tuple(order) for order in orders}) == 5
+    assert {frozenset(order) for order in orders} == {frozenset(followed(20))}
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [
+        ({}, [5, 5, 5, 5]),
+        ({"count_off": -1}, [4, 4, 4, 4]),
+        ({"count_of": "page"}, [2, 2, 1, 0]),
+        ({"count_missing": {1, 3}}, [None, 5, None, 5]),
+        ({"with_count": False}, [None, None, None, None]),
+    ],
+)
+def test_counts(serve: Serve, options: Dict[str, Any], counts: List[Any]) -> None:
+    client = serve(predictleads=PredictLeads(followed(5), **options))
+    assert [page(client, n, 2)["meta"].get("count") for n in range(1, 5)] == counts
+
+
+@pytest.mark.parametrize(
+    ("options", "pages"),
+    [
+        ({}, [[0, 1], [2, 3], [4], []]),
+        ({"paging": "first"}, [[0, 1]] * 4),
+        ({"paging": "all"}, [[0, 1, 2, 3, 4]] * 4),
+        ({"repeats": {2: 1}}, [[0, 1], [0, 1], [4], []]),
+        ({"repeats": {1: 1, 4: 1}}, [[0, 1], [2, 3], [4], [4]]),
+    ],
+)
+def test_pages(serve: Serve, options: Dict[str, Any], pages: List[List[int]]) -> None:
+    client = serve(predictleads=PredictLeads(followed(5), **copy.deepcopy(options)))
+    names = [[f"shop-{n}.example" for n in numbers] for numbers in pages]
+    assert [listed(client, number, 2) for number in range(1, 5)] == names
+    if "repeats" in options:
+        assert listed(client, 2, 2) == ["shop-2.example", "shop-3.example"]
+
+
+@pytest.mark.parametrize("status", [200, 400, 404])
+def test_a_page_past_the_end(serve: Serve, status: int) -> None:
+    client = serve(predictleads=PredictLeads(past_the_end=status))
+    statuses = [
+        client.predictleads("GET", "/followings", params={"page": n}).status_code for n in (1, 2)
+    ]
+    assert statuses == [200, status]
