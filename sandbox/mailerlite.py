@@ -39,7 +39,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class MailerLite(Account):
-    """One MailerLite account, as its API shows it."""
+    """The API of a MailerLite account; its records and switches are those of `Account`."""
 
     name = "mailerlite"
     prefix = "/mailerlite/api"

@@ -87,6 +87,8 @@ def test_pages_hold_25_and_100_at_most(serve: Serve) -> None:
     client.sandbox.mailerlite.strict_limit = True
     assert "errors" in listed(client, limit=101)
     assert len(listed(client, limit=100)["data"]) == 100
+    client.sandbox.mailerlite.max_limit = 10
+    assert len(listed(client)["data"]) == 10
 
 
 def test_the_last_full_page_has_no_cursor(serve: Serve) -> None:
@@ -241,6 +243,8 @@ def test_the_newest_come_first(serve: Serve) -> None:
     client.upsert(email="old@mail.example")
     newest = ["two@mail.example", ONE, "p0@mail.example", "p1@mail.example", "old@mail.example"]
     assert emails(listed(client)) == newest
+    client.sandbox.mailerlite.add(ONE)
+    newest[:2] = [ONE, "two@mail.example"]
     broken = listed(client, cursor="broken")
     assert (emails(broken), broken["meta"]["prev_cursor"]) == (newest, None)
 
@@ -254,6 +258,8 @@ def test_pages_go_back_too(serve: Serve) -> None:
         pages.append(listed(client, limit=2, cursor=pages[-1]["meta"]["prev_cursor"]))
     assert [len(page["data"]) for page in pages] == [2, 2, 1, 2, 2]
     assert [emails(page) for page in pages[3:]] == [emails(page) for page in pages[1::-1]]
+    again = listed(client, limit=2, cursor=pages[-1]["meta"]["next_cursor"])
+    assert emails(again) == emails(pages[1])
 
 
 def test_pages_follow_what_happens_meanwhile(serve: Serve) -> None:
