@@ -1,217 +1,240 @@
-"""MailerLite: subscribers, fields and groups.
+"""MailerLite: subscribers, fields, groups, batches and imports.
 
 Sources: https://developers.mailerlite.com/docs/subscribers.html
 https://developers.mailerlite.com/docs/fields.html
 https://developers.mailerlite.com/docs/groups.html
+https://developers.mailerlite.com/docs/batching.html
 """
 
 from __future__ import annotations
 
-import base64
+import dataclasses
 import itertools
+import json
 import math
 import re
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from urllib.parse import parse_qs, unquote
 
-from .core import Answer, Headers, Refusal, Request, Service, Window
+from .core import Answer, Headers, Refusal, Request, Window
+from .mailerlite_account import (
+    CLOSED,
+    DEFAULT_FIELDS,
+    EMAIL,
+    JOINED,
+    NOT_AN_EMAIL,
+    STATUSES,
+    Account,
+    Subscriber,
+)
+from .mailerlite_import import Import
+from .mailerlite_pages import Cursor, links, numbered_links
 
-Subscriber = Dict[str, Any]  # id, email, status, fields {key: value}, groups [ids]
-
-STATUSES = ("active", "unsubscribed", "unconfirmed", "bounced", "junk")
-DEFAULT_FIELDS = {
-    "name": "Name",
-    "last_name": "Last name",
-    "company": "Company",
-    "country": "Country",
-    "city": "City",
-    "phone": "Phone",
-    "state": "State",
-    "z_i_p": "Zip",
-}
-EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
-INVALID = "The given data was invalid."
-FIRST_ID = 31_897_397_363_737_859  # above 2**53: only exact as a string
-JOINED = "2026-01-05 09:00:00"  # UTC
+FIELD_TYPES = ("text", "number", "date")
+FORGOTTEN = "2026-02-04 09:00:00"  # 30 days after JOINED
+BATCH_SIZE = 50
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-class MailerLite(Service):
-    """One MailerLite account; every attribute may be changed while it serves (see `lock`).
-
-    subscribers   e-mail in lower case -> id, email, status, fields, groups; given as dicts, all
-                  but "email" optional
-    deleted       the same, of deleted people: an upsert revives them without a word
-    fields        list of {id, name, key, type}
-    groups        id -> name
-    double_opt_in the setting "double opt-in for API": a new subscriber is unconfirmed
-    max_limit     a page holds no more than this; asking for more is a 422 with `strict_limit`
-    """
+class MailerLite(Account):
+    """The API of a MailerLite account; its records and switches are those of `Account`."""
 
     name = "mailerlite"
     prefix = "/mailerlite/api"
 
-    def __init__(
-        self,
-        subscribers: Iterable[Mapping[str, Any]] = (),
-        *,
-        deleted: Iterable[Mapping[str, Any]] = (),
-        fields: Iterable[Mapping[str, str]] = (),
-        groups: Optional[Mapping[str, str]] = None,
-        token: str = "made-up-token-of-the-sandbox",
-        double_opt_in: bool = False,
-        requests_per_minute: Optional[int] = 120,
-        max_limit: int = 100,
-        strict_limit: bool = False,
-    ) -> None:
-        super().__init__()
-        self._ids = itertools.count(FIRST_ID)
-        self._window = Window(60)
-        self.token, self.double_opt_in = token, double_opt_in
-        self.requests_per_minute = requests_per_minute
-        self.max_limit, self.strict_limit = max_limit, strict_limit
-        self.groups: Dict[str, str] = dict(groups or {})
-        self.fields: List[Dict[str, str]] = [
-            self._field(name, key, "text") for key, name in DEFAULT_FIELDS.items()
-        ]
-        self.fields += [self._field(f.get("name", f["key"]), f["key"], f["type"]) for f in fields]
-        self.subscribers: Dict[str, Subscriber] = {}
-        self.deleted: Dict[str, Subscriber] = {}
-        for person in deleted:
-            self.delete(self.add(**person)["email"])
-        for person in subscribers:
-            self.add(**person)
-
-    def _field(self, name: str, key: str, kind: str) -> Dict[str, str]:
-        return {"id": str(next(self._ids)), "name": name, "key": key, "type": kind}
-
-    def add(self, email: str, **more: Any) -> Subscriber:
-        """Put a subscriber in as if the owner of the account had."""
-        email = email.strip().lower()
-        with self.lock:
-            self.subscribers[email] = {**self._blank(email), **more}
-            return self.subscribers[email]
-
-    def delete(self, email: str) -> None:
-        """Delete a subscriber as the owner of the account would; MailerLite remembers."""
-        with self.lock:
-            self.deleted[email] = self.subscribers.pop(email)
-
-    def _blank(self, email: str) -> Subscriber:
-        key = str(next(self._ids))
-        return {"id": key, "email": email, "status": "active", "fields": {}, "groups": []}
-
     def routes(self) -> List[Tuple[str, str, Callable[..., Answer]]]:
+        one, group, field = "/subscribers/([^/]+)", "/groups/([^/]+)", "/fields/([^/]+)"
         return [
             ("GET", "/subscribers", self._list),
             ("POST", "/subscribers", self._upsert),
+            ("GET", one, self._get),
+            ("PUT", one, self._update),
+            ("DELETE", one, self._delete),
+            ("POST", f"{one}/forget", self._forget),
+            ("POST", one + group, self._join),
+            ("DELETE", one + group, self._leave),
+            ("GET", "/subscribers/import/([^/]+)", self._get_import),
             ("GET", "/fields", self._list_fields),
             ("POST", "/fields", self._create_field),
+            ("PUT", field, self._rename_field),
+            ("DELETE", field, self._delete_field),
             ("GET", "/groups", self._list_groups),
             ("POST", "/groups", self._create_group),
+            ("PUT", group, self._rename_group),
+            ("DELETE", group, self._delete_group),
+            ("GET", f"{group}/subscribers", self._list_members),
+            ("POST", f"{group}/import-subscribers", self._import),
+            ("POST", "/batch", self._batch),
+            *((method, ".*", self._unserved) for method in METHODS),
         ]
 
     def admit(self, request: Request) -> Headers:
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             raise self.error(401, "Unauthenticated.")
         now, limit = self.clock(), self.requests_per_minute
+        self._go_on_importing(now)
         taken = self._window.take(limit, now)
         if limit is None:
             return ()
         left = max(0, limit - self._window.used(now))
         headers = (("X-RateLimit-Limit", str(limit)), ("X-RateLimit-Remaining", str(left)))
         if not taken:
-            retry = ("Retry-After", str(math.ceil(self._window.wait(now))))
-            raise Refusal(429, {"message": "Too Many Attempts."}, (*headers, retry))
+            raise _too_many(self._window, now, "Too Many Attempts.", headers)
         return headers
 
-    def error(self, status: int, message: str, **more: Any) -> Refusal:
-        return Refusal(status, {"message": message, **more})
+    def _unserved(self, request: Request) -> Answer:
+        raise self.error(404, f"The sandbox does not serve {request.method} api{request.path}.")
 
-    def _invalid(self, field: str, message: str, **more: Any) -> Refusal:
-        return self.error(422, INVALID, errors={field: [message]}, **more)
+    def _only(self, request: Request, *names: str) -> None:
+        for name in sorted(set(request.query).difference(names)):
+            raise self.error(400, f"The sandbox does not support the parameter {name}.")
 
-    # Reading.
+    # Reading subscribers.
 
     def _list(self, request: Request) -> Answer:
+        self._only(request, "filter[status]", "limit", "cursor", "include")
+        status = self._wanted_status(request)
+        if request.query.get("limit") == "0":
+            statuses = [each["status"] for each in self.subscribers.values()]
+            return Answer(200, {"total": statuses.count(status)})
+        if request.query.get("include", "groups") != "groups":
+            raise self._invalid("include", "The selected include is invalid.")
+        limit = self._limit(request, 25, self.max_limit)
+        return self._page(request, limit, lambda person: person["status"] == status)
+
+    def _list_members(self, request: Request, group: str) -> Answer:
+        self._only(request, "filter[status]", "limit", "cursor")
+        self._known_group(group)
+        status = self._wanted_status(request)
+        limit = self._limit(request, 50, self.max_group_limit)
+        return self._page(
+            request, limit, lambda one: one["status"] == status and group in one["groups"]
+        )
+
+    def _wanted_status(self, request: Request) -> str:
         status = request.query.get("filter[status]", "active")
         if status not in STATUSES:
             raise self._invalid("filter.status", "The selected filter.status is invalid.")
-        people = [each for each in self.subscribers.values() if each["status"] == status]
-        if request.query.get("limit") == "0":
-            return Answer(200, {"total": len(people)})
-        limit, after = self._limit(request), _position(request.query.get("cursor", ""))
-        people = sorted((p for p in people if int(p["id"]) > after), key=lambda p: int(p["id"]))
-        with_groups = "groups" in request.query.get("include", "")
-        data = [self._shown(each, with_groups) for each in people[:limit]]
-        return Answer(200, {"data": data, **_links(request, people, limit)})
+        return status
 
-    def _limit(self, request: Request) -> int:
-        limit = self.whole(request, "limit", 25)
-        if self.strict_limit and limit > self.max_limit:
-            raise self._invalid("limit", f"The limit must not be greater than {self.max_limit}.")
-        return min(limit, self.max_limit)
+    def _limit(self, request: Request, default: int, most: int) -> int:
+        limit = self.whole(request, "limit", min(default, most))
+        if self.strict_limit and limit > most:
+            raise self._invalid("limit", f"The limit must not be greater than {most}.")
+        return min(limit, most)
 
-    def _shown(self, person: Subscriber, with_groups: bool) -> Dict[str, Any]:
-        """A subscriber as answered: every account field, null when empty."""
-        values = {each["key"]: person["fields"].get(each["key"]) for each in self.fields}
-        groups = [{"id": key, "name": self.groups.get(key, "")} for key in person["groups"]]
-        shown = {name: person[name] for name in ("id", "email", "status")}
-        shown.update(subscribed_at=JOINED, created_at=JOINED, updated_at=JOINED, fields=values)
-        return {**shown, "groups": groups} if with_groups else shown
+    def _page(self, request: Request, limit: int, wanted: Callable[[Subscriber], bool]) -> Answer:
+        """Newest first; walks from the cursor, so that a whole list costs one walk."""
+        cursor, order = Cursor.read(request.query.get("cursor", "")), self._order
+        if cursor.onward:
+            places = range(bisect_left(order, cursor.at) - 1, -1, -1)
+        else:
+            places = range(bisect_right(order, cursor.at), len(order))
+        everyone = (self._numbered_person(order[place]) for place in places)
+        found = (person for person in everyone if person and wanted(person))
+        people = list(itertools.islice(found, limit + 1))
+        more, people = len(people) > limit, people[:limit][:: 1 if cursor.onward else -1]
+        with_groups = "include" in request.query
+        data = [self._shown(each, with_groups) for each in people]
+        ids = [int(each["id"]) for each in people]
+        return Answer(200, {"data": data, **links(_url(request), ids, limit, cursor, more)})
 
-    # Writing.
+    def _get(self, _: Request, key: str) -> Answer:
+        """By id or by address."""
+        person = self.subscribers.get(self._key(unquote(key)))
+        return Answer(200, {"data": self._shown(person or self._known_person(key))})
+
+    # Writing subscribers.
 
     def _upsert(self, request: Request) -> Answer:
         body = self._checked(self.body(request))
-        email = body["email"].lower()
-        revived = self.deleted.pop(email, None)
-        if revived is not None:
-            self.subscribers[email] = {**revived, "status": "active"}
-        created = email not in self.subscribers
-        person = self.subscribers.get(email) or self._blank(email)
-        person["status"] = self._status(person, created, body)
-        self._fill(person, body)
-        self.subscribers[email] = person
-        payload = {"data": self._shown(person, True)}
-        return Answer(201 if created else 200, payload, wrote=True)
-
-    def _checked(self, body: Dict[str, Any]) -> Dict[str, Any]:
         if not EMAIL.fullmatch(str(body.get("email"))):
-            raise self._invalid("email", "The email must be a valid email address.")
-        if not isinstance(body.get("fields", {}), dict):
-            raise self._invalid("fields", "The fields must be an array.")
-        if body.get("status", "active") not in STATUSES:
-            raise self._invalid("status", "The selected status is invalid.")
-        for place, group in enumerate(body.get("groups", [])):
-            if str(group) not in self.groups:
-                name = f"groups.{place}"
-                raise self._invalid(name, f"The selected {name} is invalid.")
-        return body
+            raise self._invalid("email", NOT_AN_EMAIL)
+        email = self._key(body["email"])
+        created = email not in self.subscribers and email not in self.deleted
+        person = self._put(email, body, self.double_opt_in)
+        return Answer(201 if created else 200, {"data": self._shown(person)}, wrote=True)
 
-    def _status(self, person: Subscriber, created: bool, body: Mapping[str, Any]) -> str:
-        """The status after an upsert, or a 422: who has unsubscribed stays so."""
-        wanted = body.get("status")
-        if wanted == "unsubscribed":
-            return "unsubscribed"
-        if person["status"] == "unsubscribed":
-            if wanted == "active" and body.get("resubscribe"):
-                return "active"
-            text = "This subscriber is unsubscribed and cannot be imported"
-            raise self._invalid("email", text, subscriber=person["id"])
-        return "unconfirmed" if created and self.double_opt_in else str(person["status"])
+    def _update(self, request: Request, key: str) -> Answer:
+        """Unlike an upsert, this replaces the groups."""
+        person, body = self._known_person(key), self._checked(self.body(request))
+        status, values = person["status"], self._kept(body)
+        if "status" in body:
+            status = self._status(person, person["email"], body, False)
+        groups = body["groups"] if "groups" in body else person["groups"]
+        self._change(person, status, values, [str(group) for group in groups], body)
+        return Answer(200, {"data": self._shown(person)}, wrote=True)
 
-    def _fill(self, person: Subscriber, body: Mapping[str, Any]) -> None:
-        """Known fields only, an empty value clears; groups are added, never removed."""
-        known = {each["key"] for each in self.fields}
-        given = {key: value for key, value in body.get("fields", {}).items() if key in known}
-        merged = {**person["fields"], **given}
-        person["fields"] = {key: v for key, v in merged.items() if v not in (None, "")}
-        new = [str(group) for group in body.get("groups", [])]
-        person["groups"] = list(dict.fromkeys([*person["groups"], *new]))
+    def _delete(self, _: Request, key: str) -> Answer:
+        self.delete(self._keys[int(self._known_person(key)["id"])])
+        return Answer(204, b"", wrote=True)
 
-    # Fields and groups.
+    def _forget(self, _: Request, key: str) -> Answer:
+        """Deleted now; the 30 days until nothing can be revived do not pass in the sandbox."""
+        person = self._known_person(key)
+        self.delete(self._keys[int(person["id"])])
+        shown = {**self._shown(person), "deleted_at": JOINED, "forget_at": FORGOTTEN}
+        message = "Subscriber data will be completely deleted and forgotten within 30 days."
+        return Answer(200, {"data": {**shown, "location": None}, "message": message}, wrote=True)
+
+    # Groups.
+
+    def _join(self, _: Request, key: str, group: str) -> Answer:
+        person = self._known_person(key)
+        self._known_group(group)
+        if person["status"] in CLOSED and not self.join_unsubscribed:
+            raise self._invalid("subscriber", f"This subscriber is {person['status']}.")
+        person["groups"] = list(dict.fromkeys([*person["groups"], group]))
+        return Answer(200, {"data": self._shown_group(group)}, wrote=True)
+
+    def _leave(self, _: Request, key: str, group: str) -> Answer:
+        person = self._known_person(key)
+        if group not in person["groups"]:
+            raise self._missing("Group\\Group")
+        person["groups"] = [each for each in person["groups"] if each != group]
+        return Answer(204, b"", wrote=True)
+
+    def _list_groups(self, request: Request) -> Answer:
+        part = request.query.get("filter[name]", "").lower()  # full or partial name
+        people = self.subscribers.values()
+        count = Counter((group, each["status"]) for each in people for group in each["groups"])
+        found = [key for key, name in self.groups.items() if part in name.lower()]
+        rows = [self._shown_group(key, count) for key in found]
+        return self._numbered(request, rows, ("name", "created_at"), "filter[name]")
+
+    def _group_name(self, request: Request) -> str:
+        name = self.body(request).get("name")
+        if not name or not isinstance(name, str) or len(name) > 255:
+            raise self._invalid("name", "The name field is required, of at most 255 characters.")
+        return name
+
+    def _create_group(self, request: Request) -> Answer:
+        name, key = self._group_name(request), str(next(self._ids))
+        self.groups[key] = name
+        return Answer(201, {"data": self._shown_group(key)}, wrote=True)
+
+    def _rename_group(self, request: Request, key: str) -> Answer:
+        self._known_group(key)
+        self.groups[key] = self._group_name(request)
+        return Answer(200, {"data": self._shown_group(key)}, wrote=True)
+
+    def _delete_group(self, _: Request, key: str) -> Answer:
+        self._known_group(key)
+        del self.groups[key]
+        for person in self.subscribers.values():
+            person["groups"] = [each for each in person["groups"] if each != key]
+        return Answer(204, b"", wrote=True)
+
+    # Fields.
 
     def _list_fields(self, request: Request) -> Answer:
-        return self._numbered(request, list(self.fields))
+        part = request.query.get("filter[keyword]", "").lower()
+        kind = request.query.get("filter[type]")
+        found = [f for f in self.fields if part in f["name"].lower() and kind in (None, f["type"])]
+        rows = [{**_shown_field(each), "used_in_automations": False} for each in found]
+        return self._numbered(request, rows, ("name", "type"), "filter[keyword]", "filter[type]")
 
     def _create_field(self, request: Request) -> Answer:
         body = self.body(request)
@@ -219,52 +242,129 @@ class MailerLite(Service):
         key = re.sub("[^a-z0-9]", "_", name.lower())
         if not name or key in {each["key"] for each in self.fields}:
             raise self._invalid("name", "The name is missing or has already been taken.")
-        if kind not in ("text", "number", "date"):
+        if kind not in FIELD_TYPES:
             raise self._invalid("type", "The selected type is invalid.")
         field = self._field(name, key, str(kind))
         self.fields.append(field)
-        return Answer(201, {"data": field}, wrote=True)
+        return Answer(201, {"data": _shown_field(field)}, wrote=True)
 
-    def _list_groups(self, request: Request) -> Answer:
-        part = request.query.get("filter[name]", "").lower()  # full or partial name
-        groups = [{"id": key, "name": name} for key, name in self.groups.items()]
-        return self._numbered(request, [g for g in groups if part in g["name"].lower()])
+    def _rename_field(self, request: Request, key: str) -> Answer:
+        field = self._known_field(key)
+        field["name"] = self._group_name(request)
+        return Answer(200, {"data": _shown_field(field)}, wrote=True)
 
-    def _create_group(self, request: Request) -> Answer:
-        name = self.body(request).get("name")
-        if not name or not isinstance(name, str):
-            raise self._invalid("name", "The name field is required.")
+    def _delete_field(self, _: Request, key: str) -> Answer:
+        self.fields.remove(self._known_field(key))
+        return Answer(204, b"", wrote=True)
+
+    def _numbered(
+        self, request: Request, rows: List[Dict[str, Any]], sorts: Tuple[str, ...], *filters: str
+    ) -> Answer:
+        """A page of a list that goes by page number."""
+        self._only(request, "page", "limit", "sort", *filters)
+        page, limit = self.whole(request, "page", 1), self._limit(request, 100, self.max_limit)
+        order = request.query.get("sort", "")
+        if order and order.lstrip("-") not in sorts:
+            raise self._invalid("sort", f"The sandbox does not sort by {order}.")
+        if order:
+            rows = sorted(rows, key=lambda row: str(row[order.lstrip("-")]))
+            rows = rows[:: -1 if order.startswith("-") else 1]
+        data = rows[(page - 1) * limit : page * limit]
+        return Answer(200, {"data": data, **numbered_links(_url(request), page, limit, len(rows))})
+
+    # Many at once.
+
+    def _batch(self, request: Request) -> Answer:
+        """One request of the allowance; some may fail."""
+        calls = self.body(request).get("requests")
+        if not isinstance(calls, list) or not 1 <= len(calls) <= BATCH_SIZE:
+            raise self._invalid("requests", f"Between 1 and {BATCH_SIZE} requests are needed.")
+        parts = [self._part(request, place, call) for place, call in enumerate(calls)]
+        if {(part.method, part.path) for part in parts} == {("POST", "/subscribers")}:
+            self._count_import()
+        answers = [self._answer_part(part) for part in parts]
+        good = [answer for answer in answers if answer.status < 400]
+        payload = {"total": len(answers), "successful": len(good)}
+        payload["failed"] = len(answers) - len(good)
+        rows = [{"code": each.status, "body": each.payload or None} for each in answers]
+        wrote = any(answer.wrote for answer in answers)
+        return Answer(200, {**payload, "responses": rows}, wrote=wrote)
+
+    def _part(self, request: Request, place: int, call: Any) -> Request:
+        call = call if isinstance(call, dict) else {}
+        method, path = str(call.get("method")).upper(), str(call.get("path"))
+        if method not in METHODS:
+            raise self._invalid(f"requests.{place}.method", "The selected method is invalid.")
+        if not path.startswith("api/") or path.startswith("api/batch"):
+            raise self._invalid(f"requests.{place}.path", "The path must start with api/.")
+        path, _, text = path[len("api") :].partition("?")
+        query = {name: ",".join(values) for name, values in parse_qs(text).items()}
+        body = json.dumps(call.get("body")).encode()
+        return dataclasses.replace(request, method=method, path=path, query=query, body=body)
+
+    def _answer_part(self, part: Request) -> Answer:
+        try:
+            return self._route(part)
+        except Refusal as refusal:
+            return refusal.answer
+
+    def _count_import(self) -> None:
+        now = self.clock()
+        if not self._import_window.take(self.imports_per_minute, now):
+            message = "You're being rate limited on import creation."
+            raise _too_many(self._import_window, now, message)
+
+    def _import(self, request: Request, group: str) -> Answer:
+        self._known_group(group)
+        rows = self.body(request).get("subscribers")
+        if not isinstance(rows, list) or not rows:
+            raise self._invalid("subscribers", "The subscribers field is required.")
+        self._count_import()
         key = str(next(self._ids))
-        self.groups[key] = name
-        return Answer(201, {"data": {"id": key, "name": name}}, wrote=True)
+        self._imports[key] = Import(key, group, rows, self.clock())
+        url = _url(request, f"/subscribers/import/{key}")
+        return Answer(200, {"import_progress_url": url}, wrote=True)
 
-    def _numbered(self, request: Request, entries: List[Dict[str, str]]) -> Answer:
-        page, limit = self.whole(request, "page", 1), self._limit(request)
-        start = (page - 1) * limit
-        last = max(1, math.ceil(len(entries) / limit))
-        meta = {"current_page": page, "last_page": last, "per_page": limit, "total": len(entries)}
-        return Answer(200, {"data": entries[start : start + limit], "links": {}, "meta": meta})
+    def _get_import(self, _: Request, key: str) -> Answer:
+        if key not in self._imports:
+            raise self._missing("Import")
+        return Answer(200, {"data": self._imports[key].report()})
+
+    def _go_on_importing(self, now: float) -> None:
+        for each in self._imports.values():
+            for row in each.due(now, self.import_s):
+                row = row if isinstance(row, dict) else {}
+                each.note(self._import_row(each, row), str(row.get("email")))
+
+    def _import_row(self, job: Import, row: Dict[str, Any]) -> str:
+        """Carry out one row of an import; its outcome."""
+        if not EMAIL.fullmatch(str(row.get("email"))):
+            return "invalid"
+        email = self._key(row["email"])
+        if email in job.emails:
+            return "duplicate"
+        job.emails.add(email)
+        before = dict(self.subscribers.get(email, {}))
+        if email in self.import_loses or (email in self.deleted and not self.import_revives):
+            return "errored"
+        try:
+            body = self._checked({"fields": row.get("fields", {}), "groups": [job.group]})
+            person = self._put(email, body, self.import_double_opt_in)
+        except Refusal:
+            return "unsubscribed" if before.get("status") == "unsubscribed" else "errored"
+        if not before:
+            return "imported"
+        return "unchanged" if before["fields"] == person["fields"] else "changed"
 
 
-def _cursor(key: str) -> str:
-    return base64.urlsafe_b64encode(f'{{"id":{key},"next":true}}'.encode()).decode()
+def _shown_field(field: Mapping[str, str]) -> Dict[str, Any]:
+    return {**field, "is_default": field["key"] in DEFAULT_FIELDS}
 
 
-def _position(cursor: str) -> int:
-    """The id in a cursor; 0, the start, for none or a broken one."""
-    try:
-        text = base64.urlsafe_b64decode(cursor).decode()
-    except ValueError:
-        return 0
-    found = re.search('"id":([0-9]+)', text)
-    return int(found.group(1)) if found else 0
+def _too_many(window: Window, now: float, message: str, headers: Headers = ()) -> Refusal:
+    retry = ("Retry-After", str(math.ceil(window.wait(now))))
+    return Refusal(429, {"message": message}, (*headers, retry))
 
 
-def _links(request: Request, people: List[Subscriber], limit: int) -> Dict[str, Any]:
-    """Links and meta of a page; `links.next` has neither the limit nor the filter."""
-    base = f"http://{request.headers.get('Host')}{MailerLite.prefix}/subscribers"
-    cursor = _cursor(people[limit - 1]["id"]) if len(people) > limit else None
-    following = f"{base}?cursor={cursor}" if cursor else None
-    links = {"first": None, "last": None, "prev": None, "next": following}
-    meta = {"path": base, "per_page": limit, "next_cursor": cursor, "prev_cursor": None}
-    return {"links": links, "meta": meta}
+def _url(request: Request, path: Optional[str] = None) -> str:
+    return f"http://{request.headers.get('Host')}{MailerLite.prefix}{path or request.path}"

@@ -20,9 +20,33 @@ def people(count: int, **more: Any) -> List[Dict[str, Any]]:
     return [{"email": f"p{n}@mail.example", **more} for n in range(count)]
 
 
-def listed(client: Client, **params: Any) -> Any:
+def listed(client: Client, path: str = "/subscribers", **params: Any) -> Any:
     given = {name.replace("status", "filter[status]"): value for name, value in params.items()}
-    return client.mailerlite("GET", "/subscribers", params=given).json()
+    return client.mailerlite("GET", path, params=given).json()
+
+
+def emails(page: Any) -> List[str]:
+    return [row["email"] for row in page["data"]]
+
+
+def person_id(client: Client, email: str) -> str:
+    return str(client.sandbox.mailerlite.subscribers[email]["id"])
+
+
+def batch(client: Client, *calls: Any) -> Any:
+    """Each call is (method, path) or (method, path, body)."""
+    named = [dict(zip(("method", "path", "body"), call)) for call in calls]
+    return client.mailerlite("POST", "/batch", json={"requests": named})
+
+
+def imported(client: Client, rows: List[Any]) -> str:
+    """The path at which the progress of a new import into group 5 is asked."""
+    answer = client.mailerlite("POST", "/groups/5/import-subscribers", json={"subscribers": rows})
+    return f"/subscribers/import/{answer.json()['import_progress_url'].rpartition('/')[2]}"
+
+
+def report_of(client: Client, path: str) -> Any:
+    return client.mailerlite("GET", path).json()["data"]
 
 
 def test_a_wrong_token_is_a_401(serve: Serve) -> None:
@@ -63,6 +87,8 @@ def test_pages_hold_25_and_100_at_most(serve: Serve) -> None:
     client.sandbox.mailerlite.strict_limit = True
     assert "errors" in listed(client, limit=101)
     assert len(listed(client, limit=100)["data"]) == 100
+    client.sandbox.mailerlite.max_limit = 10
+    assert len(listed(client)["data"]) == 10
 
 
 def test_the_last_full_page_has_no_cursor(serve: Serve) -> None:
@@ -163,12 +189,8 @@ def test_fields_are_created_with_a_key(serve: Serve) -> None:
     assert (again.status_code, len(client.sandbox.writes)) == (422, 1)
     page = client.mailerlite("GET", "/fields", params={"limit": 5, "page": 2}).json()
     assert [each["key"] for each in page["data"]] == ["phone", "state", "z_i_p", "lifetime_value"]
-    assert (
-        client.upsert(email=ONE, fields={"lifetime_value": 3}).json()["data"]["fields"][
-            "lifetime_value"
-        ]
-        == 3
-    )
+    person = client.upsert(email=ONE, fields={"lifetime_value": 3}).json()["data"]
+    assert person["fields"]["lifetime_value"] == "3"
 
 
 def test_groups_are_found_by_part_of_the_name(serve: Serve) -> None:
@@ -192,3 +214,429 @@ def test_120_requests_a_minute(serve: Serve) -> None:
     assert (refused.headers["X-RateLimit-Limit"], refused.headers["Retry-After"]) == ("120", "48")
     client.clock.now += 48
     assert client.mailerlite("GET", "/fields").status_code == 200
+
+
+# What a subscriber is answered with, and found by
+
+
+def test_a_subscriber_carries_what_the_documentation_shows(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite([{"email": ONE, "fields": {"phone": 12.5}}]))
+    (row,) = listed(client)["data"]
+    assert row.pop("id") == person_id(client, ONE)
+    fields = dict.fromkeys(("name", "last_name", "company", "country", "city", "state", "z_i_p"))
+    times = dict.fromkeys(("subscribed_at", "created_at", "updated_at"), "2026-01-05 09:00:00")
+    assert row == {
+        "email": ONE,
+        "status": "active",
+        "source": "api",
+        **dict.fromkeys(("sent", "opens_count", "clicks_count", "open_rate", "click_rate"), 0),
+        **dict.fromkeys(("ip_address", "unsubscribed_at", "opted_in_at", "optin_ip")),
+        **times,
+        "fields": {**fields, "phone": "12.5"},
+    }
+
+
+def test_the_newest_come_first(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(people(2), deleted=[{"email": "old@mail.example"}]))
+    client.upsert(email=ONE)
+    client.sandbox.mailerlite.add("two@mail.example")
+    client.upsert(email="old@mail.example")
+    newest = ["two@mail.example", ONE, "p0@mail.example", "p1@mail.example", "old@mail.example"]
+    assert emails(listed(client)) == newest
+    client.sandbox.mailerlite.add(ONE)
+    newest[:2] = [ONE, "two@mail.example"]
+    broken = listed(client, cursor="broken")
+    assert (emails(broken), broken["meta"]["prev_cursor"]) == (newest, None)
+
+
+def test_pages_go_back_too(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(people(5)))
+    pages = [listed(client, limit=2)]
+    while pages[-1]["meta"]["next_cursor"]:
+        pages.append(listed(client, limit=2, cursor=pages[-1]["meta"]["next_cursor"]))
+    while pages[-1]["meta"]["prev_cursor"]:
+        pages.append(listed(client, limit=2, cursor=pages[-1]["meta"]["prev_cursor"]))
+    assert [len(page["data"]) for page in pages] == [2, 2, 1, 2, 2]
+    assert [emails(page) for page in pages[3:]] == [emails(page) for page in pages[1::-1]]
+    again = listed(client, limit=2, cursor=pages[-1]["meta"]["next_cursor"])
+    assert emails(again) == emails(pages[1])
+
+
+def test_pages_follow_what_happens_meanwhile(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(people(6)))
+    mailerlite = client.sandbox.mailerlite
+    first = listed(client, limit=2)
+    mailerlite.delete("p1@mail.example")
+    mailerlite.delete("p3@mail.example")
+    mailerlite.subscribers["p4@mail.example"]["status"] = "junk"
+    mailerlite.add(ONE)
+    rest = listed(client, limit=2, cursor=first["meta"]["next_cursor"])
+    assert (emails(rest), rest["meta"]["next_cursor"]) == (
+        ["p2@mail.example", "p5@mail.example"],
+        None,
+    )
+
+
+def test_one_subscriber_by_id_or_address(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite([{"email": "a+b@mail.example", "groups": ["5"]}]))
+    found = client.mailerlite("GET", "/subscribers/A%2Bb@mail.example").json()["data"]
+    assert (found["email"], found["groups"][0]["id"]) == ("a+b@mail.example", "5")
+    by_id = client.mailerlite("GET", f"/subscribers/{found['id']}").json()["data"]
+    assert by_id == found
+    client.sandbox.mailerlite.delete("a+b@mail.example")
+    for key in (found["id"], "a+b@mail.example", "1", "list"):
+        gone = client.mailerlite("GET", f"/subscribers/{key}")
+        assert gone.status_code == 404
+        assert gone.json()["message"].startswith("No query results for model")
+
+
+def test_totals_of_each_status(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite([*people(3, status="junk"), {"email": ONE}]))
+    assert listed(client, status="junk", limit=0) == {"total": 3}
+    client.sandbox.mailerlite.delete("p1@mail.example")
+    assert listed(client, status="junk", limit=0) == {"total": 2}
+    assert listed(client, limit=0) == {"total": 1}
+
+
+def test_the_sandbox_names_what_it_does_not_support(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(groups={"5": "A"}))
+    for path, name in (
+        ("/subscribers?filter[email]=x", "filter[email]"),
+        ("/subscribers?include=fields", "include"),
+        ("/groups/5/subscribers?page=2", "page"),
+        ("/groups?sort=total", "total"),
+        ("/fields?cursor=x", "cursor"),
+        ("/segments", "GET api/segments"),
+    ):
+        answer = client.mailerlite("GET", path)
+        assert 400 <= answer.status_code < 500
+        assert name in answer.text
+
+
+# Writing one subscriber
+
+
+def test_an_update_replaces_the_groups(serve: Serve) -> None:
+    person = {"email": ONE, "fields": {"name": "T", "city": "X"}, "groups": ["5"]}
+    client = serve(mailerlite=MailerLite([person], groups={"5": "A", "6": "B"}))
+    path = f"/subscribers/{person_id(client, ONE)}"
+    body = {"fields": {"city": "Y"}, "groups": ["6"], "status": "unsubscribed"}
+    changed = client.mailerlite("PUT", path, json=body).json()["data"]
+    assert (changed["status"], changed["unsubscribed_at"]) == (
+        "unsubscribed",
+        "2026-01-05 09:00:00",
+    )
+    kept = client.sandbox.mailerlite.subscribers[ONE]
+    assert (kept["fields"], kept["groups"]) == ({"name": "T", "city": "Y"}, ["6"])
+    assert client.mailerlite("PUT", path, json={"status": "active"}).status_code == 422
+    assert client.mailerlite("PUT", path, json={"groups": None}).status_code == 422
+    assert client.mailerlite("PUT", "/subscribers/1", json={}).status_code == 404
+
+
+@pytest.mark.parametrize("call", [("DELETE", ""), ("POST", "/forget")])
+def test_deleted_people_vanish_until_an_upsert_revives_them(serve: Serve, call: Any) -> None:
+    client = serve(mailerlite=MailerLite([{"email": ONE, "groups": ["5"]}], groups={"5": "A"}))
+    key = person_id(client, ONE)
+    gone = client.mailerlite(call[0], f"/subscribers/{key}{call[1]}")
+    assert (gone.status_code, gone.content == b"") == (
+        (204, True) if call[1] == "" else (200, False)
+    )
+    for path in ("/subscribers", "/groups/5/subscribers"):
+        assert listed(client, path)["data"] == []
+    assert client.mailerlite(call[0], f"/subscribers/{key}{call[1]}").status_code == 404
+    again = client.upsert(email=ONE)
+    assert (again.status_code, again.json()["data"]["id"]) == (200, key)
+    assert again.json()["data"]["status"] == "active"
+
+
+def test_what_forgetting_answers(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(people(1)))
+    key = person_id(client, "p0@mail.example")
+    answer = client.mailerlite("POST", f"/subscribers/{key}/forget", data="null").json()
+    assert (answer["data"]["deleted_at"], answer["data"]["forget_at"]) == (
+        "2026-01-05 09:00:00",
+        "2026-02-04 09:00:00",
+    )
+    assert "forgotten within 30 days" in answer["message"]
+
+
+@pytest.mark.parametrize("status", ["bounced", "junk"])
+def test_who_bounced_or_complained_cannot_be_written(serve: Serve, status: str) -> None:
+    client = serve(mailerlite=MailerLite([{"email": ONE, "status": status}]))
+    for more in ({}, {"status": "active", "resubscribe": True}):
+        answer = client.upsert(email=ONE, fields={"name": "New"}, **more)
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, ["email"])
+    assert client.sandbox.mailerlite.subscribers[ONE]["fields"] == {}
+
+
+def test_a_value_is_kept_as_told(serve: Serve) -> None:
+    keep = {"name": lambda value: value[:3], "city": lambda value: None}
+    client = serve(mailerlite=MailerLite(keep=keep))
+    fields = {"name": "Testing", "city": "X", "phone": 7}
+    kept = client.upsert(email=ONE, fields=fields).json()["data"]["fields"]
+    assert (kept["name"], kept["city"], kept["phone"]) == ("Tes", None, "7")
+    assert listed(client)["data"][0]["fields"] == kept
+    client.sandbox.mailerlite.keep["phone"] = lambda value: f"{float(value):,.2f}"
+    assert client.upsert(email=ONE, fields={"phone": 1000}).json()["data"]["fields"] == {
+        **kept,
+        "phone": "1,000.00",
+    }
+
+
+def test_a_value_can_be_refused(serve: Serve) -> None:
+    def refuse(value: str) -> str:
+        raise ValueError(f"{value} is too long")
+
+    client = serve(mailerlite=MailerLite(deleted=[{"email": ONE}], keep={"city": refuse}))
+    answer = client.upsert(email=ONE, fields={"name": "T", "city": "X"})
+    assert (answer.status_code, answer.json()["errors"]) == (
+        422,
+        {"fields.city": ["X is too long"]},
+    )
+    assert client.sandbox.mailerlite.subscribers == {}
+    assert client.upsert(email=ONE, fields={"city": ""}).status_code == 200
+
+
+def test_addresses_that_are_not_taken(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(not_taken=[ONE]))
+    refused = client.upsert(email=ONE.upper())
+    assert (refused.status_code, list(refused.json()["errors"])) == (422, ["email"])
+    assert client.upsert(email="two@mail.example").status_code == 201
+
+
+@pytest.mark.parametrize("status", [402, 403, 422])
+def test_a_full_plan_refuses_new_people_only(serve: Serve, status: int) -> None:
+    client = serve(mailerlite=MailerLite(people(1), plan_full=status))
+    refused = client.upsert(email=ONE)
+    assert (refused.status_code, list(refused.json())) == (status, ["message"])
+    assert client.upsert(email="p0@mail.example").status_code == 200
+    client.sandbox.mailerlite.plan_full = None
+    assert client.upsert(email=ONE).status_code == 201
+
+
+def test_international_domains_in_punycode(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite([{"email": "jo@münze.example"}], punycode=True))
+    assert emails(listed(client)) == ["jo@xn--mnze-0ra.example"]
+    for spelling in ("jo@MÜNZE.example", "jo@xn--mnze-0ra.example"):
+        assert client.upsert(email=spelling).status_code == 200
+        assert client.mailerlite("GET", f"/subscribers/{spelling}").status_code == 200
+    assert client.upsert(email=f"jo@{'ü' * 70}.example").status_code == 201
+    plain = serve(mailerlite=MailerLite([{"email": "jo@münze.example"}]))
+    assert emails(listed(plain)) == ["jo@münze.example"]
+
+
+# Groups
+
+
+def test_members_are_listed_in_pages_of_1000_at_most(serve: Serve) -> None:
+    account = MailerLite([*people(1200, groups=["5"]), {"email": ONE}], groups={"5": "A"})
+    client = serve(mailerlite=account)
+    path = "/groups/5/subscribers"
+    assert len(listed(client, path)["data"]) == 50
+    page = listed(client, path, limit=2000)
+    assert (len(page["data"]), page["meta"]["per_page"]) == (1000, 1000)
+    assert page["links"]["next"].endswith(f"{path}?cursor={page['meta']['next_cursor']}")
+    rest = listed(client, path, limit=1000, cursor=page["meta"]["next_cursor"])
+    assert emails(rest) == [f"p{n}@mail.example" for n in range(1000, 1200)]
+    account.strict_limit = True
+    assert "errors" in listed(client, path, limit=1001)
+    assert len(listed(client, path)["data"]) == 50
+    assert client.mailerlite("GET", "/groups/6/subscribers").status_code == 404
+
+
+def test_members_by_status(serve: Serve) -> None:
+    both = [*people(2, groups=["5"]), {"email": ONE, "status": "bounced", "groups": ["5"]}]
+    client = serve(mailerlite=MailerLite(both, groups={"5": "A"}))
+    assert emails(listed(client, "/groups/5/subscribers", status="bounced")) == [ONE]
+    assert len(listed(client, "/groups/5/subscribers")["data"]) == 2
+
+
+def test_joining_and_leaving(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(people(1), groups={"5": "A"}))
+    path = f"/subscribers/{person_id(client, 'p0@mail.example')}/groups/5"
+    for _ in range(2):
+        joined = client.mailerlite("POST", path, data="null")
+        assert (joined.status_code, joined.json()["data"]["name"]) == (200, "A")
+    assert client.sandbox.mailerlite.subscribers["p0@mail.example"]["groups"] == ["5"]
+    left = [client.mailerlite("DELETE", path) for _ in range(2)]
+    assert [answer.status_code for answer in left] == [204, 404]
+    assert client.mailerlite("POST", path[:-1] + "6").status_code == 404
+    assert client.mailerlite("POST", "/subscribers/1/groups/5").status_code == 404
+    assert len(client.sandbox.writes) == 3
+
+
+def test_who_unsubscribed_joins_or_does_not(serve: Serve) -> None:
+    person = {"email": ONE, "status": "unsubscribed"}
+    client = serve(mailerlite=MailerLite([person], groups={"5": "A"}, join_unsubscribed=False))
+    path = f"/subscribers/{person_id(client, ONE)}/groups/5"
+    assert client.mailerlite("POST", path).status_code == 422
+    assert client.sandbox.mailerlite.subscribers[ONE]["groups"] == []
+    client.sandbox.mailerlite.join_unsubscribed = True
+    assert client.mailerlite("POST", path).status_code == 200
+    assert client.sandbox.mailerlite.subscribers[ONE]["groups"] == ["5"]
+    assert client.sandbox.mailerlite.subscribers[ONE]["status"] == "unsubscribed"
+
+
+def test_groups_count_their_members(serve: Serve) -> None:
+    junk = {"email": ONE, "status": "junk", "groups": ["5", "6"]}
+    both: List[Any] = [*people(2, groups=["5"]), junk]
+    client = serve(mailerlite=MailerLite(both, groups={"5": "A", "6": "B"}))
+    rows = client.mailerlite("GET", "/groups").json()["data"]
+    assert [(row["active_count"], row["junk_count"]) for row in rows] == [(2, 1), (0, 1)]
+    assert client.mailerlite("DELETE", "/groups/5").status_code == 204
+    assert client.sandbox.mailerlite.subscribers[ONE]["groups"] == ["6"]
+
+
+def test_numbered_pages_tell_where_they_are(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(groups={str(n): f"Group {n}" for n in range(5)}))
+    page = client.mailerlite("GET", "/groups", params={"limit": 2, "page": 3}).json()
+    meta, url = page["meta"], page["meta"]["path"]
+    assert (meta["from"], meta["to"], meta["total"], meta["last_page"]) == (5, 5, 5, 3)
+    assert [each["active"] for each in meta["links"]] == [False, False, False, True, False]
+    assert page["links"] == {
+        "first": f"{url}?page=1",
+        "last": f"{url}?page=3",
+        "prev": f"{url}?page=2",
+        "next": None,
+    }
+    beyond = client.mailerlite("GET", "/groups", params={"page": 9}).json()
+    assert (beyond["data"], beyond["meta"]["from"], beyond["meta"]["to"]) == ([], None, None)
+
+
+# Batches
+
+
+def test_a_batch_answers_each_in_order_as_one_request(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(people(1, groups=["5"]), groups={"5": "A"}))
+    path = f"api/subscribers/{person_id(client, 'p0@mail.example')}/groups/5"
+    answer = batch(
+        client,
+        ("DELETE", path),
+        ("delete", path),
+        ("POST", "api/subscribers", {"email": "nobody"}),
+        ("GET", "api/groups?filter[name]=A"),
+        ("GET", "api/segments"),
+    )
+    assert answer.headers["X-RateLimit-Remaining"] == "119"
+    result = answer.json()
+    assert (result["total"], result["successful"], result["failed"]) == (5, 2, 3)
+    assert [each["code"] for each in result["responses"]] == [204, 404, 422, 200, 404]
+    bodies = [each["body"] for each in result["responses"]]
+    assert (bodies[0], list(bodies[2]["errors"])) == (None, ["email"])
+    assert (bodies[3]["data"][0]["name"], "api/segments" in bodies[4]["message"]) == ("A", True)
+    assert [request.path for request in client.sandbox.writes] == ["/batch"]
+
+
+def test_a_batch_that_only_reads_is_no_write(serve: Serve) -> None:
+    client = serve()
+    calls = [("GET", f"api/subscribers/p{n}@mail.example") for n in range(50)]
+    assert batch(client, *calls).json()["failed"] == 50
+    assert client.sandbox.writes == []
+
+
+@pytest.mark.parametrize(
+    ("calls", "field"),
+    [
+        ([], "requests"),
+        ([("GET", "api/fields")] * 51, "requests"),
+        ([("GET", "api/fields"), ("HEAD", "api/fields")], "requests.1.method"),
+        ([("GET", "/fields")], "requests.0.path"),
+        ([("POST", "api/batch", {"requests": []})], "requests.0.path"),
+        ([()], "requests.0.method"),
+    ],
+)
+def test_a_batch_that_cannot_be_taken(serve: Serve, calls: Any, field: str) -> None:
+    answer = batch(serve(), *calls)
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, [field])
+
+
+def test_a_batch_of_nothing_but_upserts_is_an_import(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(groups={"5": "A"}))
+    upserts = [("POST", "api/subscribers", {"email": f"p{n}@mail.example"}) for n in range(2)]
+    for _ in range(5):
+        assert batch(client, *upserts).status_code == 200
+        client.clock.now += 1
+    refused = batch(client, *upserts)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "55")
+    assert refused.json() == {"message": "You're being rate limited on import creation."}
+    assert refused.headers["X-RateLimit-Remaining"] == "114"
+    assert batch(client, *upserts, ("GET", "api/fields")).status_code == 200
+    rows = {"subscribers": [{"email": ONE}]}
+    assert client.mailerlite("POST", "/groups/5/import-subscribers", json=rows).status_code == 429
+    client.clock.now += 55
+    assert batch(client, *upserts).status_code == 200
+
+
+# Imports
+
+
+def test_an_import_takes_its_time(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(groups={"5": "A"}))
+    path = imported(client, [{"email": f"p{n}@mail.example"} for n in range(10)])
+    seen = []
+    for _ in range(3):
+        report = report_of(client, path)
+        seen.append((report["processed"], report["percent"], report["done"]))
+        client.clock.now += 2.5
+    assert seen == [(0, 0, False), (5, 50, False), (10, 100, True)]
+    assert len(listed(client, "/groups/5/subscribers")["data"]) == 10
+    assert [request.path for request in client.sandbox.writes] == ["/groups/5/import-subscribers"]
+
+
+def test_what_an_import_does_with_whom(serve: Serve) -> None:
+    known: List[Any] = [
+        {"email": "same@mail.example", "fields": {"name": "T"}},
+        {"email": "other@mail.example", "fields": {"name": "Old"}},
+        {"email": "left@mail.example", "status": "unsubscribed"},
+        {"email": "bounced@mail.example", "status": "bounced"},
+    ]
+    account = MailerLite(known, groups={"5": "A"}, import_s=0, import_loses=["lost@mail.example"])
+    client = serve(mailerlite=account)
+    names = ["same", "other", "left", "bounced", "lost", "new", "new"]
+    rows: List[Any] = [{"email": f"{n}@mail.example", "fields": {"name": "T"}} for n in names]
+    report = report_of(client, imported(client, [*rows, {"email": "nobody"}, 5]))
+    counters = ("total", "processed", "imported", "updated", "errored")
+    assert [report[name] for name in counters] == [9, 9, 1, 1, 3]
+    named = ("invalid", "changed", "unchanged", "unsubscribed", "duplicate", "mistyped")
+    assert [report[f"{name}_count"] for name in named] == [2, 1, 1, 1, 1, 0]
+    assert report["unsubscribed"] == [{"email": "left@mail.example"}]
+    members = emails(listed(client, "/groups/5/subscribers"))
+    assert sorted(members) == ["new@mail.example", "other@mail.example", "same@mail.example"]
+    assert {each["fields"].get("name") for each in account.subscribers.values()} == {"T", None}
+
+
+def test_a_report_names_five_people_at_most(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(groups={"5": "A"}, import_s=0))
+    report = report_of(client, imported(client, [{"email": f"nobody {n}"} for n in range(7)]))
+    assert (report["invalid_count"], len(report["invalid"])) == (7, 5)
+
+
+@pytest.mark.parametrize("revives", [True, False])
+def test_an_import_revives_the_deleted_or_does_not(serve: Serve, revives: bool) -> None:
+    account = MailerLite(
+        deleted=[{"email": ONE}], groups={"5": "A"}, import_s=0, import_revives=revives
+    )
+    client = serve(mailerlite=account)
+    report = report_of(client, imported(client, [{"email": ONE}]))
+    assert (report["imported"], report["errored"]) == ((1, 0) if revives else (0, 1))
+    assert (ONE in account.subscribers, ONE in account.deleted) == (revives, not revives)
+
+
+@pytest.mark.parametrize("applies", [True, False])
+def test_double_opt_in_applies_to_imports_or_does_not(serve: Serve, applies: bool) -> None:
+    account = MailerLite(
+        groups={"5": "A"}, import_s=0, double_opt_in=True, import_double_opt_in=applies
+    )
+    client = serve(mailerlite=account)
+    report_of(client, imported(client, [{"email": ONE}]))
+    assert account.subscribers[ONE]["status"] == ("unconfirmed" if applies else "active")
+
+
+def test_imports_that_cannot_be_taken(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(groups={"5": "A"}))
+    for path, rows, status in (("5", [], 422), ("5", "x", 422), ("6", [{"email": ONE}], 404)):
+        answer = client.mailerlite(
+            "POST", f"/groups/{path}/import-subscribers", json={"subscribers": rows}
+        )
+        assert answer.status_code == status
+    assert client.mailerlite("GET", "/subscribers/import/1").status_code == 404
