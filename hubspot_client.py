@@ -9,7 +9,7 @@ from basics.domains import normalise_domain
 from basics.errors import CallRejected, ServiceError
 from basics.secret import Secret
 from hubspot import search
-from hubspot.service import SERVICE, HubSpotSettings, hubspot_settings
+from hubspot.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
 from hubspot.shapes import (
     COMPANIES,
     COMPANY_PROPERTIES,
@@ -29,6 +29,7 @@ from hubspot.shapes import (
 from transport.clock import Clock
 from transport.http_client import HttpClient
 from transport.keyset import Contradiction, End, read_pages
+from transport.response import json_object
 from transport.service import JsonObject
 
 __all__ = [
@@ -98,12 +99,15 @@ class HubSpotClient:
             return None
 
     def property(self, object_type: str, name: str) -> Optional[Property]:
-        """The definition of a property; None when the account has none of that name."""
+        """The definition of a property; None when the account has none of that name.
+
+        Raises CallRejected.
+        """
         call = f"definition of the property {name}"
         try:
             data = self.http.read("GET", f"{_PROPERTIES}/{object_type}/{name}", call)
         except CallRejected as error:
-            if error.status == 404:
+            if error.status == 404 and is_not_found(json_object(error.body)):
                 return None
             raise
         try:
@@ -125,7 +129,7 @@ class HubSpotClient:
         The search index lags behind the records while the values are the present ones, so some
         may not match any more: judge them by their values. `multiple`: as in `search.matching`.
 
-        Raises BadAnswer when fewer came than HubSpot says there are.
+        Raises Moved when fewer came than HubSpot says there are, or pages contradict each other.
         """
         filters = search.matching(platforms, alexa_below, multiple)
         return self._search_companies("company search", filters, on_total)
@@ -302,12 +306,10 @@ class HubSpotClient:
                 rows_read += len(page)
                 yield from page
         except Contradiction:
-            self.http.bad_answer(call, "pages contradict each other; run it again")
+            self.http.moved(call, "pages contradict each other")
         missing = min(totals) - rows_read
         if missing > ACCEPTED_MISSING + min(totals) // 100:
-            self.http.bad_answer(
-                call, f"it promises {min(totals):,} companies, but {rows_read:,} came; run it again"
-            )
+            self.http.moved(call, f"it promises {min(totals):,} companies, but {rows_read:,} came")
 
     def _search_page(
         self, call: str, filters: List[JsonObject], end: End
