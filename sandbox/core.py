@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
+import traceback
 from collections import deque
 from dataclasses import dataclass
 from email.message import Message
@@ -168,6 +170,10 @@ class Service:
                 answer = self._route(request)
             except Refusal as refusal:
                 answer = refusal.answer
+            except Exception as bug:
+                # Without an answer a bug of the sandbox would look like a fault of the network.
+                traceback.print_exc(file=sys.stderr)
+                answer = self.error(500, f"A bug of the sandbox: {bug!r}").answer
         return answer._replace(headers=answer.headers + headers)
 
     def _route(self, request: Request) -> Answer:
