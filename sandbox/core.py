@@ -55,6 +55,9 @@ class Answer(NamedTuple):
     wrote: bool = False
 
 
+Route = Tuple[str, str, Callable[..., Answer]]
+
+
 class Refusal(Exception):
     """Leaves a handler early with an error answer."""
 
@@ -149,9 +152,9 @@ class Service:
         self.lock = threading.RLock()
         self.clock: Clock = time.monotonic
 
-    def routes(self) -> List[Tuple[str, str, Callable[..., Answer]]]:
+    def routes(self) -> List[Route]:
         """Method, path pattern, handler; the groups of the pattern are passed to the handler."""
-        raise NotImplementedError
+        return []
 
     def admit(self, request: Request) -> Headers:
         """Raise Refusal for bad credentials or a used-up allowance; headers for the answer."""

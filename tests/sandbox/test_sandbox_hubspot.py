@@ -10,7 +10,7 @@ import pytest
 from sandbox import HubSpot
 from sandbox.hubspot import definition
 from tests.sandbox import sandbox_client
-from tests.sandbox.sandbox_client import Serve
+from tests.sandbox.sandbox_client import Client, Serve
 
 pytestmark = pytest.mark.filterwarnings("error")
 clock, serve = sandbox_client.clock, sandbox_client.serve
@@ -61,6 +61,8 @@ def numbered(count: int, **options: Any) -> HubSpot:
         (("name", "EQ", "a"), [9]),
         (("name", "CONTAINS_TOKEN", "sh*"), [101]),
         (("domain", "CONTAINS_TOKEN", "www.e.test"), [101]),
+        (("name", "NOT_CONTAINS_TOKEN", "shop"), [9, 10, 11, 100]),
+        (("domain", "NOT_CONTAINS_TOKEN", "test"), []),
         (("hs_object_id", "GT", "10"), [11, 100, 101]),
         (("hs_object_id", "GTE", "10"), [10, 11, 100, 101]),
         (("hs_object_id", "LT", "100"), [9, 10, 11]),
@@ -112,6 +114,87 @@ def test_groups_are_alternatives(serve: Serve) -> None:
     assert serve(hubspot=shops()).found(filterGroups=body) == [9, 100]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("shop.com", [1, 2, 3, 4]),
+        ("SHOP.COM", [1, 2, 3, 4]),
+        ("shop", [1, 2, 3, 4, 5, 6]),
+        ("shop*", [1, 2, 3, 4, 5, 6, 7]),
+        ("*@shop.com", [1, 2, 3, 4]),
+        ("info@shop.com", [3]),
+        ("shop.com.de", [1]),
+        ("hop.com", []),
+        ("com.shop", [2]),
+        ("*shop.com", [1, 2, 3, 4, 8]),
+        ("[shop", [1, 2, 3, 4, 5, 6]),
+        ("-", []),
+    ],
+)
+def test_a_token_is_a_run_of_letters_and_digits(
+    serve: Serve, pattern: str, found: List[int]
+) -> None:
+    values = ["https://shop.com/de", "a.de; shop.com, shop.de", "info@shop.com", "my-shop.com"]
+    values += ["shop.company", "shop", "shops.com", "myshop.com", "unrelated"]
+    companies = [{"id": n, "hs_additional_domains": text} for n, text in enumerate(values, 1)]
+    client = serve(hubspot=HubSpot(companies))
+    assert client.found(("hs_additional_domains", "CONTAINS_TOKEN", pattern)) == found
+
+
+def test_several_groups_look_in_both_kinds_of_domains(serve: Serve) -> None:
+    companies = [
+        {"id": 1, "domain": "shop.test"},
+        {"id": 2, "domain": "x.test", "hs_additional_domains": "y.test; www.shop.test"},
+        {"id": 3, "domain": "y.test"},
+    ]
+    groups = [
+        {"filters": [{"propertyName": name, "operator": "CONTAINS_TOKEN", "value": "shop.test"}]}
+        for name in ("domain", "hs_additional_domains")
+    ]
+    assert serve(hubspot=HubSpot(companies)).found(filterGroups=groups) == [1, 2]
+
+
+def test_in_can_be_limited_to_a_number_of_values(serve: Serve) -> None:
+    client = serve(hubspot=shops())
+    wanted = ("alexa", "IN", [str(number) for number in range(101)])
+    assert client.found(wanted) == [100, 101]
+    client.sandbox.hubspot.max_in_values = 100
+    assert client.search(wanted).status_code == 400
+    assert client.search(("alexa", "IN", ["1"] * 100)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("shop", [101]),
+        ("e sh", [101]),
+        ("www.e", [101]),
+        ("shop nothing", []),
+        ("shopify", []),
+        ("a", [9]),
+    ],
+)
+def test_query_looks_in_the_properties_that_are_searched_by_default(
+    serve: Serve, query: str, ids: List[int]
+) -> None:
+    client = serve(hubspot=shops())
+    assert client.found(query=query) == ids
+    assert client.found(("alexa", "LT", "50"), query=query) == []
+
+
+@pytest.mark.parametrize(
+    ("sort", "ids"),
+    [
+        ("alexa", [100, 101, 9, 10, 11]),
+        ("-alexa", [10, 9, 101, 100, 11]),
+        ({"propertyName": "alexa"}, [100, 101, 9, 10, 11]),
+        ('{"propertyName": "alexa", "direction": "DESCENDING"}', [10, 9, 101, 100, 11]),
+    ],
+)
+def test_a_sort_has_several_forms(serve: Serve, sort: Any, ids: List[int]) -> None:
+    assert serve(hubspot=shops()).found(sorts=[sort]) == ids
+
+
 def test_sorting_is_by_value_and_by_integer_id(serve: Serve) -> None:
     client = serve(hubspot=shops())
     by_id = {"propertyName": "hs_object_id", "direction": "DESCENDING"}
@@ -142,7 +225,16 @@ def test_answers_hold_the_requested_properties_and_null_for_unset(serve: Serve) 
         ({"filterGroups": [{"filters": ["x"] * 5}] * 4}, "18"),
         ({"sorts": [{"propertyName": "name"}] * 2}, "one sort"),
         ({"sorts": [{"propertyName": "nonsense"}]}, "nonsense"),
-        ({"query": "shop"}, "unsupported"),
+        ({"query": "x" * 3000}, "3000"),
+        ({"nonsense": "shop"}, "nonsense"),
+        ({"sorts": ["-nonsense"]}, "nonsense"),
+        ({"sorts": [{"propertyName": "name", "direction": "UP"}]}, "UP"),
+        ({"sorts": ["{"]}, "JSON"),
+        ({"sorts": [7]}, "sorts is malformed"),
+        ({"sorts": "name"}, "sorts is malformed"),
+        ({"properties": "name"}, "properties is malformed"),
+        ({"filterGroups": ["x"]}, "filterGroups is malformed"),
+        ({"filterGroups": [{"filters": ["x"]}]}, "must be an object"),
         ({"padding": "x" * 3000}, "3000"),
         ({"limit": "many"}, "whole number"),
     ],
@@ -434,6 +526,103 @@ def test_a_created_record_is_found_when_the_index_has_caught_up(serve: Serve) ->
     assert client.search(("name", "EQ", "new")).json()["total"] == 0
     client.clock.now += 0.1
     assert client.search(("name", "EQ", "new")).json()["total"] == 1
+
+
+def test_an_edit_is_found_when_the_index_has_caught_up(serve: Serve) -> None:
+    client = serve(hubspot=shops(index_lag_s=20))
+    hubspot = client.sandbox.hubspot
+    hubspot.edit("companies", 9, alexa="5")
+    client.clock.now += 19.5
+    hubspot.edit("companies", 9, alexa="6")
+    client.clock.now += 19.5
+    row = client.search(("alexa", "EQ", "999999"), properties=["alexa"]).json()["results"][0]
+    assert (row["id"], row["properties"]["alexa"]) == ("9", "6")
+    client.clock.now += 0.5
+    assert client.found(("alexa", "EQ", "6")) == [9]
+    assert client.found(("alexa", "EQ", "999999")) == []
+
+
+def read(client: Client, kind: str, *ids: str, **more: Any) -> Any:
+    body = {"inputs": [{"id": key} for key in ids], **more}
+    return client.hubspot("POST", f"/crm/v3/objects/{kind}/batch/read", json=body)
+
+
+def test_an_archived_record_is_found_only_among_the_archived(serve: Serve) -> None:
+    hubspot = HubSpot([{"id": 2, "name": "Shop"}, {"id": 3}], [{"id": 1}])
+    client = serve(hubspot=hubspot)
+    hubspot.link(1, 2)
+    hubspot.link(1, 3)
+    hubspot.archive("companies", 2)
+    assert client.found() == [3]
+    assert hubspot.associations == {1: {3: [279]}}
+    path = "/crm/v3/objects/companies"
+    assert client.hubspot("GET", f"{path}/2").status_code == 404
+    archived = client.hubspot("GET", f"{path}/2?archived=true").json()
+    assert (archived["archived"], archived["properties"]["name"]) == (True, "Shop")
+    assert archived["archivedAt"]
+    for query, ids in (("", ["3"]), ("?archived=false", ["3"]), ("?archived=true", ["2"])):
+        assert [row["id"] for row in client.hubspot("GET", path + query).json()["results"]] == ids
+    assert read(client, "companies", "2").json()["results"] == []
+    answer = client.hubspot(
+        "POST", f"{path}/batch/read?archived=true", json={"inputs": [{"id": 2}]}
+    )
+    assert [row["id"] for row in answer.json()["results"]] == ["2"]
+    hubspot.link(1, 3)
+    hubspot.archive("contacts", 1)
+    assert hubspot.associations == {}
+
+
+def test_a_merge_makes_a_new_company(serve: Serve) -> None:
+    hubspot = HubSpot(
+        [
+            {"id": 2, "domain": "won.test", "name": "Won", "hs_additional_domains": "more.test"},
+            {
+                "id": 3,
+                "domain": "lost.test",
+                "alexa": "7",
+                "hs_additional_domains": "won.test;x.test",
+            },
+            {"id": 4, "domain": "third.test"},
+        ],
+        [{"id": 1}, {"id": 5}],
+    )
+    client = serve(hubspot=hubspot)
+    hubspot.link(1, 4)
+    hubspot.link(1, 2)
+    hubspot.link(5, 3)
+    new = hubspot.merge("companies", 2, 3)
+    assert hubspot.companies[new] == {
+        "domain": "won.test",
+        "name": "Won",
+        "alexa": "7",
+        "hs_additional_domains": "more.test; lost.test; x.test",
+        "hs_merged_object_ids": "2;3",
+    }
+    assert hubspot.associations == {1: {4: [279, 1], new: [279]}, 5: {new: [279, 1]}}
+    assert client.found(("hs_additional_domains", "CONTAINS_TOKEN", "lost.test")) == [new]
+    answer = read(client, "companies", "2", "3", "4")
+    assert answer.status_code == 207
+    assert [row["id"] for row in answer.json()["results"]] == ["4"]
+    assert answer.json()["errors"][0]["context"] == {"ids": ["2", "3"]}
+    hubspot.resolve_merged_ids = True
+    newest = hubspot.merge("companies", 4, new)
+    assert [row["id"] for row in read(client, "companies", "2").json()["results"]] == [str(newest)]
+    assert client.hubspot("GET", "/crm/v3/objects/companies/3").json()["id"] == str(newest)
+    assert hubspot.companies[newest]["hs_merged_object_ids"] == f"2;3;4;{new}"
+    assert hubspot.associations == {1: {newest: [279, 1]}, 5: {newest: [279, 1]}}
+
+
+def test_a_merge_makes_a_new_contact(serve: Serve) -> None:
+    hubspot = HubSpot(
+        [{"id": 7}, {"id": 8}], [{"id": 1, "email": "a@x.test"}, {"id": 2, "email": ""}]
+    )
+    serve(hubspot=hubspot)
+    hubspot.link(1, 7)
+    hubspot.link(2, 8)
+    hubspot.link(2, 7)
+    new = hubspot.merge("contacts", 2, 1)
+    assert hubspot.contacts[new] == {"email": "a@x.test", "hs_merged_object_ids": "1;2"}
+    assert hubspot.associations == {new: {7: [279], 8: [279, 1]}}
 
 
 def test_batch_read_is_not_in_the_order_asked(serve: Serve) -> None:
