@@ -152,9 +152,9 @@ class HubSpot(Associations):
         """The record with the properties and associations that the query asks for."""
         shown = self._shown(kind, key, _names(request, "properties"), _is_archived(request))
         asked = _names(request, "associations")
-        if not set(asked) <= set(KINDS):
+        to = [KINDS.get(name.lower(), "") for name in asked]
+        if "" in to:
             raise self.error(501, f"This sandbox has no associations with {', '.join(asked)}.")
-        to = [KINDS[name] for name in asked]
         linked = {each: self.named(kind, key, each, self.associations_limit) for each in to}
         linked = {each: found for each, found in linked.items() if found["results"]}
         return {**shown, "associations": linked} if linked else shown

@@ -47,7 +47,8 @@ KINDS = {
     "0-1": "contacts",
 }
 TYPE_IDS = {"companies": "0-2", "contacts": "0-1"}
-PARTS = {"kind": "|".join(KINDS), "to": "|".join(KINDS), "type": "0-[12]"}  # of a path
+KIND = f"(?i:{'|'.join(KINDS)})"
+PARTS = {"kind": KIND, "to": KIND, "type": "0-[12]"}  # of a path
 SERVED = "/(crm/v[34]|account-info/v3|communication-preferences/v[34])/"
 UNSUPPORTED = {"propertiesWithHistory", "dataSensitivity", "locale", "businessUnitId", "before"}
 NOT_FOUND = (
@@ -340,7 +341,8 @@ def _pattern(path: str) -> Pattern[str]:
 
 def _arguments(parts: Mapping[str, str]) -> List[str]:
     return [
-        KINDS[part] if name in ("kind", "to") else unquote(part) for name, part in parts.items()
+        KINDS[part.lower()] if name in ("kind", "to") else unquote(part)
+        for name, part in parts.items()
     ]
 
 

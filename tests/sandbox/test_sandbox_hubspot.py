@@ -415,6 +415,52 @@ def test_a_missing_scope_is_named(serve: Serve, method: str, path: str, scope: s
     assert answer.json()["errors"][0]["context"]["requiredGranularScopes"] == [scope]
 
 
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("errors[].context.requiredGranularScopes", lambda b: b["errors"][0]["context"]),
+        ("errors[].context.requiredScopes", lambda b: b["errors"][0]["context"]),
+        ("context.requiredGranularScopes", lambda b: b["context"]),
+        ("missingScopes", lambda b: b),
+        ("errors[].missingScopes", lambda b: b["errors"][0]),
+    ],
+)
+def test_missing_scopes_are_named_in_one_of_several_places(
+    serve: Serve, place: str, found: Any
+) -> None:
+    client = serve()
+    client.sandbox.hubspot.scopes.clear()
+    client.sandbox.hubspot.scopes_named_in = place
+    body = client.search().json()
+    assert found(body)[place.rpartition(".")[2]] == ["crm.objects.companies.read"]
+    assert str(body).count("crm.objects.companies.read") == 1
+    client.sandbox.hubspot.scopes_named_in = ""
+    assert not {"errors", "context", "missingScopes"} & set(client.search().json())
+
+
+def test_a_wrong_path_is_no_missing_property(serve: Serve) -> None:
+    client = serve()
+    wrong = client.hubspot("GET", "/v9/crm/v3/properties/companies/alexa")
+    assert (wrong.status_code, wrong.headers["Content-Type"]) == (404, "text/html;charset=utf-8")
+    assert wrong.text.startswith("<html>")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "word"),
+    [
+        ("DELETE", "/crm/v3/objects/contacts/1", "DELETE /crm/v3/objects/contacts/1"),
+        ("GET", "/crm/v3/objects/deals", "/crm/v3/objects/deals"),
+        ("GET", "/crm/v3/objects/contacts?propertiesWithHistory=email", "propertiesWithHistory"),
+        ("GET", "/crm/v3/objects/contacts/1?associations=deals", "deals"),
+        ("GET", "/crm/v4/objects/contacts/1/associations/contacts", "contacts with contacts"),
+    ],
+)
+def test_what_is_not_served_says_so(serve: Serve, method: str, path: str, word: str) -> None:
+    answer = serve(hubspot=HubSpot(contacts=[{"id": 1}])).hubspot(method, path)
+    assert (answer.status_code, answer.json()["category"]) == (501, "NOT_IMPLEMENTED")
+    assert word in answer.json()["message"]
+
+
 def test_a_property_is_described_or_missing(serve: Serve) -> None:
     client = serve()
     known = client.hubspot("GET", "/crm/v3/properties/companies/ecommerce_platform").json()
