@@ -13,6 +13,8 @@ from . import search
 from .core import Answer, Refusal, Request, Route
 from .hubspot_account import CREATED, DEFAULTS, KINDS, MODIFIED, TOOK, Record
 from .hubspot_associations import Associations
+from .hubspot_consent import Consent
+from .hubspot_lists import Lists
 from .hubspot_properties import SEARCHED, definition, described, flaw
 
 __all__ = ["HubSpot", "definition"]
@@ -20,7 +22,7 @@ __all__ = ["HubSpot", "definition"]
 MAX_LIST_LIMIT = MAX_BATCH = 100
 
 
-class HubSpot(Associations):
+class HubSpot(Associations, Lists, Consent):
     """One HubSpot account; every attribute may be changed while it serves (see `lock`).
 
     companies, contacts   id -> properties; given as dicts, "id" optional
@@ -29,6 +31,11 @@ class HubSpot(Associations):
     labels                type id, as from contact to company, -> label of the account's own
     archived, merged      kind -> id -> properties; kind -> old id -> new id
     stale, stale_contacts id -> properties as the search index still sees them, None: not yet
+    lists                 id -> RecordList; `add_list` makes one
+    members_as_ids        whether a list's members are answered as ids alone, as they once were
+    subscriptions         id -> name of a kind of mail
+    statuses              (address, kind of mail) -> status, see `consent` and `set_consent`
+    privacy_settings      whether consent is written only with a legal basis
     page_limit            search pages hold no more than this, whatever is asked
     associations_limit    how many associated records a list gives with each record
     requests_per_day      None is no limit, like for the other two rates

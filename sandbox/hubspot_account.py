@@ -2,7 +2,7 @@
 
 Sources: https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 https://developers.hubspot.com/docs/api-reference/error-handling
-https://knowledge.hubspot.com/records/merge-records
+https://developers.hubspot.com/docs/api-reference/legacy/crm/objects/companies/merge-companies
 """
 
 from __future__ import annotations

@@ -405,6 +405,11 @@ def test_a_wrong_token_is_a_401(serve: Serve) -> None:
             "crm.objects.contacts.write",
         ),
         ("GET", "/crm/v4/objects/contact/1/associations/company", "crm.objects.contacts.read"),
+        ("GET", "/crm/v4/objects/0-2/1/associations/0-1", "crm.objects.companies.read"),
+        ("PATCH", "/crm/v3/objects/companies/1", "crm.objects.companies.write"),
+        ("GET", "/crm/v3/properties/contacts", "crm.schemas.contacts.read"),
+        ("GET", "/crm/v3/lists/object-type-id/0-1/name/x", "crm.lists.read"),
+        ("GET", "/crm/v3/lists/1/memberships", "crm.lists.read"),
     ],
 )
 def test_a_missing_scope_is_named(serve: Serve, method: str, path: str, scope: str) -> None:
@@ -459,6 +464,28 @@ def test_what_is_not_served_says_so(serve: Serve, method: str, path: str, word: 
     answer = serve(hubspot=HubSpot(contacts=[{"id": 1}])).hubspot(method, path)
     assert (answer.status_code, answer.json()["category"]) == (501, "NOT_IMPLEMENTED")
     assert word in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "v4/statuses/a@x.test?channel=EMAIL", "read"),
+        ("POST", "v4/statuses/a@x.test", "write"),
+        ("POST", "v3/unsubscribe", "write"),
+    ],
+)
+def test_either_scope_for_consent_suffices(
+    serve: Serve, method: str, path: str, scope: str
+) -> None:
+    client = serve()
+    client.sandbox.hubspot.scopes.discard(f"communication_preferences.{scope}")
+    answer = client.hubspot(method, f"/communication-preferences/{path}", json={})
+    assert answer.json()["errors"][0]["context"]["requiredGranularScopes"] == [
+        f"communication_preferences.{scope}",
+        "communication_preferences.read_write",
+    ]
+    client.sandbox.hubspot.scopes.add("communication_preferences.read_write")
+    assert client.hubspot(method, f"/communication-preferences/{path}").status_code != 403
 
 
 def test_a_property_is_described_or_missing(serve: Serve) -> None:
@@ -686,6 +713,168 @@ def test_batch_read_is_not_in_the_order_asked(serve: Serve) -> None:
     assert read(*map(str, range(100))).status_code == 207
     assert read(*map(str, range(101))).status_code == 400
     assert read("a@mail.test").status_code == 400
+
+
+def people(count: int) -> HubSpot:
+    return HubSpot(contacts=[{"id": n} for n in range(1, count + 1)])
+
+
+def test_a_list_is_found_by_name_and_by_id(serve: Serve) -> None:
+    hubspot = people(3)
+    key = hubspot.add_list("Shop owners & co", "contacts", 3, 2, processing_type="DYNAMIC")
+    client = serve(hubspot=hubspot)
+    path = "/crm/v3/lists/object-type-id"
+    by_name = client.hubspot("GET", f"{path}/0-1/name/shop%20OWNERS%20%26%20co")
+    assert by_name.json() == client.hubspot("GET", f"/crm/v3/lists/{key}").json()
+    found = by_name.json()["list"]
+    assert (found["listId"], found["name"], found["size"]) == (str(key), "Shop owners & co", 2)
+    assert (found["objectTypeId"], found["processingType"]) == ("0-1", "DYNAMIC")
+    assert found["processingStatus"] == "COMPLETE"
+    hubspot.lists[key].processing_status = "PROCESSING"
+    found = client.hubspot("GET", f"/crm/v3/lists/{key}").json()["list"]
+    assert found["processingStatus"] == "PROCESSING"
+    for wrong in (f"{path}/0-2/name/Shop owners & co", f"{path}/0-1/name/x", "/crm/v3/lists/99"):
+        answer = client.hubspot("GET", wrong)
+        assert (answer.status_code, answer.json()["category"]) == (404, "OBJECT_NOT_FOUND")
+
+
+@pytest.mark.parametrize("members_as_ids", [False, True])
+def test_members_come_by_id_and_up_to_250_at_a_time(serve: Serve, members_as_ids: bool) -> None:
+    hubspot = people(260)
+    hubspot.members_as_ids = members_as_ids
+    path = f"/crm/v3/lists/{hubspot.add_list('All', 'contacts', *range(260, 0, -1))}/memberships"
+    hubspot.archive("contacts", 7)
+    client = serve(hubspot=hubspot)
+    first = client.hubspot("GET", path).json()
+    assert (len(first["results"]), first["total"]) == (100, 259)
+    page = client.hubspot("GET", f"{path}?limit=250").json()
+    rest = client.hubspot("GET", f"{path}?limit=250&after={page['paging']['next']['after']}").json()
+    rows = page["results"] + rest["results"]
+    read = rows if members_as_ids else [row["recordId"] for row in rows]
+    assert read == [str(n) for n in range(1, 261) if n != 7]
+    assert "paging" not in rest
+    assert client.hubspot("GET", f"{path}?limit=251").status_code == 400
+
+
+def test_a_merged_contact_stays_in_its_lists(serve: Serve) -> None:
+    hubspot = people(3)
+    client = serve(hubspot=hubspot)
+    keys = [hubspot.add_list("A", "contacts", 1, 3), hubspot.add_list("B", "contacts", 3)]
+    new = hubspot.merge("contacts", 2, 1)
+    paths = [f"/crm/v3/lists/{key}/memberships" for key in keys]
+    rows = [client.hubspot("GET", path).json()["results"] for path in paths]
+    assert [[row["recordId"] for row in page] for page in rows] == [["3", str(new)], ["3"]]
+
+
+def test_the_primary_company_of_a_contact_is_a_property(serve: Serve) -> None:
+    contacts = [{"id": 1}, {"id": 2, "associatedcompanyid": "99"}, {"id": 3}]
+    hubspot = HubSpot([{"id": 7}, {"id": 8}], contacts)
+    client = serve(hubspot=hubspot)
+    hubspot.link(1, 7)
+    hubspot.link(1, 8)
+    rows = read(client, "contacts", "1", "2", "3", properties=["associatedcompanyid"]).json()
+    ids = [row["properties"]["associatedcompanyid"] for row in rows["results"]]
+    assert ids == ["7", "99", None]
+    assert client.found(("associatedcompanyid", "EQ", "8"), kind="contacts") == []
+    hubspot.link(1, 8, 1)
+    assert client.found(("associatedcompanyid", "EQ", "8"), kind="contacts") == [1]
+    assert hubspot.associations == {1: {7: [279], 8: [279, 1]}}
+
+
+KINDS_OF_MAIL = {71: "Marketing Information", 72: "One to One"}
+ANN = "ann@mail.example"
+
+
+def mailing(serve: Serve) -> Client:
+    contacts = [{"id": 1, "email": ANN}, {"id": 2, "email": "b@mail.example"}]
+    contacts[1]["hs_email_optout_72"] = "true"
+    return serve(hubspot=HubSpot(contacts=contacts, subscriptions=KINDS_OF_MAIL))
+
+
+def statuses(client: Client, email: str) -> List[str]:
+    path = f"/communication-preferences/v4/statuses/{email}?channel=EMAIL"
+    rows = client.hubspot("GET", path).json()["results"]
+    assert [row["subscriptionId"] for row in rows] == [71, 72]
+    return [row["status"] for row in rows]
+
+
+def test_every_kind_of_mail_has_an_opt_out_property(serve: Serve) -> None:
+    client = mailing(serve)
+    known = client.hubspot("GET", "/crm/v3/properties/contacts").json()["results"]
+    labels = {each["name"]: each["label"] for each in known}
+    assert labels["hs_email_optout_71"] == "Opted out of email: Marketing Information"
+    assert (labels["hs_email_optout_72"], labels["email"]) == (
+        "Opted out of email: One to One",
+        "email",
+    )
+    assert client.found(("hs_email_optout_72", "EQ", "true"), kind="contacts") == [2]
+    assert statuses(client, "b@mail.example") == ["NOT_SPECIFIED", "UNSUBSCRIBED"]
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_an_opt_out_stands_with_the_contact(serve: Serve, version: int) -> None:
+    client = mailing(serve)
+    body: Dict[str, Any]
+    if version == 3:
+        path = "/communication-preferences/v3/unsubscribe"
+        body = {"emailAddress": ANN.upper(), "subscriptionId": "71"}
+    else:
+        path = f"/communication-preferences/v4/statuses/{ANN}"
+        body = {"subscriptionId": 71, "statusState": "UNSUBSCRIBED", "channel": "EMAIL"}
+    for _ in range(2):
+        assert client.hubspot("POST", path, json=body).status_code == 200
+    assert client.sandbox.hubspot.contacts[1]["hs_email_optout_71"] == "true"
+    assert statuses(client, ANN) == ["UNSUBSCRIBED", "NOT_SPECIFIED"]
+    assert len(client.sandbox.writes) == 2
+    assert client.hubspot("POST", path, json={**body, "subscriptionId": 73}).status_code == 400
+
+
+def test_subscribing_again_is_for_version_4(serve: Serve) -> None:
+    client = mailing(serve)
+    client.sandbox.hubspot.set_consent(ANN, 71, "UNSUBSCRIBED")
+    body = {"emailAddress": ANN, "subscriptionId": "71"}
+    assert (
+        client.hubspot("POST", "/communication-preferences/v3/subscribe", json=body).status_code
+        == 400
+    )
+    body = {"subscriptionId": "71", "statusState": "SUBSCRIBED", "channel": "EMAIL"}
+    path = f"/communication-preferences/v4/statuses/{ANN}"
+    assert client.hubspot("POST", path, json=body).status_code == 200
+    assert statuses(client, ANN) == ["SUBSCRIBED", "NOT_SPECIFIED"]
+    assert client.sandbox.hubspot.contacts[1]["hs_email_optout_71"] == "false"
+
+
+def test_an_address_without_a_contact_can_opt_out(serve: Serve) -> None:
+    client = mailing(serve)
+    path = "/communication-preferences/v4/statuses/x@mail.example"
+    assert client.hubspot("POST", f"{path}/unsubscribe-all?channel=EMAIL").status_code == 200
+    assert statuses(client, "x@mail.example") == ["UNSUBSCRIBED"] * 2
+    assert len(client.sandbox.hubspot.contacts) == 2
+
+
+def test_all_mail_can_be_stopped_but_not_by_a_patch(serve: Serve) -> None:
+    client = mailing(serve)
+    path = f"/communication-preferences/v4/statuses/{ANN}/unsubscribe-all"
+    assert client.hubspot("POST", path).status_code == 400
+    assert client.hubspot("POST", f"{path}?channel=EMAIL").status_code == 200
+    assert statuses(client, ANN) == ["UNSUBSCRIBED"] * 2
+    assert client.sandbox.hubspot.contacts[1]["hs_email_optout"] == "true"
+    body = {"properties": {"hs_email_optout": "false"}}
+    patched = client.hubspot("PATCH", "/crm/v3/objects/contacts/1", json=body)
+    assert (patched.status_code, "READ_ONLY_VALUE" in patched.text) == (400, True)
+
+
+def test_privacy_settings_ask_for_a_legal_basis(serve: Serve) -> None:
+    client = mailing(serve)
+    client.sandbox.hubspot.privacy_settings = True
+    path = "/communication-preferences/v3/unsubscribe"
+    body = {"emailAddress": ANN, "subscriptionId": "71"}
+    assert client.hubspot("POST", path, json=body).status_code == 400
+    assert client.hubspot("POST", path, json={**body, "legalBasis": "NON_GDPR"}).status_code == 400
+    assert statuses(client, ANN)[0] == "NOT_SPECIFIED"
+    reasons = {"legalBasis": "LEGITIMATE_INTEREST_CLIENT", "legalBasisExplanation": "They asked"}
+    answer = client.hubspot("POST", path, json={**body, **reasons}).json()
+    assert (answer["status"], answer["legalBasisExplanation"]) == ("NOT_SUBSCRIBED", "They asked")
 
 
 def test_the_account_names_itself(serve: Serve) -> None:
