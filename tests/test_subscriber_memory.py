@@ -14,8 +14,8 @@ import pytest
 
 from basics.errors import AppError
 from subscribers.memory import Memory
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parent.parent
 JO, AL = "jo@mail.example", "al@mail.example"
 
 
@@ -145,7 +145,7 @@ def test_a_kill_while_the_file_is_made_leaves_a_fresh_start(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("subscriber_state.os.replace", killed)
+        patch.setattr("subscribers.memory.os.replace", killed)
         with pytest.raises(KeyboardInterrupt):
             Memory(path, dry_run=False)
     assert not path.exists()
