@@ -690,13 +690,14 @@ def test_without_the_account_there_are_no_links(
 
 
 @pytest.mark.parametrize("found", [False, True])
-def test_a_429_on_every_call_in_turn(run_main: RunMain, found: bool) -> None:
+def test_a_429_on_every_call_in_turn(run_main: RunMain, tmp_path: Path, found: bool) -> None:
     given: Dict[str, Any] = HALVES["all"][0] if found else {}
     for nth in range(1, 20):
         clock = FakeClock()
+        memory = {"XDG_STATE_HOME": str(tmp_path / str(nth))}  # a port may come back
         with make(clock, **given) as sandbox:
             sandbox.faults = [Fault("status", status=429, nth=nth)]
-            outcome = run_main(create_contact.main, sandbox, *WORDS, clock=clock)
+            outcome = run_main(create_contact.main, sandbox, *WORDS, clock=clock, **memory)
             domains, emails, pairs = state(sandbox)
             assert (domains, len(emails), pairs) == (["shop.example"], 1, [[0, 0]])
             assert min(gaps(sandbox)) >= 0.2
