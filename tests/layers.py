@@ -107,7 +107,7 @@ def violations(root: Path = ROOT) -> List[str]:
         for other in sorted(module.imports)
         if other.split(".")[0] in AROUND or (other in tree and not _may_import(name, other, tree))
     ]
-    return found + [f"{name} is part of a circle" for name in _circles(tree)]
+    return found + [f"{name} is part of a circle" for name in sorted(_circles(tree))]
 
 
 def pure_modules(root: Path = ROOT) -> List[str]:
