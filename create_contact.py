@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import run.start  # noqa: F401 - first: it is for what may happen while the others load
+
+# isort: split
+
 import argparse
 import contextlib
 import logging

@@ -39,8 +39,9 @@ SUBSCRIBER_STATUSES = ("unconfirmed", "active", "unsubscribed", "bounced", "junk
 
 WHERE_KEY = "an API token from MailerLite > Integrations > API"
 REMEDIES = {
-    401: "Check MAILERLITE_API_KEY: MailerLite does not know this token, or it has been deleted;"
-    " make one in MailerLite > Integrations > API.",
+    401: "Check MAILERLITE_API_KEY: MailerLite does not know this token. A token dies when"
+    " it is deleted, and with the user who made it: make a new one in MailerLite > Integrations >"
+    " API.",
     402: "The MailerLite plan does not allow this: see MailerLite > Account settings > Plans.",
     403: "The MailerLite plan or the owner of the token does not have this right.",
 }

@@ -8,6 +8,7 @@ AppError                    one line for the user, never a traceback
 └── ServiceError            this call failed, and the next one may fail as well
     ├── Forbidden           a right is missing: other calls may be allowed
     ├── BadAnswer           its answer makes no sense: trust nothing of it
+    │   └── Moved           what it lists has changed while it was read: read it again
     └── ServiceDown         the service cannot be used now: make no more calls to it
         └── NotSent         the call was never made, because the service was down before
 """
@@ -65,6 +66,10 @@ class Forbidden(ServiceError):
 
 
 class BadAnswer(ServiceError):
+    pass
+
+
+class Moved(BadAnswer):
     pass
 
 

@@ -11,6 +11,7 @@ from hubspot import search
 from hubspot_client import COMPANIES, Company, HubSpotClient, Property
 from run.checks import Finding, look
 from transport import threads
+from transport.reading import read_settled
 
 LOOK_UPS_AT_ONCE = 8
 
@@ -57,7 +58,10 @@ class CompanySource:
         return look(search_companies)
 
     def read(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
-        """All companies that match."""
+        """All companies that match; when they change during the read, it begins anew."""
+        return read_settled(lambda: self._read_once(on_total, on_company))
+
+    def _read_once(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
         wanted = Wanted(self._criteria)
         multiple = self._platform is not None and self._platform.is_multiple
         for company in self._hubspot.companies(*self._criteria, multiple, on_total):
@@ -83,10 +87,10 @@ class CompanySource:
     def look_up(self, domains: Sequence[str]) -> List[Company]:
         """What HubSpot holds of these domains now, whether it matches or not."""
 
-        def look_up(batch: List[str]) -> List[Company]:
-            return list(self._hubspot.companies_with_domains(batch))
+        def look_up(batch: List[search.Group]) -> List[Company]:
+            return read_settled(lambda: list(self._hubspot.companies_found(batch)))
 
-        pages = threads.run_all(look_up, list(search.batches(domains)), LOOK_UPS_AT_ONCE)
+        pages = threads.run_all(look_up, list(search.naming(domains)), LOOK_UPS_AT_ONCE)
         return [company for page in pages for company in page]
 
     def record_url(self) -> Optional[str]:

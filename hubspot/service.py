@@ -7,7 +7,7 @@ https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 from __future__ import annotations
 
 import re
-from typing import Iterator, NamedTuple
+from typing import Iterator, NamedTuple, Optional
 
 from basics.secret import Secret
 from basics.settings import SettingsReader
@@ -43,7 +43,16 @@ def _remedy(response: Response) -> str:
         )
     if response.status == 403 and any(_missing_scopes(response.data or {})):
         return f"Add the scope to the key in {KEYS_PAGE}."
+    if response.status == 404 and not is_not_found(response.data):
+        return "HubSpot has nothing at this address: check HUBSPOT_BASE_URL."
     return ""
+
+
+def is_not_found(body: Optional[JsonObject]) -> bool:
+    """Whether the body of a 404 says that there is no such record or property, which a proxy or a
+    wrong address would not say."""
+    body = body or {}
+    return body.get("category") == "OBJECT_NOT_FOUND" or "not exist" in str(body.get("message"))
 
 
 def _says(body: JsonObject) -> Iterator[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, TypeVar
 
-from basics.errors import AppError, CallRejected, Interrupted, NotSent, ServiceError
+from basics.errors import AppError, CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
 from basics.outcome import Outcome
 from run.context import Run
 from run.progress import Progress
@@ -14,6 +15,7 @@ from run.report import Row
 from transport import threads
 
 WRITERS = 20  # threads: enough for 10 calls a second when an answer takes 2 s
+FAILURES_IN_A_ROW = 3  # of different entries: from then on it is the service that fails
 
 PLANNED, DONE, SKIPPED = "planned", "done", "skipped"
 FAILED, NOT_REACHED = "failed", "not_reached"
@@ -30,8 +32,8 @@ class Result(NamedTuple):
     """What came of one change.
 
     `status`: DONE, SKIPPED (see NotWanted), FAILED or NOT_REACHED; `error` says why it is not
-    done. `may_be_done`: nothing says that the service was left as it was. `failure`: what keeps
-    the changes after it from being sent.
+    done. `may_be_done`: nothing says that the service was left as it was. `failure`: that of a
+    service, and no refusal of this one change.
     """
 
     status: str
@@ -43,22 +45,22 @@ class Result(NamedTuple):
 class Changes:
     """The changes that one run makes to one service: call `apply` for each kind, in turn.
 
-    A refusal concerns its entry alone. After a failure of the service, or when the run is to stop,
-    no further change is sent; those under way finish.
+    What fails concerns its entry alone. Only when the service is down, or fails for several entries
+    in a row, or when the run is to stop, no further change is sent; those under way finish.
     """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._results: List[Result] = []
+        self._outage = _Outage()
 
     def apply(self, label: str, entries: Sequence[E], change: Callable[[E], None]) -> List[Result]:
         """The result of each entry, in their order."""
-        failures = [result.failure for result in self._results if result.failure]
 
         def work(entry: E) -> Result:
-            result = _not_reached(failures[0]) if failures else _result_of(entry, change)
-            if result.failure:
-                failures.append(result.failure)  # an append is atomic
+            down = self._outage.error
+            result = _not_reached(down) if down else _result_of(entry, change)
+            self._outage.note(result)
             progress.advance()
             return result
 
@@ -78,12 +80,13 @@ class Changes:
         return {status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)}
 
     def demand_a_write(self) -> None:
-        """Raises the failure of the service if nothing has been changed; else it is only told."""
-        failure = next((result.failure for result in self._results if result.failure), None)
-        if failure and not self._run.wrote:
-            raise failure
-        if failure:
-            log.error("%s", failure)
+        """Raises what made the service count as down if nothing has been changed; else it is only
+        told."""
+        down = self._outage.error
+        if down and not self._run.wrote:
+            raise down
+        if down:
+            log.error("%s", down)
 
     def outcome(self) -> Outcome:
         return Outcome.SYNCED if self.are_done() else Outcome.PARTIAL
@@ -101,6 +104,24 @@ class Changes:
             )
 
 
+class _Outage:
+    """Whether the service is down, as the latest results show; any thread may note one."""
+
+    def __init__(self) -> None:
+        self.error: Optional[ServiceError] = None
+        self._in_a_row = 0
+        self._lock = threading.Lock()
+
+    def note(self, result: Result) -> None:
+        with self._lock:
+            if result.failure:
+                self._in_a_row += 1
+                if isinstance(result.failure, ServiceDown) or self._in_a_row == FAILURES_IN_A_ROW:
+                    self.error = self.error or result.failure
+            elif result.status != NOT_REACHED:
+                self._in_a_row = 0
+
+
 def _result_of(entry: E, change: Callable[[E], None]) -> Result:
     try:
         change(entry)
@@ -112,6 +133,7 @@ def _result_of(entry: E, change: Callable[[E], None]) -> Result:
     except (NotSent, Interrupted) as error:
         return _not_reached(error)
     except ServiceError as error:
+        log.warning("%s", error)
         return Result(FAILED, str(error), error.answer_lost, error)
     return Result(DONE, may_be_done=True)
 

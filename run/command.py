@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 from typing import Callable, Iterator, Optional, Sequence, TypeVar
@@ -16,9 +17,11 @@ from basics.outcome import Outcome
 from run.context import Run
 from run.rendering import write_report
 from run.screen import flush_output, set_up_output
+from run.start import missing_packages
 from transport.clock import Clock
 
 VERSION = "1.0.0"
+STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 
 T = TypeVar("T")
 log = logging.getLogger("crm_sync")
@@ -96,6 +99,7 @@ def main(
 def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
     """The one place that turns an error into words and an outcome."""
     try:
+        _demand_packages()
         with run.finishing_calls(False):  # but the work itself finishes its writes
             outcome = work(run)
     except AppError as error:
@@ -111,6 +115,15 @@ def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
     if run.clock.is_stopped():
         return Outcome.INTERRUPTED
     return Outcome.PARTIAL if outcome is Outcome.FAILED and run.wrote else outcome
+
+
+def _demand_packages() -> None:
+    missing = ", ".join(missing_packages())
+    if missing:
+        raise AppError(
+            f"This Python ({sys.executable}) lacks {missing}: start the script with the Python of"
+            " the project, .venv/bin/python, or run: python -m pip install -r requirements.txt"
+        )
 
 
 def _write_reports(run: Run) -> int:
@@ -140,7 +153,8 @@ def _report_path(text: str) -> Path:
 
 @contextlib.contextmanager
 def _signals_stop(run: Run) -> Iterator[None]:
-    """First Ctrl-C or SIGTERM: no new calls; those that write finish. Second: the end, at once."""
+    """First Ctrl-C, SIGTERM or SIGHUP (the terminal was closed): no new calls; those that write
+    finish. Second: the end, at once. A signal that whoever started us ignores stays ignored."""
 
     def stop(_number: int, _frame: Optional[FrameType]) -> None:
         if run.clock.is_stopped():
@@ -150,10 +164,13 @@ def _signals_stop(run: Run) -> Iterator[None]:
         if not run.calls_must_finish:
             raise Interrupted("Stopped on request.")
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, stop) for number in numbers]
+    numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    heard = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in heard:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before):
+        for number, handler in heard.items():
             signal.signal(number, handler)

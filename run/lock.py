@@ -21,20 +21,30 @@ else:
 
 @contextlib.contextmanager
 def run_lock(job: str, account: str, clock: Clock) -> Iterator[None]:
-    """Hold the lock of one job on one account. Raises AnotherRunActive, which says who holds it."""
-    with open(account_file(job, account, ".lock"), "a+", encoding="utf-8") as file:
-        if not _take(file):
-            file.seek(0)
-            holder = file.read(200).strip() or "unknown"
-            raise AnotherRunActive(f"Another run is active: {holder}. Wait until it has ended.")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}, since {clock.timestamp()}")
-        file.flush()
+    """Hold the lock of one job on one account. Raises AnotherRunActive, which says who holds it,
+    and AppError when there can be no lock."""
+    path = account_file(job, account, ".lock")
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(path, "a+b", buffering=0))
+            if not _take(file):
+                file.seek(0)
+                holder = file.read(200).decode("utf-8", "replace").strip() or "unknown"
+                raise AnotherRunActive(f"Another run is active: {holder}. Wait until it has ended.")
+            file.truncate(0)
+            holder = f"process {os.getpid()} on {socket.gethostname()}, since {clock.timestamp()}"
+            file.write(holder.encode())
+        except OSError as error:
+            raise AppError(
+                f"{path} cannot be used as a lock: {error.strerror}. Let XDG_STATE_HOME name a"
+                " folder on another disk, or make room there."
+            ) from None
         yield
-        file.truncate(0)
+        with contextlib.suppress(OSError):
+            file.truncate(0)
 
 
-def _take(file: IO[str]) -> bool:
+def _take(file: IO[bytes]) -> bool:
     try:
         if sys.platform == "win32":
             file.seek(1 << 20)  # beyond the text, which the other run must be able to read
@@ -44,8 +54,5 @@ def _take(file: IO[str]) -> bool:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
             return False
-        raise AppError(
-            f"{file.name} cannot be locked: {error.strerror}. Let XDG_STATE_HOME name a folder on"
-            " another disk."
-        ) from None
+        raise
     return True

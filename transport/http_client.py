@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, NoReturn, Optional
 
-from basics.errors import BadAnswer, Interrupted, NotSent, ServiceDown, ServiceError
+from basics.errors import BadAnswer, Interrupted, Moved, NotSent, ServiceDown, ServiceError
 from basics.secret import Secret
 from basics.words import count
 from transport.clock import Clock
@@ -22,9 +23,9 @@ if TYPE_CHECKING:  # imported where they are used: `--help` must not wait for th
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without a byte
-ANSWER_TIMEOUT_S = 120.0  # for a whole body
 MAX_BODY_BYTES = 32 * 1024 * 1024  # a full page of any service here is under 1 MB
 MAX_ATTEMPTS = 6
+MAX_REFUSALS = 30  # of one call (429): the pace adapts meanwhile, so they are no failures
 MAX_BACKOFF_S = 30.0
 LONG_WAIT_S = 5.0  # from here on a wait is told to everyone, not only with -v
 POOL_SIZE = 32  # connections kept open to one service
@@ -120,8 +121,14 @@ class HttpClient:
 
     def bad_answer(self, call: str, what: str, after_write: bool = False) -> NoReturn:
         """Raise BadAnswer: `what` says why an answer that came cannot be used."""
-        text = f"{self.service.name}, {call}: the answer cannot be used: {what}."
-        raise BadAnswer(text, answer_lost=after_write)
+        raise BadAnswer(self._unusable(call, what), answer_lost=after_write)
+
+    def moved(self, call: str, what: str) -> NoReturn:
+        """Raise Moved: `what` shows that a list has changed while its pages were read."""
+        raise Moved(self._unusable(call, f"{what}; run it again"))
+
+    def _unusable(self, call: str, what: str) -> str:
+        return f"{self.service.name}, {call}: the answer cannot be used: {what}."
 
     def give_up(self, text: str) -> NoReturn:
         """Let no more calls be made after one that wrote, and raise ServiceDown with the text."""
@@ -152,7 +159,7 @@ class HttpClient:
         backoff = tenacity.wait_random_exponential(multiplier=1, max=MAX_BACKOFF_S, min=0.5)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(can_help),
-            stop=tenacity.stop_after_attempt(MAX_ATTEMPTS),
+            stop=lambda state: state.attempt_number >= _attempts(state),
             wait=lambda state: max(backoff(state), _problem(state).wait_s),
             before_sleep=lambda state: self._before_wait(state, call),
             sleep=self._clock.sleep,
@@ -236,15 +243,13 @@ class HttpClient:
         return Response(response.status_code, text, json_object(text), retry_after, date)
 
     def _read_body(self, response: requests.Response) -> str:
-        """The body, bounded in size and time, and without our own keys should they come back."""
-        body, started_at = bytearray(), self._clock.monotonic()
+        """The body, bounded in size, and without our own keys should they come back."""
+        body = bytearray()
         while chunk := response.raw.read1(65536, decode_content=True):
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 name = self.service.name
                 raise BadAnswer(f"{name} sent more than {MAX_BODY_BYTES:,} bytes at once.")
-            if self._clock.monotonic() - started_at > ANSWER_TIMEOUT_S:
-                raise TryAgain("the answer takes too long to arrive", answer_lost=True)
         return self._scrub(body.decode("utf-8-sig", "replace"))
 
     def _scrub(self, text: str) -> str:
@@ -278,10 +283,15 @@ class HttpClient:
             return ServiceDown(
                 f"{name}: {self._base_url} or the proxy in the environment is no usable address."
             )
+        if is_any(socket.gaierror, errors.NameResolutionError):
+            return TryAgain(
+                f"the name in {self._base_url} cannot be resolved: check the address, and whether"
+                " this machine has a network"
+            )
         if is_any(errors.NewConnectionError, errors.ConnectTimeoutError):
             return TryAgain(f"cannot connect to {self._base_url}")
-        if is_any(errors.TimeoutError, TimeoutError):
-            return TryAgain(f"no answer within {READ_TIMEOUT_S:.0f} s", answer_lost=True)
+        if is_any(errors.TimeoutError, socket.timeout):
+            return TryAgain("no answer, or not all of it, in time", answer_lost=True)
         return TryAgain("the connection broke before the answer was complete", answer_lost=True)
 
 
@@ -290,6 +300,10 @@ def _problem(state: RetryCallState) -> TryAgain:
     problem = state.outcome.exception() if state.outcome else None
     assert isinstance(problem, TryAgain)
     return problem
+
+
+def _attempts(state: RetryCallState) -> int:
+    return MAX_REFUSALS if _problem(state).too_much else MAX_ATTEMPTS
 
 
 def _reasons(error: Optional[BaseException]) -> Iterator[BaseException]:
@@ -306,7 +320,8 @@ def _session(auth_headers: Mapping[str, Secret]) -> requests.Session:
     from http.cookiejar import DefaultCookiePolicy
 
     import requests
-    from requests.adapters import HTTPAdapter
+
+    from transport.connection import BoundedAdapter
 
     def authenticate(request: requests.PreparedRequest) -> requests.PreparedRequest:
         for name, secret in auth_headers.items():
@@ -318,6 +333,6 @@ def _session(auth_headers: Mapping[str, Secret]) -> requests.Session:
     session.auth = authenticate
     session.headers["Accept"] = "application/json"
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("https://", HTTPAdapter(pool_maxsize=POOL_SIZE))
-    session.mount("http://", HTTPAdapter(pool_maxsize=POOL_SIZE))
+    session.mount("https://", BoundedAdapter(pool_maxsize=POOL_SIZE))
+    session.mount("http://", BoundedAdapter(pool_maxsize=POOL_SIZE))
     return session

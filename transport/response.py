@@ -67,19 +67,21 @@ def problem_of(
             f"{where}: {status}, a redirect. It is not followed, because it would take the keys"
             " to another place. Check the base URL."
         )
-    return CallRejected(f"{where}: {said}.", status, detail, response.text)
+    return CallRejected(f"{where}: {said}. {remedy}".strip(), status, detail, response.text)
 
 
-def seconds_to_wait(retry_after: Optional[str], now: datetime) -> float:
+def seconds_to_wait(retry_after: Optional[str], sent: Optional[str], now: datetime) -> float:
     """Retry-After in seconds, given as a number or as an HTTP date (RFC 9110, 10.2.3); 0 if it is
-    missing, past or unreadable."""
+    missing, past or unreadable. A date is measured against the header Date, `sent`, because the
+    clock of this machine may be wrong."""
     if not retry_after:
         return 0.0
     try:
         seconds = float(retry_after.replace("_", "?"))  # float() would take 1_0
     except ValueError:
         moment = _moment(retry_after)
-        seconds = (moment - now).total_seconds() if moment else 0.0
+        sent_at = _moment(sent) if sent else None
+        seconds = (moment - (sent_at or now)).total_seconds() if moment else 0.0
     return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT_S)
 
 
@@ -94,7 +96,7 @@ def _moment(http_date: str) -> Optional[datetime]:
 def _try_again(
     response: Response, service: Service, said: str, where: str, now: datetime
 ) -> Exception:
-    wait_s = seconds_to_wait(response.retry_after, now)
+    wait_s = seconds_to_wait(response.retry_after, response.date, now)
     if response.status == 429 and service.used_up_today.search(response.text):
         back_at = _clock_time(now, wait_s) if wait_s else "midnight in the account's time zone"
         return ServiceDown(f"{where}: {said}. Nothing more today: run it again after {back_at}.")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+from typing import Deque
 
 from transport.clock import Clock
 
-HEADROOM = 1.02  # calls go 2 % slower than allowed: the network may squeeze two together
-SLOW_DOWN = 0.6  # of the present rate, when the service says that it is too much
-SLOWEST = 0.05  # of the set rate, however often the service refuses
-SPEED_UP = 0.0002  # of the set rate, times the calls gone well since: 63 calls undo one slow-down
+# Calls go this much slower than allowed: the network may squeeze six of them, sent over 1.06 s,
+# into the one second in which the service takes five.
+HEADROOM = 1.06
+SPEED_UP = 0.00002  # of the set rate, times the calls gone well since the last refusal
+SLOWEST = 0.1  # calls a second, however often the service refuses
+MEASURED_S = 1.0  # the latest time, in which what the service took shows what it takes
 
 
 class Throttle:
     """Spaces the calls of all threads, and gives way when the service is asked too much.
 
-    Calls start at least `1 / calls_per_second` apart. A refusal (429) makes every thread wait and
-    lowers the rate; calls that go well raise it again, slowly at first, so that the share that
-    another client leaves over is found without provoking many refusals.
+    Calls start at least `1 / calls_per_second` apart. A refusal (429) makes every thread wait, and
+    lowers the rate to what the service has taken in the last second; calls that go well raise it
+    again, slowly at first, so that the share that another client leaves over is found without
+    provoking many refusals.
     """
 
     def __init__(self, calls_per_second: float, clock: Clock) -> None:
@@ -25,6 +30,7 @@ class Throttle:
         self._clock = clock
         self._next_at = self._silent_until = clock.monotonic()
         self._good_calls = 0
+        self._went_well_at: Deque[float] = deque()
         self._turn = threading.Lock()  # held while waiting, so that one call is let go at a time
         self._state = threading.Lock()
 
@@ -46,13 +52,23 @@ class Throttle:
         with self._state:
             now = self._clock.monotonic()
             if now >= self._silent_until:  # else it was under way when the rate was lowered
-                self._rate = max(self._rate * SLOW_DOWN, self._full_rate * SLOWEST)
+                taken = self._taken(now) / MEASURED_S
+                self._rate = max(min(self._rate, taken or self._rate / 2), SLOWEST)
             self._silent_until = max(self._silent_until, now + wait_s)
             self._next_at = max(self._next_at, self._silent_until)
             self._good_calls = 0
 
     def went_well(self) -> None:
         with self._state:
+            now = self._clock.monotonic()
+            self._taken(now)
+            self._went_well_at.append(now)
             self._good_calls += 1
             raised = self._rate + self._full_rate * SPEED_UP * self._good_calls
             self._rate = min(self._full_rate, raised)
+
+    def _taken(self, now: float) -> int:
+        """How many calls have gone well in the latest time."""
+        while self._went_well_at and self._went_well_at[0] <= now - MEASURED_S:
+            self._went_well_at.popleft()
+        return len(self._went_well_at)
