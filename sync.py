@@ -62,7 +62,7 @@ NAME, FOLLOWS = "PredictLeads", "PredictLeads follows"
 FOLLOW = Change("follow", "To follow", "Followed", "Follow")
 UNFOLLOW = Change("unfollow", "To unfollow", "Unfollowed", "Stop following")
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
-DOUBT = "doubt"  # noted beside the changes: see Afterwards.doubtful
+DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
 SHOWN_OPEN = 50  # lines on the screen; the report has all
 VANISHED = (verdict.UNLISTED, "PredictLeads does not list it any more, since others were followed")
 
@@ -195,6 +195,9 @@ class Sync:
         self._source, self._predictleads = source, predictleads
         self._memory, self._subscription = memory, subscription
         self._wanted = Wanted(chosen.criteria)
+        # Domains that PredictLeads has accepted and does not list, and nobody can tell why: lately,
+        # and for so long that they hold nothing back any more.
+        self._nameless, self._given_up = memory.noted(DOUBT, chosen.ask_again_days)
 
     def outcome(self) -> Outcome:
         run = self._run
@@ -208,8 +211,7 @@ class Sync:
             return run.refuse(refused)
         self._remember(difference)
         if not (plan.add or plan.remove):
-            number = companies(len(plan.unchanged))
-            run.summarise(f"Nothing to do: PredictLeads follows the {number} it should.")
+            run.summarise(_in_sync(plan))
             return Outcome.IN_SYNC
         if run.dry_run:
             return run.end_dry_run()
@@ -269,7 +271,7 @@ class Sync:
             difference._replace(surplus=surplus),
             self._look_up(surplus),
             not_now,
-            self._unlisted(),
+            [each for each in self._nameless if each in self._wanted.companies],
             NAME,
         )
 
@@ -280,12 +282,6 @@ class Sync:
             number = companies(len(domains))
             log.info("HubSpot: a second look at %s before any is unfollowed.", number)
         return self._source.evidence(domains, self._memory.records(domains))
-
-    def _unlisted(self) -> List[str]:
-        """Wanted domains that PredictLeads has accepted lately, does not list, and does not tell
-        under which name it would."""
-        unlisted = self._memory.since(DOUBT, self._settings.ask_again_days)
-        return [domain for domain in unlisted if domain in self._wanted.companies]
 
     def _refusals(self, plan: Plan) -> List[Refusal]:
         args, follows, unfollows = self._run.args, len(plan.add), len(plan.remove)
@@ -309,9 +305,9 @@ class Sync:
 
     def _apply(self, plan: Plan, waiting: Sequence[Waiting]) -> Outcome:
         run, names = self._run, self._memory.other_names()
-        afterwards = Afterwards(self._destination(), self._wanted, names, run.clock)
+        afterwards = Afterwards(self._destination(), self._wanted, names, self._nameless, run.clock)
         application = Application(
-            run, self._destination(), self._wanted, self._look_up, afterwards, self._unlisted()
+            run, self._destination(), self._wanted, self._look_up, afterwards, self._given_up
         )
         applied = application.apply(plan, FOLLOW.title, UNFOLLOW.title)
         self._note(plan, applied, afterwards)
@@ -340,8 +336,8 @@ class Sync:
         wanted = self._wanted.companies
         vanished = [wanted[domain] for domain in now.lacks(set(plan.unchanged))]
         memory.note(FOLLOW.key, [(each.domain, each.company, *VANISHED) for each in vanished])
-        doubtful = now.lacks(afterwards.doubtful)
-        memory.note(DOUBT, [(each, wanted[each].company, *VANISHED) for each in doubtful])
+        nameless = afterwards.nameless(now)
+        memory.note(DOUBT, [(each, wanted[each].company, *VANISHED) for each in nameless])
         self._remember(now.difference)
 
     def _remember(self, difference: Difference) -> None:
@@ -403,7 +399,7 @@ class Sync:
             self._warn(f"The {left:,} credits that are left this month will not last.")
 
     def _warn(self, text: str) -> None:
-        log.warning("%s", text)
+        self._run.summarise(text)
         self._run.report.warnings = [*(self._run.report.warnings or []), text]
 
     def _tell(self, plan: Plan, applied: Applied) -> Outcome:
@@ -440,12 +436,17 @@ class Sync:
         self._run.screen.say_list(title, Kind.SKIP, lines, SHOWN_OPEN)
 
 
+def _in_sync(plan: Plan) -> str:
+    if len(plan.unchanged) < plan.wanted:
+        all_wanted = count(plan.wanted, "wanted company", "wanted companies")
+        return f"Nothing to do now: PredictLeads follows {len(plan.unchanged):,} of {all_wanted}."
+    return f"Nothing to do: PredictLeads follows the {companies(plan.wanted)} it should."
+
+
 def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str]) -> str:
-    all_wanted = count(wanted, "wanted company", "wanted companies")
-    if not (missing or unwanted):
-        lists = f"all {all_wanted} and none that is not wanted."
-    else:
-        lists = f"{wanted - len(missing):,} of {all_wanted}."
+    number = count(wanted, "wanted company", "wanted companies")
+    here = f"{wanted - len(missing):,} of {number}" if missing else f"all {number}"
+    lists = f"{here}." if unwanted else f"{here} and none that is not wanted."
     if missing:
         lists += f" Missing: {listing(missing)}."
     if unwanted:

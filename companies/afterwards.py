@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import AbstractSet, Callable, Dict, List, Mapping, NamedTuple, Sequence, Set
+from typing import (
+    AbstractSet,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from basics.domains import normalise_domain
 from basics.errors import ServiceError
@@ -42,23 +53,35 @@ class ListNow(NamedTuple):
 
 
 class Afterwards:
-    """`names`: wanted domain -> the other domain under which it is listed; what is found out by
-    asking comes in addition."""
+    """`names`: wanted domain -> the domain under which the destination keeps the company, as far as
+    it has told; what is found out by asking comes in addition. `nameless`: the wanted domains that
+    it was asked for in vain lately."""
 
     def __init__(
-        self, destination: Destination, wanted: Wanted, names: Mapping[str, str], clock: Clock
+        self,
+        destination: Destination,
+        wanted: Wanted,
+        names: Mapping[str, str],
+        nameless: Iterable[str],
+        clock: Clock,
     ) -> None:
         self._destination = destination
         self._wanted = wanted
         self._clock = clock
-        self.asked: Set[str] = set()  # about the names of these
-        self.doubtful: Set[str] = set()  # those of them for which no answer tells
+        # Domain -> the names that were told when asked.
+        self._told: Dict[str, Sequence[str]] = dict.fromkeys(nameless, ())
+        self._tells = True
+        self.refused: Set[str] = set()  # wanted domains that the destination did not take
         self.names: Dict[str, str] = dict(names)
 
     def look(self, present: AbstractSet[str], gone: AbstractSet[str] = frozenset()) -> ListNow:
         """The list, as soon as it shows all wanted domains of `present` and no row of `gone`; else
         as it is after a while. Raises ServiceError, CallRejected."""
-        now = self._find(self._list(), present)
+        now = self._list()
+        for domain in now.lacks(present):
+            if domain not in self._told:
+                self.names.update((domain, name) for name in self._ask(domain)[:1])
+        now = self._with_names(now)
         for wait_s in LOOK_AGAIN_AFTER_S:
             if not now.lacks(present) and gone.isdisjoint(now.difference.surplus):
                 break
@@ -66,24 +89,51 @@ class Afterwards:
             now = self._list()
         return now
 
-    def _find(self, now: ListNow, present: AbstractSet[str]) -> ListNow:
-        """Ask, once for each, under which other names the missing companies stand in the list."""
-        missing = [domain for domain in now.lacks(present) if domain not in self.asked]
-        listed = now.difference.listed_names() if missing else set()
-        self.doubtful.update(missing)
-        for domain in missing:
-            self.asked.add(domain)
-            try:
-                others = list(map(normalise_domain, self._destination.listed_under(domain)))
-            except ServiceError as error:
-                log.info("%s So nobody can tell how %s is listed.", error, domain)
-                break
-            name = next((other for other in others if other in listed), None)
-            if name:
-                self.names[domain] = name
-            if name or domain in others:  # it is kept under its own name, and not listed yet
-                self.doubtful.discard(domain)
-        return self._with_names(now)
+    def nameless(self, now: ListNow) -> List[str]:
+        """The wanted domains that were taken, and asked for in vain: any row may be one of them."""
+        missing = (each for each in now.difference.missing if each not in self.refused)
+        return [each for each in missing if self._told.get(each) == ()]
+
+    def misplaced(self, now: ListNow) -> List[str]:
+        """The wanted domains that are not listed, not even under the name that was told."""
+        return [domain for domain in now.difference.missing if domain in self.names]
+
+    def recognise(self, now: ListNow, rows: Iterable[str]) -> Tuple[ListNow, Set[str]]:
+        """The list, once the destination has told which of the rows are misplaced companies; and
+        the rows that are others."""
+        known = {
+            name: domain for domain in self.misplaced(now) for name in (self.names[domain], domain)
+        }
+        others: Set[str] = set()
+        for row in rows if known else ():
+            told = self._ask(row)
+            found = next((known[name] for name in told if name in known), None)
+            if found:
+                self.names[found] = row
+            elif told:
+                others.add(row)
+        return self._with_names(now), others
+
+    def forget(self, domains: Iterable[str]) -> None:
+        """Ask anew, because the rows of these have gone."""
+        for domain in domains:
+            self._told.pop(domain, None)
+
+    def _ask(self, domain: str) -> Sequence[str]:
+        """The names under which the destination keeps a company, once asked for; none when it does
+        not tell. After a fault no more is asked."""
+        if domain not in self._told:
+            self._told[domain] = self._names_told(domain) if self._tells else ()
+        return self._told[domain]
+
+    def _names_told(self, domain: str) -> Sequence[str]:
+        try:
+            told = map(normalise_domain, self._destination.listed_under(domain))
+            return tuple(filter(None, told))
+        except ServiceError as error:
+            log.info("%s So nobody can tell how %s is listed.", error, domain)
+            self._tells = False
+            return ()
 
     def _list(self) -> ListNow:
         rows = self._destination.listed()
@@ -92,4 +142,8 @@ class Afterwards:
         return self._with_names(ListNow(difference, number))
 
     def _with_names(self, now: ListNow) -> ListNow:
+        listed = now.difference.listed_names()
+        for domain in now.difference.missing:
+            for name in listed.intersection(self._told.get(domain, ())):
+                self.names[domain] = name
         return now._replace(difference=found_under(now.difference, self.names, self._wanted))

@@ -104,14 +104,6 @@ class CompanyMemory:
             found.update(self._store.rows("SELECT domain, listed FROM other_name"))
         return found
 
-    def stale_names(self, days: int) -> List[str]:
-        """The wanted domains whose other name was asked for so long ago, or in the future."""
-        now = self._now()
-        sql = "SELECT domain FROM other_name WHERE asked_at NOT BETWEEN ? AND ?"
-        with self._unless_unusable():
-            return [domain for (domain,) in self._store.rows(sql, now - days * DAY_S, now)]
-        return []
-
     def remember_names(self, names: Mapping[str, str]) -> None:
         rows = [(domain, listed, self._now()) for domain, listed in names.items()]
         self._write("INSERT OR REPLACE INTO other_name VALUES (?, ?, ?)", rows)
@@ -125,11 +117,15 @@ class CompanyMemory:
             if earliest < each.asked_at <= self._now()
         }
 
-    def since(self, action: str, days: int) -> List[str]:
-        """The domains that were first noted so many days ago or later."""
-        now = self._now()
-        refused = self._refused(action)
-        return [each.domain for each in refused if now - days * DAY_S <= each.since <= now]
+    def noted(self, action: str, days: int) -> Tuple[List[str], List[str]]:
+        """The domains that were first noted so many days ago or later, and those before."""
+        earliest = self._now() - days * DAY_S
+        lately = {
+            each.domain: earliest < each.since <= self._now() for each in self._refused(action)
+        }
+        return [each for each in lately if lately[each]], [
+            each for each in lately if not lately[each]
+        ]
 
     def note(self, action: str, refused: Iterable[Tuple[str, Optional[str], str, str]]) -> None:
         """Domain, company, status and reason of what was not taken just now."""

@@ -180,18 +180,21 @@ class Doubt(NamedTuple):
     """What nobody can tell about the list of a destination.
 
     `expected`: wanted domains that it lists or will list; `unlisted`: those that it has accepted
-    and does not list, so that each may be a row of another name; `destination`: in words.
+    and does not list, so that each may be a row of another name, but for the rows `others`;
+    `destination`: in words.
     """
 
     expected: AbstractSet[str]
     unlisted: Sequence[str]
     destination: str
+    others: AbstractSet[str] = frozenset()
 
     def about(self, removal: Removal) -> Optional[str]:
         """Why a row is not to be removed, though it is not wanted."""
         if removal.moved_to and removal.moved_to not in self.expected:
             return f"{removal.reason}, which {self.destination} does not list yet"
-        if removal.hubspot_id is None and self.unlisted:
+        is_other = removal.hubspot_id is not None or removal.domain in self.others
+        if self.unlisted and not is_other:
             return (
                 f"it may be {self.unlisted[0]}, which {self.destination} has accepted and does not"
                 " list"
@@ -372,23 +375,29 @@ def held_back(
     now: Difference,
     wanted: Wanted,
     evidence: Evidence,
-    unlisted: Sequence[str],
-    destination: str,
+    doubt: Doubt,
 ) -> Dict[str, str]:
     """Removals that must not be made any more -> why, after the additions were made.
 
     `now`: the list as it is now, compared; `evidence`: what HubSpot holds now.
     """
-    doubt = Doubt(set(now.unchanged), unlisted, destination)
     reasons: Dict[str, Optional[str]] = {}
     for domain in (removal.domain for removal in remove):
         if domain in now.renamed:
-            reasons[domain] = f"{destination} lists {now.renamed[domain]} under this name"
+            reasons[domain] = f"{doubt.destination} lists {now.renamed[domain]} under this name"
         elif domain in now.surplus:
             entry = judge(domain, now.surplus[domain], wanted, evidence)
             kept = entry.reason if isinstance(entry, Protected) else doubt.about(entry)
             reasons[domain] = kept
     return {domain: reason for domain, reason in reasons.items() if reason}
+
+
+def not_in_hubspot(surplus: Listed, wanted: Wanted, evidence: Evidence) -> List[str]:
+    """The rows for which HubSpot has no company at all."""
+    entries = [judge(domain, surplus[domain], wanted, evidence) for domain in sorted(surplus)]
+    return [
+        each.domain for each in entries if isinstance(each, Removal) and each.hubspot_id is None
+    ]
 
 
 def nothing_wanted(plan: Plan, verb: str) -> Refusal:
