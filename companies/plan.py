@@ -213,15 +213,16 @@ def compare(wanted: Wanted, rows: Listed, lists: str) -> Difference:
     while rows:
         listed, others = rows.popitem()
         domain = normalise_domain(listed)
-        names = tuple(filter(None, map(normalise_domain, others))) if others else ()
-        stands_for = [
-            own for own in map(wanted.domain_of, (domain, *names)) if own in wanted.companies
-        ]
-        present.update(own for own in stands_for if own)
+        if domain in wanted.companies and not others:
+            present.add(domain)
+            continue
+        names = tuple(filter(None, map(normalise_domain, others)))
+        stands_for = [own for own in map(wanted.domain_of, (domain, *names)) if own]
+        present.update(stands_for)
         if domain in wanted.companies:
             continue
         if stands_for:
-            renamed[domain or listed] = stands_for[0] or ""
+            renamed[domain or listed] = stands_for[0]
         elif domain:
             surplus[domain] = surplus.get(domain, ()) + names
         else:
