@@ -16,6 +16,11 @@ if TYPE_CHECKING:  # a decision needs no client to be loaded
 # these are not in use: https://legacydocs.hubspot.com/docs/faq/how-does-hubspot-validate-email-addresses
 MADE_UP_DOMAIN = "example.com"
 
+# Nobody's names, and they look like it.
+FIRST_NAME, LAST_NAME = "Test", "Person"
+COMPANY_NAME = "Coding Challenge Company GmbH"
+COMPANY_DOMAIN = "coding-challenge-company.com"
+
 
 class NewContact(NamedTuple):
     """One person and the company to associate them with; only the names of the person may be
@@ -50,6 +55,13 @@ def parse_company_name(text: str) -> str:
 
 def one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def made_up(first_name: str, last_name: str) -> NewContact:
+    """The person and the company of a call that names neither; `first_name` and `last_name` from
+    the settings count if they are set."""
+    first, last = one_line(first_name) or FIRST_NAME, one_line(last_name) or LAST_NAME
+    return NewContact(made_up_email(first, last), first, last, COMPANY_NAME, COMPANY_DOMAIN)
 
 
 def made_up_email(first_name: str, last_name: str) -> str:
