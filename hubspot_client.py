@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from basics.domains import normalise_domain
 from basics.errors import CallRejected, ServiceError
 from basics.secret import Secret
 from hubspot import search
@@ -155,20 +154,6 @@ class HubSpotClient:
         """
         for groups in search.naming(domains):
             yield from self.companies_found(groups)
-
-    def oldest_with_domain(self, domain: str) -> List[Company]:
-        """Companies that have this bare domain, by id; if there are very many, the oldest of them.
-
-        The search index lags: a company that was created in the last half minute may be missing.
-        """
-        call, end = "company search by domain", End(None, falling=False)
-        for groups in search.naming([domain]):
-            while page := self._search_page(call, groups, end)[1]:
-                matching = [each for each in page if normalise_domain(each.domain) == domain]
-                if matching:
-                    return matching
-                end = End(page[-1].id, falling=False)
-        return []
 
     def companies_by_id(self, ids: Sequence[int]) -> List[Company]:
         """Those of the companies that there are, without the lag of a search.

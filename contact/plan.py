@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Sequence
+from typing import TYPE_CHECKING, FrozenSet, Iterable, List, NamedTuple, Sequence
 
-from basics.domains import normalise_domain
+from basics.domains import named_domains, normalise_domain
 from basics.emails import MAX_LOCAL
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
@@ -81,8 +81,16 @@ def _ascii_word(name: str) -> str:
 
 
 def with_domain(companies: Iterable[Company], domain: str) -> List[Company]:
-    """Those that have this bare domain, however HubSpot spells it; the lowest id first."""
-    return sorted(company for company in companies if normalise_domain(company.domain) == domain)
+    """Those that have this bare domain in whatever spelling, each once: first those whose own it
+    is, then those that have it besides another one; the lowest id first."""
+    by_id = {each.id: each for each in companies if domain in _domains(each)}
+    return sorted(
+        by_id.values(), key=lambda each: (normalise_domain(each.domain) != domain, each.id)
+    )
+
+
+def _domains(company: Company) -> FrozenSet[str]:
+    return named_domains(company.domain) | named_domains(company.additional_domains)
 
 
 def warning_of_others(others: Sequence[str], contact_is_new: bool) -> str:

@@ -104,7 +104,7 @@ class Records:
         return linked
 
     def _listed(self, domain: str) -> List[Company]:
-        return with_domain(self._hubspot.oldest_with_domain(domain), domain)
+        return with_domain(self._hubspot.companies_naming([domain]), domain)
 
     def _linked(self, domain: str, contact: Optional[Contact]) -> List[Company]:
         ids = self._hubspot.companies_of_contact(contact.id) if contact else []
