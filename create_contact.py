@@ -166,7 +166,7 @@ def _check(run: Run, hubspot: HubSpotClient, wanted: NewContact) -> Outcome:
         return Finding(True, f"HubSpot knows the key: account {portal_id} on {ui_domain}.")
 
     def companies() -> Finding:
-        list(hubspot.companies_naming([wanted.company_domain]))
+        list(hubspot.companies_naming(wanted.company_domain))
         return Finding(True, "HubSpot lets the key read companies.")
 
     def contacts() -> Finding:

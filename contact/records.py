@@ -15,6 +15,7 @@ from contact.memory import Memory
 from contact.plan import NewContact, with_domain
 from hubspot_client import Company, Contact, Created, HubSpotClient
 from run.context import Run
+from transport.reading import read_settled
 
 # 78 s in all. The search is known to lag by up to half a minute; twice that is allowed for.
 LOOK_AGAIN_AFTER_S = (2, 4, 6, 10, 16, 20, 20)
@@ -104,7 +105,8 @@ class Records:
         return linked
 
     def _listed(self, domain: str) -> List[Company]:
-        return with_domain(self._hubspot.companies_naming([domain]), domain)
+        found = read_settled(lambda: list(self._hubspot.companies_naming(domain)))
+        return with_domain(found, domain)
 
     def _linked(self, domain: str, contact: Optional[Contact]) -> List[Company]:
         ids = self._hubspot.companies_of_contact(contact.id) if contact else []

@@ -71,8 +71,7 @@ def test_no_damage_makes_it_say_that_nothing_was_asked(path: Path, value: int) -
             path.write_bytes(damaged)
             try:
                 assert asked(path, "shop.example") is not None, place
-            except AppError as error:
-                assert "Wait two minutes" in str(error)
+            except AppError:
                 errors += 1
     assert errors > 100
 
