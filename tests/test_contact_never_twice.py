@@ -370,12 +370,11 @@ def test_a_wrong_id_in_the_memory(run_main: RunMain, clock: FakeClock) -> None:
     with make(clock, {"id": 7, "domain": "other.example"}, index_lag_s=LAG_S) as sandbox:
         run_main(create_contact.main, sandbox, *WORDS)
         sandbox.hubspot.associations.clear()
-        memory = Memory(memory_file(sandbox))
         for wrong in (7, 30_000_000_999):
-            memory.note("shop.example", wrong)
+            with contextlib.closing(Memory(memory_file(sandbox))) as memory:
+                memory.note("shop.example", wrong)
             run_main(create_contact.main, sandbox, *WORDS)
             assert sorted(map(str, domains(sandbox))) == ["other.example", "shop.example"]
-        memory.close()
 
 
 def test_nothing_is_sent_when_it_cannot_be_remembered(run_main: RunMain, clock: FakeClock) -> None:
