@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import signal
 import subprocess
@@ -307,6 +308,30 @@ def test_503s_after_the_work_on_every_write(
         assert is_complete(sandbox)
         assert sent(sandbox) == 1
     assert codes == [0, 0]
+
+
+KINDS = [*LOST.values(), *NOT_DONE.values(), {"kind": "status", "status": 429}]
+CALLS = ["account-info", "companies/search", "contacts/search", CREATE_COMPANY, CREATE_CONTACT]
+CALLS += [ASSOCIATE, ASSOCIATED, "batch/read", ""]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happens(run_main: RunMain, clock: FakeClock, seed: int) -> None:
+    """Four runs, each with a few faults anywhere, clocks that jump in between; then a sound one."""
+    chance = random.Random(seed)
+    with make(clock, index_lag_s=chance.choice([0, 5, 30, LAG_S])) as sandbox:
+        for faults in (3, 2, 1, 1, 0):
+            sandbox.faults = [
+                Fault(path=chance.choice(CALLS), nth=chance.randint(1, 3), **chance.choice(KINDS))
+                for _ in range(faults)
+            ]
+            clock = Jumping(clock, timedelta(days=chance.randint(-9, 9)))
+            outcome = run_later(run_main, sandbox, clock)
+            assert len(sandbox.hubspot.companies) <= 1
+            assert len(sandbox.hubspot.contacts) <= 1
+            assert outcome.code in (0, 1, 4)
+            assert "a mistake in the program" not in outcome.err
+        assert (outcome.code, is_complete(sandbox)) == (0, True)
 
 
 # The memory
