@@ -130,7 +130,8 @@ class HubSpotClient:
         may not match any more: judge them by their values. `multiple`: as in `search.matching`.
         `on_total` hears how many HubSpot says there are; edits during the read move that.
 
-        Raises Moved when far fewer came than HubSpot says there are, or pages contradict each other.
+        Raises Moved when far fewer came than HubSpot says there are, or its pages contradict each
+        other.
         """
         groups = [search.matching(platforms, alexa_below, multiple)]
         return self._search_companies("company search", groups, on_total)

@@ -22,7 +22,7 @@ from basics.words import count
 from hubspot_client import CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber, Unsubscribed
 from run import command
-from run.apply import Changes, NotWanted, done
+from run.apply import Changes, NotWanted, Result, conclude, done, in_part
 from run.checks import demand_all_ok
 from run.context import Run
 from run.files import account_file
@@ -225,8 +225,8 @@ def _apply(
         changes.apply("Create", plan.create, writer.write),
     )
     _report_plan(run, plan, preflight, results)
-    run.report.counts.update(changes.counts())
     changes.demand_a_write()
+    everything: List[Result] = [result for group in results for result in group or ()]
     say_failures(run.screen, run.report.sections)
     run.screen.say_list(
         "In no list before, and yet not new to MailerLite: deleted there once, or joined just now",
@@ -235,13 +235,12 @@ def _apply(
         SHOWN,
     )
     run.summarise(
-        f"{'Done' if changes.are_done() else 'Done in part'}:"
+        f"{in_part(everything)}:"
         f" {people(done(results.create))} created, {done(results.update):,} updated,"
         f" {done(results.unsubscribe):,} unsubscribed, {plan.unchanged:,} left as they were,"
         f" {run.report.counts['skipped']:,} skipped."
     )
-    changes.summarise_open()
-    return changes.outcome()
+    return conclude(run, everything)
 
 
 class Writer:

@@ -12,6 +12,7 @@ from typing import (
     Collection,
     Dict,
     List,
+    Mapping,
     NamedTuple,
     Optional,
     Sequence,
@@ -116,7 +117,7 @@ class Wanted:
                 self._additional.setdefault(name, domain)
 
     def domain_of(self, name: Optional[str]) -> Optional[str]:
-        """The wanted domain that a listed name stands for, if it does: also as an additional one."""
+        """The wanted domain that a listed name stands for, also as an additional one; or None."""
         return name if name in self.companies else self._additional.get(name or "")
 
     def unusable_field(self, name: str) -> Optional[str]:
@@ -146,6 +147,9 @@ class Difference(NamedTuple):
     listed: int
     skipped: List[Skipped]
     protected: Sequence[Protected] = ()
+
+    def listed_names(self) -> Set[str]:
+        return {*self.unchanged, *self.renamed, *self.surplus}
 
 
 class Removal(NamedTuple):
@@ -232,6 +236,34 @@ def compare(wanted: Wanted, rows: Listed, lists: str) -> Difference:
         surplus=surplus,
         listed=len(present) + len(surplus) + len(skipped),
         skipped=sorted(skipped),
+    )
+
+
+def found_under(difference: Difference, names: Mapping[str, str], wanted: Wanted) -> Difference:
+    """The difference, once it is known under which other domain a company is listed.
+
+    `names`: domain -> listed domain, also of companies that are not wanted any more, so that the
+    reason for removing such a row can be found.
+    """
+    if not names:
+        return difference
+    present, renamed = set(difference.unchanged), dict(difference.renamed)
+    surplus = dict(difference.surplus)
+    for domain, listed in names.items():
+        if domain not in wanted.companies:
+            if listed in surplus:
+                surplus[listed] += (domain,)
+            continue
+        if listed in surplus:
+            del surplus[listed]
+            renamed[listed] = domain
+        if listed in renamed or listed in present:
+            present.add(domain)
+    return difference._replace(
+        missing=[domain for domain in difference.missing if domain not in present],
+        unchanged=sorted(present),
+        renamed=renamed,
+        surplus=surplus,
     )
 
 

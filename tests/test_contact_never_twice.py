@@ -24,10 +24,8 @@ from contact.records import LOOK_AGAIN_AFTER_S
 from run.files import account_file
 from run.lock import run_lock
 from sandbox import Fault, HubSpot, Request, Sandbox
-from tests.conftest import FakeClock, Outcome
+from tests.helpers import ROOT, Ended, FakeClock, RunMain
 
-RunMain = Callable[..., Outcome]
-ROOT = Path(__file__).parent.parent
 ANN = ("--email", "ann.lee@mail.example", "--first-name", "Ann", "--last-name", "Lee")
 SHOP = ("--company-name", "Sample Shop", "--company-domain", "shop.example")
 WORDS = (*ANN, *SHOP)
@@ -80,7 +78,7 @@ class Jumping(FakeClock):
         return super().utcnow() + self.jump
 
 
-def run_later(run_main: RunMain, sandbox: Sandbox, clock: FakeClock) -> Outcome:
+def run_later(run_main: RunMain, sandbox: Sandbox, clock: FakeClock) -> Ended:
     sandbox.hubspot.clock = sandbox.clock = clock
     return run_main(create_contact.main, sandbox, *WORDS, clock=clock)
 
