@@ -294,6 +294,22 @@ def test_a_refusal_leaves_nothing_to_wait_for(run_main: RunMain, clock: FakeCloc
     assert max(clock.slept) < 3
 
 
+@pytest.mark.parametrize("status", [302, 401, 429])
+def test_a_call_that_went_nowhere_is_no_change(
+    run_main: RunMain, clock: FakeClock, status: int
+) -> None:
+    """Nobody has said that there is no company, so the next run looks for it all the same."""
+    with make(clock, index_lag_s=LAG_S) as sandbox:
+        sandbox.faults = [Fault("status", path=CREATE_COMPANY, status=status)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert (outcome.code, sandbox.writes) == (1, [])
+        assert outcome.err.endswith("Nothing has been changed.\n")
+        sandbox.faults = []
+        later = run_main(create_contact.main, sandbox, *WORDS)
+        assert (later.code, is_complete(sandbox)) == (0, True)
+    assert "looking for the company" in later.err
+
+
 @pytest.mark.parametrize("nth", range(1, 5))
 @pytest.mark.parametrize("path", [CREATE_COMPANY, CREATE_CONTACT, ASSOCIATE])
 def test_503s_after_the_work_on_every_write(
