@@ -59,7 +59,7 @@ class Store:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # the last: a damaged schema
             raise AppError(
                 f"Cannot use {self._path}, the memory of earlier runs: {error}. {self._remedy}"
             ) from None
@@ -81,7 +81,11 @@ def _open(path: Path) -> sqlite3.Connection:
     place = f"{path.resolve().as_uri()}?mode=rw"
     file = sqlite3.connect(place, uri=True, check_same_thread=False)
     # A commit need not wait for the disk: a power failure may cost the last few, a kill costs none.
-    file.execute("PRAGMA synchronous = NORMAL")
+    try:
+        file.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        file.close()
+        raise
     return file
 
 
