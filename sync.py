@@ -316,6 +316,7 @@ class Sync:
         applied = application.apply(plan, FOLLOW.title, UNFOLLOW.title)
         self._note(plan, applied, afterwards)
         self._report(plan, waiting, applied)
+        application.changes.demand_a_write()
         return self._tell(plan, applied)
 
     def _destination(self) -> Destination:

@@ -59,7 +59,7 @@ class Store:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # the last: a damaged schema
             raise AppError(
                 f"Cannot use {self._path}, the memory of earlier runs: {error}. {self._remedy}"
             ) from None
