@@ -34,7 +34,7 @@ class Evidence:
             int(merged): company
             for company in self._by_id.values()
             for merged in (company.merged_ids or "").split(";")
-            if merged.strip().isdigit()
+            if merged.strip().isdecimal()
         }
 
     def naming(self, names: Sequence[str]) -> List[Company]:

@@ -595,7 +595,7 @@ def test_a_memory_that_fails_during_the_writes_stops_them(
     def full(memory: Memory, emails: Any) -> None:
         calls.append(list(emails))
         if len(calls) == 4:  # the first is of the lists
-            with memory._errors():
+            with memory._store._errors():
                 raise OSError("disk full")
         remember(memory, emails)
 
