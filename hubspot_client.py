@@ -7,9 +7,9 @@ from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Set, T
 
 from basics.errors import CallRejected, ServiceError
 from basics.secret import Secret
-from hubspot import search
-from hubspot.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
-from hubspot.shapes import (
+from hubspot_api import search
+from hubspot_api.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
+from hubspot_api.shapes import (
     COMPANIES,
     COMPANY_PROPERTIES,
     CONTACTS,

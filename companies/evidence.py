@@ -17,7 +17,7 @@ from typing import (
 from basics.domains import named_domains, normalise_domain
 
 if TYPE_CHECKING:
-    from hubspot.shapes import Company
+    from hubspot_api.shapes import Company
 
 
 class Evidence:

@@ -27,7 +27,7 @@ from basics.words import companies
 from companies.evidence import Evidence
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
-    from hubspot.shapes import Company
+    from hubspot_api.shapes import Company
 
 # What a destination lists: the domain as it is listed -> the other names of the same company: the
 # identifiers that it is listed with, and names that were found out. (A million fit in 120 MB.)

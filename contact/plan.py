@@ -10,7 +10,7 @@ from basics.domains import named_domains, normalise_domain
 from basics.emails import MAX_LOCAL
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
-    from hubspot.shapes import Company
+    from hubspot_api.shapes import Company
 
 # Reserved for examples (RFC 2606). HubSpot takes no address that ends in .example or .test, because
 # these are not in use: https://legacydocs.hubspot.com/docs/faq/how-does-hubspot-validate-email-addresses

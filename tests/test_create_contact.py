@@ -18,7 +18,7 @@ import pytest
 import create_contact
 from basics.secret import Secret
 from contact.records import LOOK_AGAIN_AFTER_S
-from hubspot.service import KEYS_PAGE
+from hubspot_api.service import KEYS_PAGE
 from hubspot_client import HubSpotClient, HubSpotSettings
 from run.lock import run_lock
 from sandbox import Fault, HubSpot, Request, Sandbox

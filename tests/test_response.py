@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Type
 import pytest
 
 from basics.errors import CallRejected, Forbidden, ServiceDown, ServiceError
-from hubspot.service import SERVICE as HUBSPOT
+from hubspot_api.service import SERVICE as HUBSPOT
 from mailerlite_client import SERVICE as MAILERLITE
 from transport.response import (
     EXCERPT,
