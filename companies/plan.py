@@ -349,10 +349,11 @@ def make_plan(
     protected = list(difference.protected)
     for domain in sorted(difference.surplus):
         entry = judge(domain, difference.surplus[domain], wanted, evidence)
-        reason = entry.reason if isinstance(entry, Protected) else doubt.about(entry)
-        if reason:
+        if isinstance(entry, Protected):
+            protected.append(entry)
+        elif reason := doubt.about(entry):
             protected.append(Protected(domain, reason))
-        elif isinstance(entry, Removal):
+        else:
             remove.append(entry)
     return Plan(
         add=tuple(wanted.companies[domain] for domain in add),
