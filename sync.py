@@ -175,7 +175,7 @@ def _check_subscription(
 
 def _memory(run: Run, account: str) -> CompanyMemory:
     account_hash = hashlib.sha256(account.encode()).hexdigest()
-    path = run.args.state or account_file("companies", account, ".sqlite3")
+    path = run.args.state or account_file("companies", account, ".sqlite3", make=not run.dry_run)
     return CompanyMemory(path, account_hash, run.clock, run.dry_run)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 import pytest
@@ -363,3 +364,10 @@ def test_a_company_that_predictleads_does_not_know_is_no_failure(
     assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "unknown"]
     assert "follow shop-2.example: 404 not_found: Company not found." in outcome.err
     assert "PredictLeads lists 1 of 2 wanted companies. Missing: shop-2.example." in outcome.out
+
+
+def test_a_dry_run_leaves_no_trace(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(1), followed(2)) as sandbox:
+        run_main(sync.main, sandbox, "--dry-run")
+        run_main(sync.main, sandbox, "--check")
+    assert list(Path.home().iterdir()) == []
