@@ -251,14 +251,13 @@ def found_under(difference: Difference, names: Mapping[str, str], wanted: Wanted
     present, renamed = set(difference.unchanged), dict(difference.renamed)
     surplus = dict(difference.surplus)
     for domain, listed in names.items():
-        if domain not in wanted.companies:
-            if listed in surplus:
-                surplus[listed] += (domain,)
-            continue
-        if listed in surplus:
+        is_wanted = domain in wanted.companies
+        if listed in surplus and not is_wanted:
+            surplus[listed] += (domain,)
+        elif listed in surplus:
             del surplus[listed]
             renamed[listed] = domain
-        if listed in renamed or listed in present:
+        if is_wanted and (listed in renamed or listed in present):
             present.add(domain)
     return difference._replace(
         missing=[domain for domain in difference.missing if domain not in present],
@@ -349,10 +348,11 @@ def make_plan(
     protected = list(difference.protected)
     for domain in sorted(difference.surplus):
         entry = judge(domain, difference.surplus[domain], wanted, evidence)
-        reason = entry.reason if isinstance(entry, Protected) else doubt.about(entry)
-        if reason:
+        if isinstance(entry, Protected):
+            protected.append(entry)
+        elif reason := doubt.about(entry):
             protected.append(Protected(domain, reason))
-        elif isinstance(entry, Removal):
+        else:
             remove.append(entry)
     return Plan(
         add=tuple(wanted.companies[domain] for domain in add),
