@@ -12,9 +12,10 @@ import hashlib
 import logging
 import sys
 from pathlib import Path
-from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
-from basics.domains import parse_domains
+from basics.domains import normalise_domain, parse_domains
+from basics.errors import ServiceError
 from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
@@ -243,11 +244,29 @@ class Sync:
     def _compare(self, followings: Followings) -> Difference:
         difference = compare(self._wanted, followings.rows, FOLLOWS)
         return protect(
-            found_under(difference, self._memory.other_names(), self._wanted),
+            found_under(difference, self._other_names(), self._wanted),
             self._settings.keep_following.union(*self._run.args.keep),
             "kept on purpose (--keep or KEEP_FOLLOWING)",
             "kept on purpose (--no-unfollow)" if self._run.args.no_unfollow else None,
         )
+
+    def _other_names(self) -> Dict[str, str]:
+        """Under which other domains companies are listed; what was learnt long ago is asked again,
+        one credit for each."""
+        names, days = self._memory.other_names(), self._settings.ask_again_days
+        stale = [] if self._run.dry_run else self._memory.stale_names(days)
+        for domain in filter(self._wanted.companies.__contains__, stale):
+            try:
+                listed = list(map(normalise_domain, self._predictleads.listed_under(domain)))
+            except ServiceError as error:
+                log.info("%s The names that are known will do.", error)
+                break
+            if names[domain] in listed:
+                self._memory.remember_names({domain: names[domain]})
+            else:
+                self._memory.forget_names([domain])
+                del names[domain]
+        return names
 
     def _waiting(self, difference: Difference) -> List[Waiting]:
         """What PredictLeads did not take lately, and is not asked for again yet."""

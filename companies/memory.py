@@ -112,6 +112,9 @@ class CompanyMemory:
             return [domain for (domain,) in self._store.rows(sql, now - days * DAY_S, now)]
         return []
 
+    def forget_names(self, domains: Iterable[str]) -> None:
+        self._write("DELETE FROM other_name WHERE domain = ?", [(domain,) for domain in domains])
+
     def remember_names(self, names: Mapping[str, str]) -> None:
         rows = [(domain, listed, self._now()) for domain, listed in names.items()]
         self._write("INSERT OR REPLACE INTO other_name VALUES (?, ?, ?)", rows)
