@@ -354,7 +354,7 @@ class Sync:
         memory, now = self._memory, applied.now
         if now is None:
             return
-        memory.remember_names(afterwards.names)
+        memory.remember_names(afterwards.found)
         memory.note(FOLLOW.key, verdict.refused(plan.add, applied.added))
         memory.note(UNFOLLOW.key, verdict.refused(plan.remove, applied.removed))
         wanted = self._wanted.companies

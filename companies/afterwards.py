@@ -42,8 +42,8 @@ class ListNow(NamedTuple):
 
 
 class Afterwards:
-    """`names`: wanted domain -> the other domain under which it is listed; what is found out by
-    asking comes in addition."""
+    """`names`: wanted domain -> the other domain under which it is listed; `found`: those that were
+    found out by asking."""
 
     def __init__(
         self, destination: Destination, wanted: Wanted, names: Mapping[str, str], clock: Clock
@@ -53,7 +53,8 @@ class Afterwards:
         self._clock = clock
         self.asked: Set[str] = set()  # about the names of these
         self.doubtful: Set[str] = set()  # those of them for which no answer tells
-        self.names: Dict[str, str] = dict(names)
+        self._names = names
+        self.found: Dict[str, str] = {}
 
     def look(self, present: AbstractSet[str], gone: AbstractSet[str] = frozenset()) -> ListNow:
         """The list, as soon as it shows all wanted domains of `present` and no row of `gone`; else
@@ -80,7 +81,7 @@ class Afterwards:
                 break
             name = next((other for other in others if other in listed), None)
             if name:
-                self.names[domain] = name
+                self.found[domain] = name
             if name or domain in others:  # it is kept under its own name, and not listed yet
                 self.doubtful.discard(domain)
         return self._with_names(now)
@@ -92,4 +93,5 @@ class Afterwards:
         return self._with_names(ListNow(difference, number))
 
     def _with_names(self, now: ListNow) -> ListNow:
-        return now._replace(difference=found_under(now.difference, self.names, self._wanted))
+        names = {**self._names, **self.found}
+        return now._replace(difference=found_under(now.difference, names, self._wanted))
