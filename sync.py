@@ -343,7 +343,7 @@ class Sync:
         return Destination(
             NAME,
             FOLLOWS,
-            client.follow,
+            lambda entry: client.follow(entry.domain),
             client.unfollow,
             lambda: client.followings(lambda _rows: None).rows,
             client.listed_under,
