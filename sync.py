@@ -16,11 +16,11 @@ from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
 from basics.domains import normalise_domain, parse_domains
 from basics.errors import ServiceError
-from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
+from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
 from basics.words import companies, count, day, listing
-from companies import verdict
+from companies import limits, verdict
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
 from companies.evidence import Evidence
@@ -35,8 +35,6 @@ from companies.plan import (
     found_under,
     make_plan,
     names_to_confirm,
-    nothing_wanted,
-    protect,
 )
 from companies.sections import Change, plan_sections, say_plan, waiting_section
 from companies.source import CompanySource, criteria_settings
@@ -59,9 +57,11 @@ from run.report import CheckedAfter, Kind
 from transport import threads
 from transport.clock import Clock
 
-NAME, FOLLOWS = "PredictLeads", "PredictLeads follows"
-FOLLOW = Change("follow", "To follow", "Followed", "Follow")
-UNFOLLOW = Change("unfollow", "To unfollow", "Unfollowed", "Stop following")
+NAME, FOLLOWS, FOLLOWED = "PredictLeads", "PredictLeads follows", "followed"
+FOLLOW = Change("follow", "To follow", "Followed", "Follow", "be newly followed")
+UNFOLLOW = Change(
+    "unfollow", "To unfollow", "Unfollowed", "Stop following", "no longer be followed"
+)
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.doubtful
 SHOWN_OPEN = 50  # lines on the screen; the report has all
@@ -98,34 +98,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     arguments = command.parser(
         "Follow in PredictLeads the companies that match in HubSpot, stop following the others."
     )
-    add = arguments.add_argument
-    add(
-        "--max-unfollow",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to stop following more than this (default: MAX_UNFOLLOW or 20%%)",
-    )
-    add(
-        "--max-follow",
-        metavar="N",
-        type=command.flag_type(parse_number_limit),
-        help="refuse to follow more than this (default: MAX_FOLLOW or no limit)",
-    )
-    add("--no-unfollow", action="store_true", help="only follow, stop following nothing")
-    add(
-        "--keep",
-        metavar="DOMAIN",
-        type=command.flag_type(parse_domains),
-        action="append",
-        default=[],
-        help="never stop following this company; may be given more than once",
-    )
-    add(
-        "--allow-empty",
-        action="store_true",
-        help="go on even when no company in HubSpot matches",
-    )
-    add(
+    limits.add_flags(arguments, FOLLOW, UNFOLLOW)
+    arguments.add_argument(
         "--state",
         metavar="PATH",
         type=Path,
@@ -243,11 +217,12 @@ class Sync:
 
     def _compare(self, followings: Followings) -> Difference:
         difference = compare(self._wanted, followings.rows, FOLLOWS)
-        return protect(
+        return limits.leave(
             found_under(difference, self._other_names(), self._wanted),
-            self._settings.keep_following.union(*self._run.args.keep),
-            "kept on purpose (--keep or KEEP_FOLLOWING)",
-            "kept on purpose (--no-unfollow)" if self._run.args.no_unfollow else None,
+            self._run.args,
+            self._settings.keep_following,
+            "KEEP_FOLLOWING",
+            UNFOLLOW,
         )
 
     def _other_names(self) -> Dict[str, str]:
@@ -307,24 +282,9 @@ class Sync:
         return [domain for domain in unlisted if domain in self._wanted.companies]
 
     def _refusals(self, plan: Plan) -> List[Refusal]:
-        args, follows, unfollows = self._run.args, len(plan.add), len(plan.remove)
-        max_unfollow = args.max_unfollow or self._settings.max_unfollow
-        max_follow = args.max_follow or self._settings.max_follow
-        empty = plan.listed and not plan.wanted and not args.allow_empty
-        return [
-            *over_limit(
-                max_unfollow,
-                companies(unfollows),
-                "no longer be followed",
-                "--max-unfollow",
-                unfollows,
-                plan.listed,
-            ),
-            *([nothing_wanted(plan, "followed")] if empty else []),
-            *over_limit(
-                max_follow, companies(follows), "be newly followed", "--max-follow", follows
-            ),
-        ]
+        chosen, args = self._settings, self._run.args
+        max_add, max_remove = chosen.max_follow, chosen.max_unfollow
+        return limits.refusals(plan, args, FOLLOW, UNFOLLOW, max_add, max_remove, FOLLOWED)
 
     def _apply(self, plan: Plan, waiting: Sequence[Waiting]) -> Outcome:
         run, names = self._run, self._memory.other_names()

@@ -22,12 +22,14 @@ HINT = (
 
 class Change(NamedTuple):
     """One kind of change to a destination, in its words: the key in the report, the headings on the
-    page for what is planned and for what was done, and what stands before "19 companies"."""
+    page for what is planned and for what was done, what stands before "19 companies", and what
+    stands after "19 companies would"."""
 
     key: str
     to_do: str
     done: str
     title: str
+    would: str
 
 
 def plan_sections(
