@@ -19,12 +19,12 @@ from basics.errors import ServiceError
 from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
-from basics.words import companies, count, day, listing
+from basics.words import companies, count
 from companies import limits, verdict
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
 from companies.evidence import Evidence
-from companies.memory import DAY_S, CompanyMemory, Waiting
+from companies.memory import CompanyMemory, Waiting
 from companies.plan import (
     Criteria,
     Difference,
@@ -36,7 +36,14 @@ from companies.plan import (
     make_plan,
     names_to_confirm,
 )
-from companies.sections import Change, plan_sections, say_plan, waiting_section
+from companies.sections import (
+    Change,
+    plan_sections,
+    say_plan,
+    say_waiting,
+    tell_result,
+    waiting_section,
+)
 from companies.source import CompanySource, criteria_settings
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
 from predictleads_client import (
@@ -47,13 +54,12 @@ from predictleads_client import (
     predictleads_settings,
 )
 from run import command
-from run.apply import conclude, done, in_part
+from run.apply import done, in_part
 from run.checks import Finding, demand_all_ok, look
 from run.context import Run
 from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
-from run.report import CheckedAfter, Kind
 from transport import threads
 from transport.clock import Clock
 
@@ -64,7 +70,6 @@ UNFOLLOW = Change(
 )
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.doubtful
-SHOWN_OPEN = 50  # lines on the screen; the report has all
 VANISHED = (verdict.UNLISTED, "PredictLeads does not list it any more, since others were followed")
 
 log = logging.getLogger("crm_sync")
@@ -362,12 +367,7 @@ class Sync:
     def _say(self, plan: Plan, waiting: Sequence[Waiting]) -> None:
         run = self._run
         say_plan(run.screen, plan, NAME, FOLLOW, UNFOLLOW)
-        if waiting:
-            first = min(each.asked_at for each in waiting) + self._settings.ask_again_days * DAY_S
-            run.say(
-                f"{companies(len(waiting))} that PredictLeads did not take"
-                f" {'is' if len(waiting) == 1 else 'are'} not asked for again before {day(first)}."
-            )
+        say_waiting(run.screen, waiting, self._settings.ask_again_days, NAME)
         if plan.remove and self._subscription:
             self._say_cost(len(plan.remove), self._subscription)
 
@@ -395,42 +395,7 @@ class Sync:
             f" {len(plan.unchanged) + len(plan.protected):,} left as they were,"
             f" {len(plan.skipped):,} skipped."
         )
-        outcome = conclude(run, results)
-        self._say_open(plan, applied)
-        if applied.unchecked:
-            run.summarise(f"Not checked afterwards: {applied.unchecked}")
-            return Outcome.PARTIAL
-        if applied.now:
-            kept = {entry.domain for entry in plan.protected}
-            unwanted = sorted(applied.now.difference.surplus.keys() - kept)
-            missing = applied.now.difference.missing
-            run.report.checked_after = CheckedAfter(applied.now.rows, missing, unwanted)
-            run.summarise(_checked(plan.wanted, missing, unwanted))
-        return outcome
-
-    def _say_open(self, plan: Plan, applied: Applied) -> None:
-        """What did not come to what was planned, a line each."""
-        domains = [*(entry.domain for entry in plan.add), *(entry.domain for entry in plan.remove)]
-        lines = [
-            (domain, f"{result.status.replace('_', ' ')}: {result.error}")
-            for domain, result in zip(domains, (*applied.added, *applied.removed))
-            if result.error
-        ]
-        title = f"Not as planned, {companies(len(lines))}"
-        self._run.screen.say_list(title, Kind.SKIP, lines, SHOWN_OPEN)
-
-
-def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str]) -> str:
-    all_wanted = count(wanted, "wanted company", "wanted companies")
-    if not (missing or unwanted):
-        lists = f"all {all_wanted} and none that is not wanted."
-    else:
-        lists = f"{wanted - len(missing):,} of {all_wanted}."
-    if missing:
-        lists += f" Missing: {listing(missing)}."
-    if unwanted:
-        lists += f" Followed and not wanted: {listing(unwanted)}."
-    return f"Checked afterwards: PredictLeads lists {lists}"
+        return tell_result(run, plan, applied, NAME, FOLLOWED)
 
 
 if __name__ == "__main__":
