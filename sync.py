@@ -16,15 +16,15 @@ from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
 from basics.domains import normalise_domain, parse_domains
 from basics.errors import ServiceError
-from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
+from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
-from basics.words import companies, count, day, listing
-from companies import verdict
+from basics.words import companies, count
+from companies import limits, verdict
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
 from companies.evidence import Evidence
-from companies.memory import DAY_S, CompanyMemory, Waiting
+from companies.memory import CompanyMemory, Waiting
 from companies.plan import (
     Criteria,
     Difference,
@@ -35,10 +35,15 @@ from companies.plan import (
     found_under,
     make_plan,
     names_to_confirm,
-    nothing_wanted,
-    protect,
 )
-from companies.sections import Change, plan_sections, say_plan, waiting_section
+from companies.sections import (
+    Change,
+    plan_sections,
+    say_plan,
+    say_waiting,
+    tell_result,
+    waiting_section,
+)
 from companies.source import CompanySource, criteria_settings
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
 from predictleads_client import (
@@ -49,22 +54,22 @@ from predictleads_client import (
     predictleads_settings,
 )
 from run import command
-from run.apply import conclude, done, in_part
+from run.apply import done, in_part
 from run.checks import Finding, demand_all_ok, look
 from run.context import Run
 from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
-from run.report import CheckedAfter, Kind
 from transport import threads
 from transport.clock import Clock
 
-NAME, FOLLOWS = "PredictLeads", "PredictLeads follows"
-FOLLOW = Change("follow", "To follow", "Followed", "Follow")
-UNFOLLOW = Change("unfollow", "To unfollow", "Unfollowed", "Stop following")
+NAME, FOLLOWS, FOLLOWED = "PredictLeads", "PredictLeads follows", "followed"
+FOLLOW = Change("follow", "To follow", "Followed", "Follow", "be newly followed")
+UNFOLLOW = Change(
+    "unfollow", "To unfollow", "Unfollowed", "Stop following", "no longer be followed"
+)
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.doubtful
-SHOWN_OPEN = 50  # lines on the screen; the report has all
 VANISHED = (verdict.UNLISTED, "PredictLeads does not list it any more, since others were followed")
 
 log = logging.getLogger("crm_sync")
@@ -98,34 +103,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     arguments = command.parser(
         "Follow in PredictLeads the companies that match in HubSpot, stop following the others."
     )
-    add = arguments.add_argument
-    add(
-        "--max-unfollow",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to stop following more than this (default: MAX_UNFOLLOW or 20%%)",
-    )
-    add(
-        "--max-follow",
-        metavar="N",
-        type=command.flag_type(parse_number_limit),
-        help="refuse to follow more than this (default: MAX_FOLLOW or no limit)",
-    )
-    add("--no-unfollow", action="store_true", help="only follow, stop following nothing")
-    add(
-        "--keep",
-        metavar="DOMAIN",
-        type=command.flag_type(parse_domains),
-        action="append",
-        default=[],
-        help="never stop following this company; may be given more than once",
-    )
-    add(
-        "--allow-empty",
-        action="store_true",
-        help="go on even when no company in HubSpot matches",
-    )
-    add(
+    limits.add_flags(arguments, FOLLOW, UNFOLLOW)
+    arguments.add_argument(
         "--state",
         metavar="PATH",
         type=Path,
@@ -243,11 +222,12 @@ class Sync:
 
     def _compare(self, followings: Followings) -> Difference:
         difference = compare(self._wanted, followings.rows, FOLLOWS)
-        return protect(
+        return limits.leave(
             found_under(difference, self._other_names(), self._wanted),
-            self._settings.keep_following.union(*self._run.args.keep),
-            "kept on purpose (--keep or KEEP_FOLLOWING)",
-            "kept on purpose (--no-unfollow)" if self._run.args.no_unfollow else None,
+            self._run.args,
+            self._settings.keep_following,
+            "KEEP_FOLLOWING",
+            UNFOLLOW,
         )
 
     def _other_names(self) -> Dict[str, str]:
@@ -307,24 +287,9 @@ class Sync:
         return [domain for domain in unlisted if domain in self._wanted.companies]
 
     def _refusals(self, plan: Plan) -> List[Refusal]:
-        args, follows, unfollows = self._run.args, len(plan.add), len(plan.remove)
-        max_unfollow = args.max_unfollow or self._settings.max_unfollow
-        max_follow = args.max_follow or self._settings.max_follow
-        empty = plan.listed and not plan.wanted and not args.allow_empty
-        return [
-            *over_limit(
-                max_unfollow,
-                companies(unfollows),
-                "no longer be followed",
-                "--max-unfollow",
-                unfollows,
-                plan.listed,
-            ),
-            *([nothing_wanted(plan, "followed")] if empty else []),
-            *over_limit(
-                max_follow, companies(follows), "be newly followed", "--max-follow", follows
-            ),
-        ]
+        chosen, args = self._settings, self._run.args
+        max_add, max_remove = chosen.max_follow, chosen.max_unfollow
+        return limits.refusals(plan, args, FOLLOW, UNFOLLOW, max_add, max_remove, FOLLOWED)
 
     def _apply(self, plan: Plan, waiting: Sequence[Waiting]) -> Outcome:
         run, names = self._run, self._memory.other_names()
@@ -343,7 +308,7 @@ class Sync:
         return Destination(
             NAME,
             FOLLOWS,
-            client.follow,
+            lambda entry: client.follow(entry.domain),
             client.unfollow,
             lambda: client.followings(lambda _rows: None).rows,
             client.listed_under,
@@ -402,12 +367,7 @@ class Sync:
     def _say(self, plan: Plan, waiting: Sequence[Waiting]) -> None:
         run = self._run
         say_plan(run.screen, plan, NAME, FOLLOW, UNFOLLOW)
-        if waiting:
-            first = min(each.asked_at for each in waiting) + self._settings.ask_again_days * DAY_S
-            run.say(
-                f"{companies(len(waiting))} that PredictLeads did not take"
-                f" {'is' if len(waiting) == 1 else 'are'} not asked for again before {day(first)}."
-            )
+        say_waiting(run.screen, waiting, self._settings.ask_again_days, NAME)
         if plan.remove and self._subscription:
             self._say_cost(len(plan.remove), self._subscription)
 
@@ -435,42 +395,7 @@ class Sync:
             f" {len(plan.unchanged) + len(plan.protected):,} left as they were,"
             f" {len(plan.skipped):,} skipped."
         )
-        outcome = conclude(run, results)
-        self._say_open(plan, applied)
-        if applied.unchecked:
-            run.summarise(f"Not checked afterwards: {applied.unchecked}")
-            return Outcome.PARTIAL
-        if applied.now:
-            kept = {entry.domain for entry in plan.protected}
-            unwanted = sorted(applied.now.difference.surplus.keys() - kept)
-            missing = applied.now.difference.missing
-            run.report.checked_after = CheckedAfter(applied.now.rows, missing, unwanted)
-            run.summarise(_checked(plan.wanted, missing, unwanted))
-        return outcome
-
-    def _say_open(self, plan: Plan, applied: Applied) -> None:
-        """What did not come to what was planned, a line each."""
-        domains = [*(entry.domain for entry in plan.add), *(entry.domain for entry in plan.remove)]
-        lines = [
-            (domain, f"{result.status.replace('_', ' ')}: {result.error}")
-            for domain, result in zip(domains, (*applied.added, *applied.removed))
-            if result.error
-        ]
-        title = f"Not as planned, {companies(len(lines))}"
-        self._run.screen.say_list(title, Kind.SKIP, lines, SHOWN_OPEN)
-
-
-def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str]) -> str:
-    all_wanted = count(wanted, "wanted company", "wanted companies")
-    if not (missing or unwanted):
-        lists = f"all {all_wanted} and none that is not wanted."
-    else:
-        lists = f"{wanted - len(missing):,} of {all_wanted}."
-    if missing:
-        lists += f" Missing: {listing(missing)}."
-    if unwanted:
-        lists += f" Followed and not wanted: {listing(unwanted)}."
-    return f"Checked afterwards: PredictLeads lists {lists}"
+        return tell_result(run, plan, applied, NAME, FOLLOWED)
 
 
 if __name__ == "__main__":

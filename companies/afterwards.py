@@ -7,7 +7,7 @@ from typing import AbstractSet, Callable, Dict, List, Mapping, NamedTuple, Seque
 
 from basics.domains import normalise_domain
 from basics.errors import ServiceError
-from companies.plan import Difference, Listed, Wanted, compare, found_under
+from companies.plan import Difference, Listed, Wanted, WantedCompany, compare, found_under
 from transport.clock import Clock
 
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the list does not show what was accepted
@@ -16,19 +16,21 @@ log = logging.getLogger("crm_sync")
 
 
 class Destination(NamedTuple):
-    """What a destination of companies can do, each by a bare domain.
+    """What a destination of companies can do.
 
-    `lists`: what it does with its rows, such as "PredictLeads follows". `listed`: the whole list.
-    `listed_under`: the domains under which it may list the company of a domain, at a cost; a
-    destination that never renames returns none.
+    `lists`: what it does with its rows, such as "PredictLeads follows". `add`: a CallRejected with
+    status 404 says that it does not know the company, which is no failure. `remove`: by the bare
+    domain of a row. `listed`: the whole list. `listed_under`: the domains under which it may list
+    the company of a domain, at a cost; none when nobody can tell. Leave it out where companies
+    keep their domains.
     """
 
     name: str
     lists: str
-    add: Callable[[str], None]
+    add: Callable[[WantedCompany], None]
     remove: Callable[[str], None]
     listed: Callable[[], Listed]
-    listed_under: Callable[[str], Sequence[str]]
+    listed_under: Callable[[str], Sequence[str]] = lambda domain: (domain,)
 
 
 class ListNow(NamedTuple):

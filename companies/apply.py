@@ -67,7 +67,7 @@ class Application:
         )
 
     def _add(self, label: str, entries: Sequence[WantedCompany]) -> List[Result]:
-        return self.changes.apply(label, entries, lambda entry: self._destination.add(entry.domain))
+        return self.changes.apply(label, entries, self._destination.add)
 
     def _remove(self, label: str, plan: Plan, present: Set[str]) -> Dict[str, Result]:
         """What came of the removals, by domain; those whose row has gone meanwhile are left out."""
