@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -64,18 +65,18 @@ def test_a_made_up_section_is_in_the_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_a_made_up_section_is_on_the_page(tmp_path: Path, kind: Kind) -> None:
     text = written(tmp_path, "run.html", report(MADE_UP._replace(kind=kind)))
-    assert '<h2 id="greeted">Greeted at the door (2)</h2>' in text
+    assert re.search('<h[23] id="greeted">Greeted at the door <b>1 of 2</b></h[23]>', text)
     assert "Greet the others tomorrow." in text
-    assert "<th>guest</th><th>words</th>" in text
-    assert "<td>Jo</td><td>hello, welcome</td>" in text
-    assert "<td>=Al</td>" in text
+    assert "<th>Guest</th><th>Words</th>" in text
+    assert '<td data-label="Guest">Jo</td><td data-label="Words">hello, welcome</td>' in text
+    assert ">=Al</td>" in text
 
 
 def test_a_section_without_rows_is_in_the_json_alone(tmp_path: Path) -> None:
     empty = MADE_UP._replace(rows=[])
     assert json.loads(written(tmp_path, "run.json", report(empty)))["greeted"] == []
     assert csv_lines(tmp_path, report(empty)) == ["action,status,reason"]
-    assert "Greeted at the door (0)" not in written(tmp_path, "run.html", report(empty))
+    assert "Greeted at the door" not in written(tmp_path, "run.html", report(empty))
 
 
 def test_rows_without_a_status_have_the_key_of_their_section_for_it(tmp_path: Path) -> None:
