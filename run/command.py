@@ -87,6 +87,7 @@ def main(
     verbose, quiet = args.verbose, args.quiet
     set_up_output(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     run = Run(job, title, args, clock or Clock())
+    run.report.version = VERSION
     with _signals_stop(run):
         run.report.outcome = _outcome_of(run, work)
         if run.report.outcome is not Outcome.IN_SYNC:

@@ -878,7 +878,7 @@ def test_the_csv_report(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> 
     path = tmp_path / "contact.csv"
     with make(clock) as sandbox:
         run_main(create_contact.main, sandbox, *WORDS, "--report", str(path))
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
     assert [(row["step"], row["status"], row["id"]) for row in rows] == [
         ("company", "created", str(FIRST_ID)),
         ("contact", "created", str(FIRST_ID + 1)),

@@ -343,7 +343,7 @@ def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_
     assert "\x1b" not in outcome.text
     assert "\r" not in outcome.text
     assert "\\x1b]0;pwned\\x07=cmd" in outcome.out
-    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
     assert [(row["action"], row["status"]) for row in rows] == [
         ("follow", "done"),
         ("unfollow", "done"),
