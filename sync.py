@@ -12,18 +12,19 @@ import hashlib
 import logging
 import sys
 from pathlib import Path
-from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
-from basics.domains import parse_domains
-from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
+from basics.domains import normalise_domain, parse_domains
+from basics.errors import ServiceError
+from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
-from basics.words import companies, count, day, listing
-from companies import verdict
+from basics.words import companies, count
+from companies import limits, verdict
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
 from companies.evidence import Evidence
-from companies.memory import DAY_S, CompanyMemory, Waiting
+from companies.memory import CompanyMemory, Waiting
 from companies.plan import (
     Criteria,
     Difference,
@@ -34,10 +35,15 @@ from companies.plan import (
     found_under,
     make_plan,
     names_to_confirm,
-    nothing_wanted,
-    protect,
 )
-from companies.sections import Change, plan_sections, say_plan, waiting_section
+from companies.sections import (
+    Change,
+    plan_sections,
+    say_plan,
+    say_waiting,
+    tell_result,
+    waiting_section,
+)
 from companies.source import CompanySource, criteria_settings
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
 from predictleads_client import (
@@ -48,22 +54,22 @@ from predictleads_client import (
     predictleads_settings,
 )
 from run import command
-from run.apply import conclude, done, in_part
+from run.apply import done, in_part
 from run.checks import Finding, demand_all_ok, look
 from run.context import Run
 from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
-from run.report import CheckedAfter, Kind
 from transport import threads
 from transport.clock import Clock
 
-NAME, FOLLOWS = "PredictLeads", "PredictLeads follows"
-FOLLOW = Change("follow", "To follow", "Followed", "Follow")
-UNFOLLOW = Change("unfollow", "To unfollow", "Unfollowed", "Stop following")
+NAME, FOLLOWS, FOLLOWED = "PredictLeads", "PredictLeads follows", "followed"
+FOLLOW = Change("follow", "To follow", "Followed", "Follow", "be newly followed")
+UNFOLLOW = Change(
+    "unfollow", "To unfollow", "Unfollowed", "Stop following", "no longer be followed"
+)
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
-SHOWN_OPEN = 50  # lines on the screen; the report has all
 VANISHED = (verdict.UNLISTED, "PredictLeads does not list it any more, since others were followed")
 
 log = logging.getLogger("crm_sync")
@@ -97,34 +103,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     arguments = command.parser(
         "Follow in PredictLeads the companies that match in HubSpot, stop following the others."
     )
-    add = arguments.add_argument
-    add(
-        "--max-unfollow",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to stop following more than this (default: MAX_UNFOLLOW or 20%%)",
-    )
-    add(
-        "--max-follow",
-        metavar="N",
-        type=command.flag_type(parse_number_limit),
-        help="refuse to follow more than this (default: MAX_FOLLOW or no limit)",
-    )
-    add("--no-unfollow", action="store_true", help="only follow, stop following nothing")
-    add(
-        "--keep",
-        metavar="DOMAIN",
-        type=command.flag_type(parse_domains),
-        action="append",
-        default=[],
-        help="never stop following this company; may be given more than once",
-    )
-    add(
-        "--allow-empty",
-        action="store_true",
-        help="go on even when no company in HubSpot matches",
-    )
-    add(
+    limits.add_flags(arguments, FOLLOW, UNFOLLOW)
+    arguments.add_argument(
         "--state",
         metavar="PATH",
         type=Path,
@@ -175,7 +155,7 @@ def _check_subscription(
 
 def _memory(run: Run, account: str) -> CompanyMemory:
     account_hash = hashlib.sha256(account.encode()).hexdigest()
-    path = run.args.state or account_file("companies", account, ".sqlite3")
+    path = run.args.state or account_file("companies", account, ".sqlite3", make=not run.dry_run)
     return CompanyMemory(path, account_hash, run.clock, run.dry_run)
 
 
@@ -244,12 +224,33 @@ class Sync:
 
     def _compare(self, followings: Followings) -> Difference:
         difference = compare(self._wanted, followings.rows, FOLLOWS)
-        return protect(
-            found_under(difference, self._memory.other_names(), self._wanted),
-            self._settings.keep_following.union(*self._run.args.keep),
-            "kept on purpose (--keep or KEEP_FOLLOWING)",
-            "kept on purpose (--no-unfollow)" if self._run.args.no_unfollow else None,
+        return limits.leave(
+            found_under(difference, self._other_names(), self._wanted),
+            self._run.args,
+            self._settings.keep_following,
+            "KEEP_FOLLOWING",
+            UNFOLLOW,
         )
+
+    def _other_names(self) -> Dict[str, str]:
+        """Under which other domains companies are listed; what was learnt long ago is asked again,
+        one credit for each."""
+        names, days = self._memory.other_names(), self._settings.ask_again_days
+        stale = [] if self._run.dry_run else self._memory.stale_names(days)
+        for domain in (each for each in stale if each in self._wanted.companies):
+            if names[domain] == domain:
+                continue
+            try:
+                listed = list(map(normalise_domain, self._predictleads.listed_under(domain)))
+            except ServiceError as error:
+                log.info("%s The names that are known will do.", error)
+                break
+            if names[domain] in listed:
+                self._memory.remember_names({domain: names[domain]})
+            else:
+                self._memory.forget_names([domain])
+                del names[domain]
+        return names
 
     def _waiting(self, difference: Difference) -> List[Waiting]:
         """What PredictLeads did not take lately, and is not asked for again yet."""
@@ -284,24 +285,9 @@ class Sync:
         return self._source.evidence(domains, self._memory.records(domains))
 
     def _refusals(self, plan: Plan) -> List[Refusal]:
-        args, follows, unfollows = self._run.args, len(plan.add), len(plan.remove)
-        max_unfollow = args.max_unfollow or self._settings.max_unfollow
-        max_follow = args.max_follow or self._settings.max_follow
-        empty = plan.listed and not plan.wanted and not args.allow_empty
-        return [
-            *over_limit(
-                max_unfollow,
-                companies(unfollows),
-                "no longer be followed",
-                "--max-unfollow",
-                unfollows,
-                plan.listed,
-            ),
-            *([nothing_wanted(plan, "followed")] if empty else []),
-            *over_limit(
-                max_follow, companies(follows), "be newly followed", "--max-follow", follows
-            ),
-        ]
+        chosen, args = self._settings, self._run.args
+        max_add, max_remove = chosen.max_follow, chosen.max_unfollow
+        return limits.refusals(plan, args, FOLLOW, UNFOLLOW, max_add, max_remove, FOLLOWED)
 
     def _apply(self, plan: Plan, waiting: Sequence[Waiting]) -> Outcome:
         run, names = self._run, self._memory.other_names()
@@ -312,6 +298,7 @@ class Sync:
         applied = application.apply(plan, FOLLOW.title, UNFOLLOW.title)
         self._note(plan, applied, afterwards)
         self._report(plan, waiting, applied)
+        application.changes.demand_a_write()
         return self._tell(plan, applied)
 
     def _destination(self) -> Destination:
@@ -319,7 +306,7 @@ class Sync:
         return Destination(
             NAME,
             FOLLOWS,
-            client.follow,
+            lambda entry: client.follow(entry.domain),
             client.unfollow,
             lambda: client.followings(lambda _rows: None).rows,
             client.listed_under,
@@ -330,7 +317,7 @@ class Sync:
         memory, now = self._memory, applied.now
         if now is None:
             return
-        memory.remember_names(afterwards.names)
+        memory.remember_names(afterwards.found)
         memory.note(FOLLOW.key, verdict.refused(plan.add, applied.added))
         memory.note(UNFOLLOW.key, verdict.refused(plan.remove, applied.removed))
         wanted = self._wanted.companies
@@ -372,18 +359,13 @@ class Sync:
                 "waiting": len(waiting),
             }
         )
-        if self._run.wants_page:
+        if self._run.wants_links:
             report.record_url = self._source.record_url()
 
     def _say(self, plan: Plan, waiting: Sequence[Waiting]) -> None:
         run = self._run
         say_plan(run.screen, plan, NAME, FOLLOW, UNFOLLOW)
-        if waiting:
-            first = min(each.asked_at for each in waiting) + self._settings.ask_again_days * DAY_S
-            run.say(
-                f"{companies(len(waiting))} that PredictLeads did not take"
-                f" {'is' if len(waiting) == 1 else 'are'} not asked for again before {day(first)}."
-            )
+        say_waiting(run.screen, waiting, self._settings.ask_again_days, NAME)
         if plan.remove and self._subscription:
             self._say_cost(len(plan.remove), self._subscription)
 
@@ -411,29 +393,7 @@ class Sync:
             f" {len(plan.unchanged) + len(plan.protected):,} left as they were,"
             f" {len(plan.skipped):,} skipped."
         )
-        outcome = conclude(run, results)
-        self._say_open(plan, applied)
-        if applied.unchecked:
-            run.summarise(f"Not checked afterwards: {applied.unchecked}")
-            return Outcome.PARTIAL
-        if applied.now:
-            kept = {entry.domain for entry in plan.protected}
-            unwanted = sorted(applied.now.difference.surplus.keys() - kept)
-            missing = applied.now.difference.missing
-            run.report.checked_after = CheckedAfter(applied.now.rows, missing, unwanted)
-            run.summarise(_checked(plan.wanted, missing, unwanted))
-        return outcome
-
-    def _say_open(self, plan: Plan, applied: Applied) -> None:
-        """What did not come to what was planned, a line each."""
-        domains = [*(entry.domain for entry in plan.add), *(entry.domain for entry in plan.remove)]
-        lines = [
-            (domain, f"{result.status.replace('_', ' ')}: {result.error}")
-            for domain, result in zip(domains, (*applied.added, *applied.removed))
-            if result.error
-        ]
-        title = f"Not as planned, {companies(len(lines))}"
-        self._run.screen.say_list(title, Kind.SKIP, lines, SHOWN_OPEN)
+        return tell_result(run, plan, applied, NAME, FOLLOWED)
 
 
 def _in_sync(plan: Plan) -> str:
@@ -441,17 +401,6 @@ def _in_sync(plan: Plan) -> str:
         all_wanted = count(plan.wanted, "wanted company", "wanted companies")
         return f"Nothing to do now: PredictLeads follows {len(plan.unchanged):,} of {all_wanted}."
     return f"Nothing to do: PredictLeads follows the {companies(plan.wanted)} it should."
-
-
-def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str]) -> str:
-    number = count(wanted, "wanted company", "wanted companies")
-    here = f"{wanted - len(missing):,} of {number}" if missing else f"all {number}"
-    lists = f"{here}." if unwanted else f"{here} and none that is not wanted."
-    if missing:
-        lists += f" Missing: {listing(missing)}."
-    if unwanted:
-        lists += f" Followed and not wanted: {listing(unwanted)}."
-    return f"Checked afterwards: PredictLeads lists {lists}"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import (
 
 from basics.domains import normalise_domain
 from basics.errors import ServiceError
-from companies.plan import Difference, Listed, Wanted, compare, found_under
+from companies.plan import Difference, Listed, Wanted, WantedCompany, compare, found_under
 from transport.clock import Clock
 
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the list does not show what was accepted
@@ -27,19 +27,21 @@ log = logging.getLogger("crm_sync")
 
 
 class Destination(NamedTuple):
-    """What a destination of companies can do, each by a bare domain.
+    """What a destination of companies can do.
 
-    `lists`: what it does with its rows, such as "PredictLeads follows". `listed`: the whole list.
-    `listed_under`: the domains under which it may list the company of a domain, at a cost; a
-    destination that never renames returns none.
+    `lists`: what it does with its rows, such as "PredictLeads follows". `add`: a CallRejected with
+    status 404 says that it does not know the company, which is no failure. `remove`: by the bare
+    domain of a row. `listed`: the whole list. `listed_under`: the domains under which it may list
+    the company of a domain, at a cost; none when nobody can tell. Leave it out where companies
+    keep their domains.
     """
 
     name: str
     lists: str
-    add: Callable[[str], None]
+    add: Callable[[WantedCompany], None]
     remove: Callable[[str], None]
     listed: Callable[[], Listed]
-    listed_under: Callable[[str], Sequence[str]]
+    listed_under: Callable[[str], Sequence[str]] = lambda domain: (domain,)
 
 
 class ListNow(NamedTuple):
@@ -54,8 +56,7 @@ class ListNow(NamedTuple):
 
 class Afterwards:
     """`names`: wanted domain -> the domain under which the destination keeps the company, as far as
-    it has told; what is found out by asking comes in addition. `nameless`: the wanted domains that
-    it was asked for in vain lately."""
+    it has told. `nameless`: the wanted domains that it was asked for in vain lately."""
 
     def __init__(
         self,
@@ -72,7 +73,8 @@ class Afterwards:
         self._told: Dict[str, Sequence[str]] = dict.fromkeys(nameless, ())
         self._tells = True
         self.refused: Set[str] = set()  # wanted domains that the destination did not take
-        self.names: Dict[str, str] = dict(names)
+        self._names = dict(names)
+        self.found: Dict[str, str] = {}  # the names that are new
 
     def look(self, present: AbstractSet[str], gone: AbstractSet[str] = frozenset()) -> ListNow:
         """The list, as soon as it shows all wanted domains of `present` and no row of `gone`; else
@@ -80,7 +82,7 @@ class Afterwards:
         now = self._list()
         for domain in now.lacks(present):
             if domain not in self._told:
-                self.names.update((domain, name) for name in self._ask(domain)[:1])
+                self._note(domain, self._ask(domain)[:1])
         now = self._with_names(now)
         for wait_s in LOOK_AGAIN_AFTER_S:
             if not now.lacks(present) and gone.isdisjoint(now.difference.surplus):
@@ -96,20 +98,20 @@ class Afterwards:
 
     def misplaced(self, now: ListNow) -> List[str]:
         """The wanted domains that are not listed, not even under the name that was told."""
-        return [domain for domain in now.difference.missing if domain in self.names]
+        return [domain for domain in now.difference.missing if domain in self._names]
 
     def recognise(self, now: ListNow, rows: Iterable[str]) -> Tuple[ListNow, Set[str]]:
         """The list, once the destination has told which of the rows are misplaced companies; and
         the rows that are others."""
         known = {
-            name: domain for domain in self.misplaced(now) for name in (self.names[domain], domain)
+            name: domain for domain in self.misplaced(now) for name in (self._names[domain], domain)
         }
         others: Set[str] = set()
         for row in rows if known else ():
             told = self._ask(row)
             found = next((known[name] for name in told if name in known), None)
             if found:
-                self.names[found] = row
+                self._note(found, [row])
             elif told:
                 others.add(row)
         return self._with_names(now), others
@@ -135,6 +137,10 @@ class Afterwards:
             self._tells = False
             return ()
 
+    def _note(self, domain: str, names: Iterable[str]) -> None:
+        for name in names:
+            self._names[domain] = self.found[domain] = name
+
     def _list(self) -> ListNow:
         rows = self._destination.listed()
         number = len(rows)
@@ -144,6 +150,5 @@ class Afterwards:
     def _with_names(self, now: ListNow) -> ListNow:
         listed = now.difference.listed_names()
         for domain in now.difference.missing:
-            for name in listed.intersection(self._told.get(domain, ())):
-                self.names[domain] = name
-        return now._replace(difference=found_under(now.difference, self.names, self._wanted))
+            self._note(domain, listed.intersection(self._told.get(domain, ())))
+        return now._replace(difference=found_under(now.difference, self._names, self._wanted))

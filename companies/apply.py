@@ -46,18 +46,16 @@ class Application:
     ) -> None:
         self._run, self._destination, self._wanted = run, destination, wanted
         self._look_up, self._afterwards, self._given_up = look_up, afterwards, given_up
-        self._changes = Changes(run)
+        self.changes = Changes(run)
         self._shown: Set[str] = set()  # wanted domains that the list has shown
 
     def apply(self, plan: Plan, adding: str, removing: str) -> Applied:
-        """`adding`, `removing`: labels of the progress. Raises the failure of the destination if
-        nothing was written."""
+        """`adding`, `removing`: labels of the progress."""
         added = self._add(adding, plan.add)
         present = verdict.perhaps_added(plan.add, added).union(plan.unchanged)
         self._afterwards.refused = verdict.not_added(plan.add, added)
         self._shown = set(plan.unchanged)
         removed = self._remove(removing, plan, present)
-        self._changes.demand_a_write()
         try:
             now = self._check(adding, plan, present, removed)
         except CANNOT_READ as error:
@@ -70,9 +68,7 @@ class Application:
         )
 
     def _add(self, label: str, entries: Sequence[WantedCompany]) -> List[Result]:
-        return self._changes.apply(
-            label, entries, lambda entry: self._destination.add(entry.domain)
-        )
+        return self.changes.apply(label, entries, self._destination.add)
 
     def _remove(self, label: str, plan: Plan, present: Set[str]) -> Dict[str, Result]:
         """What came of the removals, by domain; those whose row has gone meanwhile are left out."""
@@ -84,7 +80,7 @@ class Application:
             except CANNOT_READ as error:
                 return {domain: Result(NOT_REACHED, str(error)) for domain in rows}
         entries = [each for each in plan.remove if each.domain in rows.difference(held)]
-        results = self._changes.apply(
+        results = self.changes.apply(
             label, entries, lambda entry: self._destination.remove(entry.domain)
         )
         found = {entry.domain: result for entry, result in zip(entries, results)}

@@ -104,6 +104,17 @@ class CompanyMemory:
             found.update(self._store.rows("SELECT domain, listed FROM other_name"))
         return found
 
+    def stale_names(self, days: int) -> List[str]:
+        """The wanted domains whose other name was asked for so long ago, or in the future."""
+        now = self._now()
+        sql = "SELECT domain FROM other_name WHERE asked_at NOT BETWEEN ? AND ?"
+        with self._unless_unusable():
+            return [domain for (domain,) in self._store.rows(sql, now - days * DAY_S, now)]
+        return []
+
+    def forget_names(self, domains: Iterable[str]) -> None:
+        self._write("DELETE FROM other_name WHERE domain = ?", [(domain,) for domain in domains])
+
     def remember_names(self, names: Mapping[str, str]) -> None:
         rows = [(domain, listed, self._now()) for domain, listed in names.items()]
         self._write("INSERT OR REPLACE INTO other_name VALUES (?, ?, ?)", rows)

@@ -27,7 +27,7 @@ from basics.words import companies
 from companies.evidence import Evidence
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
-    from hubspot.shapes import Company
+    from hubspot_api.shapes import Company
 
 # What a destination lists: the domain as it is listed -> the other names of the same company: the
 # identifiers that it is listed with, and names that were found out. (A million fit in 120 MB.)
@@ -216,15 +216,16 @@ def compare(wanted: Wanted, rows: Listed, lists: str) -> Difference:
     while rows:
         listed, others = rows.popitem()
         domain = normalise_domain(listed)
-        names = tuple(filter(None, map(normalise_domain, others))) if others else ()
-        stands_for = [
-            own for own in map(wanted.domain_of, (domain, *names)) if own in wanted.companies
-        ]
-        present.update(own for own in stands_for if own)
+        if domain in wanted.companies and not others:
+            present.add(domain)
+            continue
+        names = tuple(filter(None, map(normalise_domain, others)))
+        stands_for = [own for own in map(wanted.domain_of, (domain, *names)) if own]
+        present.update(stands_for)
         if domain in wanted.companies:
             continue
         if stands_for:
-            renamed[domain or listed] = stands_for[0] or ""
+            renamed[domain or listed] = stands_for[0]
         elif domain:
             surplus[domain] = surplus.get(domain, ()) + names
         else:
@@ -253,14 +254,13 @@ def found_under(difference: Difference, names: Mapping[str, str], wanted: Wanted
     present, renamed = set(difference.unchanged), dict(difference.renamed)
     surplus = dict(difference.surplus)
     for domain, listed in names.items():
-        if domain not in wanted.companies:
-            if listed in surplus:
-                surplus[listed] += (domain,)
-            continue
-        if listed in surplus:
+        is_wanted = domain in wanted.companies
+        if listed in surplus and not is_wanted:
+            surplus[listed] += (domain,)
+        elif listed in surplus:
             del surplus[listed]
             renamed[listed] = domain
-        if listed in renamed or listed in present:
+        if is_wanted and (listed in renamed or listed in present):
             present.add(domain)
     return difference._replace(
         missing=[domain for domain in difference.missing if domain not in present],
@@ -351,10 +351,11 @@ def make_plan(
     protected = list(difference.protected)
     for domain in sorted(difference.surplus):
         entry = judge(domain, difference.surplus[domain], wanted, evidence)
-        reason = entry.reason if isinstance(entry, Protected) else doubt.about(entry)
-        if reason:
+        if isinstance(entry, Protected):
+            protected.append(entry)
+        elif reason := doubt.about(entry):
             protected.append(Protected(domain, reason))
-        elif isinstance(entry, Removal):
+        else:
             remove.append(entry)
     return Plan(
         add=tuple(wanted.companies[domain] for domain in add),

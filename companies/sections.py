@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Sequence, Union
 
-from basics.words import companies, day
+from basics.outcome import Outcome
+from basics.words import companies, count, day, listing
+from companies.apply import Applied
 from companies.memory import DAY_S, Waiting
 from companies.plan import Plan, Removal, WantedCompany
-from run.apply import Result, rows_of
-from run.report import Kind, Section
+from run.apply import Result, conclude, rows_of
+from run.context import Run
+from run.report import CheckedAfter, Kind, Section
 from run.screen import Screen
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
 SHOWN_SKIPPED = 20
+SHOWN_OPEN = 50
 HINT = (
     "To fix a company, open it in HubSpot and write its shop's address, such as shop.example, into"
     " “Company domain name”."
@@ -22,12 +26,14 @@ HINT = (
 
 class Change(NamedTuple):
     """One kind of change to a destination, in its words: the key in the report, the headings on the
-    page for what is planned and for what was done, and what stands before "19 companies"."""
+    page for what is planned and for what was done, what stands before "19 companies", and what
+    stands after "19 companies would"."""
 
     key: str
     to_do: str
     done: str
     title: str
+    would: str
 
 
 def plan_sections(
@@ -89,6 +95,16 @@ def waiting_section(waiting: Sequence[Waiting], days: int) -> Section:
     return Section("waiting", "Not asked again yet", Kind.WAIT, columns, rows)
 
 
+def say_waiting(screen: Screen, waiting: Sequence[Waiting], days: int, destination: str) -> None:
+    if not waiting:
+        return
+    first = min(each.asked_at for each in waiting) + days * DAY_S
+    screen.say(
+        f"{companies(len(waiting))} that {destination} did not take"
+        f" {'is' if len(waiting) == 1 else 'are'} not asked for again before {day(first)}."
+    )
+
+
 def say_plan(
     screen: Screen, plan: Plan, destination: str, adding: Change, removing: Change
 ) -> None:
@@ -114,3 +130,43 @@ def say_plan(
     screen.say_list(kept, Kind.KEEP, plan.protected, SHOWN_ADDED)
     screen.say_list(f"Skip {companies(len(skipped))}", Kind.SKIP, skipped, SHOWN_SKIPPED)
     screen.say(f"Leave {companies(len(plan.unchanged))} as they are.")
+
+
+def tell_result(run: Run, plan: Plan, applied: Applied, destination: str, listed: str) -> Outcome:
+    """What is open, and what the list read last says; return the outcome. `listed`: what is true of
+    the companies that are listed, such as "followed"."""
+    outcome = conclude(run, [*applied.added, *applied.removed])
+    _say_open(run.screen, plan, applied)
+    if applied.unchecked:
+        run.summarise(f"Not checked afterwards: {applied.unchecked}")
+        return Outcome.PARTIAL
+    if applied.now:
+        kept = {entry.domain for entry in plan.protected}
+        unwanted = sorted(applied.now.difference.surplus.keys() - kept)
+        missing = applied.now.difference.missing
+        run.report.checked_after = CheckedAfter(applied.now.rows, missing, unwanted)
+        lists = _checked(plan.wanted, missing, unwanted, listed)
+        run.summarise(f"Checked afterwards: {destination} lists {lists}")
+    return outcome
+
+
+def _say_open(screen: Screen, plan: Plan, applied: Applied) -> None:
+    """What did not come to what was planned, a line each."""
+    domains = [*(entry.domain for entry in plan.add), *(entry.domain for entry in plan.remove)]
+    lines = [
+        (domain, f"{result.status.replace('_', ' ')}: {result.error}")
+        for domain, result in zip(domains, (*applied.added, *applied.removed))
+        if result.error
+    ]
+    screen.say_list(f"Not as planned, {companies(len(lines))}", Kind.SKIP, lines, SHOWN_OPEN)
+
+
+def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str], listed: str) -> str:
+    number = count(wanted, "wanted company", "wanted companies")
+    here = f"{wanted - len(missing):,} of {number}" if missing else f"all {number}"
+    text = f"{here}." if unwanted else f"{here} and none that is not wanted."
+    if missing:
+        text += f" Missing: {listing(missing)}."
+    if unwanted:
+        text += f" {listed[0].upper()}{listed[1:]} and not wanted: {listing(unwanted)}."
+    return text

@@ -10,7 +10,7 @@ from basics.settings import SettingsReader, parse_names, parse_positive
 from basics.words import alternatives, companies
 from companies.evidence import Evidence
 from companies.plan import Criteria, Wanted
-from hubspot import search
+from hubspot_api import search
 from hubspot_client import COMPANIES, Company, HubSpotClient, Property
 from run.checks import Finding, look
 from transport import threads

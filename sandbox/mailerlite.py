@@ -44,6 +44,9 @@ class MailerLite(Account):
     name = "mailerlite"
     prefix = "/mailerlite/api"
 
+    def credentials(self) -> Dict[str, str]:
+        return {"MAILERLITE_API_KEY": self.token}
+
     def routes(self) -> List[Tuple[str, str, Callable[..., Answer]]]:
         one, group, field = "/subscribers/([^/]+)", "/groups/([^/]+)", "/fields/([^/]+)"
         return [
@@ -208,7 +211,7 @@ class MailerLite(Account):
         name = self.body(request).get("name")
         if not name or not isinstance(name, str) or len(name) > 255:
             raise self._invalid("name", "The name field is required, of at most 255 characters.")
-        return name
+        return str(name)
 
     def _create_group(self, request: Request) -> Answer:
         name, key = self._group_name(request), str(next(self._ids))

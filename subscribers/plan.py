@@ -26,7 +26,7 @@ from basics.emails import normalise_email
 from basics.words import count
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
-    from hubspot.shapes import Contact
+    from hubspot_api.shapes import Contact
     from mailerlite_client import Subscriber, Value
 
 # https://knowledge.hubspot.com/properties/hubspots-default-contact-properties
