@@ -6,6 +6,7 @@ from typing import List, Sequence
 
 import pytest
 
+from basics.errors import ServiceError
 from basics.limits import Limit
 from basics.outcome import Outcome
 from companies import limits
@@ -102,6 +103,26 @@ def test_what_is_left_is_named(clock: FakeClock) -> None:
         "Checked afterwards: Shelf lists 0 of 1 wanted company. Missing: shop-1.example."
         " On the shelf and not wanted: x.example."
     )
+
+
+def test_what_is_kept_is_not_unwanted(clock: FakeClock) -> None:
+    run, wanted, shelf = make_run(clock, "--no-drop"), make_wanted(1), Shelf("x.example")
+    difference = limits.leave(differ(wanted, shelf), run.args, frozenset(), "KEEP", DROP)
+    plan = make_plan(wanted, difference, look_up({}), [], [], "Shelf")
+    applied = apply(run, wanted, plan, shelf.destination())
+    assert tell_result(run, plan, applied, "Shelf", "on the shelf") is Outcome.SYNCED
+    assert run.report.checked_after == (2, [], [])
+
+
+def test_a_list_that_cannot_be_read_in_the_end(clock: FakeClock) -> None:
+    def fail() -> Listed:
+        raise ServiceError("Shelf, list: it fell down.")
+
+    run, wanted, shelf = make_run(clock), make_wanted(1), Shelf()
+    plan = plan_for(wanted, shelf)
+    applied = apply(run, wanted, plan, shelf.destination()._replace(listed=fail))
+    assert tell_result(run, plan, applied, "Shelf", "on the shelf") is Outcome.PARTIAL
+    assert run.report.summary == ["Not checked afterwards: Shelf, list: it fell down."]
 
 
 def test_where_names_stay_a_late_list_holds_nothing_back(clock: FakeClock) -> None:
