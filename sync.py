@@ -361,7 +361,7 @@ class Sync:
                 "waiting": len(waiting),
             }
         )
-        if self._run.wants_page:
+        if self._run.wants_links:
             report.record_url = self._source.record_url()
 
     def _say(self, plan: Plan, waiting: Sequence[Waiting]) -> None:

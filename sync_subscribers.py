@@ -136,7 +136,7 @@ def _sync(
     plan = make_plan(contacts, subscribers, memory.knows, _rules(run, preflight))
     _report_plan(run, plan, preflight)
     run.report.counts.update(contacts=len(contacts), subscribers=len(subscribers))
-    if run.wants_page:
+    if run.wants_links:
         run.report.record_url = services.hubspot.record_url(CONTACTS)
     say_plan(run.screen, plan, preflight.missing, preflight.groups)
     _warn_of_needless_restores(run, plan)

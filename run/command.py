@@ -15,7 +15,7 @@ from typing import Callable, Iterator, Optional, Sequence, TypeVar
 from basics.errors import AppError, Interrupted
 from basics.outcome import Outcome
 from run.context import Run
-from run.rendering import write_report
+from run.rendering import ENDINGS, write_report
 from run.screen import flush_output, set_up_output
 from run.start import missing_packages
 from transport.clock import Clock
@@ -140,6 +140,8 @@ def _write_reports(run: Run) -> int:
 
 
 def _report_path(text: str) -> Path:
+    if Path(text).suffix.lower() not in ("", *ENDINGS):
+        raise argparse.ArgumentTypeError(f"{text}: its name must end in .html, .csv or .json")
     wanted = f"{text}: give a file in a folder that exists and can be written"
     try:
         path = Path(text).resolve()

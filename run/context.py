@@ -13,7 +13,7 @@ from basics.limits import Refusal
 from basics.outcome import Outcome
 from basics.settings import SettingsReader, env_file_path, readable_by_others, setting_values
 from run.checks import Finding
-from run.rendering import is_page
+from run.rendering import has_links
 from run.report import Report
 from run.screen import Screen
 from transport.clock import Clock
@@ -52,8 +52,8 @@ class Run:
         return settings
 
     @property
-    def wants_page(self) -> bool:
-        return any(is_page(path) for path in self.args.report)
+    def wants_links(self) -> bool:
+        return any(has_links(path) for path in self.args.report)
 
     def summarise(self, line: str) -> None:
         """Say what came of the run: these lines can be forwarded as they are."""

@@ -4,9 +4,9 @@ MailerLite lists nobody who was deleted there, and a write brings a deleted pers
 word. So every address that was ever seen in one of its lists, or written, is remembered: known,
 and now in no list, means that someone deleted the person.
 
-The file holds no addresses, but a keyed hash (HMAC-SHA256) of each; the key is random, made with the
-file, and kept in it. So nobody can read the addresses off the file, or compare it with another one.
-Whoever has the file can still find out whether an address that he knows is in it.
+The file holds no addresses, but a keyed hash (HMAC-SHA256) of each; the key is random, made with
+the file, and kept in it. So nobody can read the addresses off the file, or compare it with another
+one. Whoever has the file can still find out whether an address that he knows is in it.
 
 An address is remembered after MailerLite has confirmed the write. A run that is killed in between
 may leave one for each call under way that is not remembered, and that is so on purpose: an address
