@@ -11,7 +11,7 @@ from typing import Callable, Iterator, Sequence, TypeVar
 
 from basics.limits import Refusal
 from basics.outcome import Outcome
-from basics.settings import SettingsReader, env_file_path, readable_by_others, setting_values
+from basics.settings import SettingsReader, read_env_file, readable_by_others, setting_values
 from run.checks import Finding
 from run.rendering import is_page
 from run.report import Report
@@ -42,11 +42,12 @@ class Run:
 
     def settings(self, build: Callable[[SettingsReader], T]) -> T:
         """Raises SettingsError that names all that is missing or wrong."""
-        path = env_file_path(self.args.env_file)
-        if path and path.exists() and readable_by_others(path):
+        env_file = read_env_file(self.args.env_file)
+        path = env_file.path
+        if path and readable_by_others(path):
             log.warning("Other users of this machine can read %s. Run: chmod 600 %s", path, path)
-        values = setting_values(self.args.env_file, os.environ)
-        reader = SettingsReader(values, os.path.basename(sys.argv[0]))
+        values = setting_values(env_file, os.environ)
+        reader = SettingsReader(values, os.path.basename(sys.argv[0]), env_file)
         settings = reader.load(build)
         self.report.settings = reader.used
         return settings

@@ -10,6 +10,7 @@ import pytest
 
 import hubspot_client
 import sync
+from basics.settings import PYTHON
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox, search
 from tests.helpers import FakeClock, RunMain
 
@@ -213,7 +214,7 @@ def test_missing_settings_are_named_together(run_main: RunMain) -> None:
     assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
     assert "HUBSPOT_ACCESS_TOKEN is missing" in outcome.err
     assert "PREDICTLEADS_API_TOKEN is missing" in outcome.err
-    assert "op run --env-file=.env -- python sync.py" in outcome.err
+    assert f"op run --env-file=.env -- {PYTHON} sync.py" in outcome.err
 
 
 def wrong_token(sandbox: Sandbox) -> None:
