@@ -24,12 +24,12 @@ from tests.layers import product_files
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def in_a_terminal(sandbox: Sandbox, **environment: str) -> str:
+def in_a_terminal(sandbox: Sandbox, *arguments: str, **environment: str) -> str:
     """All that sync.py writes to a terminal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "sync.py")],
+        [sys.executable, str(ROOT / "sync.py"), *arguments],
         env={**os.environ, **sandbox.settings, **FAST, "TERM": "xterm", **environment},
         stdout=theirs,
         stderr=theirs,
@@ -40,7 +40,7 @@ def in_a_terminal(sandbox: Sandbox, **environment: str) -> str:
         while chunk := os.read(ours, 65536):
             shown += chunk
     os.close(ours)
-    assert process.wait() == 0
+    process.wait()
     return shown.decode()
 
 
@@ -51,6 +51,16 @@ def test_colours_and_bars_in_a_terminal() -> None:
     assert "\x1b[31m  - shop-2.example  no company in HubSpot has this domain\x1b[0m" in shown
     assert "HubSpot: " in shown
     assert "done/s" in shown
+
+
+def test_the_verdict_in_colours() -> None:
+    with real_time([1], []) as sandbox:
+        assert "\x1b[32mReady.\x1b[0m" in in_a_terminal(sandbox, "--check")
+        sandbox.predictleads.status = "disabled"
+        shown = in_a_terminal(sandbox, "--check")
+    assert "\x1b[32mOK   HubSpot has the company property alexa (number).\x1b[0m" in shown
+    assert "\x1b[31mFIX  The PredictLeads subscription is disabled" in shown
+    assert "\x1b[31m1 thing to fix.\x1b[0m" in shown
 
 
 def test_no_colours_for_those_who_want_none() -> None:
@@ -71,7 +81,19 @@ def test_unfollows_are_shown_up_to_200(run_main: RunMain, clock: FakeClock) -> N
     with make([1], [*range(250)], clock) as sandbox:
         out = run_main(sync.main, sandbox, "--max-unfollow", "249", "--dry-run").out
     assert out.count("no company in HubSpot has this domain") == 200
+    assert "and 49 more (see the report)" in out
+
+
+def test_without_a_report_it_says_how_to_get_one(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with make([1], [*range(250)], clock) as sandbox:
+        for name, value in sandbox.settings.items():
+            monkeypatch.setenv(name, value)
+        assert sync.main(["--max-unfollow", "249", "--dry-run"], clock) == 0
+    out = capsys.readouterr().out
     assert "and 49 more (see --report)" in out
+    assert "Report: " not in out
 
 
 def copy_of_the_project(folder: Path) -> Path:
