@@ -12,19 +12,19 @@ import hashlib
 import logging
 import sys
 from pathlib import Path
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from basics.domains import normalise_domain, parse_domains
 from basics.errors import ServiceError
 from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
-from basics.words import companies, count
+from basics.words import companies, count, day
 from companies import limits, verdict
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
 from companies.evidence import Evidence
-from companies.memory import CompanyMemory, Waiting
+from companies.memory import DAY_S, CompanyMemory, Waiting, open_memory
 from companies.plan import (
     Criteria,
     Difference,
@@ -41,6 +41,7 @@ from companies.sections import (
     plan_sections,
     say_plan,
     say_waiting,
+    shared_section,
     tell_result,
     waiting_section,
 )
@@ -60,6 +61,7 @@ from run.context import Run
 from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
+from run.readiness import check_here
 from transport import threads
 from transport.clock import Clock
 
@@ -129,8 +131,10 @@ def _run(run: Run) -> Outcome:
         )
         findings = [*in_hubspot, *in_predictleads]
         if run.args.check:
-            return run.show_findings([*findings, *source.check_search()])
+            here = check_here(run, account, lambda path: _open(path, account))
+            return run.show_findings([*findings, *source.check_search(), *here])
         demand_all_ok(findings)
+        _name_accounts(source, in_predictleads)
         memory = stack.enter_context(contextlib.closing(_memory(run, account)))
         return Sync(run, chosen, source, predictleads, memory, subscription).outcome()
 
@@ -153,10 +157,23 @@ def _check_subscription(
     return look(check), next(iter(found), None)
 
 
+def _name_accounts(source: CompanySource, in_predictleads: Sequence[Finding]) -> None:
+    """Before a plan: whose it is."""
+    in_hubspot = [f"HubSpot is {source.account}."] if source.account else []
+    log.info("%s", " ".join([*in_hubspot, *(finding.text for finding in in_predictleads)]))
+
+
 def _memory(run: Run, account: str) -> CompanyMemory:
-    account_hash = hashlib.sha256(account.encode()).hexdigest()
     path = run.args.state or account_file("companies", account, ".sqlite3", make=not run.dry_run)
-    return CompanyMemory(path, account_hash, run.clock, run.dry_run)
+    return CompanyMemory(path, _hash(account), run.clock, run.dry_run)
+
+
+def _open(path: Path, account: str) -> None:
+    open_memory(path, _hash(account), dry_run=True).close()
+
+
+def _hash(account: str) -> str:
+    return hashlib.sha256(account.encode()).hexdigest()
 
 
 class Sync:
@@ -180,12 +197,18 @@ class Sync:
         self._nameless, self._given_up = memory.noted(DOUBT, chosen.ask_again_days)
 
     def outcome(self) -> Outcome:
-        run = self._run
         difference = self._compare(self._read())
         waiting = self._waiting(difference)
         plan = self._plan(difference, waiting)
         self._report(plan, waiting)
-        self._say(plan, waiting)
+        news = self._news(plan, waiting)
+        self._say(plan, waiting, news)
+        outcome = self._carry_out(plan, waiting, difference)
+        self._note_told(news, plan, waiting)
+        return outcome
+
+    def _carry_out(self, plan: Plan, waiting: Sequence[Waiting], difference: Difference) -> Outcome:
+        run = self._run
         refused = self._refusals(plan)
         if refused:
             return run.refuse(refused)
@@ -194,7 +217,8 @@ class Sync:
             run.summarise(_in_sync(plan))
             return Outcome.IN_SYNC
         if run.dry_run:
-            return run.end_dry_run()
+            follows, unfollows = f"{len(plan.add):,}", f"{len(plan.remove):,}"
+            return run.end_dry_run(f"{follows} would be followed, {unfollows} no longer followed")
         with run.finishing_calls():
             return self._apply(plan, waiting)
 
@@ -344,6 +368,7 @@ class Sync:
                 plan, FOLLOW, UNFOLLOW, applied and applied.added, applied and applied.removed
             ),
             waiting_section(waiting, self._settings.ask_again_days),
+            shared_section(self._wanted),
         ]
         report.unchanged = len(plan.unchanged)
         report.counts.update(
@@ -357,15 +382,37 @@ class Sync:
                 "kept": len(plan.protected),
                 "skipped": len(plan.skipped),
                 "waiting": len(waiting),
+                "shared": len(self._wanted.shared),
             }
         )
         if self._run.wants_links:
             report.record_url = self._source.record_url()
 
-    def _say(self, plan: Plan, waiting: Sequence[Waiting]) -> None:
-        run = self._run
-        say_plan(run.screen, plan, NAME, FOLLOW, UNFOLLOW)
-        say_waiting(run.screen, waiting, self._settings.ask_again_days, NAME)
+    def _news(self, plan: Plan, waiting: Sequence[Waiting]) -> Set[str]:
+        """Of what waits for a person, the keys of what is to be told: all, but with --quiet only
+        what is new or was told a week ago."""
+        run, keys = self._run, _keys(plan, waiting)
+        if not run.args.quiet:
+            return keys
+        due = self._memory.due(keys)
+        run.screen.has_news = bool(due)
+        return due
+
+    def _note_told(self, news: Set[str], plan: Plan, waiting: Sequence[Waiting]) -> None:
+        """What PredictLeads has refused in this run was told by it."""
+        if self._run.args.quiet:
+            days, before = self._settings.ask_again_days, _keys(plan, waiting)
+            refused = [self._memory.waiting(each.key, days) for each in (FOLLOW, UNFOLLOW)]
+            now = _keys(plan, [each for found in refused for each in found.values()])
+            self._memory.note_told(news | (now - before), before | now)
+
+    def _say(self, plan: Plan, waiting: Sequence[Waiting], news: Set[str]) -> None:
+        skipped = tuple(each for each in plan.skipped if each.key in news)
+        say_plan(self._run.screen, plan._replace(skipped=skipped), NAME, FOLLOW, UNFOLLOW)
+        told = [each for each in waiting if each.key in news]
+        if told:
+            first = min(each.asked_at for each in told) + self._settings.ask_again_days * DAY_S
+            say_waiting(self._run.screen, told, NAME, day(first))
         if plan.remove and self._subscription:
             self._say_cost(len(plan.remove), self._subscription)
 
@@ -374,7 +421,7 @@ class Sync:
         if left is None:
             return
         self._run.say(
-            f"{count(unfollows, 'unfollow')}, about {count(cost, 'credit')}; {left:,} of"
+            f"Cost: about {count(cost, 'credit')} for {count(unfollows, 'unfollow')}; {left:,} of"
             f" {subscription.credits_quota:,} are left this month."
         )
         if cost > left:
@@ -401,6 +448,11 @@ def _in_sync(plan: Plan) -> str:
         all_wanted = count(plan.wanted, "wanted company", "wanted companies")
         return f"Nothing to do now: PredictLeads follows {len(plan.unchanged):,} of {all_wanted}."
     return f"Nothing to do: PredictLeads follows the {companies(plan.wanted)} it should."
+
+
+def _keys(plan: Plan, waiting: Sequence[Waiting]) -> Set[str]:
+    """Of all that waits for a person."""
+    return {*(each.key for each in plan.skipped), *(each.key for each in waiting)}
 
 
 if __name__ == "__main__":

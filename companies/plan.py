@@ -82,12 +82,16 @@ class Skipped(NamedTuple):
     company: Optional[str]
     reason: str
 
+    @property
+    def key(self) -> str:
+        return f"skipped {self.hubspot_id or self.reason}"
+
 
 class Wanted:
     """The companies that the destination should have, by domain, gathered in any order.
 
-    Of several companies with one domain, the one with the lowest id stands for it. `missing`: how
-    many more HubSpot says there are.
+    Of several companies with one domain, the one with the lowest id stands for it, and the others
+    are `shared`. `missing`: how many more HubSpot says there are.
     """
 
     def __init__(self, criteria: Criteria) -> None:
@@ -95,6 +99,7 @@ class Wanted:
         self.matching = 0
         self.missing = 0
         self.companies: Dict[str, WantedCompany] = {}
+        self.shared: List[WantedCompany] = []
         self.skipped: List[Skipped] = []
         self._additional: Dict[str, str] = {}  # additional domain -> wanted domain
         self._unusable: Dict[str, str] = {}  # domain -> the text that names it and is none
@@ -110,8 +115,12 @@ class Wanted:
             for name in named_domains(company.domain):
                 self._unusable[name] = company.domain or ""
             return
-        if domain not in self.companies or company.id < self.companies[domain].hubspot_id:
-            self.companies[domain] = WantedCompany(domain, company.name, company.id)
+        entry = WantedCompany(domain, company.name, company.id)
+        known = self.companies.setdefault(domain, entry)
+        if known is not entry:
+            first, other = sorted((known, entry), key=lambda each: each.hubspot_id)
+            self.companies[domain] = first
+            self.shared.append(other)
         if company.additional_domains:
             for name in named_domains(company.additional_domains):
                 self._additional.setdefault(name, domain)

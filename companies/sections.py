@@ -8,7 +8,7 @@ from basics.outcome import Outcome
 from basics.words import companies, count, day, listing
 from companies.apply import Applied
 from companies.memory import DAY_S, Waiting
-from companies.plan import Plan, Removal, WantedCompany
+from companies.plan import Plan, Removal, Wanted, WantedCompany
 from run.apply import Result, conclude, rows_of
 from run.context import Run
 from run.report import CheckedAfter, Kind, Section
@@ -49,7 +49,7 @@ def plan_sections(
         _changes(removing, Kind.REMOVE, plan.remove, removed),
         Section(
             "kept",
-            "Kept all the same",
+            _kept(adding),
             Kind.KEEP,
             ("domain", "reason"),
             [entry._asdict() for entry in plan.protected],
@@ -64,6 +64,32 @@ def plan_sections(
             hint=HINT,
         ),
     ]
+
+
+def shared_section(wanted: Wanted) -> Section:
+    """Companies that another one with the same domain stands for, whose id is `shown_by`."""
+    rows = [
+        {
+            "hubspot_id": each.hubspot_id,
+            "company": each.company,
+            "domain": each.domain,
+            "shown_by": wanted.companies[each.domain].hubspot_id,
+        }
+        for each in sorted(wanted.shared, key=lambda each: (each.domain, each.hubspot_id))
+    ]
+    return Section(
+        "shared",
+        "Companies with the domain of another",
+        Kind.STEP,
+        ("company", "domain", "shown_by"),
+        rows,
+        linked="company",
+        hint="They count as one: the oldest of them, whose id is given, stands for all.",
+    )
+
+
+def _kept(adding: Change) -> str:
+    return f"Still {adding.done.lower()} although they no longer match"
 
 
 def _changes(
@@ -95,20 +121,10 @@ def waiting_section(waiting: Sequence[Waiting], days: int) -> Section:
     return Section("waiting", "Not asked again yet", Kind.WAIT, columns, rows)
 
 
-def say_waiting(screen: Screen, waiting: Sequence[Waiting], days: int, destination: str) -> None:
-    if not waiting:
-        return
-    first = min(each.asked_at for each in waiting) + days * DAY_S
-    screen.say(
-        f"{companies(len(waiting))} that {destination} did not take"
-        f" {'is' if len(waiting) == 1 else 'are'} not asked for again before {day(first)}."
-    )
-
-
 def say_plan(
     screen: Screen, plan: Plan, destination: str, adding: Change, removing: Change
 ) -> None:
-    """The whole plan in words; what stays as it is, as a number."""
+    """The whole plan in words; what is as it should be, as a number."""
     add = [(entry.domain, entry.company or "(no name)") for entry in plan.add]
     remove = [
         (entry.domain, f"{entry.company or '(no name)'}: {entry.reason}")
@@ -126,10 +142,20 @@ def say_plan(
     to_remove = f"{removing.title} {companies(len(remove))}"
     screen.say_list(to_add, Kind.ADD, add, SHOWN_ADDED)
     screen.say_list(to_remove, Kind.REMOVE, remove, SHOWN_REMOVED)
-    kept = f"Keep {companies(len(plan.protected))} all the same"
+    kept = f"{_kept(adding)}, {companies(len(plan.protected))}"
     screen.say_list(kept, Kind.KEEP, plan.protected, SHOWN_ADDED)
     screen.say_list(f"Skip {companies(len(skipped))}", Kind.SKIP, skipped, SHOWN_SKIPPED)
-    screen.say(f"Leave {companies(len(plan.unchanged))} as they are.")
+    are = "is" if len(plan.unchanged) == 1 else "are"
+    screen.say(f"{len(plan.unchanged):,} {are} {adding.done.lower()} already.")
+
+
+def say_waiting(
+    screen: Screen, waiting: Sequence[Waiting], destination: str, asked_again: str
+) -> None:
+    """`asked_again`: the day from which on."""
+    lines = [(each.domain, each.reason) for each in waiting]
+    title = f"{destination} did not take {companies(len(lines))}, and is asked again from"
+    screen.say_list(f"{title} {asked_again} on", Kind.WAIT, lines, SHOWN_SKIPPED)
 
 
 def tell_result(run: Run, plan: Plan, applied: Applied, destination: str, listed: str) -> Outcome:

@@ -17,6 +17,7 @@ import pytest
 
 import hubspot_client
 import sync_subscribers
+from basics.settings import PYTHON
 from run import apply
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
 from subscribers.memory import Memory
@@ -665,7 +666,7 @@ def test_wrong_settings_are_named_together(run_main: RunMain) -> None:
     )
     assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
     assert "HUBSPOT_ACCESS_TOKEN is missing" in outcome.err
-    assert "op run --env-file=.env -- python sync_subscribers.py" in outcome.err
+    assert f"op run --env-file=.env -- {PYTHON} sync_subscribers.py" in outcome.err
     assert "MAILERLITE_FIELDS must be pairs such as firstname:name" in outcome.err
     assert "MAX_NEW must be a whole number, not 'many'" in outcome.err
     assert "MAILERLITE_REQUESTS_PER_MINUTE must be a number above 0" in outcome.err
@@ -742,6 +743,7 @@ def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_p
         "OK   MailerLite has the group Shops.",
         "OK   HubSpot's contacts can be read.",
         "OK   MailerLite's subscribers can be read: 1 active subscriber.",
+        "Ready.",
     ]
     assert not list(tmp_path.rglob("*.sqlite3"))
 
