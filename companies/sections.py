@@ -189,7 +189,9 @@ def _say_open(screen: Screen, plan: Plan, applied: Applied) -> None:
 
 def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str], listed: str) -> str:
     number = count(wanted, "wanted company", "wanted companies")
-    here = f"{wanted - len(missing):,} of {number}" if missing else f"all {number}"
+    here = f"{'the' if wanted == 1 else 'all'} {number}"
+    if missing:
+        here = f"{wanted - len(missing):,} of {number}"
     text = f"{here}." if unwanted else f"{here} and none that is not wanted."
     if missing:
         text += f" Missing: {listing(missing)}."

@@ -182,7 +182,7 @@ def test_503_after_the_work_of_every_follow_and_unfollow(
         outcome = run_main(sync.main, sandbox)
         assert set(sandbox.predictleads.followings) == {"shop-1.example", "shop-2.example"}
     assert outcome.code == 0
-    assert "Checked afterwards: PredictLeads follows the 2 companies it should" in outcome.out
+    assert "Checked afterwards: PredictLeads lists all 2 wanted companies" in outcome.out
 
 
 def test_503_after_the_work_of_every_subscriber(run_main: RunMain, clock: FakeClock) -> None:

@@ -64,8 +64,8 @@ def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(
     assert "- shop-3.example  Shop 3: its Alexa rank is now 1,250,000" in outcome.out
     assert outcome.out.endswith(
         "Done: 1 company newly followed, 1 no longer followed, 1 left as they were, 0 skipped.\n"
-        "Checked afterwards: PredictLeads follows the 2 companies it should, and none it should"
-        " not.\n"
+        "Checked afterwards: PredictLeads lists all 2 wanted companies and none that is"
+        " not wanted.\n"
     )
     assert (
         "HubSpot: 2 companies on Shopify or Magento 2 with an Alexa rank under 1,000,000."
@@ -389,8 +389,8 @@ def test_a_quiet_run_tells_the_result_first_and_the_report_last(
     with make(clock, shops(1), {}) as sandbox:
         assert run_main(sync.main, sandbox, "-q").out.splitlines() == [
             "Done: 1 company newly followed, 0 no longer followed, 0 left as they were, 0 skipped.",
-            "Checked afterwards: PredictLeads follows the 1 company it should, and none it should"
-            " not.",
+            "Checked afterwards: PredictLeads lists the 1 wanted company and none that is"
+            " not wanted.",
             "",
             "Follow 1 company:",
             "  + shop-1.example  Shop 1",
@@ -526,7 +526,7 @@ def test_what_predictleads_does_not_take_is_told_when_it_appears_and_then_once_a
         clock.now += 7 * DAY_S
         assert (
             "PredictLeads did not take 1 company, and is asked again from 2026-12-21 on:\n"
-            "    shop-2.example  PredictLeads, follow shop-2.example: 404"
+            "  … shop-2.example  PredictLeads, follow shop-2.example: 404"
         ) in told()
         assert told() == ""
 
@@ -574,7 +574,9 @@ def test_a_company_that_predictleads_does_not_know_is_no_failure(
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "unknown"]
     assert "follow shop-2.example: 404 not_found: Company not found." in outcome.err
-    assert "follows 1 of the 2 companies it should. Missing: shop-2.example." in outcome.out
+    assert (
+        "lists 1 of 2 wanted companies and none that is not wanted. Missing: shop-2" in outcome.out
+    )
 
 
 def test_a_dry_run_leaves_no_trace(run_main: RunMain, clock: FakeClock) -> None:
