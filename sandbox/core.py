@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
+import traceback
 from collections import deque
 from dataclasses import dataclass
 from email.message import Message
@@ -51,6 +53,9 @@ class Answer(NamedTuple):
     payload: Any = None
     headers: Headers = ()
     wrote: bool = False
+
+
+Route = Tuple[str, str, Callable[..., Answer]]
 
 
 class Refusal(Exception):
@@ -147,9 +152,9 @@ class Service:
         self.lock = threading.RLock()
         self.clock: Clock = time.monotonic
 
-    def routes(self) -> List[Tuple[str, str, Callable[..., Answer]]]:
+    def routes(self) -> List[Route]:
         """Method, path pattern, handler; the groups of the pattern are passed to the handler."""
-        raise NotImplementedError
+        return []
 
     def admit(self, request: Request) -> Headers:
         """Raise Refusal for bad credentials or a used-up allowance; headers for the answer."""
@@ -168,6 +173,10 @@ class Service:
                 answer = self._route(request)
             except Refusal as refusal:
                 answer = refusal.answer
+            except Exception as bug:
+                # Without an answer a bug of the sandbox would look like a fault of the network.
+                traceback.print_exc(file=sys.stderr)
+                answer = self.error(500, f"A bug of the sandbox: {bug!r}").answer
         return answer._replace(headers=answer.headers + headers)
 
     def _route(self, request: Request) -> Answer:

@@ -23,6 +23,9 @@ KINDS = {
     "body": {"body"},
     "edit": {"edit"},
     "drip": {"pause_s"},
+    "drip_head": {"pause_s"},
+    "early_hints": set(),
+    "status_after": {"status", "body", "headers"},
 }
 
 BEFORE = ("reset_before", "hang")  # with the canned ones: the service never hears of it
@@ -44,6 +47,9 @@ class Fault:
       body          answers 200 with the raw `body`
       edit          answers what `edit(payload)` makes of the JSON answer
       drip          sends the body byte by byte, `pause_s` (0.02) seconds apart
+      drip_head     sends a header byte by byte that ends when the client or the sandbox goes away
+      early_hints   sends a `103 Early Hints` ahead of the answer
+      status_after  like status: what a proxy in front says when the service took too long
     `path` is a regular expression searched in the path (base prefix and query left out).
     `nth` counts matching requests from 1: only that one is hit. `times` is how many are hit,
     from the first (or from the nth) on.
@@ -64,7 +70,7 @@ class Fault:
         self.kind, self.service, self.method, self.path = kind, service, method, path
         self.first = nth or 1
         self.last = self.first + times - 1 if times is not None else nth
-        self.details = {"pause_s": 0.02, **details} if kind == "drip" else details
+        self.details = {"pause_s": 0.02, **details} if kind.startswith("drip") else details
         self.kept = 0.5 if kind == "truncate" else 1.0  # of the body
         self.seen = 0
 
@@ -84,15 +90,19 @@ class Fault:
             return Answer(take("status", 302), b"", (("Location", str(take("location", "/"))),))
         if self.kind == "html":
             return Answer(take("status", 200), HTML_PAGE, (("Content-Type", "text/html"),))
-        if self.kind == "status":
-            headers = tuple(take("headers", {}).items())
-            return Answer(take("status", 500), _raw(take("body")), headers)
-        return None
+        return self._status() if self.kind == "status" else None
+
+    def _status(self) -> Answer:
+        take = self.details.get
+        headers = tuple(take("headers", {}).items())
+        return Answer(take("status", 500), _raw(take("body")), headers)
 
     def reply(self, answer: Answer) -> Answer:
         """What is sent in place of the service's own answer."""
         if self.kind == "body":
             return answer._replace(status=200, payload=_raw(self.details.get("body")))
+        if self.kind == "status_after":
+            return self._status()
         if self.kind == "edit":
             payload = json.loads(json.dumps(answer.payload))
             return answer._replace(payload=self.details["edit"](payload))

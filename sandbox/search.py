@@ -10,15 +10,17 @@ import operator
 import re
 from bisect import bisect_left, bisect_right
 from datetime import datetime, timezone
-from fnmatch import fnmatchcase
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Pattern, Set, Tuple
 
 MAX_BODY = 3_000  # bytes
 MAX_LIMIT = 200
 MAX_REACH = 10_000  # results per query, however they are paged
 MAX_GROUPS, MAX_FILTERS, MAX_FILTERS_IN_ALL = 5, 6, 18
+DIRECTIONS = {"ASCENDING": False, "DESCENDING": True}
+FIELDS = {"filterGroups", "filters", "sorts", "query", "properties", "limit", "after"}
 
 ID = "hs_object_id"
+WORDS = "query"  # stands for all the properties that are searched by default
 COMPARE: Dict[str, Callable[..., bool]] = {
     "EQ": operator.eq,
     "NEQ": operator.ne,
@@ -30,8 +32,11 @@ COMPARE: Dict[str, Callable[..., bool]] = {
 }
 SETS = {"IN": True, "NOT_IN": False}
 PRESENCE = {"HAS_PROPERTY": True, "NOT_HAS_PROPERTY": False}
-OPERATORS = {*COMPARE, *SETS, *PRESENCE, "CONTAINS_TOKEN"}
+TOKENS = {"CONTAINS_TOKEN": True, "NOT_CONTAINS_TOKEN": False}
+OPERATORS = {*COMPARE, *SETS, *PRESENCE, *TOKENS}
 RANGES = {"EQ", "LT", "LTE", "GT", "GTE", "BETWEEN"}
+
+LETTER = r"[^\W_]"  # or digit
 
 Definition = Dict[str, Any]
 Test = Callable[[Optional[str]], bool]
@@ -45,6 +50,9 @@ class Filter(NamedTuple):
     name: str
     operator: str
     values: Tuple[str, ...]  # none, one, low and high, or the whole set
+
+    def holds_more_than(self, values: Optional[int]) -> bool:
+        return values is not None and len(self.values) > values
 
     def on_id_range(self) -> bool:
         """True when a bisection over sorted ids answers it."""
@@ -64,29 +72,38 @@ def parse(raw: bytes, definitions: Dict[str, Definition]) -> Query:
     """Check a request body against the limits and the account's properties."""
     if len(raw) > MAX_BODY:
         raise Invalid(f"The request body is {len(raw)} bytes, the maximum is {MAX_BODY}.")
-    body = _object(raw)
+    body = _object(raw, FIELDS)
     groups = _groups(body, definitions)
-    sort, descending = _sort(body.get("sorts") or [], definitions)
+    sort, descending = _sort(_list(body, "sorts"), definitions)
     limit, after = _whole(body, "limit", 10), _whole(body, "after", 0)
     if limit > MAX_LIMIT:
         raise Invalid(f"The requested page size: {limit} exceeds the maximum: {MAX_LIMIT}.")
     if after + limit > MAX_REACH:
         raise Invalid(f"The maximum number of results per query is {MAX_REACH}.")
-    names = body.get("properties")
-    return Query(groups, sort, descending, names, limit, after)
+    if body.get("query"):
+        words = Filter(WORDS, WORDS, (str(body["query"]),))
+        groups = [[*group, words] for group in groups]
+    return Query(groups, sort, descending, _list(body, "properties") or None, limit, after)
 
 
-def _object(raw: bytes) -> Dict[str, Any]:
+def _object(raw: bytes, fields: Set[str]) -> Dict[str, Any]:
     try:
         body = json.loads(raw.decode())
     except ValueError:
         body = None
     if not isinstance(body, dict):
         raise Invalid("Invalid input JSON.")
-    foreign = set(body) - {"filterGroups", "filters", "sorts", "properties", "limit", "after"}
+    foreign = set(body) - fields
     if foreign:
         raise Invalid(f"Unknown or unsupported in this search: {', '.join(sorted(foreign))}.")
     return body
+
+
+def _list(body: Dict[str, Any], name: str, of: Tuple[type, ...] = (str, dict)) -> List[Any]:
+    entries = body.get(name) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, of) for entry in entries):
+        raise Invalid(f"{name} is malformed: {json.dumps(entries)}")
+    return entries
 
 
 def _whole(body: Dict[str, Any], name: str, default: int) -> int:
@@ -97,8 +114,8 @@ def _whole(body: Dict[str, Any], name: str, default: int) -> int:
 
 
 def _groups(body: Dict[str, Any], definitions: Dict[str, Definition]) -> List[List[Filter]]:
-    groups = [group.get("filters", []) for group in body.get("filterGroups") or []]
-    groups += [body["filters"]] if body.get("filters") else []
+    given = [*_list(body, "filterGroups", (dict,)), *([body] if body.get("filters") else ())]
+    groups = [_list(group, "filters") for group in given]
     if len(groups) > MAX_GROUPS:
         raise Invalid(f"There are {len(groups)} filter groups, the maximum is {MAX_GROUPS}.")
     if any(len(group) > MAX_FILTERS for group in groups):
@@ -108,8 +125,10 @@ def _groups(body: Dict[str, Any], definitions: Dict[str, Definition]) -> List[Li
     return [[_filter(entry, definitions) for entry in group] for group in groups] or [[]]
 
 
-def _filter(entry: Dict[str, Any], definitions: Dict[str, Definition]) -> Filter:
-    name, operation = entry.get("propertyName", ""), entry.get("operator", "")
+def _filter(entry: Any, definitions: Dict[str, Definition]) -> Filter:
+    if not isinstance(entry, dict):
+        raise Invalid(f"A filter must be an object, got {entry!r}.")
+    name, operation = str(entry.get("propertyName")), str(entry.get("operator"))
     if name not in definitions:
         raise Invalid(f"There is no property named {name!r}.")
     if operation not in OPERATORS:
@@ -123,7 +142,7 @@ def _values(entry: Dict[str, Any], operation: str) -> List[str]:
     values: Any = entry.get("values") if operation in SETS else [entry.get("value")]
     values = [*values, entry.get("highValue")] if operation == "BETWEEN" else values
     strings = [value for value in values or () if isinstance(value, str) and value]
-    if not strings or len(strings) < len(values):
+    if not isinstance(values, list) or not strings or len(strings) < len(values):
         raise Invalid(f"{operation} wants strings, got {json.dumps(entry)}.")
     return strings
 
@@ -131,10 +150,21 @@ def _values(entry: Dict[str, Any], operation: str) -> List[str]:
 def _sort(sorts: List[Any], definitions: Dict[str, Definition]) -> Tuple[str, bool]:
     if len(sorts) > 1:
         raise Invalid("Only one sort is supported.")
-    rule = sorts[0] if sorts else {"propertyName": ID}
-    if rule.get("propertyName") not in definitions:
-        raise Invalid(f"There is no property named {rule.get('propertyName')!r} to sort by.")
-    return rule["propertyName"], rule.get("direction") == "DESCENDING"
+    rule = _sort_rule(sorts[0]) if sorts else {"propertyName": ID}
+    name, direction = str(rule.get("propertyName")), str(rule.get("direction", "ASCENDING"))
+    if name not in definitions or direction not in DIRECTIONS:
+        raise Invalid(f"There is no such property or direction to sort by: {json.dumps(rule)}")
+    return name, DIRECTIONS[direction]
+
+
+def _sort_rule(rule: Any) -> Dict[str, Any]:
+    """An object, the same as text, or a name; "-" before the name means descending."""
+    if isinstance(rule, str) and rule.startswith("{"):
+        return _object(rule.encode(), {"propertyName", "direction"})
+    if isinstance(rule, str):
+        descending = "DESCENDING" if rule.startswith("-") else "ASCENDING"
+        return {"propertyName": rule.lstrip("-"), "direction": descending}
+    return dict(rule)
 
 
 def _instant(text: str) -> float:
@@ -163,8 +193,11 @@ def predicate(wanted: Filter, definition: Definition, multi_select_in_matches: b
         return lambda value: bool(value) is PRESENCE[wanted.operator]
     if wanted.operator in SETS:
         return _membership(wanted, definition, multi_select_in_matches)
-    if wanted.operator == "CONTAINS_TOKEN":
-        return lambda value: bool(value) and _has_token(str(value), wanted.values[0])
+    if wanted.operator == WORDS:
+        return _has_words(wanted.values[0])
+    if wanted.operator in TOKENS:
+        found, expected = _tokens(wanted.values[0]).search, TOKENS[wanted.operator]
+        return lambda value: bool(value) and bool(found(str(value).lower())) is expected
     return _comparison(wanted, definition)
 
 
@@ -210,11 +243,22 @@ def stored(read: Callable[[str], Any], value: Optional[str]) -> Any:
         return None
 
 
-def _has_token(value: str, pattern: str) -> bool:
-    """Any word of the value, or the whole of it, fits the pattern (`*` is a wildcard)."""
-    text = value.lower().strip()
-    words = {text, *text.split(), *re.findall(r"[^\W_]+", text)}
-    return any(fnmatchcase(word, pattern.lower()) for word in words)
+def _tokens(text: str) -> Pattern[str]:
+    """Finds the text's tokens one after another in a value in lower case (`*` is a wildcard).
+
+    A token is a run of letters and digits: `shop.com` is found in `https://shop.com/de`.
+    """
+    tokens = re.findall(rf"(?:{LETTER}|\*)+", text.lower())
+    words = [
+        f"{LETTER}+" if token == "*" else token.replace("*", f"{LETTER}*") for token in tokens
+    ] or ["(?!)"]  # found nowhere
+    return re.compile(rf"(?<!{LETTER})" + r"[\W_]+".join(words) + rf"(?!{LETTER})")
+
+
+def _has_words(text: str) -> Test:
+    """Every word begins a token of the value; HubSpot does not say how exactly it looks."""
+    searches = [_tokens(f"{word}*").search for word in text.split()]
+    return lambda value: all(found(str(value).lower()) for found in searches)
 
 
 def within(ids: List[int], wanted: Filter) -> List[int]:

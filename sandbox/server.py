@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
 import socket
@@ -10,9 +11,11 @@ import struct
 import sys
 import threading
 import time
+from datetime import datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 from urllib.parse import parse_qs
 
 from .core import Answer, Clock, Request, Service
@@ -23,6 +26,7 @@ from .predictleads import PredictLeads
 
 HOST = "127.0.0.1"
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preconnect\r\n\r\n"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close() sends a TCP reset
 
 
@@ -31,7 +35,8 @@ class Sandbox:
 
     `latency_s` seconds (give or take the fraction `latency_jitter`) pass between carrying a
     request out and answering. `clock` runs every rate limit and index lag. After the first
-    start the port stays the same, so that a stop and a start look like an outage.
+    start the port stays the same, so that a stop and a start look like an outage. `date` gives the
+    `Date` header of the answers (a time in UTC); without it there is none.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Sandbox:
         self.writes: List[Request] = []
         self.faults: List[Fault] = []
         self.on_request: Optional[Callable[[Request], None]] = None
+        self.date: Optional[Callable[[], datetime]] = None
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._random = random.Random(0)
@@ -188,9 +194,11 @@ class _Handler(BaseHTTPRequestHandler):
         answer = fault.canned()
         if answer is None and fault.kind not in BEFORE:
             answer = fault.reply(sandbox.carry_out(request))
-        if answer is not None and fault.kind not in ("reset_after", "hang_after"):
-            return self._send(request, answer, fault.kept, fault.details.get("pause_s"))
+        if answer is not None and fault.kind not in ("reset_after", "hang_after", "drip_head"):
+            return self._send(request, answer, fault)
         self.close_connection = True
+        if fault.kind == "drip_head":
+            return self._drip(b"HTTP/1.1 200 OK\r\nX-Padding: ", itertools.repeat(b"x"), fault)
         if fault.kind.startswith("reset"):
             return self._reset()
         return self._hang(fault.details.get("seconds"))
@@ -205,26 +213,34 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         return Request(service, self.command, path, query, self.headers, body, None, 0.0)
 
-    def _send(
-        self, request: Request, answer: Answer, kept: float = 1.0, pause_s: Optional[float] = None
-    ) -> None:
-        payload = answer.payload
+    def _send(self, request: Request, answer: Answer, fault: Optional[Fault] = None) -> None:
+        payload, kept = answer.payload, fault.kept if fault else 1.0
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        head = _head(answer, len(body))
+        head = self._head(answer, len(body))
         body = body[: int(len(body) * kept)]
         request.status = answer.status
         self.close_connection = self.close_connection or kept < 1
-        if pause_s is None:
-            self.connection.sendall(head + body)
-        else:
-            self._drip(head, body, pause_s)
+        if fault and fault.kind == "drip":
+            return self._drip(head, (body[n : n + 1] for n in range(len(body))), fault)
+        ahead = EARLY_HINTS if fault and fault.kind == "early_hints" else b""
+        self.connection.sendall(ahead + head + body)
 
-    def _drip(self, head: bytes, body: bytes, pause_s: float) -> None:
+    def _head(self, answer: Answer, length: int) -> bytes:
+        headers = {"Content-Type": "application/json;charset=utf-8"}
+        if self.server.sandbox.date is not None:
+            headers["Date"] = format_datetime(self.server.sandbox.date(), usegmt=True)
+        headers.update(answer.headers)
+        headers["Content-Length"] = str(length)
+        lines = [f"HTTP/1.1 {answer.status} {PHRASES.get(answer.status, 'Unknown')}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def _drip(self, head: bytes, rest: Iterable[bytes], fault: Fault) -> None:
         self.connection.sendall(head)
-        for position in range(len(body)):
-            if self.server.sandbox.stopping.wait(pause_s):
+        for byte in rest:
+            if self.server.sandbox.stopping.wait(fault.details["pause_s"]):
                 return
-            self.connection.sendall(body[position : position + 1])
+            self.connection.sendall(byte)
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
@@ -234,14 +250,6 @@ class _Handler(BaseHTTPRequestHandler):
         # Looking for the next byte ends when the client leaves or `Sandbox.stop` cuts the line.
         self.connection.settimeout(seconds)
         _quietly(self.connection.recv, 1, socket.MSG_PEEK)
-
-
-def _head(answer: Answer, length: int) -> bytes:
-    headers = {"Content-Type": "application/json;charset=utf-8", **dict(answer.headers)}
-    headers["Content-Length"] = str(length)
-    lines = [f"HTTP/1.1 {answer.status} {PHRASES.get(answer.status, 'Unknown')}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 def _quietly(call: Callable[..., Any], *args: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sandbox import HubSpot
 from sandbox.hubspot import definition
 from tests.sandbox import sandbox_client
-from tests.sandbox.sandbox_client import Serve
+from tests.sandbox.sandbox_client import Client, Serve
 
 pytestmark = pytest.mark.filterwarnings("error")
 clock, serve = sandbox_client.clock, sandbox_client.serve
@@ -61,6 +61,8 @@ def numbered(count: int, **options: Any) -> HubSpot:
         (("name", "EQ", "a"), [9]),
         (("name", "CONTAINS_TOKEN", "sh*"), [101]),
         (("domain", "CONTAINS_TOKEN", "www.e.test"), [101]),
+        (("name", "NOT_CONTAINS_TOKEN", "shop"), [9, 10, 11, 100]),
+        (("domain", "NOT_CONTAINS_TOKEN", "test"), []),
         (("hs_object_id", "GT", "10"), [11, 100, 101]),
         (("hs_object_id", "GTE", "10"), [10, 11, 100, 101]),
         (("hs_object_id", "LT", "100"), [9, 10, 11]),
@@ -112,6 +114,87 @@ def test_groups_are_alternatives(serve: Serve) -> None:
     assert serve(hubspot=shops()).found(filterGroups=body) == [9, 100]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("shop.com", [1, 2, 3, 4]),
+        ("SHOP.COM", [1, 2, 3, 4]),
+        ("shop", [1, 2, 3, 4, 5, 6]),
+        ("shop*", [1, 2, 3, 4, 5, 6, 7]),
+        ("*@shop.com", [1, 2, 3, 4]),
+        ("info@shop.com", [3]),
+        ("shop.com.de", [1]),
+        ("hop.com", []),
+        ("com.shop", [2]),
+        ("*shop.com", [1, 2, 3, 4, 8]),
+        ("[shop", [1, 2, 3, 4, 5, 6]),
+        ("-", []),
+    ],
+)
+def test_a_token_is_a_run_of_letters_and_digits(
+    serve: Serve, pattern: str, found: List[int]
+) -> None:
+    values = ["https://shop.com/de", "a.de; shop.com, shop.de", "info@shop.com", "my-shop.com"]
+    values += ["shop.company", "shop", "shops.com", "myshop.com", "unrelated"]
+    companies = [{"id": n, "hs_additional_domains": text} for n, text in enumerate(values, 1)]
+    client = serve(hubspot=HubSpot(companies))
+    assert client.found(("hs_additional_domains", "CONTAINS_TOKEN", pattern)) == found
+
+
+def test_several_groups_look_in_both_kinds_of_domains(serve: Serve) -> None:
+    companies = [
+        {"id": 1, "domain": "shop.test"},
+        {"id": 2, "domain": "x.test", "hs_additional_domains": "y.test; www.shop.test"},
+        {"id": 3, "domain": "y.test"},
+    ]
+    groups = [
+        {"filters": [{"propertyName": name, "operator": "CONTAINS_TOKEN", "value": "shop.test"}]}
+        for name in ("domain", "hs_additional_domains")
+    ]
+    assert serve(hubspot=HubSpot(companies)).found(filterGroups=groups) == [1, 2]
+
+
+def test_in_can_be_limited_to_a_number_of_values(serve: Serve) -> None:
+    client = serve(hubspot=shops())
+    wanted = ("alexa", "IN", [str(number) for number in range(101)])
+    assert client.found(wanted) == [100, 101]
+    client.sandbox.hubspot.max_in_values = 100
+    assert client.search(wanted).status_code == 400
+    assert client.search(("alexa", "IN", ["1"] * 100)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("shop", [101]),
+        ("e sh", [101]),
+        ("www.e", [101]),
+        ("shop nothing", []),
+        ("shopify", []),
+        ("a", [9]),
+    ],
+)
+def test_query_looks_in_the_properties_that_are_searched_by_default(
+    serve: Serve, query: str, ids: List[int]
+) -> None:
+    client = serve(hubspot=shops())
+    assert client.found(query=query) == ids
+    assert client.found(("alexa", "LT", "50"), query=query) == []
+
+
+@pytest.mark.parametrize(
+    ("sort", "ids"),
+    [
+        ("alexa", [100, 101, 9, 10, 11]),
+        ("-alexa", [10, 9, 101, 100, 11]),
+        ({"propertyName": "alexa"}, [100, 101, 9, 10, 11]),
+        ('{"propertyName": "alexa", "direction": "DESCENDING"}', [10, 9, 101, 100, 11]),
+    ],
+)
+def test_a_sort_has_several_forms(serve: Serve, sort: Any, ids: List[int]) -> None:
+    assert serve(hubspot=shops()).found(sorts=[sort]) == ids
+
+
 def test_sorting_is_by_value_and_by_integer_id(serve: Serve) -> None:
     client = serve(hubspot=shops())
     by_id = {"propertyName": "hs_object_id", "direction": "DESCENDING"}
@@ -142,7 +225,16 @@ def test_answers_hold_the_requested_properties_and_null_for_unset(serve: Serve) 
         ({"filterGroups": [{"filters": ["x"] * 5}] * 4}, "18"),
         ({"sorts": [{"propertyName": "name"}] * 2}, "one sort"),
         ({"sorts": [{"propertyName": "nonsense"}]}, "nonsense"),
-        ({"query": "shop"}, "unsupported"),
+        ({"query": "x" * 3000}, "3000"),
+        ({"nonsense": "shop"}, "nonsense"),
+        ({"sorts": ["-nonsense"]}, "nonsense"),
+        ({"sorts": [{"propertyName": "name", "direction": "UP"}]}, "UP"),
+        ({"sorts": ["{"]}, "JSON"),
+        ({"sorts": [7]}, "sorts is malformed"),
+        ({"sorts": "name"}, "sorts is malformed"),
+        ({"properties": "name"}, "properties is malformed"),
+        ({"filterGroups": ["x"]}, "filterGroups is malformed"),
+        ({"filterGroups": [{"filters": ["x"]}]}, "must be an object"),
         ({"padding": "x" * 3000}, "3000"),
         ({"limit": "many"}, "whole number"),
     ],
@@ -313,6 +405,11 @@ def test_a_wrong_token_is_a_401(serve: Serve) -> None:
             "crm.objects.contacts.write",
         ),
         ("GET", "/crm/v4/objects/contact/1/associations/company", "crm.objects.contacts.read"),
+        ("GET", "/crm/v4/objects/0-2/1/associations/0-1", "crm.objects.companies.read"),
+        ("PATCH", "/crm/v3/objects/companies/1", "crm.objects.companies.write"),
+        ("GET", "/crm/v3/properties/contacts", "crm.schemas.contacts.read"),
+        ("GET", "/crm/v3/lists/object-type-id/0-1/name/x", "crm.lists.read"),
+        ("GET", "/crm/v3/lists/1/memberships", "crm.lists.read"),
     ],
 )
 def test_a_missing_scope_is_named(serve: Serve, method: str, path: str, scope: str) -> None:
@@ -321,6 +418,74 @@ def test_a_missing_scope_is_named(serve: Serve, method: str, path: str, scope: s
     answer = client.hubspot(method, path, json={})
     assert (answer.status_code, answer.json()["category"]) == (403, "MISSING_SCOPES")
     assert answer.json()["errors"][0]["context"]["requiredGranularScopes"] == [scope]
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("errors[].context.requiredGranularScopes", lambda b: b["errors"][0]["context"]),
+        ("errors[].context.requiredScopes", lambda b: b["errors"][0]["context"]),
+        ("context.requiredGranularScopes", lambda b: b["context"]),
+        ("missingScopes", lambda b: b),
+        ("errors[].missingScopes", lambda b: b["errors"][0]),
+    ],
+)
+def test_missing_scopes_are_named_in_one_of_several_places(
+    serve: Serve, place: str, found: Any
+) -> None:
+    client = serve()
+    client.sandbox.hubspot.scopes.clear()
+    client.sandbox.hubspot.scopes_named_in = place
+    body = client.search().json()
+    assert found(body)[place.rpartition(".")[2]] == ["crm.objects.companies.read"]
+    assert str(body).count("crm.objects.companies.read") == 1
+    client.sandbox.hubspot.scopes_named_in = ""
+    assert not {"errors", "context", "missingScopes"} & set(client.search().json())
+
+
+def test_a_wrong_path_is_no_missing_property(serve: Serve) -> None:
+    client = serve()
+    wrong = client.hubspot("GET", "/v9/crm/v3/properties/companies/alexa")
+    assert (wrong.status_code, wrong.headers["Content-Type"]) == (404, "text/html;charset=utf-8")
+    assert wrong.text.startswith("<html>")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "word"),
+    [
+        ("DELETE", "/crm/v3/objects/contacts/1", "DELETE /crm/v3/objects/contacts/1"),
+        ("GET", "/crm/v3/objects/deals", "/crm/v3/objects/deals"),
+        ("GET", "/crm/v3/objects/contacts?propertiesWithHistory=email", "propertiesWithHistory"),
+        ("GET", "/crm/v3/objects/contacts/1?associations=deals", "deals"),
+        ("GET", "/crm/v4/objects/contacts/1/associations/contacts", "contacts with contacts"),
+    ],
+)
+def test_what_is_not_served_says_so(serve: Serve, method: str, path: str, word: str) -> None:
+    answer = serve(hubspot=HubSpot(contacts=[{"id": 1}])).hubspot(method, path)
+    assert (answer.status_code, answer.json()["category"]) == (501, "NOT_IMPLEMENTED")
+    assert word in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("GET", "v4/statuses/a@x.test?channel=EMAIL", "read"),
+        ("POST", "v4/statuses/a@x.test", "write"),
+        ("POST", "v3/unsubscribe", "write"),
+    ],
+)
+def test_either_scope_for_consent_suffices(
+    serve: Serve, method: str, path: str, scope: str
+) -> None:
+    client = serve()
+    client.sandbox.hubspot.scopes.discard(f"communication_preferences.{scope}")
+    answer = client.hubspot(method, f"/communication-preferences/{path}", json={})
+    assert answer.json()["errors"][0]["context"]["requiredGranularScopes"] == [
+        f"communication_preferences.{scope}",
+        "communication_preferences.read_write",
+    ]
+    client.sandbox.hubspot.scopes.add("communication_preferences.read_write")
+    assert client.hubspot(method, f"/communication-preferences/{path}").status_code != 403
 
 
 def test_a_property_is_described_or_missing(serve: Serve) -> None:
@@ -436,6 +601,103 @@ def test_a_created_record_is_found_when_the_index_has_caught_up(serve: Serve) ->
     assert client.search(("name", "EQ", "new")).json()["total"] == 1
 
 
+def test_an_edit_is_found_when_the_index_has_caught_up(serve: Serve) -> None:
+    client = serve(hubspot=shops(index_lag_s=20))
+    hubspot = client.sandbox.hubspot
+    hubspot.edit("companies", 9, alexa="5")
+    client.clock.now += 19.5
+    hubspot.edit("companies", 9, alexa="6")
+    client.clock.now += 19.5
+    row = client.search(("alexa", "EQ", "999999"), properties=["alexa"]).json()["results"][0]
+    assert (row["id"], row["properties"]["alexa"]) == ("9", "6")
+    client.clock.now += 0.5
+    assert client.found(("alexa", "EQ", "6")) == [9]
+    assert client.found(("alexa", "EQ", "999999")) == []
+
+
+def read(client: Client, kind: str, *ids: str, **more: Any) -> Any:
+    body = {"inputs": [{"id": key} for key in ids], **more}
+    return client.hubspot("POST", f"/crm/v3/objects/{kind}/batch/read", json=body)
+
+
+def test_an_archived_record_is_found_only_among_the_archived(serve: Serve) -> None:
+    hubspot = HubSpot([{"id": 2, "name": "Shop"}, {"id": 3}], [{"id": 1}])
+    client = serve(hubspot=hubspot)
+    hubspot.link(1, 2)
+    hubspot.link(1, 3)
+    hubspot.archive("companies", 2)
+    assert client.found() == [3]
+    assert hubspot.associations == {1: {3: [279]}}
+    path = "/crm/v3/objects/companies"
+    assert client.hubspot("GET", f"{path}/2").status_code == 404
+    archived = client.hubspot("GET", f"{path}/2?archived=true").json()
+    assert (archived["archived"], archived["properties"]["name"]) == (True, "Shop")
+    assert archived["archivedAt"]
+    for query, ids in (("", ["3"]), ("?archived=false", ["3"]), ("?archived=true", ["2"])):
+        assert [row["id"] for row in client.hubspot("GET", path + query).json()["results"]] == ids
+    assert read(client, "companies", "2").json()["results"] == []
+    answer = client.hubspot(
+        "POST", f"{path}/batch/read?archived=true", json={"inputs": [{"id": 2}]}
+    )
+    assert [row["id"] for row in answer.json()["results"]] == ["2"]
+    hubspot.link(1, 3)
+    hubspot.archive("contacts", 1)
+    assert hubspot.associations == {}
+
+
+def test_a_merge_makes_a_new_company(serve: Serve) -> None:
+    hubspot = HubSpot(
+        [
+            {"id": 2, "domain": "won.test", "name": "Won", "hs_additional_domains": "more.test"},
+            {
+                "id": 3,
+                "domain": "lost.test",
+                "alexa": "7",
+                "hs_additional_domains": "won.test;x.test",
+            },
+            {"id": 4, "domain": "third.test"},
+        ],
+        [{"id": 1}, {"id": 5}],
+    )
+    client = serve(hubspot=hubspot)
+    hubspot.link(1, 4)
+    hubspot.link(1, 2)
+    hubspot.link(5, 3)
+    new = hubspot.merge("companies", 2, 3)
+    assert hubspot.companies[new] == {
+        "domain": "won.test",
+        "name": "Won",
+        "alexa": "7",
+        "hs_additional_domains": "more.test; lost.test; x.test",
+        "hs_merged_object_ids": "2;3",
+    }
+    assert hubspot.associations == {1: {4: [279, 1], new: [279]}, 5: {new: [279, 1]}}
+    assert client.found(("hs_additional_domains", "CONTAINS_TOKEN", "lost.test")) == [new]
+    answer = read(client, "companies", "2", "3", "4")
+    assert answer.status_code == 207
+    assert [row["id"] for row in answer.json()["results"]] == ["4"]
+    assert answer.json()["errors"][0]["context"] == {"ids": ["2", "3"]}
+    hubspot.resolve_merged_ids = True
+    newest = hubspot.merge("companies", 4, new)
+    assert [row["id"] for row in read(client, "companies", "2").json()["results"]] == [str(newest)]
+    assert client.hubspot("GET", "/crm/v3/objects/companies/3").json()["id"] == str(newest)
+    assert hubspot.companies[newest]["hs_merged_object_ids"] == f"2;3;4;{new}"
+    assert hubspot.associations == {1: {newest: [279, 1]}, 5: {newest: [279, 1]}}
+
+
+def test_a_merge_makes_a_new_contact(serve: Serve) -> None:
+    hubspot = HubSpot(
+        [{"id": 7}, {"id": 8}], [{"id": 1, "email": "a@x.test"}, {"id": 2, "email": ""}]
+    )
+    serve(hubspot=hubspot)
+    hubspot.link(1, 7)
+    hubspot.link(2, 8)
+    hubspot.link(2, 7)
+    new = hubspot.merge("contacts", 2, 1)
+    assert hubspot.contacts[new] == {"email": "a@x.test", "hs_merged_object_ids": "1;2"}
+    assert hubspot.associations == {new: {7: [279], 8: [279, 1]}}
+
+
 def test_batch_read_is_not_in_the_order_asked(serve: Serve) -> None:
     client = serve(hubspot=HubSpot(contacts=[{"id": 1, "email": "a@mail.test"}, {"id": 2}]))
     path = "/crm/v3/objects/contacts/batch/read"
@@ -451,6 +713,168 @@ def test_batch_read_is_not_in_the_order_asked(serve: Serve) -> None:
     assert read(*map(str, range(100))).status_code == 207
     assert read(*map(str, range(101))).status_code == 400
     assert read("a@mail.test").status_code == 400
+
+
+def people(count: int) -> HubSpot:
+    return HubSpot(contacts=[{"id": n} for n in range(1, count + 1)])
+
+
+def test_a_list_is_found_by_name_and_by_id(serve: Serve) -> None:
+    hubspot = people(3)
+    key = hubspot.add_list("Shop owners & co", "contacts", 3, 2, processing_type="DYNAMIC")
+    client = serve(hubspot=hubspot)
+    path = "/crm/v3/lists/object-type-id"
+    by_name = client.hubspot("GET", f"{path}/0-1/name/shop%20OWNERS%20%26%20co")
+    assert by_name.json() == client.hubspot("GET", f"/crm/v3/lists/{key}").json()
+    found = by_name.json()["list"]
+    assert (found["listId"], found["name"], found["size"]) == (str(key), "Shop owners & co", 2)
+    assert (found["objectTypeId"], found["processingType"]) == ("0-1", "DYNAMIC")
+    assert found["processingStatus"] == "COMPLETE"
+    hubspot.lists[key].processing_status = "PROCESSING"
+    found = client.hubspot("GET", f"/crm/v3/lists/{key}").json()["list"]
+    assert found["processingStatus"] == "PROCESSING"
+    for wrong in (f"{path}/0-2/name/Shop owners & co", f"{path}/0-1/name/x", "/crm/v3/lists/99"):
+        answer = client.hubspot("GET", wrong)
+        assert (answer.status_code, answer.json()["category"]) == (404, "OBJECT_NOT_FOUND")
+
+
+@pytest.mark.parametrize("members_as_ids", [False, True])
+def test_members_come_by_id_and_up_to_250_at_a_time(serve: Serve, members_as_ids: bool) -> None:
+    hubspot = people(260)
+    hubspot.members_as_ids = members_as_ids
+    path = f"/crm/v3/lists/{hubspot.add_list('All', 'contacts', *range(260, 0, -1))}/memberships"
+    hubspot.archive("contacts", 7)
+    client = serve(hubspot=hubspot)
+    first = client.hubspot("GET", path).json()
+    assert (len(first["results"]), first["total"]) == (100, 259)
+    page = client.hubspot("GET", f"{path}?limit=250").json()
+    rest = client.hubspot("GET", f"{path}?limit=250&after={page['paging']['next']['after']}").json()
+    rows = page["results"] + rest["results"]
+    read = rows if members_as_ids else [row["recordId"] for row in rows]
+    assert read == [str(n) for n in range(1, 261) if n != 7]
+    assert "paging" not in rest
+    assert client.hubspot("GET", f"{path}?limit=251").status_code == 400
+
+
+def test_a_merged_contact_stays_in_its_lists(serve: Serve) -> None:
+    hubspot = people(3)
+    client = serve(hubspot=hubspot)
+    keys = [hubspot.add_list("A", "contacts", 1, 3), hubspot.add_list("B", "contacts", 3)]
+    new = hubspot.merge("contacts", 2, 1)
+    paths = [f"/crm/v3/lists/{key}/memberships" for key in keys]
+    rows = [client.hubspot("GET", path).json()["results"] for path in paths]
+    assert [[row["recordId"] for row in page] for page in rows] == [["3", str(new)], ["3"]]
+
+
+def test_the_primary_company_of_a_contact_is_a_property(serve: Serve) -> None:
+    contacts = [{"id": 1}, {"id": 2, "associatedcompanyid": "99"}, {"id": 3}]
+    hubspot = HubSpot([{"id": 7}, {"id": 8}], contacts)
+    client = serve(hubspot=hubspot)
+    hubspot.link(1, 7)
+    hubspot.link(1, 8)
+    rows = read(client, "contacts", "1", "2", "3", properties=["associatedcompanyid"]).json()
+    ids = [row["properties"]["associatedcompanyid"] for row in rows["results"]]
+    assert ids == ["7", "99", None]
+    assert client.found(("associatedcompanyid", "EQ", "8"), kind="contacts") == []
+    hubspot.link(1, 8, 1)
+    assert client.found(("associatedcompanyid", "EQ", "8"), kind="contacts") == [1]
+    assert hubspot.associations == {1: {7: [279], 8: [279, 1]}}
+
+
+KINDS_OF_MAIL = {71: "Marketing Information", 72: "One to One"}
+ANN = "ann@mail.example"
+
+
+def mailing(serve: Serve) -> Client:
+    contacts = [{"id": 1, "email": ANN}, {"id": 2, "email": "b@mail.example"}]
+    contacts[1]["hs_email_optout_72"] = "true"
+    return serve(hubspot=HubSpot(contacts=contacts, subscriptions=KINDS_OF_MAIL))
+
+
+def statuses(client: Client, email: str) -> List[str]:
+    path = f"/communication-preferences/v4/statuses/{email}?channel=EMAIL"
+    rows = client.hubspot("GET", path).json()["results"]
+    assert [row["subscriptionId"] for row in rows] == [71, 72]
+    return [row["status"] for row in rows]
+
+
+def test_every_kind_of_mail_has_an_opt_out_property(serve: Serve) -> None:
+    client = mailing(serve)
+    known = client.hubspot("GET", "/crm/v3/properties/contacts").json()["results"]
+    labels = {each["name"]: each["label"] for each in known}
+    assert labels["hs_email_optout_71"] == "Opted out of email: Marketing Information"
+    assert (labels["hs_email_optout_72"], labels["email"]) == (
+        "Opted out of email: One to One",
+        "email",
+    )
+    assert client.found(("hs_email_optout_72", "EQ", "true"), kind="contacts") == [2]
+    assert statuses(client, "b@mail.example") == ["NOT_SPECIFIED", "UNSUBSCRIBED"]
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_an_opt_out_stands_with_the_contact(serve: Serve, version: int) -> None:
+    client = mailing(serve)
+    body: Dict[str, Any]
+    if version == 3:
+        path = "/communication-preferences/v3/unsubscribe"
+        body = {"emailAddress": ANN.upper(), "subscriptionId": "71"}
+    else:
+        path = f"/communication-preferences/v4/statuses/{ANN}"
+        body = {"subscriptionId": 71, "statusState": "UNSUBSCRIBED", "channel": "EMAIL"}
+    for _ in range(2):
+        assert client.hubspot("POST", path, json=body).status_code == 200
+    assert client.sandbox.hubspot.contacts[1]["hs_email_optout_71"] == "true"
+    assert statuses(client, ANN) == ["UNSUBSCRIBED", "NOT_SPECIFIED"]
+    assert len(client.sandbox.writes) == 2
+    assert client.hubspot("POST", path, json={**body, "subscriptionId": 73}).status_code == 400
+
+
+def test_subscribing_again_is_for_version_4(serve: Serve) -> None:
+    client = mailing(serve)
+    client.sandbox.hubspot.set_consent(ANN, 71, "UNSUBSCRIBED")
+    body = {"emailAddress": ANN, "subscriptionId": "71"}
+    assert (
+        client.hubspot("POST", "/communication-preferences/v3/subscribe", json=body).status_code
+        == 400
+    )
+    body = {"subscriptionId": "71", "statusState": "SUBSCRIBED", "channel": "EMAIL"}
+    path = f"/communication-preferences/v4/statuses/{ANN}"
+    assert client.hubspot("POST", path, json=body).status_code == 200
+    assert statuses(client, ANN) == ["SUBSCRIBED", "NOT_SPECIFIED"]
+    assert client.sandbox.hubspot.contacts[1]["hs_email_optout_71"] == "false"
+
+
+def test_an_address_without_a_contact_can_opt_out(serve: Serve) -> None:
+    client = mailing(serve)
+    path = "/communication-preferences/v4/statuses/x@mail.example"
+    assert client.hubspot("POST", f"{path}/unsubscribe-all?channel=EMAIL").status_code == 200
+    assert statuses(client, "x@mail.example") == ["UNSUBSCRIBED"] * 2
+    assert len(client.sandbox.hubspot.contacts) == 2
+
+
+def test_all_mail_can_be_stopped_but_not_by_a_patch(serve: Serve) -> None:
+    client = mailing(serve)
+    path = f"/communication-preferences/v4/statuses/{ANN}/unsubscribe-all"
+    assert client.hubspot("POST", path).status_code == 400
+    assert client.hubspot("POST", f"{path}?channel=EMAIL").status_code == 200
+    assert statuses(client, ANN) == ["UNSUBSCRIBED"] * 2
+    assert client.sandbox.hubspot.contacts[1]["hs_email_optout"] == "true"
+    body = {"properties": {"hs_email_optout": "false"}}
+    patched = client.hubspot("PATCH", "/crm/v3/objects/contacts/1", json=body)
+    assert (patched.status_code, "READ_ONLY_VALUE" in patched.text) == (400, True)
+
+
+def test_privacy_settings_ask_for_a_legal_basis(serve: Serve) -> None:
+    client = mailing(serve)
+    client.sandbox.hubspot.privacy_settings = True
+    path = "/communication-preferences/v3/unsubscribe"
+    body = {"emailAddress": ANN, "subscriptionId": "71"}
+    assert client.hubspot("POST", path, json=body).status_code == 400
+    assert client.hubspot("POST", path, json={**body, "legalBasis": "NON_GDPR"}).status_code == 400
+    assert statuses(client, ANN)[0] == "NOT_SPECIFIED"
+    reasons = {"legalBasis": "LEGITIMATE_INTEREST_CLIENT", "legalBasisExplanation": "They asked"}
+    answer = client.hubspot("POST", path, json={**body, **reasons}).json()
+    assert (answer["status"], answer["legalBasisExplanation"]) == ("NOT_SUBSCRIBED", "They asked")
 
 
 def test_the_account_names_itself(serve: Serve) -> None:

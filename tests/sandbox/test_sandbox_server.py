@@ -6,6 +6,7 @@ import http.client
 import socket
 import threading
 import time
+from datetime import datetime, timezone
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -181,6 +182,70 @@ def test_drip(serve: Serve) -> None:
     assert set(pauses) == {3}
 
 
+def raw_follow(client: Client) -> socket.socket:
+    """A bare connection that has sent a follow and read nothing yet."""
+    connection = socket.create_connection(("127.0.0.1", client.sandbox.port), timeout=5)
+    keys = [f"{name}: {value}" for name, value in client.headers["PREDICTLEADS"].items()]
+    lines = [f"POST /predictleads/api/v3{FOLLOW} HTTP/1.1", "Host: x", *keys]
+    connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+    return connection
+
+
+def received(connection: socket.socket) -> bytes:
+    with connection:
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_header_can_drip_for_ever(serve: Serve) -> None:
+    seen: List[Optional[float]] = []
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: Optional[float] = None) -> bool:
+            seen.append(timeout)
+            return len(seen) > 300
+
+    client = faulty(serve, Fault("drip_head", pause_s=3))
+    client.sandbox.stopping = Stopping()
+    connection = raw_follow(client)
+    head, _, padding = received(connection).rpartition(b" ")
+    assert (head, padding) == (b"HTTP/1.1 200 OK\r\nX-Padding:", b"x" * 300)
+    assert set(seen) == {3}
+    assert is_followed(client)
+    assert client.sandbox.requests[0].status is None
+
+
+def test_stop_ends_a_header_that_drips(serve: Serve) -> None:
+    client = faulty(serve, Fault("drip_head", pause_s=60))
+    connection = raw_follow(client)
+    connection.recv(1)
+    client.sandbox.stop()
+    assert received(connection).endswith(b"X-Padding: ")
+
+
+def test_early_hints_come_ahead_of_the_answer(serve: Serve) -> None:
+    client = faulty(serve, Fault("early_hints"))
+    first, second, body = received(raw_follow(client)).split(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 103 Early Hints\r\n")
+    assert second.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"follow_successful" in body
+    assert client.sandbox.requests[0].status == 200
+
+
+def test_status_after_answers_when_the_work_is_done(serve: Serve) -> None:
+    client = faulty(serve, Fault("status_after", status=503, body="busy", headers={"X-A": "1"}))
+    answer = follow(client)
+    assert (answer.status_code, answer.text, answer.headers["X-A"]) == (503, "busy", "1")
+    assert is_followed(client)
+    assert len(client.sandbox.writes) == 1
+
+
+def test_the_date_of_an_answer_is_settable(serve: Serve) -> None:
+    client = serve()
+    assert "Date" not in follow(client).headers
+    client.sandbox.date = lambda: datetime(2026, 11, 21, 8, 0, 1, tzinfo=timezone.utc)
+    assert follow(client).headers["Date"] == "Sat, 21 Nov 2026 08:00:01 GMT"
+
+
 def statuses(client: Client, count: int) -> List[int]:
     return [follow(client).status_code for _ in range(count)]
 
@@ -234,6 +299,20 @@ def test_a_bug_in_a_handler_is_shown(clock: Clock, capfd: pytest.CaptureFixture[
         sandbox.on_request = fail
         with pytest.raises(requests.ConnectionError):
             requests.get(sandbox.settings["HUBSPOT_BASE_URL"], timeout=5)
+    assert "LookupError: a bug" in capfd.readouterr().err
+
+
+def test_a_bug_of_a_service_is_shown_and_answered(
+    clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Broken(PredictLeads):
+        def admit(self, request: Request) -> Any:
+            raise LookupError("a bug")
+
+    with Sandbox(clock=clock, predictleads=Broken()) as sandbox:
+        answer = requests.get(sandbox.settings["PREDICTLEADS_BASE_URL"] + "/x", timeout=5)
+    assert answer.status_code == 500
+    assert "LookupError('a bug')" in answer.text
     assert "LookupError: a bug" in capfd.readouterr().err
 
 
