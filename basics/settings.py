@@ -19,6 +19,10 @@ T = TypeVar("T")
 SCRIPTS = Path(__file__).resolve().parent.parent  # the folder that users start the scripts from
 
 _KEY = re.compile(r"[!-~]+")  # visible ASCII, as every HTTP header value must be
+_SECRET_NAMES = ("_KEY", "_TOKEN")  # so ends the name of a setting that holds a key
+_SHORTEST_SECRET = 8  # characters
+# A key of HubSpot, and the form in which MailerLite and many others write one (RFC 7519).
+_LOOKS_LIKE_KEY = re.compile(r"\bpat-[a-z0-9]+-[a-z0-9-]{8,}|\beyJ[\w-]{8,}\.[\w-]{8,}")
 
 
 class SettingsReader:
@@ -27,6 +31,9 @@ class SettingsReader:
     def __init__(self, values: Mapping[str, str], script: str) -> None:
         self._values = values
         self._script = script
+        self._secrets = [
+            text for name, text in values.items() if name.endswith(_SECRET_NAMES) and text.strip()
+        ]
         self._problems: List[str] = []
         self.used: Dict[str, str] = {}  # what was not secret, as it was written
 
@@ -41,8 +48,13 @@ class SettingsReader:
         return settings
 
     def get(self, name: str, default: str, parse: Callable[[str], T]) -> T:
-        """`parse` raises ValueError with the words that follow "must be"."""
-        text = self.used[name] = self._value(name) or default
+        """`parse` raises ValueError with the words that follow "must be". A key that was pasted
+        into a setting of another kind is never shown."""
+        text = self._value(name) or default
+        if self._holds_key(text):
+            self._problems.append(f"{name} holds a key, which belongs into a setting of its own")
+            return parse(default)
+        self.used[name] = text
         try:
             return parse(text)
         except ValueError as error:
@@ -74,6 +86,11 @@ class SettingsReader:
 
     def rate(self, name: str, default: str) -> float:
         return self.get(name, default, _rate)
+
+    def _holds_key(self, text: str) -> bool:
+        secrets = (secret.strip() for secret in self._secrets)
+        is_ours = any(len(each) >= _SHORTEST_SECRET and each in text for each in secrets)
+        return is_ours or bool(_LOOKS_LIKE_KEY.search(text))
 
     def _value(self, name: str) -> str:
         return self._values.get(name, "").strip()
