@@ -54,6 +54,7 @@ _ACCOUNT = "/account-info/v3/details"
 SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
 CONTACTS_PAGE_SIZE = 100  # the maximum of a list
 BATCH_SIZE = 100  # the maximum of a batch read
+
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 
 PERSON_PROPERTIES = ("email", "firstname", "lastname")
@@ -134,29 +135,38 @@ class HubSpotClient:
         platforms: Sequence[str],
         alexa_below: int,
         multiple: bool,
-        on_total: Optional[Callable[[int], None]] = None,
+        on_total: Callable[[int], None],
     ) -> Iterator[Company]:
         """Companies on one of the platforms with an Alexa rank under the limit, in no order.
 
         The search index lags behind the records while the values are the present ones, so some
         may not match any more: judge them by their values. `multiple`: as in `search.matching`.
+        `on_total` hears how many HubSpot says there are; edits during the read move that.
 
-        Raises Moved when fewer came than HubSpot says there are, or pages contradict each other.
+        Raises Moved when far fewer came than HubSpot says there are, or pages contradict each other.
         """
-        filters = search.matching(platforms, alexa_below, multiple)
-        return self._search_companies("company search", filters, on_total)
+        groups = [search.matching(platforms, alexa_below, multiple)]
+        return self._search_companies("company search", groups, on_total)
 
     def count_companies(self, platforms: Sequence[str], alexa_below: int) -> int:
         """How many companies the search finds."""
-        filters = search.matching(platforms, alexa_below, multiple=False)
-        return self._search_page("company search", filters, End(None, falling=False))[0]
+        groups = [search.matching(platforms, alexa_below, multiple=False)]
+        return self._search_page("company search", groups, End(None, falling=False))[0]
 
-    def companies_with_domains(self, domains: Sequence[str]) -> Iterator[Company]:
-        """Companies whose `domain` is one of these, with or without `www.`, as HubSpot wrote it.
+    def companies_found(self, groups: Sequence[search.Group]) -> List[Company]:
+        """All companies that a query of `search.naming` or `search.merged_from` finds. Raises
+        Moved, CallRejected."""
+        return list(self._search_companies("company search by domain", groups))
 
-        `domains` are bare and fit in one request: see `search.batches`.
+    def companies_naming(self, domains: Sequence[str]) -> Iterator[Company]:
+        """Companies whose domain, or one of whose additional domains, may be one of these bare
+        domains, and others; some may come twice.
+
+        The search index lags: a company that was created in the last half minute may be missing.
+        Raises Moved, CallRejected.
         """
-        return self._search_companies("company search by domain", search.with_domains(domains))
+        for groups in search.naming(domains):
+            yield from self.companies_found(groups)
 
     def oldest_with_domain(self, domain: str) -> List[Company]:
         """Companies that have this bare domain, by id; if there are very many, the oldest of them.
@@ -164,11 +174,12 @@ class HubSpotClient:
         The search index lags: a company that was created in the last half minute may be missing.
         """
         call, end = "company search by domain", End(None, falling=False)
-        while page := self._search_page(call, search.with_domains([domain]), end)[1]:
-            matching = [each for each in page if normalise_domain(each.domain) == domain]
-            if matching:
-                return matching
-            end = End(page[-1].id, falling=False)
+        for groups in search.naming([domain]):
+            while page := self._search_page(call, groups, end)[1]:
+                matching = [each for each in page if normalise_domain(each.domain) == domain]
+                if matching:
+                    return matching
+                end = End(page[-1].id, falling=False)
         return []
 
     def companies_by_id(self, ids: Sequence[int]) -> List[Company]:
@@ -233,8 +244,8 @@ class HubSpotClient:
     def contact_with_email(self, email: str) -> Optional[Contact]:
         """The contact with this address in lower case, if the search shows it yet."""
         call = "contact search by e-mail"
-        criterion = {"propertyName": "email", "operator": "EQ", "value": email}
-        body = search.query([criterion], End(None, falling=False), PERSON_PROPERTIES)
+        groups = [search.with_email(email)]
+        body = search.query(groups, End(None, falling=False), PERSON_PROPERTIES)
         data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
         contacts = self._contacts(call, data, PERSON_PROPERTIES, ())
         same = (each for each in contacts if (each.values["email"] or "").lower() == email)
@@ -313,14 +324,15 @@ class HubSpotClient:
     def _search_companies(
         self,
         call: str,
-        filters: List[JsonObject],
+        groups: Sequence[search.Group],
         on_total: Optional[Callable[[int], None]] = None,
     ) -> Iterator[Company]:
+        """With `on_total`, a few may be missing of the total that it hears."""
         totals: List[int] = []
         rows_read = 0
 
         def fetch(end: End) -> List[Company]:
-            total, companies = self._search_page(call, filters, end)
+            total, companies = self._search_page(call, groups, end)
             if end.bound is None:
                 totals.append(total)
                 if on_total:
@@ -336,14 +348,14 @@ class HubSpotClient:
                 yield from page
         except Contradiction:
             self.http.moved(call, "pages contradict each other")
-        missing = min(totals) - rows_read
-        if missing > ACCEPTED_MISSING + min(totals) // 100:
+        accepted = ACCEPTED_MISSING + min(totals) // 100 if on_total else 0
+        if min(totals) - rows_read > accepted:
             self.http.moved(call, f"it promises {min(totals):,} companies, but {rows_read:,} came")
 
     def _search_page(
-        self, call: str, filters: List[JsonObject], end: End
+        self, call: str, groups: Sequence[search.Group], end: End
     ) -> Tuple[int, List[Company]]:
-        body = search.query(filters, end)
+        body = search.query(groups, end)
         data = self.http.read("POST", f"{_OBJECTS}/companies/search", call, body=body)
         total, results = data.get("total"), data.get("results")
         if not isinstance(total, int) or not isinstance(results, list):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import FrozenSet, Optional
+from typing import FrozenSet, Optional, Tuple
 
 # A host name that needs no work: lower-case labels of letters, digits and inner hyphens (63
 # characters at most, RFC 1035), no `www.` before it, and a top-level domain that is not a number.
@@ -33,6 +33,24 @@ def normalise_domain(text: Optional[str]) -> Optional[str]:
     while host.startswith("www.") and "." in host[4:]:
         host = host[4:]
     return host if _BARE.fullmatch(host) and len(host) <= _MAX_LENGTH else None
+
+
+def named_domains(text: Optional[str]) -> FrozenSet[str]:
+    """Every bare domain that a text may mean, however it is written; the form is not always one
+    that `normalise_domain` takes.
+
+    >>> sorted(named_domains("shop.example, info@www.shop.test; https:brand.example/de"))
+    ['brand.example', 'shop.example', 'shop.test']
+    """
+    hosts = re.findall(r"[^\s,;|@/?#:()<>\[\]\"']+\.[^\s,;|@/?#:()<>\[\]\"']+", text or "")
+    return frozenset(name for host in hosts for name in _names(host) if name)
+
+
+def _names(host: str) -> Tuple[Optional[str], Optional[str]]:
+    """The host as browsers take it and, if they do not, as punycode label by label."""
+    labels = host.strip(".").lower().split(".")
+    raw = [each if each.isascii() else f"xn--{each.encode('punycode').decode()}" for each in labels]
+    return normalise_domain(host), normalise_domain(".".join(raw))
 
 
 def parse_domains(text: str) -> FrozenSet[str]:

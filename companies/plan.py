@@ -9,8 +9,8 @@ import math
 from typing import (
     TYPE_CHECKING,
     AbstractSet,
+    Collection,
     Dict,
-    Iterable,
     List,
     NamedTuple,
     Optional,
@@ -20,12 +20,17 @@ from typing import (
     Union,
 )
 
-from basics.domains import normalise_domain
+from basics.domains import named_domains, normalise_domain
 from basics.limits import Refusal
 from basics.words import companies
+from companies.evidence import Evidence
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
     from hubspot.shapes import Company
+
+# What a destination lists: the domain as it is listed -> the other names of the same company: the
+# identifiers that it is listed with, and names that were found out. (A million fit in 120 MB.)
+Listed = Dict[str, Tuple[str, ...]]
 
 
 class Criteria(NamedTuple):
@@ -77,23 +82,21 @@ class Skipped(NamedTuple):
     reason: str
 
 
-# What a destination lists: the domain as it is listed -> the identifiers that it is listed with,
-# without the domain itself. A company that redirects elsewhere may be listed under the other
-# domain; its identifier is what was sent along when it was added. (A million fit in 120 MB.)
-Listed = Dict[str, Tuple[str, ...]]
-
-
 class Wanted:
     """The companies that the destination should have, by domain, gathered in any order.
 
-    Of several companies with one domain, the one with the lowest id stands for it.
+    Of several companies with one domain, the one with the lowest id stands for it. `missing`: how
+    many more HubSpot says there are.
     """
 
     def __init__(self, criteria: Criteria) -> None:
         self.criteria = criteria
         self.matching = 0
+        self.missing = 0
         self.companies: Dict[str, WantedCompany] = {}
         self.skipped: List[Skipped] = []
+        self._additional: Dict[str, str] = {}  # additional domain -> wanted domain
+        self._unusable: Dict[str, str] = {}  # domain -> the text that names it and is none
 
     def add(self, company: Company) -> None:
         """Count a company in if its values, which are newer than the search index, match."""
@@ -103,8 +106,22 @@ class Wanted:
         domain = normalise_domain(company.domain)
         if domain is None:
             self.skipped.append(Skipped(company.id, company.name, _no_domain(company.domain)))
-        elif domain not in self.companies or company.id < self.companies[domain].hubspot_id:
+            for name in named_domains(company.domain):
+                self._unusable[name] = company.domain or ""
+            return
+        if domain not in self.companies or company.id < self.companies[domain].hubspot_id:
             self.companies[domain] = WantedCompany(domain, company.name, company.id)
+        if company.additional_domains:
+            for name in named_domains(company.additional_domains):
+                self._additional.setdefault(name, domain)
+
+    def domain_of(self, name: Optional[str]) -> Optional[str]:
+        """The wanted domain that a listed name stands for, if it does: also as an additional one."""
+        return name if name in self.companies else self._additional.get(name or "")
+
+    def unusable_field(self, name: str) -> Optional[str]:
+        """What a matching company has in its domain field that is no domain, but names this one."""
+        return self._unusable.get(name)
 
 
 class Protected(NamedTuple):
@@ -117,25 +134,29 @@ class Protected(NamedTuple):
 class Difference(NamedTuple):
     """Wanted domains against listed ones.
 
-    `missing` and `unchanged`: wanted domains; `surplus`: listed domain -> the identifiers, other
-    than itself, that it is listed with; `listed`: how many companies are listed in all.
+    `missing` and `unchanged`: wanted domains; `renamed`: listed domain -> the wanted one that it
+    stands for; `surplus`: listed domain -> its other names; `listed`: how many companies are listed
+    in all.
     """
 
     missing: List[str]
-    surplus: Listed
     unchanged: List[str]
+    renamed: Dict[str, str]
+    surplus: Listed
     listed: int
     skipped: List[Skipped]
     protected: Sequence[Protected] = ()
 
 
 class Removal(NamedTuple):
-    """`reason`: words that follow "because"; company and id where HubSpot knows the domain."""
+    """`reason`: words that follow "because"; company and id where HubSpot has one for the domain.
+    `moved_to`: the domain that this company, which matches, has now."""
 
     domain: str
     company: Optional[str]
     hubspot_id: Optional[int]
     reason: str
+    moved_to: Optional[str] = None
 
 
 class Plan(NamedTuple):
@@ -151,39 +172,64 @@ class Plan(NamedTuple):
     wanted: int
 
 
+class Doubt(NamedTuple):
+    """What nobody can tell about the list of a destination.
+
+    `expected`: wanted domains that it lists or will list; `unlisted`: those that it has accepted
+    and does not list, so that each may be a row of another name; `destination`: in words.
+    """
+
+    expected: AbstractSet[str]
+    unlisted: Sequence[str]
+    destination: str
+
+    def about(self, removal: Removal) -> Optional[str]:
+        """Why a row is not to be removed, though it is not wanted."""
+        if removal.moved_to and removal.moved_to not in self.expected:
+            return f"{removal.reason}, which {self.destination} does not list yet"
+        if removal.hubspot_id is None and self.unlisted:
+            return (
+                f"it may be {self.unlisted[0]}, which {self.destination} has accepted and does not"
+                " list"
+            )
+        return None
+
+
 def compare(wanted: Wanted, rows: Listed, lists: str) -> Difference:
-    """A row is a wanted company when its domain or its identifier is the company's domain: one that
+    """A row is a wanted company when one of its names is a domain of the company: one that
     redirects elsewhere may be listed under the other domain. `lists`: what the destination does
     with its rows, such as "PredictLeads follows".
 
     Empties `rows`, so that a million of them are not held twice.
     """
     present: Set[str] = set()  # wanted domains
-    renamed: Set[str] = set()  # domains that stand in the list for a wanted one
+    renamed: Dict[str, str] = {}
     surplus: Listed = {}
     skipped: List[Skipped] = []
     while rows:
         listed, others = rows.popitem()
         domain = normalise_domain(listed)
-        identifiers = tuple(filter(None, map(normalise_domain, others))) if others else ()
-        by_identifier = [name for name in identifiers if name in wanted.companies]
-        present.update(by_identifier)
+        names = tuple(filter(None, map(normalise_domain, others))) if others else ()
+        stands_for = [
+            own for own in map(wanted.domain_of, (domain, *names)) if own in wanted.companies
+        ]
+        present.update(own for own in stands_for if own)
         if domain in wanted.companies:
-            present.add(domain)
-        elif by_identifier:
-            renamed.add(domain or listed)
+            continue
+        if stands_for:
+            renamed[domain or listed] = stands_for[0] or ""
         elif domain:
-            surplus[domain] = surplus.get(domain, ()) + identifiers
+            surplus[domain] = surplus.get(domain, ()) + names
         else:
-            reason = f"{lists} {listed!r}, which is no domain"
-            skipped.append(Skipped(None, None, reason))
+            skipped.append(Skipped(None, None, f"{lists} {listed!r}, which is no domain"))
     rows.clear()  # gives the table back, too
-    for domain in renamed & surplus.keys():
+    for domain in renamed.keys() & surplus.keys():
         del surplus[domain]
     return Difference(
         missing=sorted(domain for domain in wanted.companies if domain not in present),
-        surplus=surplus,
         unchanged=sorted(present),
+        renamed=renamed,
+        surplus=surplus,
         listed=len(present) + len(surplus) + len(skipped),
         skipped=sorted(skipped),
     )
@@ -198,40 +244,85 @@ def protect(
     """
     surplus: Listed = {}
     protected: List[Protected] = []
-    for domain, identifiers in difference.surplus.items():
-        is_kept = domain in keep or not keep.isdisjoint(identifiers)
+    for domain, names in difference.surplus.items():
+        is_kept = domain in keep or not keep.isdisjoint(names)
         reason = keep_reason if is_kept else all_reason
         if reason:
             protected.append(Protected(domain, reason))
         else:
-            surplus[domain] = identifiers
+            surplus[domain] = names
     return difference._replace(surplus=surplus, protected=protected)
 
 
-def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company]) -> Plan:
+def names_to_confirm(surplus: Listed) -> List[str]:
+    """The domains whose companies `judge` wants as evidence."""
+    return sorted({name for domain, others in surplus.items() for name in (domain, *others)})
+
+
+def judge(
+    domain: str, others: Sequence[str], wanted: Wanted, evidence: Evidence
+) -> Union[Removal, Protected]:
+    """Whether a row of the surplus may be removed, going by what HubSpot holds now.
+
+    It stays when a company that names it matches after all, because the search index, or an edit
+    during the read, hid it. `others`: its other names.
+    """
+    names = (domain, *others)
+    for name in names:
+        text = wanted.unusable_field(name)
+        if text is not None:
+            return Protected(domain, f"a matching company in HubSpot names it as {text!r}")
+    found = evidence.naming(names)
+    mismatches = [wanted.criteria.mismatch(company) for company in found]
+    if None in mismatches:
+        return Protected(domain, "a company in HubSpot with this domain matches after all")
+    if found:
+        return Removal(domain, found[0].name, found[0].id, mismatches[0] or "")
+    return _judge_remembered(domain, names, wanted.criteria, evidence)
+
+
+def _judge_remembered(
+    domain: str, names: Sequence[str], criteria: Criteria, evidence: Evidence
+) -> Removal:
+    """No company names the domain now; the one that did is known by its id, if at all."""
+    if not evidence.had_record(names):
+        return Removal(domain, None, None, "no company in HubSpot has this domain")
+    company, is_heir = evidence.record(names)
+    if company is None:
+        return Removal(domain, None, None, "it was deleted in HubSpot")
+    moved_to = normalise_domain(company.domain)
+    mismatch = criteria.mismatch(company)
+    reason = mismatch or f"its domain in HubSpot is now {moved_to or 'empty'}"
+    if is_heir:
+        reason = f"it was merged into {company.name or '(no name)'} in HubSpot"
+    return Removal(domain, company.name, company.id, reason, None if mismatch else moved_to)
+
+
+def make_plan(
+    wanted: Wanted,
+    difference: Difference,
+    evidence: Evidence,
+    waiting: Collection[str],
+    unlisted: Sequence[str],
+    destination: str,
+) -> Plan:
     """The plan, with the reason for each removal.
 
-    `evidence`: what HubSpot holds now of companies with a surplus domain or identifier. A surplus
-    row stays when one of them matches after all, because the search index, or an edit during the
-    read, hid it.
+    `waiting`: wanted domains that are not asked for in this run; `unlisted`: as in Doubt.
     """
-    none: Dict[int, Company] = {}
-    known: Dict[str, Dict[int, Company]] = {}
-    for company in evidence:
-        domain = normalise_domain(company.domain) or ""
-        known.setdefault(domain, {})[company.id] = company
+    add = [domain for domain in difference.missing if domain not in waiting]
+    doubt = Doubt({*difference.unchanged, *add}, unlisted, destination)
     remove: List[Removal] = []
     protected = list(difference.protected)
     for domain in sorted(difference.surplus):
-        names = (domain, *difference.surplus[domain])
-        found = {id: company for name in names for id, company in known.get(name, none).items()}
-        entry = _judge(domain, [found[id] for id in sorted(found)], wanted.criteria)
-        if isinstance(entry, Protected):
-            protected.append(entry)
-        else:
+        entry = judge(domain, difference.surplus[domain], wanted, evidence)
+        reason = entry.reason if isinstance(entry, Protected) else doubt.about(entry)
+        if reason:
+            protected.append(Protected(domain, reason))
+        elif isinstance(entry, Removal):
             remove.append(entry)
     return Plan(
-        add=tuple(wanted.companies[domain] for domain in difference.missing),
+        add=tuple(wanted.companies[domain] for domain in add),
         remove=tuple(remove),
         unchanged=tuple(difference.unchanged),
         protected=tuple(sorted(protected, key=lambda entry: entry.domain)),
@@ -244,6 +335,30 @@ def make_plan(wanted: Wanted, difference: Difference, evidence: Iterable[Company
     )
 
 
+def held_back(
+    remove: Sequence[Removal],
+    now: Difference,
+    wanted: Wanted,
+    evidence: Evidence,
+    unlisted: Sequence[str],
+    destination: str,
+) -> Dict[str, str]:
+    """Removals that must not be made any more -> why, after the additions were made.
+
+    `now`: the list as it is now, compared; `evidence`: what HubSpot holds now.
+    """
+    doubt = Doubt(set(now.unchanged), unlisted, destination)
+    reasons: Dict[str, Optional[str]] = {}
+    for domain in (removal.domain for removal in remove):
+        if domain in now.renamed:
+            reasons[domain] = f"{destination} lists {now.renamed[domain]} under this name"
+        elif domain in now.surplus:
+            entry = judge(domain, now.surplus[domain], wanted, evidence)
+            kept = entry.reason if isinstance(entry, Protected) else doubt.about(entry)
+            reasons[domain] = kept
+    return {domain: reason for domain, reason in reasons.items() if reason}
+
+
 def nothing_wanted(plan: Plan, verb: str) -> Refusal:
     """`verb`: what is true of the companies that are listed, such as "followed"."""
     are = "is" if plan.listed == 1 else "are"
@@ -251,24 +366,6 @@ def nothing_wanted(plan: Plan, verb: str) -> Refusal:
         f"HubSpot has no matching company, while {companies(plan.listed)} {are} {verb}.",
         "--allow-empty",
     )
-
-
-def _judge(
-    domain: str, companies: Sequence[Company], criteria: Criteria
-) -> Union[Removal, Protected]:
-    """`companies`: those that HubSpot has for the domain, the oldest first."""
-    if not companies:
-        return Removal(domain, None, None, "no company in HubSpot has this domain")
-    mismatches = [criteria.mismatch(company) for company in companies]
-    if None in mismatches:
-        return Protected(domain, "a company in HubSpot with this domain matches after all")
-    return Removal(domain, companies[0].name, companies[0].id, mismatches[0] or "")
-
-
-def domains_to_confirm(difference: Difference) -> List[str]:
-    """The domains whose companies `make_plan` wants as evidence."""
-    identifiers = {name for names in difference.surplus.values() for name in names}
-    return sorted([*difference.surplus, *identifiers.difference(difference.surplus)])
 
 
 def _no_domain(text: Optional[str]) -> str:

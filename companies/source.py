@@ -87,10 +87,10 @@ class CompanySource:
     def look_up(self, domains: Sequence[str]) -> List[Company]:
         """What HubSpot holds of these domains now, whether it matches or not."""
 
-        def look_up(batch: List[str]) -> List[Company]:
-            return read_settled(lambda: list(self._hubspot.companies_with_domains(batch)))
+        def look_up(batch: List[search.Group]) -> List[Company]:
+            return read_settled(lambda: list(self._hubspot.companies_found(batch)))
 
-        pages = threads.run_all(look_up, list(search.batches(domains)), LOOK_UPS_AT_ONCE)
+        pages = threads.run_all(look_up, list(search.naming(domains)), LOOK_UPS_AT_ONCE)
         return [company for page in pages for company in page]
 
     def record_url(self) -> Optional[str]:

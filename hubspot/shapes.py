@@ -10,17 +10,30 @@ from transport.service import JsonObject
 CONTACTS = "0-1"
 COMPANIES = "0-2"
 
-COMPANY_PROPERTIES = ("name", "domain", "ecommerce_platform", "alexa")
+COMPANY_PROPERTIES = (
+    "name",
+    "domain",
+    "ecommerce_platform",
+    "alexa",
+    "hs_additional_domains",
+    "hs_merged_object_ids",
+)
 
 
 class Company(NamedTuple):
-    """A HubSpot company with its properties as HubSpot holds them; None where one is unset."""
+    """A HubSpot company with its properties as HubSpot holds them; None where one is unset.
+
+    `additional_domains`, `merged_ids`: several with `;` between them. A merge gives the company a
+    new id, and the domains of the other one as additional ones.
+    """
 
     id: int
     name: Optional[str]
     domain: Optional[str]
     platform: Optional[str]
     alexa: Optional[str]
+    additional_domains: Optional[str] = None
+    merged_ids: Optional[str] = None
 
 
 class Contact(NamedTuple):

@@ -32,14 +32,14 @@ class Result(NamedTuple):
     """What came of one change.
 
     `status`: DONE, SKIPPED (see NotWanted), FAILED or NOT_REACHED; `error` says why it is not
-    done. `may_be_done`: nothing says that the service was left as it was. `failure`: that of a
-    service, and no refusal of this one change.
+    done. `may_be_done`: nothing says that the service was left as it was. `cause`: why it failed: a
+    ServiceError may concern the changes after it as well.
     """
 
     status: str
     error: Optional[str] = None
     may_be_done: bool = False
-    failure: Optional[ServiceError] = None
+    cause: Optional[AppError] = None
 
 
 class Changes:
@@ -51,7 +51,6 @@ class Changes:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._results: List[Result] = []
         self._outage = _Outage()
 
     def apply(self, label: str, entries: Sequence[E], change: Callable[[E], None]) -> List[Result]:
@@ -68,12 +67,7 @@ class Changes:
         with run.finishing_calls(), Progress(label, "done", run.clock, total) as progress:
             results = threads.run_all(work, entries, WRITERS)
         run.wrote = run.wrote or any(result.may_be_done for result in results)
-        self._results += results
         return results
-
-    def counts(self) -> Dict[str, int]:
-        statuses = Counter(result.status for result in self._results)
-        return {status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)}
 
     def demand_a_write(self) -> None:
         """Raises what made the service count as down if nothing has been changed; else it is only
@@ -83,21 +77,6 @@ class Changes:
             raise down
         if down:
             log.error("%s", down)
-
-    def outcome(self) -> Outcome:
-        return Outcome.SYNCED if self.are_done() else Outcome.PARTIAL
-
-    def are_done(self) -> bool:
-        return all(result.status in (DONE, SKIPPED) for result in self._results)
-
-    def summarise_open(self) -> None:
-        """A word on what is open."""
-        if not self.are_done():
-            counts = self.counts()
-            self._run.summarise(
-                f"Not done: {counts[FAILED]:,} failed, {counts[NOT_REACHED]:,} not reached."
-                " The next run tries them again."
-            )
 
 
 class _Outage:
@@ -110,10 +89,11 @@ class _Outage:
 
     def note(self, result: Result) -> None:
         with self._lock:
-            if result.failure:
+            if isinstance(result.cause, ServiceError):
                 self._in_a_row += 1
-                if isinstance(result.failure, ServiceDown) or self._in_a_row == FAILURES_IN_A_ROW:
-                    self.error = self.error or result.failure
+                is_down = isinstance(result.cause, ServiceDown)
+                if is_down or self._in_a_row == FAILURES_IN_A_ROW:
+                    self.error = self.error or result.cause
             elif result.status != NOT_REACHED:
                 self._in_a_row = 0
 
@@ -125,7 +105,7 @@ def _result_of(entry: E, change: Callable[[E], None]) -> Result:
         return Result(SKIPPED, str(reason))
     except CallRejected as error:
         log.warning("%s", error)
-        return Result(FAILED, str(error))
+        return Result(FAILED, str(error), cause=error)
     except (NotSent, Interrupted) as error:
         return _not_reached(error)
     except ServiceError as error:
@@ -140,6 +120,24 @@ def _not_reached(error: AppError) -> Result:
 
 def done(results: Optional[Sequence[Result]]) -> int:
     return sum(result.status == DONE for result in results or ())
+
+
+def conclude(run: Run, results: Sequence[Result]) -> Outcome:
+    """Count what came of all changes, say what is open, and return the outcome."""
+    statuses = Counter(result.status for result in results)
+    run.report.counts.update({status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)})
+    if not statuses[FAILED] + statuses[NOT_REACHED]:
+        return Outcome.SYNCED
+    run.summarise(
+        f"Not done: {statuses[FAILED]:,} failed, {statuses[NOT_REACHED]:,} not reached."
+        " The next run tries them again."
+    )
+    return Outcome.PARTIAL
+
+
+def in_part(results: Sequence[Result]) -> str:
+    is_open = any(result.status in (FAILED, NOT_REACHED) for result in results)
+    return "Done in part" if is_open else "Done"
 
 
 def rows_of(entries: Sequence[Mapping[str, Any]], results: Optional[Sequence[Result]]) -> List[Row]:

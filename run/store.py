@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, Sequence, Tuple
+from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from basics.errors import AppError
 
@@ -16,7 +16,8 @@ Row = Tuple[Any, ...]
 
 
 class Store:
-    """The file at `path`; a missing one is made (`is_new`), readable by its owner alone.
+    """The file at `path`; a missing one is made (`is_new`), readable by its owner alone. Without a
+    path all is forgotten in the end.
 
     `versions`: SQL that leads from each version of the file to the next, the first one from
     nothing. A file of an earlier release is brought up to the last. In a dry run all of it happens
@@ -24,15 +25,17 @@ class Store:
     when the file cannot be used.
     """
 
-    def __init__(self, path: Path, versions: Sequence[str], remedy: str, dry_run: bool) -> None:
+    def __init__(
+        self, path: Optional[Path], versions: Sequence[str], remedy: str, dry_run: bool
+    ) -> None:
         self._path = path
         self._remedy = remedy
         self._lock = threading.Lock()
         with self._errors():
-            self.is_new = not path.exists()
-            if self.is_new and not dry_run:
+            self.is_new = path is None or not path.exists()
+            if path and self.is_new and not dry_run:
                 _make(path, versions)
-            self._file = _copy(path) if dry_run else _open(path)
+            self._file = _copy(path) if dry_run or path is None else _open(path)
         try:
             with self._errors():
                 _bring_up(self._file, versions, may_be_empty=self.is_new)
@@ -82,9 +85,9 @@ def _open(path: Path) -> sqlite3.Connection:
     return file
 
 
-def _copy(path: Path) -> sqlite3.Connection:
+def _copy(path: Optional[Path]) -> sqlite3.Connection:
     copy = sqlite3.connect(":memory:", check_same_thread=False)
-    if path.exists():
+    if path and path.exists():
         with contextlib.closing(_open(path)) as file:
             file.backup(copy)
     return copy

@@ -186,15 +186,25 @@ class Service:
                 return handler(request, *found.groups())
         raise self.error(404, "Nothing is served at this method and path.")
 
+    def decoded(self, request: Request) -> Any:
+        """The request's JSON, None when it is none."""
+        try:
+            return request.json()
+        except ValueError:
+            return None
+
     def body(self, request: Request) -> Dict[str, Any]:
         """The request's JSON object, or a 400."""
-        try:
-            body = request.json()
-        except ValueError:
-            body = None
+        body = self.decoded(request)
         if not isinstance(body, dict):
             raise self.error(400, "The body must be a JSON object.")
         return body
+
+    def entries(self, given: Any, name: str) -> List[Dict[str, Any]]:
+        """A list of objects, or a 400."""
+        if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+            raise self.error(400, f"{name} must be a list of objects.")
+        return given
 
     def whole(self, request: Request, name: str, default: int, lowest: int = 1) -> int:
         """A whole number from the query, or a 400."""

@@ -186,7 +186,7 @@ class HubSpot(Associations, Lists, Consent):
     def _batch_read(self, request: Request, kind: str) -> Answer:
         self.need(f"crm.objects.{kind}.read")
         body, archived = self.body(request), _is_archived(request)
-        texts, by = self._inputs(body), body.get("idProperty")
+        texts, by = self._inputs(body), str(body.get("idProperty") or "")
         found = {text: self.lookup(kind, text, by, archived) for text in texts}
         known = sorted({key for key in found.values() if key is not None})  # not as asked for
         results = [self._shown(kind, key, body.get("properties"), archived) for key in known]
@@ -197,10 +197,10 @@ class HubSpot(Associations, Lists, Consent):
         return Answer(207, {**TOOK, "results": results, "numErrors": 1, "errors": errors})
 
     def _inputs(self, body: Dict[str, Any]) -> List[str]:
-        texts = [str(entry.get("id")) for entry in body.get("inputs", [])]
+        texts = [str(entry.get("id")) for entry in self.entries(body.get("inputs"), "inputs")]
         if body.get("propertiesWithHistory"):
             raise self.error(501, "This sandbox does not serve propertiesWithHistory.")
-        if len(texts) > MAX_BATCH or not (body.get("idProperty") or all(map(str.isdigit, texts))):
+        if len(texts) > MAX_BATCH or not (body.get("idProperty") or all(map(str.isdecimal, texts))):
             raise self.error(400, f"The inputs must be record ids, {MAX_BATCH} at most.")
         return texts
 
@@ -210,7 +210,8 @@ class HubSpot(Associations, Lists, Consent):
         properties = self._given(kind, body, "associations")
         if kind == "contacts":
             properties = self._unique(properties)
-        links = [self._link_from(kind, entry) for entry in body.get("associations") or ()]
+        given = self.entries(body.get("associations") or [], "associations")
+        links = [self._link_from(kind, entry) for entry in given]
         key = self.add(kind, dict(properties))
         for other, types in links:
             self.link(*((key, other) if kind == "contacts" else (other, key)), *types)
@@ -233,8 +234,12 @@ class HubSpot(Associations, Lists, Consent):
 
     def _link_from(self, kind: str, entry: Dict[str, Any]) -> Tuple[int, List[int]]:
         to = "companies" if kind == "contacts" else "contacts"
-        types = [self.type_from(to, spec) for spec in entry.get("types", ())]
-        other = self.lookup(to, str(entry.get("to", {}).get("id")))
+        specs, ends = (
+            self.entries(entry.get("types"), "types"),
+            self.entries([entry.get("to")], "to"),
+        )
+        types = [self.type_from(to, spec) for spec in specs]
+        other = self.lookup(to, str(ends[0].get("id")))
         if other is None or not types:
             raise self.error(400, f"This association is not valid: {json.dumps(entry)}")
         return other, types

@@ -251,7 +251,7 @@ class Account(Service):
         if by and by != search.ID:
             same = (k for k, record in table.items() if _folded(record.get(by)) == _folded(text))
             return next(same, None)
-        key = int(text) if text.isdigit() else 0
+        key = int(text) if text.isdecimal() else 0
         key = self.merged[kind].get(key, key) if self.resolve_merged_ids else key
         return key if key in table else None
 

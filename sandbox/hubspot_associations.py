@@ -20,7 +20,10 @@ class Associations(Account):
     """Type ids are kept as from contact to company; the way back each is one higher."""
 
     associations_limit = 100
-    labels: Dict[int, str] = {}  # noqa: RUF012 (replaced, never changed)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.labels: Dict[int, str] = {}
 
     def routes(self) -> List[Route]:
         return [
@@ -44,7 +47,7 @@ class Associations(Account):
         )
 
     def _associate_as(self, request: Request, kind: str, key: str, to: str, other: str) -> Answer:
-        specs = request.json()
+        specs = self.entries(self.decoded(request), "The body")
         types = [self.type_from(to, spec) for spec in specs]
         made = self._join(kind, key, to, other, *types)
         ends = {"fromObjectTypeId": TYPE_IDS[kind], "toObjectTypeId": TYPE_IDS[to]}
@@ -66,8 +69,8 @@ class Associations(Account):
     def _join(self, kind: str, key: str, to: str, other: str, *types: int) -> List[int]:
         """Associate two records that exist; the type ids as seen from the first."""
         self.need(f"crm.objects.{kind}.write")
-        ends = {kind: self.existing(kind, key), to: self.existing(to, other)}
         self._apart(kind, to)
+        ends = {kind: self.existing(kind, key), to: self.existing(to, other)}
         made = self.link(ends["contacts"], ends["companies"], *types)
         return made if kind == "contacts" else [each + 1 for each in made]
 
@@ -116,7 +119,8 @@ class Associations(Account):
     def _batch_associated(self, request: Request, kind: str, to: str) -> Answer:
         self.need(f"crm.objects.{kind}.read")
         self._apart(kind, to)
-        ids = [entry["id"] for entry in self.body(request)["inputs"]]
+        inputs = self.entries(self.body(request).get("inputs"), "inputs")
+        ids = [str(entry.get("id")) for entry in inputs]
         found = [(key, self.linked(kind, self.lookup(kind, key) or 0)) for key in ids]
         results = [
             {"from": {"id": key}, "to": [self._shown_link(*row) for row in rows]}

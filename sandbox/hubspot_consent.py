@@ -15,7 +15,7 @@ from .hubspot_properties import opt_out_name
 V3, V4 = "/communication-preferences/v3", "/communication-preferences/v4"
 SCOPE = "communication_preferences"
 SUBSCRIBED, UNSUBSCRIBED, UNKNOWN = "SUBSCRIBED", "UNSUBSCRIBED", "NOT_SPECIFIED"
-LEGAL_BASES = {
+LEGAL_BASES = (
     "CONSENT_WITH_NOTICE",
     "LEGITIMATE_INTEREST_CLIENT",
     "LEGITIMATE_INTEREST_OTHER",
@@ -23,7 +23,7 @@ LEGAL_BASES = {
     "NON_GDPR",
     "PERFORMANCE_OF_CONTRACT",
     "PROCESS_AND_STORE",
-}
+)
 
 
 class Consent(Account):
@@ -73,7 +73,7 @@ class Consent(Account):
 
     def _subscription(self, given: Any) -> int:
         text = str(given)
-        if not text.isdigit() or int(text) not in self.subscriptions:
+        if not text.isdecimal() or int(text) not in self.subscriptions:
             raise self.error(400, f"There is no subscription type {text!r}.")
         return int(text)
 

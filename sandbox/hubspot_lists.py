@@ -71,7 +71,7 @@ class Lists(Account):
         return self._fetched(self._list_id(text))
 
     def _list_id(self, text: str) -> int:
-        if not text.isdigit() or int(text) not in self.lists:
+        if not text.isdecimal() or int(text) not in self.lists:
             raise self.error(404, f"List does not exist with ID {text}.")
         return int(text)
 

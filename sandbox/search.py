@@ -141,8 +141,9 @@ def _values(entry: Dict[str, Any], operation: str) -> List[str]:
         return []
     values: Any = entry.get("values") if operation in SETS else [entry.get("value")]
     values = [*values, entry.get("highValue")] if operation == "BETWEEN" else values
-    strings = [value for value in values or () if isinstance(value, str) and value]
-    if not isinstance(values, list) or not strings or len(strings) < len(values):
+    values = values if isinstance(values, list) else []
+    strings = [value for value in values if isinstance(value, str) and value]
+    if not strings or len(strings) < len(values):
         raise Invalid(f"{operation} wants strings, got {json.dumps(entry)}.")
     return strings
 

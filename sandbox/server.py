@@ -210,7 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
         service, path = self.server.sandbox.locate(path)
         values = parse_qs(text, keep_blank_values=True)
         query = {name: ",".join(given) for name, given in values.items()}
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = self.headers.get("Content-Length", "")
+        body = self.rfile.read(int(length) if length.isdecimal() else 0)
         return Request(service, self.command, path, query, self.headers, body, None, 0.0)
 
     def _send(self, request: Request, answer: Answer, fault: Optional[Fault] = None) -> None:

@@ -40,11 +40,12 @@ def hubspot() -> HubSpot:
 
 @pytest.fixture
 def crm(serve: Serve, hubspot: HubSpot) -> Any:
-    """HubSpot's client, pointed at the sandbox."""
+    """HubSpot's client, pointed at the sandbox; it misses what its schema requires of an answer."""
     official = pytest.importorskip("hubspot")
     served: Client = serve(hubspot=hubspot)
     url = served.sandbox.settings["HUBSPOT_BASE_URL"]
-    return official.HubSpot(access_token=hubspot.token, host=url, base_url=url)
+    strict = {"client_side_validation": True}
+    return official.HubSpot(access_token=hubspot.token, host=url, base_url=url, **strict)
 
 
 def ids(answer: Any) -> List[str]:
@@ -134,6 +135,8 @@ def test_records_are_created_and_updated(crm: Any, hubspot: HubSpot) -> None:
     assert hubspot.contacts[int(made.id)] == {"email": "cay@mail.example"}
     assert hubspot.associations == {int(made.id): {7: [279, 1]}}
     change = models.SimplePublicObjectInput(properties={"firstname": "Cay"})
+    again = models.SimplePublicObjectInput(properties={"email": "CAY@mail.example"})
+    assert crm.crm.contacts.basic_api.update(made.id, again).id == made.id
     updated = crm.crm.contacts.basic_api.update("cay@mail.example", change, id_property="email")
     assert (updated.id, updated.properties["firstname"]) == (made.id, "Cay")
     assert hubspot.contacts[int(made.id)]["firstname"] == "Cay"
@@ -151,7 +154,8 @@ def test_associations_from_either_side(crm: Any, hubspot: HubSpot) -> None:
     api = crm.crm.associations.v4.basic_api
     made = api.create_default("contact", "1", "company", "7")
     assert {each.association_spec.association_type_id for each in made.results} == {279, 1}
-    api.create_default("0-2", "8", "CONTACTS", "1")
+    back = api.create_default("0-2", "8", "CONTACTS", "1")
+    assert {each.association_spec.association_type_id for each in back.results} == {280}
     label = [{"associationCategory": "USER_DEFINED", "associationTypeId": 21}]
     assert api.create("contacts", "1", "companies", "8", label).labels == ["Decision maker"]
     assert hubspot.associations == {1: {7: [279, 1], 8: [279, 21]}}
@@ -216,6 +220,7 @@ def test_properties_and_account(crm: Any) -> None:
     platform = next(each for each in listed if each.name == "ecommerce_platform")
     assert platform == crm.crm.properties.core_api.get_by_name("0-2", "ecommerce_platform")
     assert {option.value for option in platform.options} > {"shopify", "magento_2"}
+    assert crm.crm.properties.core_api.get_all("companies", archived=True).results == []
     account = crm.api_request({"path": "/account-info/v3/details"}).json()
     required = {"accountType", "additionalCurrencies", "companyCurrency", "dataHostingLocation"}
     required |= {"portalId", "timeZone", "uiDomain", "utcOffset", "utcOffsetMilliseconds"}

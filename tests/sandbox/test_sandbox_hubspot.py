@@ -29,6 +29,8 @@ SHOPS = [
     },
 ]
 
+KINDS_OF_MAIL = {71: "Marketing Information", 72: "One to One"}
+
 
 def shops(**options: Any) -> HubSpot:
     return HubSpot([dict(shop) for shop in SHOPS], searches_per_second=None, **options)
@@ -451,6 +453,37 @@ def test_a_wrong_path_is_no_missing_property(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/crm/v3/objects/contacts/search", "["),
+        ("POST", "/crm/v3/objects/contacts/search", '{"filterGroups": {}, "sorts": 7}'),
+        ("POST", "/crm/v3/objects/contacts/batch/read", '{"inputs": ["1"]}'),
+        ("POST", "/crm/v3/objects/contacts/batch/read", '{"inputs": [{}], "idProperty": ["x"]}'),
+        ("POST", "/crm/v3/objects/contacts", '{"properties": []}'),
+        ("POST", "/crm/v3/objects/contacts", '{"properties": {}, "associations": ["2"]}'),
+        ("POST", "/crm/v3/objects/contacts", '{"properties": {}, "associations": [{"to": 2}]}'),
+        (
+            "POST",
+            "/crm/v3/objects/contacts",
+            '{"properties": {}, "associations": [{"to": 2, "types": []}]}',
+        ),
+        ("POST", "/crm/v3/objects/contacts", '{"properties": {}, "surplus": 1}'),
+        ("PATCH", "/crm/v3/objects/contacts/1", '{"properties": {"nonsense": "1"}}'),
+        ("PUT", "/crm/v4/objects/contact/1/associations/company/2", ""),
+        ("PUT", "/crm/v4/objects/contact/1/associations/company/2", '[{"associationTypeId": 280}]'),
+        ("POST", "/crm/v4/associations/contact/company/batch/read", '{"inputs": "1"}'),
+        ("POST", "/communication-preferences/v3/unsubscribe", '{"emailAddress": 1}'),
+        ("POST", "/communication-preferences/v4/statuses/a@x.test", '{"channel": "SMS"}'),
+    ],
+)
+def test_a_malformed_body_is_a_400(serve: Serve, method: str, path: str, body: str) -> None:
+    client = serve(hubspot=HubSpot([{"id": 2}], [{"id": 1}], subscriptions=KINDS_OF_MAIL))
+    answer = client.hubspot(method, path, data=body)
+    assert (answer.status_code, answer.json()["category"]) == (400, "VALIDATION_ERROR")
+    assert client.sandbox.writes == []
+
+
+@pytest.mark.parametrize(
     ("method", "path", "word"),
     [
         ("DELETE", "/crm/v3/objects/contacts/1", "DELETE /crm/v3/objects/contacts/1"),
@@ -753,6 +786,7 @@ def test_members_come_by_id_and_up_to_250_at_a_time(serve: Serve, members_as_ids
     read = rows if members_as_ids else [row["recordId"] for row in rows]
     assert read == [str(n) for n in range(1, 261) if n != 7]
     assert "paging" not in rest
+    assert "paging" not in client.hubspot("GET", f"{path}?limit=9&after=251").json()
     assert client.hubspot("GET", f"{path}?limit=251").status_code == 400
 
 
@@ -781,7 +815,6 @@ def test_the_primary_company_of_a_contact_is_a_property(serve: Serve) -> None:
     assert hubspot.associations == {1: {7: [279], 8: [279, 1]}}
 
 
-KINDS_OF_MAIL = {71: "Marketing Information", 72: "One to One"}
 ANN = "ann@mail.example"
 
 
@@ -809,6 +842,8 @@ def test_every_kind_of_mail_has_an_opt_out_property(serve: Serve) -> None:
     )
     assert client.found(("hs_email_optout_72", "EQ", "true"), kind="contacts") == [2]
     assert statuses(client, "b@mail.example") == ["NOT_SPECIFIED", "UNSUBSCRIBED"]
+    client.sandbox.hubspot.edit("contacts", 1, hs_email_optout="true")
+    assert statuses(client, ANN) == ["UNSUBSCRIBED", "UNSUBSCRIBED"]
 
 
 @pytest.mark.parametrize("version", [3, 4])

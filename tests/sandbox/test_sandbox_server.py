@@ -316,6 +316,12 @@ def test_a_bug_of_a_service_is_shown_and_answered(
     assert "LookupError: a bug" in capfd.readouterr().err
 
 
+def test_a_length_that_is_no_number_is_answered(serve: Serve) -> None:
+    with socket.create_connection(("127.0.0.1", serve().sandbox.port), timeout=5) as raw:
+        raw.sendall(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 404 ")
+
+
 def test_stop_releases_a_client_that_waits(serve: Serve) -> None:
     client = faulty(serve, Fault("hang"))
     client.sandbox.on_request = lambda _: threading.Thread(target=client.sandbox.stop).start()

@@ -1,0 +1,67 @@
+"""What HubSpot holds of companies that may be removed elsewhere, by the domains that they name."""
+
+from __future__ import annotations
+
+from typing import (
+    TYPE_CHECKING,
+    Dict,
+    FrozenSet,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+from basics.domains import named_domains, normalise_domain
+
+if TYPE_CHECKING:
+    from hubspot.shapes import Company
+
+
+class Evidence:
+    """`records`: domain -> the id of the company that it once came from."""
+
+    def __init__(self, companies: Iterable[Company], records: Mapping[str, int]) -> None:
+        self._records = records
+        self._by_id = {company.id: company for company in companies}
+        self._naming: Dict[str, List[Company]] = {}
+        for company in sorted(self._by_id.values()):
+            for name in names_of(company):
+                self._naming.setdefault(name, []).append(company)
+        self._heirs = {
+            int(merged): company
+            for company in self._by_id.values()
+            for merged in (company.merged_ids or "").split(";")
+            if merged.strip().isdigit()
+        }
+
+    def naming(self, names: Sequence[str]) -> List[Company]:
+        """The companies that name one of these domains: as their own before others, then by id."""
+        found = {each.id: each for name in names for each in self._naming.get(name, ())}
+        return sorted(
+            found.values(), key=lambda each: (normalise_domain(each.domain) not in names, each.id)
+        )
+
+    def had_record(self, names: Sequence[str]) -> bool:
+        return any(name in self._records for name in names)
+
+    def record(self, names: Sequence[str]) -> Tuple[Optional[Company], bool]:
+        """The company that one of the names came from, or the one that this was merged into (True);
+        None when it is gone."""
+        ids = [self._records[name] for name in names if name in self._records]
+        for company_id in ids:
+            if company_id in self._by_id:
+                return self._by_id[company_id], False
+        for company_id in ids:
+            if company_id in self._heirs:
+                return self._heirs[company_id], True
+        return None, False
+
+
+def names_of(company: Company) -> FrozenSet[str]:
+    """Every domain that a company has, or seems to have."""
+    domain = normalise_domain(company.domain)
+    own = frozenset([domain]) if domain else named_domains(company.domain)
+    return own | named_domains(company.additional_domains)

@@ -1,0 +1,172 @@
+"""What a destination of companies is remembered for, from run to run. Nothing in it is secret.
+
+It explains and saves calls: which HubSpot company a domain came from, under which other name a
+company is listed, and which companies the destination did not take. With a lost, old or foreign
+file every run still ends right; it only knows less.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+from basics.errors import AppError
+from companies.plan import WantedCompany
+from run.store import Store
+from transport.clock import Clock
+
+_VERSIONS = (
+    """
+    CREATE TABLE account (hash TEXT NOT NULL);
+    CREATE TABLE record (domain TEXT PRIMARY KEY, hubspot_id INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE other_name (
+        domain TEXT PRIMARY KEY, listed TEXT NOT NULL, asked_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE refusal (
+        action TEXT, domain TEXT, company TEXT, status TEXT NOT NULL, reason TEXT NOT NULL,
+        since REAL NOT NULL, asked_at REAL NOT NULL, PRIMARY KEY (action, domain)
+    ) WITHOUT ROWID;
+    """,
+)
+_REMEDY = "The run goes on without it. Delete the file, or bring it back from a backup."
+DAY_S = 86_400.0
+UNLISTED = "unlisted"  # the status of what was accepted and is not listed
+
+log = logging.getLogger("crm_sync")
+
+
+class Waiting(NamedTuple):
+    """A change that the destination did not take, and when it may be asked for again.
+
+    `action`: the key of the change; `status`: what came of it; `since`, `asked_at`: seconds since
+    1970.
+    """
+
+    action: str
+    domain: str
+    company: Optional[str]
+    status: str
+    reason: str
+    since: float
+    asked_at: float
+
+
+class CompanyMemory:
+    """The file at `path`, which is that of the account with this hash.
+
+    Nothing raises: when the file cannot be used, one warning is logged, and no more is remembered.
+    """
+
+    def __init__(self, path: Path, account_hash: str, clock: Clock, dry_run: bool) -> None:
+        self._clock = clock
+        self._store = Store(None, _VERSIONS, _REMEDY, dry_run=False)
+        with self._unless_unusable():
+            self._store = Store(path, _VERSIONS, _REMEDY, dry_run)
+            hashes = self._store.rows("SELECT hash FROM account")
+            if not hashes:
+                self._store.write("INSERT INTO account VALUES (?)", [(account_hash,)])
+            elif hashes != [(account_hash,)]:
+                raise AppError(f"{path} is the memory of another account. {_REMEDY}")
+
+    def records(self, domains: Iterable[str]) -> Dict[str, int]:
+        """Domain -> the id of the HubSpot company that it last stood for."""
+        sql = "SELECT domain, hubspot_id FROM record WHERE domain = ?"
+        found: Dict[str, int] = {}
+        with self._unless_unusable():
+            for domain in domains:
+                found.update(self._store.rows(sql, domain))
+        return found
+
+    def remember_records(self, companies: Iterable[WantedCompany]) -> None:
+        sql = (
+            "INSERT INTO record VALUES (?, ?) ON CONFLICT (domain) DO UPDATE"
+            " SET hubspot_id = excluded.hubspot_id WHERE hubspot_id <> excluded.hubspot_id"
+        )
+        self._write(sql, ((company.domain, company.hubspot_id) for company in companies))
+
+    def other_names(self) -> Dict[str, str]:
+        """Wanted domain -> the domain under which the destination lists the company."""
+        found: Dict[str, str] = {}
+        with self._unless_unusable():
+            found.update(self._store.rows("SELECT domain, listed FROM other_name"))
+        return found
+
+    def stale_names(self, days: int) -> List[str]:
+        """The wanted domains whose other name was asked for so long ago, or in the future."""
+        now = self._now()
+        sql = "SELECT domain FROM other_name WHERE asked_at NOT BETWEEN ? AND ?"
+        with self._unless_unusable():
+            return [domain for (domain,) in self._store.rows(sql, now - days * DAY_S, now)]
+        return []
+
+    def remember_names(self, names: Mapping[str, str]) -> None:
+        rows = [(domain, listed, self._now()) for domain, listed in names.items()]
+        self._write("INSERT OR REPLACE INTO other_name VALUES (?, ?, ?)", rows)
+
+    def waiting(self, action: str, days: int) -> Dict[str, Waiting]:
+        """What was asked for less than so many days ago, and is not to be asked for yet."""
+        earliest = self._now() - days * DAY_S
+        return {
+            each.domain: each
+            for each in self._refused(action)
+            if earliest < each.asked_at <= self._now()
+        }
+
+    def unlisted(self, action: str, days: int) -> List[str]:
+        """The domains that were first accepted, and not listed, so many days ago or later."""
+        now = self._now()
+        unlisted = (each for each in self._refused(action) if each.status == UNLISTED)
+        return [each.domain for each in unlisted if now - days * DAY_S <= each.since <= now]
+
+    def note(self, action: str, refused: Iterable[Tuple[str, Optional[str], str, str]]) -> None:
+        """Domain, company, status and reason of what was not taken just now."""
+        now = self._now()
+        self._write(
+            "INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (action, domain)"
+            " DO UPDATE SET company = excluded.company, status = excluded.status,"
+            " reason = excluded.reason, asked_at = excluded.asked_at",
+            [(action, *each, now, now) for each in refused],
+        )
+
+    def forget(self, action: str, domains: Iterable[str]) -> None:
+        """They have been taken, or are not to be asked for any more."""
+        sql = "DELETE FROM refusal WHERE action = ? AND domain = ?"
+        self._write(sql, [(action, domain) for domain in domains])
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _refused(self, action: str) -> List[Waiting]:
+        with self._unless_unusable():
+            sql = "SELECT * FROM refusal WHERE action = ? ORDER BY domain"
+            return [Waiting(*row) for row in self._store.rows(sql, action)]
+        return []
+
+    def _now(self) -> float:
+        return self._clock.utcnow().timestamp()
+
+    def _write(self, sql: str, rows: Iterable[Tuple[Any, ...]]) -> None:
+        with self._unless_unusable():
+            self._store.write(sql, rows)
+
+    @contextlib.contextmanager
+    def _unless_unusable(self) -> Iterator[None]:
+        try:
+            yield
+        except AppError as error:
+            log.warning("%s", error)
+            self._store.close()
+            self._store = Store(None, _VERSIONS, _REMEDY, dry_run=False)
