@@ -65,7 +65,11 @@ class Changes:
 
         run, total = self._run, len(entries)
         with run.finishing_calls(), Progress(label, "done", run.clock, total) as progress:
-            results = threads.run_all(work, entries, WRITERS)
+            try:
+                results = threads.run_all(work, entries, WRITERS)
+            except Exception:  # a mistake in the program: nobody knows how far its changes came
+                run.wrote = True
+                raise
         run.wrote = run.wrote or any(result.may_be_done for result in results)
         return results
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, Iterable, List, NamedTuple, Type
 
-from basics.errors import AppError, CallRejected, Forbidden
+from basics.errors import AppError, CallRejected, Forbidden, NotSent
 
 
 class Finding(NamedTuple):
@@ -26,6 +26,8 @@ def look(*checks: Callable[[], Finding]) -> List[Finding]:
             found.append(check())
         except (CallRejected, Forbidden) as error:
             found.append(Finding(False, str(error)))
+        except NotSent:  # what keeps it from being sent has been found before
+            return found
         except AppError as error:
             return [*found, Finding(False, str(error))]
     return found

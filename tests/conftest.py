@@ -1,58 +1,25 @@
-"""What every test stands on: a clock that nobody waits for, and a clean environment."""
+"""What every test stands on: a clean environment, and a clock that nobody waits for."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-import threading
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Iterator, Optional
 
 import pytest
 
 from sandbox import Sandbox
+from tests.helpers import Ended, FakeClock, no_thread_outlives
 from transport import http_client
 from transport.clock import Clock
 
-START = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
 
-
-class FakeClock(Clock):
-    """Time passes only when somebody sleeps. Services of the sandbox count by it as well."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1000.0
-        self.slept: List[float] = []
-        self._lock = threading.Lock()
-
-    def monotonic(self) -> float:
-        return self.now
-
-    __call__ = monotonic
-
-    def utcnow(self) -> datetime:
-        return START + timedelta(seconds=self.now - 1000.0)
-
-    def sleep(self, seconds: float) -> None:
-        self.check()
-        with self._lock:
-            self.now += seconds
-            self.slept.append(seconds)
-        self.check()
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-    report: Dict[str, Any]
-
-    @property
-    def text(self) -> str:
-        return self.out + self.err
+@pytest.fixture(autouse=True)
+def _no_thread_outlives_a_test() -> Iterator[None]:
+    with no_thread_outlives():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +54,7 @@ def run_main(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Callable[..., Outcome]:
+) -> Callable[..., Ended]:
     """Run a script's `main` in this process, against a sandbox, and return all that it showed."""
 
     def run(
@@ -96,7 +63,7 @@ def run_main(
         *arguments: str,
         clock: Clock = clock,
         **settings: str,
-    ) -> Outcome:
+    ) -> Ended:
         for name, value in {**(sandbox.settings if sandbox else {}), **settings}.items():
             monkeypatch.setenv(name, value)
         path = tmp_path / "report.json"
@@ -104,6 +71,6 @@ def run_main(
         capsys.readouterr()
         code = main([*arguments, "--report", str(path)], clock)
         shown = capsys.readouterr()
-        return Outcome(code, shown.out, shown.err, json.loads(path.read_text()))
+        return Ended(code, shown.out, shown.err, json.loads(path.read_text()))
 
     return run

@@ -1,39 +1,30 @@
-"""Every fault at every call of the company job: exit code and writes, as a table.
+"""Faults at every call of the jobs: what each run came to, and a table of those of `sync.py`.
 
-`make faults` prints the table; the README shows it, and a test compares the two.
+`make faults` prints the table; the README shows it, and a test compares the two. Each cell is run
+once, however often it is asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
 from unittest import mock
 
 import sync
-from sandbox import Fault, HubSpot, PredictLeads, Sandbox
-from tests.conftest import FakeClock
+import sync_subscribers
+from sandbox import Fault, HubSpot, MailerLite, Sandbox
+from tests.helpers import FakeClock, make
 from transport import http_client
 
-CALLS = {
-    "property": ("hubspot", "/properties/"),
-    "search": ("hubspot", "/search$"),
-    "followings": ("predictleads", "^/followings$"),
-    "follow": ("predictleads", "/follow$"),
-    "unfollow": ("predictleads", "/unfollow$"),
-}
 DAILY = {"message": "You have reached your daily limit.", "policyName": "DAILY"}
 SECONDLY = {"message": "You have reached your secondly limit.", "category": "RATE_LIMITS"}
-# What a service that repeats our keys in its errors says in place of the word ECHO.
-ECHO = {
-    "hubspot": "not you, pat-made-up-token-of-the-sandbox",
-    "predictleads": "not you, made-up-key-of-the-sandbox, made-up-token-of-the-sandbox",
-}
 
 
 def status(code: int, times: Any = None, body: Any = None, **headers: str) -> Dict[str, Any]:
@@ -41,6 +32,7 @@ def status(code: int, times: Any = None, body: Any = None, **headers: str) -> Di
     return {"kind": "status", "status": code, "times": times, "body": body, "headers": named}
 
 
+# ECHO stands for our keys: some services repeat in an error what they were sent.
 FAULTS: Dict[str, Dict[str, Any]] = {
     "500 once": status(500, 1),
     "503, Retry-After: 7, once": status(503, 1, Retry_After="7"),
@@ -76,12 +68,97 @@ FAULTS: Dict[str, Dict[str, Any]] = {
 }
 
 
+# One of each kind that the HTTP layer tells apart; what it makes of the others is the same for all.
+KINDS_OF_FAULTS = (
+    "429 of the second, once",
+    "reset after the work, once",
+    "500 always",
+    "401",
+    "403",
+    "404",
+    "HTML with 200",
+    "results and data null",
+)
+
+
+class Call(NamedTuple):
+    service: str
+    method: str
+    path: str
+
+
+class Job(NamedTuple):
+    """`state`: what the destination holds."""
+
+    main: Callable[[List[str], FakeClock], int]
+    calls: Mapping[str, Call]
+    faults: Sequence[str]
+    make: Callable[[FakeClock], Sandbox]
+    state: Callable[[Sandbox], Any]
+    settings: Mapping[str, str] = {}
+
+
+def make_companies(clock: FakeClock) -> Sandbox:
+    """Shops 1 to 3 match, 3 to 5 are followed: two to follow, two to unfollow."""
+    return make([1, 2, 3], [3, 4, 5], clock)
+
+
+def make_people(clock: FakeClock) -> Sandbox:
+    """Jo is to be created, Al to be updated, and Bo has unsubscribed."""
+    emails = [f"{name}@mail.example" for name in ("jo", "al", "bo")]
+    contacts = [{"email": email, "firstname": "New"} for email in emails]
+    people = [
+        {"email": email, "status": status, "fields": {"name": "Old"}}
+        for email, status in zip(emails[1:], ("active", "unsubscribed"))
+    ]
+    mailerlite = MailerLite(people, groups={"7": "Shops"})
+    return Sandbox(HubSpot(contacts=contacts), mailerlite=mailerlite, clock=clock)
+
+
+def people_of(sandbox: Sandbox) -> Dict[str, Any]:
+    people = sandbox.mailerlite.subscribers.values()
+    return {
+        each["email"].split("@")[0]: (each["status"], each["fields"]["name"]) for each in people
+    }
+
+
+COMPANIES = Job(
+    sync.main,
+    {
+        "property": Call("hubspot", "GET", "/properties/"),
+        "search": Call("hubspot", "POST", "/search$"),
+        "followings": Call("predictleads", "GET", "^/followings$"),
+        "follow": Call("predictleads", "POST", "/follow$"),
+        "unfollow": Call("predictleads", "POST", "/unfollow$"),
+    },
+    tuple(FAULTS),
+    make_companies,
+    lambda sandbox: sorted(sandbox.predictleads.followings),
+)
+SUBSCRIBERS = Job(
+    sync_subscribers.main,
+    {
+        "property": Call("hubspot", "GET", "/properties/"),
+        "contacts": Call("hubspot", "GET", "/contacts$"),
+        "fields": Call("mailerlite", "GET", "^/fields$"),
+        "groups": Call("mailerlite", "GET", "^/groups$"),
+        "subscribers": Call("mailerlite", "GET", "^/subscribers$"),
+        "a subscriber": Call("mailerlite", "POST", "^/subscribers$"),
+    },
+    KINDS_OF_FAULTS,
+    make_people,
+    people_of,
+    {"MAILERLITE_GROUPS": "7"},
+)
+JOBS = {"companies": COMPANIES, "subscribers": SUBSCRIBERS}
+
+
 class Cell(NamedTuple):
-    """What one run with one fault came to; `followed` is what PredictLeads follows then."""
+    """What one run with one fault came to, and what the destination holds then."""
 
     exit_code: int
     writes: int
-    followed: List[str]
+    state: Any
     out: str
     err: str
     report: Dict[str, Any]
@@ -90,45 +167,48 @@ class Cell(NamedTuple):
         return f"{self.exit_code}, {self.writes} written"
 
 
-def make_sandbox(clock: FakeClock) -> Sandbox:
-    """Shops 1 to 3 match, 3 to 5 are followed: two to follow, two to unfollow."""
-    match = {"ecommerce_platform": "shopify", "alexa": "1"}
-    companies = [{"name": f"Shop {n}", "domain": f"shop-{n}.example", **match} for n in (1, 2, 3)]
-    followings: Dict[str, Optional[str]] = {
-        f"shop-{n}.example": f"shop-{n}.example" for n in (3, 4, 5)
-    }
-    return Sandbox(HubSpot(companies), PredictLeads(followings), clock=clock)
+def keys(sandbox: Sandbox, service: str = "") -> List[str]:
+    """Our keys for one service, or for all: no message may show any."""
+    return [
+        value
+        for name, value in sandbox.settings.items()
+        if name.startswith(service.upper()) and not name.endswith("_URL")
+    ]
 
 
-def run_cell(fault: str, call: str) -> Cell:
-    service, path = CALLS[call]
-    details = {
-        name: json.loads(json.dumps(value).replace("ECHO", ECHO[service]))
-        for name, value in FAULTS[fault].items()
-    }
-    clock = FakeClock()
-    with make_sandbox(clock) as sandbox, tempfile.TemporaryDirectory() as folder:
-        sandbox.faults = [Fault(service=service, path=path, **details)]
+@functools.lru_cache(maxsize=None)
+def run_cell(job_name: str, fault: str, call_name: str) -> Cell:
+    job, clock = JOBS[job_name], FakeClock()
+    call = job.calls[call_name]
+    with job.make(clock) as sandbox, tempfile.TemporaryDirectory() as folder:
+        echo = ", ".join(["not you", *keys(sandbox, call.service)])
+        details = {
+            name: json.loads(json.dumps(value).replace("ECHO", echo))
+            for name, value in FAULTS[fault].items()
+        }
+        sandbox.faults = [
+            Fault(service=call.service, method=call.method, path=call.path, **details)
+        ]
         report = Path(folder) / "report.json"
         out, err = io.StringIO(), io.StringIO()
-        environment = {**sandbox.settings, "HOME": folder}
+        environment = {**sandbox.settings, **job.settings, "HOME": folder}
         with mock.patch.dict(os.environ, environment, clear=True), mock.patch.object(
             http_client, "READ_TIMEOUT_S", 0.2
         ), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = sync.main(["-v", "--report", str(report)], clock)
-        writes = {(request.method, request.path) for request in sandbox.writes}
-        followed = sorted(sandbox.predictleads.followings)
-        text = report.read_text()
-    return Cell(code, len(writes), followed, out.getvalue(), err.getvalue(), json.loads(text))
+            code = job.main(["-v", "--report", str(report)], clock)
+        # A call that is repeated, because its first answer was lost, writes the same once more.
+        writes = {(request.method, request.path, request.body) for request in sandbox.writes}
+        state, text = job.state(sandbox), report.read_text()
+    return Cell(code, len(writes), state, out.getvalue(), err.getvalue(), json.loads(text))
 
 
 def table() -> str:
     lines = [
-        "| fault | " + " | ".join(CALLS) + " |",
-        "|---" * (len(CALLS) + 1) + "|",
+        "| fault | " + " | ".join(COMPANIES.calls) + " |",
+        "|---" * (len(COMPANIES.calls) + 1) + "|",
     ]
-    for fault in FAULTS:
-        cells = (str(run_cell(fault, call)) for call in CALLS)
+    for fault in COMPANIES.faults:
+        cells = (str(run_cell("companies", fault, call)) for call in COMPANIES.calls)
         lines.append(f"| {fault} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -12,26 +12,28 @@ from typing import Any, Callable, List, Optional
 
 import pytest
 
-from basics.errors import AnotherRunActive, AppError
-from run import command, lock, progress
+from basics.errors import AnotherRunActive, AppError, NotSent
+from basics.outcome import Outcome
+from run import command, progress
 from run.context import Run
+from run.files import state_folder
+from run.lock import run_lock
 from run.progress import Progress
-from tests.conftest import FakeClock, Outcome
+from tests.helpers import FakeClock, RunMain
 from transport.clock import Clock
 from transport.http_client import HttpClient
+from transport.service import Service
 
-RunMain = Callable[..., Outcome]
 
-
-def script(work: Callable[[Run], str]) -> Callable[..., int]:
+def script(work: Callable[[Run], Outcome]) -> Callable[..., int]:
     def main(argv: Optional[List[str]] = None, clock: Optional[Clock] = None) -> int:
-        return command.main("test", command.parser("A script."), work, argv, clock)
+        return command.main("test", "A test", command.parser("A script."), work, argv, clock)
 
     return main
 
 
 def test_a_mistake_in_the_program_shows_a_traceback(run_main: RunMain) -> None:
-    def work(_run: Run) -> str:
+    def work(_run: Run) -> Outcome:
         raise ZeroDivisionError("oops")
 
     outcome = run_main(script(work), None)
@@ -41,7 +43,7 @@ def test_a_mistake_in_the_program_shows_a_traceback(run_main: RunMain) -> None:
 
 
 def test_a_failure_after_a_write_is_partial(run_main: RunMain) -> None:
-    def work(run: Run) -> str:
+    def work(run: Run) -> Outcome:
         run.wrote = True
         raise AppError("Something broke.")
 
@@ -60,7 +62,7 @@ def test_a_report_that_cannot_be_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    code = script(lambda _run: "synced")(["--report", str(path)])
+    code = script(lambda _run: Outcome.SYNCED)(["--report", str(path)])
     assert code == 1
     assert "Cannot write the report" in capsys.readouterr().err
     assert list(tmp_path.glob("report*")) == list(tmp_path.glob(".report*")) == []
@@ -69,14 +71,14 @@ def test_a_report_that_cannot_be_written(
 def test_an_old_report_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text("old")
-    assert script(lambda _run: "synced")(["--report", str(path)]) == 0
+    assert script(lambda _run: Outcome.SYNCED)(["--report", str(path)]) == 0
     assert json.loads(path.read_text())["outcome"] == "synced"
 
 
 @pytest.mark.parametrize("path", ["missing/report.json", ".", "/dev/null"])
 def test_a_report_must_be_a_file(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        script(lambda _run: "synced")(["--report", path])
+        script(lambda _run: Outcome.SYNCED)(["--report", path])
     assert stop.value.code == 2
     assert "give a file in a folder that exists" in capsys.readouterr().err
 
@@ -89,21 +91,12 @@ def test_whoever_reads_only_the_beginning_does_not_stop_the_work(
     with open(writer, "w", encoding="ascii") as closed_pipe:
         monkeypatch.setattr(sys, "stdout", closed_pipe)
 
-        def work(run: Run) -> str:
+        def work(run: Run) -> Outcome:
             run.say("Käse")
             run.say("more")
-            return "synced"
+            return Outcome.SYNCED
 
         assert script(work)([]) == 0
-
-
-def test_lists_in_cells(tmp_path: Path) -> None:
-    path = tmp_path / "run.csv"
-    report.write_report(path, {"update": [{"email": "a@b.example", "fields": ["name", "city"]}]})
-    assert path.read_text().splitlines() == [
-        "action,email,fields,status,reason",
-        'update,a@b.example,"name, city",update,',
-    ]
 
 
 # The lock
@@ -112,22 +105,22 @@ def test_lists_in_cells(tmp_path: Path) -> None:
 def test_a_state_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
     with pytest.raises(AppError, match="Let XDG_STATE_HOME name a folder"):
-        lock.state_folder()
+        state_folder()
 
 
 def test_one_run_at_a_time_for_each_account(clock: FakeClock) -> None:
-    with lock.run_lock("companies", "account 1", clock):
+    with run_lock("companies", "account 1", clock):
         with pytest.raises(
             AnotherRunActive, match=f"process {os.getpid()} on .*, since 2026-11-21"
-        ), lock.run_lock("companies", "account 1", clock):
+        ), run_lock("companies", "account 1", clock):
             pass
-        with lock.run_lock("companies", "account 2", clock):
+        with run_lock("companies", "account 2", clock):
             pass
-        with lock.run_lock("subscribers", "account 1", clock):
+        with run_lock("subscribers", "account 1", clock):
             pass
-    with lock.run_lock("companies", "account 1", clock):
+    with run_lock("companies", "account 1", clock):
         pass
-    assert not [path for path in lock.state_folder().iterdir() if "account" in path.read_text()]
+    assert not [path for path in state_folder().iterdir() if "account" in path.read_text()]
 
 
 # Progress
@@ -138,10 +131,13 @@ def lines(caplog: pytest.LogCaptureFixture) -> List[str]:
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+def log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> pytest.LogCaptureFixture:
     logger = logging.getLogger("crm_sync")
-    logger.handlers[:] = [caplog.handler]
-    logger.setLevel(logging.INFO)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "level", logging.INFO)
     return caplog
 
 
@@ -163,13 +159,14 @@ def test_in_a_terminal_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], clock: FakeClock
 ) -> None:
     monkeypatch.setattr(progress, "wants_bars", lambda: True)
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)  # its thread would never end
 
-    def work(run: Run) -> str:
+    def work(run: Run) -> Outcome:
         with Progress("HubSpot", "companies", run.clock) as bar:
             bar.expect(20)
             bar.advance(10)
             logging.getLogger("crm_sync").info("A line above the bar")
-        return "synced"
+        return Outcome.SYNCED
 
     assert script(work)([], clock) == 0
     err = capsys.readouterr().err
@@ -189,9 +186,12 @@ def test_real_time_moves_and_can_be_stopped() -> None:
 
 
 def test_using_closes_the_services_whatever_happens(clock: FakeClock) -> None:
-    run = Run("test", argparse.Namespace(dry_run=False, check=False), clock)
-    service = HttpClient("Service", "http://x.test", {}, 1, clock=clock, dry_run=True, remedies={})
-    with pytest.raises(KeyError), run.using(service):
+    args = argparse.Namespace(dry_run=False, check=False, quiet=False)
+    run = Run("test", "A test", args, clock)
+    service = Service("Service", lambda _response: "")
+    client = HttpClient(service, "http://x.test", {}, 1, clock=clock, dry_run=True)
+    with pytest.raises(KeyError), run.using(client):
         raise KeyError
-    assert service.failure
-    assert run.report["requests"] == {"service": {"calls": 0, "retries": 0, "waited_s": 0.0}}
+    with pytest.raises(NotSent, match="the run is over"):
+        client.read("GET", "/", "a call")
+    assert run.report.requests == {"service": {"calls": 0, "retries": 0, "waited_s": 0.0}}

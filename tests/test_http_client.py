@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Callable, Iterator
 
 import pytest
 
-from basics.errors import BadAnswer, CallRejected, Interrupted, NotSent, ServiceError
+from basics.errors import (
+    BadAnswer,
+    CallRejected,
+    Forbidden,
+    Interrupted,
+    NotSent,
+    ServiceDown,
+    ServiceError,
+)
 from basics.secret import Secret
 from sandbox import Fault, PredictLeads, Sandbox
-from tests.conftest import FakeClock
+from tests.helpers import FakeClock
 from transport import http_client
 from transport.http_client import MAX_ATTEMPTS, HttpClient
+from transport.service import Service
 from transport.throttle import HEADROOM, SLOW_DOWN
 
 Connect = Callable[..., HttpClient]
+SERVICE = Service(
+    "PredictLeads", lambda _response: "", reading_posts=re.compile(r"/crm/.+/(search|batch/read)")
+)
 
 
 @pytest.fixture
@@ -30,16 +48,14 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
 def connect(sandbox: Sandbox, clock: FakeClock) -> Iterator[Connect]:
     with contextlib.ExitStack() as stack:
 
-        def make(dry_run: bool = False, **changed: Any) -> HttpClient:
+        def make(dry_run: bool = False, url: str = "") -> HttpClient:
             settings = sandbox.settings
             keys = {
                 "X-Api-Key": Secret(settings["PREDICTLEADS_API_KEY"]),
                 "X-Api-Token": Secret(settings["PREDICTLEADS_API_TOKEN"]),
             }
-            url = changed.get("url", settings["PREDICTLEADS_BASE_URL"])
-            client = HttpClient(
-                "PredictLeads", url, keys, 10, clock=clock, dry_run=dry_run, remedies={}
-            )
+            url = url or settings["PREDICTLEADS_BASE_URL"]
+            client = HttpClient(SERVICE, url, keys, 10, clock=clock, dry_run=dry_run)
             stack.callback(client.close)
             return client
 
@@ -183,12 +199,12 @@ def test_what_is_not_repeatable_is_repeated_when_it_was_refused(
     assert len(sandbox.writes) == 1
 
 
-def test_nothing_is_sent_after_a_failure_of_the_service(
+def test_nothing_is_sent_once_the_service_is_down(
     connect: Connect, sandbox: Sandbox, clock: FakeClock
 ) -> None:
     sandbox.faults = [Fault("status", times=1, status=401)]
     client = connect()
-    with pytest.raises(ServiceError):
+    with pytest.raises(ServiceDown):
         client.read(*LIST)
     now = clock.now
     with pytest.raises(NotSent, match="401"):
@@ -197,7 +213,28 @@ def test_nothing_is_sent_after_a_failure_of_the_service(
     assert clock.now == now  # and nobody waits in line for that
 
 
-def test_whoever_waits_in_line_when_the_service_fails_sends_nothing(
+@pytest.mark.parametrize("fault", [Fault("status", status=403, times=1), Fault("html", times=1)])
+def test_a_failure_of_one_call_keeps_no_other_from_being_made(
+    connect: Connect, sandbox: Sandbox, fault: Fault
+) -> None:
+    sandbox.faults = [fault]
+    client = connect()
+    with pytest.raises((Forbidden, BadAnswer)):
+        client.read(*LIST)
+    assert "data" in client.read(*LIST)
+
+
+def test_nothing_is_sent_after_giving_up(connect: Connect, sandbox: Sandbox) -> None:
+    client = connect()
+    with pytest.raises(ServiceDown, match="Someone came back") as error:
+        client.give_up("Someone came back.")
+    assert error.value.answer_lost
+    with pytest.raises(NotSent, match="Someone came back"):
+        client.read(*LIST)
+    assert sandbox.requests == []
+
+
+def test_whoever_waits_in_line_when_the_service_goes_down_sends_nothing(
     connect: Connect, sandbox: Sandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = connect()
@@ -205,7 +242,8 @@ def test_whoever_waits_in_line_when_the_service_fails_sends_nothing(
 
     def fail_meanwhile(seconds: float) -> None:
         clock.now += seconds
-        client.failure = ServiceError("credits used up")
+        with contextlib.suppress(ServiceDown):
+            client.give_up("credits used up")
 
     monkeypatch.setattr(clock, "sleep", fail_meanwhile)
     with pytest.raises(NotSent, match="credits used up"):
@@ -307,10 +345,30 @@ def test_where_nobody_listens(
         connect(url=url).read(*LIST)
 
 
-def test_tls_is_always_checked(connect: Connect) -> None:
-    import requests
+@pytest.fixture
+def https(tmp_path: Path) -> Iterator[str]:
+    """The address of a server whose certificate nobody has signed."""
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl on this machine to make a certificate with")
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout key.pem"
+        " -out certificate.pem -addext subjectAltName=IP:127.0.0.1"
+    )
+    subprocess.run(command.split(), cwd=str(tmp_path), check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
 
-    client = connect()
-    error = requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] self signed")
-    assert "REQUESTS_CA_BUNDLE" in str(client._connection_problem(error))
-    assert client._session.verify is True
+    def refuse(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            context.wrap_socket(server.accept()[0], server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=refuse, args=[server])
+        thread.start()
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+def test_tls_is_always_checked(connect: Connect, https: str) -> None:
+    with pytest.raises(ServiceDown, match=r"TLS certificate cannot be verified.*_CA_BUNDLE"):
+        connect(url=https).read(*LIST)

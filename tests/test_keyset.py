@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Callable, List, NamedTuple, Sequence, Set
+from typing import Callable, Generator, Iterator, List, NamedTuple, Sequence, Set, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers import PATIENCE_S, no_thread_outlives
 from transport.keyset import MAX_CHAINS, Contradiction, End, read_pages
 
 
@@ -65,11 +66,11 @@ def test_rows_that_stay_are_never_lost_when_others_go(
     assert set(read(table, room)) >= ids - leaving
 
 
-@pytest.mark.parametrize("rows", [0, 1, 199, 200, 201, 20_000])
+@pytest.mark.parametrize("rows", [0, 1, 19, 20, 21, 2_000])
 def test_two_chains_cost_no_more_than_a_page_each(rows: int) -> None:
-    table = Table({7 * number for number in range(1, rows + 1)}, 200)
+    table = Table({7 * number for number in range(1, rows + 1)}, 20)
     read(table)
-    assert len(table.asked) <= -(-rows // 200) + 2
+    assert len(table.asked) <= -(-rows // 20) + 2
 
 
 def test_ids_without_a_gap_need_no_page_to_see_that() -> None:
@@ -79,7 +80,7 @@ def test_ids_without_a_gap_need_no_page_to_see_that() -> None:
 
 
 def test_room_adds_chains_up_to_a_limit() -> None:
-    table = Table({11 * number for number in range(1, 40_001)}, 200)
+    table = Table({11 * number for number in range(1, 4_001)}, 20)
     under_way: Set[End] = set()
     most: List[int] = []
     both_ends_are_read = threading.Barrier(2)
@@ -97,7 +98,7 @@ def test_room_adds_chains_up_to_a_limit() -> None:
         return rows
 
     ids = [row.id for page in read_pages(fetch, lambda: True) for row in page]
-    assert len(ids) == 40_000
+    assert len(ids) == 4_000
     assert max(most) <= MAX_CHAINS
     assert any(end.bound not in table.ids for end in table.asked if end.bound)  # it was split
 
@@ -151,6 +152,40 @@ def test_rows_that_arrive_after_an_empty_page_that_denied_them_are_an_error() ->
     denied.set()
     with pytest.raises(Contradiction):
         next(pages)
+
+
+def read_until_an_error(pages: Iterator[List[Row]]) -> None:
+    with pytest.raises(ValueError, match="broken page"):
+        for _ in pages:
+            pass
+
+
+def stop_reading(pages: Iterator[List[Row]]) -> None:
+    next(pages)
+    cast(Generator[List[Row], None, None], pages).close()
+
+
+@pytest.mark.parametrize("end_the_reading", [read_until_an_error, stop_reading])
+def test_after_the_end_of_a_reading_no_chain_fetches_another_page(
+    end_the_reading: Callable[[Iterator[List[Row]]], None],
+) -> None:
+    table = Table(set(range(1, 20_001, 2)), 100)
+    reading_is_over = threading.Event()
+    asked: List[End] = []
+
+    def fetch(end: End) -> Sequence[Row]:
+        if not end.falling:
+            if end.bound is not None:
+                raise ValueError("broken page")
+            return table.fetch(end)
+        asked.append(end)
+        assert reading_is_over.wait(PATIENCE_S)
+        return table.fetch(end)
+
+    with no_thread_outlives():
+        end_the_reading(read_pages(fetch, lambda: False))
+        reading_is_over.set()
+    assert len(asked) <= 1
 
 
 def test_an_error_of_any_chain_reaches_the_reader() -> None:

@@ -10,11 +10,16 @@ import hubspot_client
 import mailerlite_client
 from basics.errors import BadAnswer, CallRejected, ServiceError
 from basics.secret import Secret
-from basics.settings import HubSpotSettings, MailerLiteSettings
-from hubspot_client import HubSpotClient
-from mailerlite_client import STATUSES, MailerLiteClient, Unsubscribed, Written
+from hubspot_client import HubSpotClient, HubSpotSettings
+from mailerlite_client import (
+    SUBSCRIBER_STATUSES,
+    MailerLiteClient,
+    MailerLiteSettings,
+    Unsubscribed,
+    Written,
+)
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
-from tests.conftest import FakeClock
+from tests.helpers import FakeClock
 
 JO = "jo@mail.example"
 
@@ -22,7 +27,11 @@ JO = "jo@mail.example"
 @pytest.fixture
 def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
     people = [
-        {"email": f"p{n}@mail.example", "status": STATUSES[n % 5], "fields": {"name": str(n)}}
+        {
+            "email": f"p{n}@mail.example",
+            "status": SUBSCRIBER_STATUSES[n % 5],
+            "fields": {"name": str(n)},
+        }
         for n in range(30)
     ]
     contacts = [{"id": 10 + n, "email": f"p{n}@mail.example"} for n in range(10)]
@@ -65,7 +74,7 @@ def test_the_subscribers_of_every_status(
     sandbox.mailerlite.max_limit = page_size
     found = list(client.subscribers(["name", "city"], with_groups=False))
     assert {person.email: person.status for person in found} == {
-        f"p{n}@mail.example": STATUSES[n % 5] for n in range(30)
+        f"p{n}@mail.example": SUBSCRIBER_STATUSES[n % 5] for n in range(30)
     }
     assert len(found) == 30
     assert found[0].fields == {"name": "0", "city": None}
@@ -81,7 +90,7 @@ def test_each_page_asks_for_the_same_status_and_size(
     assert {query["limit"] for query in queries} == {"2"}
     assert {query["include"] for query in queries} == {"groups"}
     asked = [query["filter[status]"] for query in queries]
-    assert asked == [status for status in STATUSES for _ in range(3)]
+    assert asked == [status for status in SUBSCRIBER_STATUSES for _ in range(3)]
     assert [("cursor" in query) for query in queries] == [False, True, True] * 5
 
 
@@ -213,7 +222,7 @@ def test_who_has_unsubscribed_is_told_from_other_refusals(
     with pytest.raises(CallRejected) as error:
         client.upsert("create", "jo@mail", {}, [])
     assert not isinstance(error.value, Unsubscribed)
-    assert "422 The given data was invalid: The email must be a valid" in str(error.value)
+    assert "422 The email must be a valid" in str(error.value)
 
 
 def test_only_unsubscribing_sends_a_status(sandbox: Sandbox, client: MailerLiteClient) -> None:
@@ -226,15 +235,13 @@ def test_only_unsubscribing_sends_a_status(sandbox: Sandbox, client: MailerLiteC
 
 
 @pytest.mark.parametrize("body", ["<html>", "[]", {}, {"data": []}, {"data": {"status": "new"}}])
-def test_a_write_with_an_answer_that_says_nothing_ends_the_calls(
+def test_a_write_with_an_answer_that_says_nothing_may_have_been_carried_out(
     sandbox: Sandbox, client: MailerLiteClient, body: Any
 ) -> None:
     sandbox.faults = [Fault("body", path="^/subscribers$", body=body)]
     with pytest.raises(BadAnswer) as error:
         client.upsert("create", JO, {}, [])
     assert error.value.answer_lost
-    with pytest.raises(ServiceError):
-        client.count_active()
     assert len(sandbox.requests) == 1
 
 

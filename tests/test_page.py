@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Iterator, List, Sequence
 
 import pytest
 
 import sync
+from basics.limits import Refusal
+from basics.outcome import Outcome
 from run import page
+from run.checks import Finding
+from run.report import Kind, Report, Row, Section
 from sandbox import HubSpot, PredictLeads, Sandbox
-from tests.conftest import FakeClock
-from tests.test_safety import HOSTILE, MATCH, RunMain
+from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 WIDTHS = {"phone": 390, "desk": 1280}
@@ -82,55 +86,77 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing(run_page: Path) ->
         assert secret not in text
 
 
-def skeleton(**changes: Any) -> Dict[str, Any]:
-    return {
-        "job": "companies",
-        "mode": "apply",
-        "outcome": "failed",
-        "exit_code": 1,
-        "error": "HubSpot, search: 401.",
-        "started_at": "then",
-        "finished_at": "now",
-        "counts": {},
-        "refusals": [],
-        "requests": {},
-        **changes,
-    }
+def report(**changes: Any) -> Report:
+    return Report("companies", "Companies", "apply", "then", finished_at="now", **changes)
 
 
 def test_a_failed_run_says_so_in_one_sentence() -> None:
-    text = page.render(skeleton())
-    assert "HubSpot, search: 401.<br>Nothing has been changed." in text
-    assert "Nothing has been changed" not in page.render(skeleton(exit_code=4))
+    failed = report(error="HubSpot, search: 401.")
+    assert "HubSpot, search: 401.<br>Nothing has been changed." in page.render(failed, 1)
+    for outcome in (Outcome.PARTIAL, Outcome.INTERRUPTED):
+        text = page.render(replace(failed, outcome=outcome), outcome.exit_code)
+        assert "HubSpot, search: 401." in text
+        assert "Nothing has been changed" not in text
 
 
-def test_a_refusal_and_findings_are_shown() -> None:
-    refusal = {"reason": "Too many.", "allow_with": "--max-unfollow 9"}
-    finding = {"ok": False, "text": "Add the scope."}
-    text = page.render(skeleton(error=None, refusals=[refusal], findings=[finding]))
+def test_a_refusal_findings_and_warnings_are_shown() -> None:
+    text = page.render(
+        report(
+            refusals=[Refusal("Too many.", "--max-unfollow 9")],
+            findings=[Finding(False, "Add the scope."), Finding(True, "The key is known.")],
+            warnings=["Another company"],
+        ),
+        3,
+    )
     assert "Too many. To allow this one plan: <code>--max-unfollow 9</code>" in text
-    assert "To mend: Add the scope." in text
+    assert "To fix: Add the scope." in text
+    assert "OK: The key is known." in text
+    assert "<li>Another company</li>" in text
+
+
+def part(key: str, kind: Kind, statuses: Sequence[str], title: str = "") -> Section:
+    rows = [{"domain": f"{n}.example", "status": status} for n, status in enumerate(statuses)]
+    return Section(key, title or key.capitalize(), kind, ("domain", "status"), rows)
 
 
 def test_the_picture_tells_plans_from_deeds() -> None:
-    rows = [{"domain": "a.example", "status": "planned"}]
-    counts = {"keep": 2, "kept": 1, "follow": 1, "unfollow": 0, "skipped": 0}
-    text = page.render(skeleton(counts=counts, follow=rows, unfollow=[]))
+    kept = Section("kept", "Kept all the same", Kind.KEEP, ("domain",), [{"domain": "k.example"}])
+    planned = [part("follow", Kind.ADD, ["planned"], "To follow"), kept]
+    text = page.render(report(unchanged=2, sections=planned), 0)
     assert "Kept <b>3</b>" in text
     assert "To follow <b>1</b>" in text
-    rows += [{"domain": "b.example", "status": "done"}]
-    text = page.render(skeleton(counts={**counts, "follow": 2}, follow=rows, unfollow=[]))
+    made = [
+        part("followed", Kind.ADD, ["done", "failed", "not_reached"]),
+        part("unfollowed", Kind.REMOVE, []),
+        part("steps", Kind.STEP, ["done"]),
+    ]
+    text = page.render(report(sections=made), 4)
     assert "Followed <b>1</b>" in text
     assert "Unfollowed <b>0</b>" in text
+    assert "Steps <b>" not in text
+    assert "Kept <b>" not in text
 
 
 def test_lists_are_shown_as_words() -> None:
     row = {"email": "a@b.example", "fields": ["name", "city"], "status": "not_reached"}
-    text = page.render(skeleton(job="subscribers", update=[row]))
-    assert "<td>name, city</td>" in text
+    section = Section("update", "Updated", Kind.CHANGE, ("email", "fields"), [row])
+    assert "<td>name, city</td>" in page.render(report(sections=[section]), 4)
 
 
-@pytest.mark.parametrize("name", ["run.html", "RUN.HTM"])
-def test_the_ending_names_the_form(tmp_path: Path, name: str) -> None:
-    report.write_report(tmp_path / name, skeleton())
-    assert (tmp_path / name).read_text().startswith("<!doctype html>")
+def test_a_column_without_content_is_left_out() -> None:
+    rows: List[Row] = [{"email": "a@b.example", "groups": [], "error": None}]
+    section = Section("update", "Updated", Kind.CHANGE, ("email", "groups", "error"), rows)
+    text = page.render(report(sections=[section]), 0)
+    assert "<th>email</th></tr>" in text
+
+
+def test_where_a_row_leads_to() -> None:
+    rows: List[Row] = [
+        {"company": "A", "hubspot_id": 7},
+        {"company": "B", "link": "https://x.example/8"},
+    ]
+    section = Section("follow", "Followed", Kind.ADD, ("company",), rows)
+    text = page.render(report(sections=[section], record_url="https://hub.example/"), 0)
+    assert '<a href="https://hub.example/7">A</a>' in text
+    assert '<a href="https://x.example/8">B</a>' in text
+    assert "<a href" not in page.render(report(sections=[section._replace(rows=rows[:1])]), 0)

@@ -6,7 +6,7 @@ import pytest
 
 from basics.errors import AppError
 from contact.recent import REMEMBERED_S, Recent
-from tests.conftest import FakeClock
+from tests.helpers import FakeClock
 
 
 @pytest.fixture

@@ -6,24 +6,31 @@ from typing import Any, Dict, Optional, Type
 
 import pytest
 
-from basics.errors import CallRejected, Forbidden, ServiceError
+from basics.errors import CallRejected, Forbidden, ServiceDown, ServiceError
+from hubspot.service import SERVICE as HUBSPOT
+from mailerlite_client import SERVICE as MAILERLITE
 from transport.response import (
     EXCERPT,
     LONGEST_WAIT_S,
-    Answer,
     TryAgain,
     json_object,
     problem_of,
     seconds_to_wait,
 )
+from transport.service import Response, Service
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
 
 
-def problem(status: int, body: Any = "", retry_after: Optional[str] = None) -> Optional[Exception]:
+ANY = Service("Service", lambda response: "Check the key." if response.status == 401 else "")
+
+
+def problem(
+    status: int, body: Any = "", retry_after: Optional[str] = None, service: Service = HUBSPOT
+) -> Optional[Exception]:
     text = body if isinstance(body, str) else json.dumps(body)
-    answer = Answer(status, text, json_object(text), retry_after)
-    return problem_of(answer, "HubSpot, search", {401: "Check the key.", 403: "Add it."}, NOW)
+    response = Response(status, text, json_object(text), retry_after)
+    return problem_of(response, service, "search", NOW)
 
 
 @pytest.mark.parametrize(
@@ -54,25 +61,31 @@ def test_retry_after_in_every_form(header: Optional[str], seconds: float) -> Non
     [
         (200, None),
         (204, None),
-        (302, ServiceError),
+        (302, ServiceDown),
         (400, CallRejected),
-        (401, ServiceError),
-        (402, ServiceError),
+        (401, ServiceDown),
+        (402, ServiceDown),
         (403, Forbidden),
         (404, CallRejected),
         (408, TryAgain),
         (409, CallRejected),
-        (423, TryAgain),
+        (423, CallRejected),
+        (425, TryAgain),
         (429, TryAgain),
-        (477, TryAgain),
+        (477, CallRejected),
         (500, TryAgain),
         (521, TryAgain),
         (524, TryAgain),
     ],
 )
 def test_what_a_status_asks_of_the_caller(status: int, kind: Optional[Type[Exception]]) -> None:
-    found = problem(status)
+    found = problem(status, service=ANY)
     assert type(found) is kind if kind else found is None
+
+
+@pytest.mark.parametrize("status", [423, 477, 488])
+def test_hubspot_has_more_statuses_after_which_it_may_go_well(status: int) -> None:
+    assert isinstance(problem(status), TryAgain)
 
 
 @pytest.mark.parametrize(
@@ -97,11 +110,14 @@ def test_the_larger_of_both_waits_counts() -> None:
     assert found.wait_s == 20
 
 
-@pytest.mark.parametrize("status", [408, 502, 504, 524])
-def test_a_gateway_that_gave_up_may_have_done_the_work(status: int) -> None:
-    found = problem(status)
+@pytest.mark.parametrize(
+    ("status", "answer_lost"),
+    [(408, True), (425, False), (429, False), *((status, True) for status in (500, 502, 503, 524))],
+)
+def test_a_server_that_failed_may_have_done_the_work(status: int, answer_lost: bool) -> None:
+    found = problem(status, service=ANY)
     assert isinstance(found, TryAgain)
-    assert found.answer_lost
+    assert found.answer_lost is answer_lost
 
 
 def test_a_wait_over_the_budget_names_the_time_to_come_back() -> None:
@@ -120,10 +136,13 @@ def test_the_daily_limit_is_not_waited_for() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"message": "Not so.", "correlationId": "abc"}, "Not so: correlation id abc for HubSpot"),
+        (
+            {"message": "Not so.", "correlationId": "abc"},
+            "correlation id abc for HubSpot's support: Not so",
+        ),
+        ({"message": "Moved.", "correctHublet": "eu1"}, "is in HubSpot's region eu1: Moved"),
         ({"error": {"type": "bad", "message": "No."}}, "bad: No"),
         ({"error": "Just text"}, "Just text"),
-        ({"message": "No.", "errors": {"email": ["Bad address."], "x": None}}, "No: Bad address"),
         ({"errors": [None, {"context": None}, {"context": {}}]}, "400"),
         ("<html>\n<b>Down</b></html>", "(<html> <b>Down</b></html>)"),
         ("", "400."),
@@ -134,27 +153,26 @@ def test_what_the_service_says_is_passed_on(body: Any, said: str) -> None:
     assert said in str(problem(400, body))
 
 
+def test_what_mailerlite_says_of_each_field() -> None:
+    body = {"message": "No.", "errors": {"email": ["Bad address."], "x": None}}
+    assert "422 Bad address: No." in str(problem(422, body, service=MAILERLITE))
+    assert "422 No" in str(problem(422, {"message": "No.", "errors": ["x"]}, service=MAILERLITE))
+
+
 def test_missing_scopes_are_named() -> None:
     scopes = {"context": {"requiredGranularScopes": ["crm.a.read", "crm.b.read"]}}
     found = problem(403, {"category": "MISSING_SCOPES", "errors": [scopes]})
-    assert "the token lacks the scope crm.a.read or crm.b.read. Add it." in str(found)
+    assert "the token lacks the scope crm.a.read or crm.b.read. Add the scope" in str(found)
     long = {"message": "Not granted. " * 50, "errors": [scopes]}
     assert "lacks the scope crm.a.read or crm.b.read" in str(problem(403, long))
 
 
 def test_remedies() -> None:
-    assert str(problem(401)) == "HubSpot, search: 401. Check the key."
-    assert str(problem(402)) == "HubSpot, search: 402."
+    assert str(problem(401, service=ANY)) == "Service, search: 401. Check the key."
+    assert str(problem(402, service=ANY)) == "Service, search: 402."
+    assert str(problem(403)) == "HubSpot, search: 403."
 
 
 @pytest.mark.parametrize("text", ["", "null", "[1]", "{", "[" * 100_000])
 def test_what_is_no_json_object(text: str) -> None:
     assert json_object(text) is None
-
-
-def test_a_service_may_have_more_statuses_that_leave_a_write_unclear() -> None:
-    refused = problem_of(Answer(500, "", None), "Service, call", {}, NOW)
-    unclear = problem_of(Answer(500, "", None), "Service, call", {}, NOW, {500})
-    assert isinstance(refused, TryAgain)
-    assert isinstance(unclear, TryAgain)
-    assert (refused.answer_lost, unclear.answer_lost) == (False, True)

@@ -6,10 +6,7 @@ import csv
 import io
 import os
 import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -19,22 +16,10 @@ import sync
 from basics.errors import CallRejected
 from basics.settings import SettingsReader
 from predictleads_client import PredictLeadsClient
-from sandbox import Fault, HubSpot, PredictLeads, Request, Sandbox
-from tests.conftest import FakeClock, Outcome
+from sandbox import Fault, Request, Sandbox
+from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain, make, real_time, start
 
-RunMain = Callable[..., Outcome]
-ROOT = Path(__file__).parent.parent
-FAST = {"PREDICTLEADS_REQUESTS_PER_SECOND": "1000", "HUBSPOT_REQUESTS_PER_SECOND": "1000"}
-MATCH = {"ecommerce_platform": "shopify", "alexa": "1"}
-
-
-def make(
-    wanted: List[int], followed: List[int], clock: Callable[[], float], **companies: Any
-) -> Sandbox:
-    shops = [{"name": f"Shop {n}", "domain": f"shop-{n}.example", **MATCH} for n in wanted]
-    followings: Dict[str, Optional[str]] = {f"shop-{n}.example": None for n in followed}
-    predictleads = PredictLeads(followings, credits_quota=10_000, requests_per_second=None)
-    return Sandbox(HubSpot(shops, **companies), predictleads, clock=clock)
+SCRIPT = "sync.py"
 
 
 def numbers(sandbox: Sandbox) -> List[int]:
@@ -75,10 +60,19 @@ def test_an_empty_hubspot_is_refused_and_each_limit_is_lifted_by_its_own_flag(
         assert numbers(sandbox) == []
 
 
+def test_where_nothing_is_followed_an_empty_hubspot_is_no_reason_to_refuse(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([], [], clock) as sandbox:
+        outcome = run_main(sync.main, sandbox)
+    assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
+
+
 def test_settings_limit_as_flags_do(run_main: RunMain, clock: FakeClock) -> None:
     with make([1, 2, 3], [4], clock) as sandbox:
         outcome = run_main(sync.main, sandbox, MAX_FOLLOW="2", MAX_UNFOLLOW="0")
         assert outcome.code == 3
+        assert "3 companies would be newly followed, and the limit is 2." in outcome.out
         assert outcome.out.endswith("once more with: --max-unfollow 1 --max-follow 3\n")
         flags = ("--max-follow", "3", "--max-unfollow", "1")
         assert run_main(sync.main, sandbox, *flags, MAX_FOLLOW="2").code == 0
@@ -306,8 +300,6 @@ def test_a_200_that_is_no_yes(run_main: RunMain, clock: FakeClock, body: str) ->
 
 # Text from outside
 
-HOSTILE = "\x1b]0;pwned\x07=cmd|'/c calc'!A1\r\nDone: all well"
-
 
 def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
@@ -409,20 +401,6 @@ def test_a_signal_during_the_writes_lets_those_under_way_finish(
 # Kill, a second signal, and a second run: in processes of their own
 
 
-def start(sandbox: Sandbox, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "sync.py"), *arguments],
-        env={**os.environ, **sandbox.settings, **FAST},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def real_time(wanted: List[int], followed: List[int]) -> Sandbox:
-    return make(wanted, followed, time.monotonic, searches_per_second=None)
-
-
 @pytest.mark.parametrize("number", range(1, 9))
 def test_killed_after_any_write_the_next_run_converges(number: int) -> None:
     with real_time([*range(4)], [*range(10, 14)]) as sandbox:
@@ -435,10 +413,10 @@ def test_killed_after_any_write_the_next_run_converges(number: int) -> None:
                     process.kill()
 
         sandbox.on_request = kill
-        process = start(sandbox)
+        process = start(SCRIPT, sandbox)
         process.communicate()
         sandbox.on_request = None
-        process = start(sandbox, "--max-unfollow", "100%")
+        process = start(SCRIPT, sandbox, "--max-unfollow", "100%")
         process.communicate()
         assert process.returncode == 0
         assert numbers(sandbox) == [*range(4)]
@@ -453,7 +431,7 @@ def test_a_second_signal_ends_at_once_even_while_a_call_hangs() -> None:
                 process.send_signal(signal.SIGINT)
 
         sandbox.on_request = interrupt
-        process = start(sandbox)
+        process = start(SCRIPT, sandbox)
         assert process.stderr is not None
         for line in process.stderr:
             if "Stopping" in line:
@@ -473,18 +451,18 @@ def test_a_second_run_says_who_is_active_and_a_dry_run_needs_no_lock() -> None:
                 is_writing.set()
 
         sandbox.on_request = watch
-        first = start(sandbox)
+        first = start(SCRIPT, sandbox)
         assert is_writing.wait(20)
-        second = start(sandbox)
+        second = start(SCRIPT, sandbox)
         _, err = second.communicate()
         assert second.returncode == 5
         assert f"Another run is active: process {first.pid} on " in err
-        dry = start(sandbox, "--dry-run")
+        dry = start(SCRIPT, sandbox, "--dry-run")
         dry.communicate()
         assert dry.returncode == 0
         first.kill()
         first.communicate()
-        third = start(sandbox)
+        third = start(SCRIPT, sandbox)
         third.communicate()
         assert third.returncode == 0
         assert numbers(sandbox) == [1]

@@ -7,14 +7,10 @@ from typing import Dict
 import pytest
 
 from basics.errors import SettingsError
+from basics.limits import Limit
 from basics.secret import Secret
-from basics.settings import (
-    CompanySettings,
-    SettingsReader,
-    company_settings,
-    readable_by_others,
-    setting_values,
-)
+from basics.settings import SettingsReader, readable_by_others, setting_values
+from sync import Settings, settings
 
 KEYS = {
     "HUBSPOT_ACCESS_TOKEN": "pat-na1-planted",
@@ -23,8 +19,8 @@ KEYS = {
 }
 
 
-def load(values: Dict[str, str]) -> CompanySettings:
-    return SettingsReader({**KEYS, **values}, "sync.py").load(company_settings)
+def load(values: Dict[str, str]) -> Settings:
+    return SettingsReader({**KEYS, **values}, "sync.py").load(settings)
 
 
 def problems(values: Dict[str, str]) -> str:
@@ -34,20 +30,20 @@ def problems(values: Dict[str, str]) -> str:
 
 
 def test_defaults() -> None:
-    settings = load({})
-    assert settings.hubspot.base_url == "https://api.hubapi.com"
-    assert settings.hubspot.requests_per_second == 5
-    assert settings.predictleads.base_url == "https://predictleads.com/api/v3"
-    assert settings.predictleads.requests_per_second == 10
-    assert settings.platforms == ("shopify", "magento_2")
-    assert settings.alexa_below == 1_000_000
-    assert str(settings.max_unfollow) == "20 %"
-    assert settings.max_follow is None
-    assert settings.keep_following == frozenset()
+    found = load({})
+    assert found.hubspot.base_url == "https://api.hubapi.com"
+    assert found.hubspot.requests_per_second == 5
+    assert found.predictleads.base_url == "https://predictleads.com/api/v3"
+    assert found.predictleads.requests_per_second == 10
+    assert found.criteria.platforms == ("shopify", "magento_2")
+    assert found.criteria.alexa_below == 1_000_000
+    assert str(found.max_unfollow) == "20 %"
+    assert found.max_follow is None
+    assert found.keep_following == frozenset()
 
 
 def test_what_is_set() -> None:
-    settings = load(
+    found = load(
         {
             "ECOMMERCE_PLATFORMS": " wix, shopify ,wix",
             "ALEXA_BELOW": "500",
@@ -57,12 +53,12 @@ def test_what_is_set() -> None:
             "HUBSPOT_BASE_URL": "http://127.0.0.1:8080/hubspot/",
         }
     )
-    assert settings.platforms == ("wix", "shopify")
-    assert settings.alexa_below == 500
-    assert str(settings.max_unfollow) == "7"
-    assert settings.max_follow == 0
-    assert settings.keep_following == {"a.example", "b.example", "c.example"}
-    assert settings.hubspot.base_url == "http://127.0.0.1:8080/hubspot"
+    assert found.criteria.platforms == ("wix", "shopify")
+    assert found.criteria.alexa_below == 500
+    assert str(found.max_unfollow) == "7"
+    assert found.max_follow == Limit(0)
+    assert found.keep_following == {"a.example", "b.example", "c.example"}
+    assert found.hubspot.base_url == "http://127.0.0.1:8080/hubspot"
 
 
 @pytest.mark.parametrize(

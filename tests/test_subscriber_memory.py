@@ -14,8 +14,8 @@ import pytest
 
 from basics.errors import AppError
 from subscribers.memory import Memory
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parent.parent
 JO, AL = "jo@mail.example", "al@mail.example"
 
 

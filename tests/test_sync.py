@@ -7,11 +7,11 @@ from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
+import hubspot_client
 import sync
-from sandbox import Fault, HubSpot, PredictLeads, Sandbox
-from tests.conftest import FakeClock, Outcome
+from sandbox import Fault, HubSpot, PredictLeads, Sandbox, search
+from tests.helpers import FakeClock, RunMain
 
-RunMain = Callable[..., Outcome]
 Company = Dict[str, Optional[str]]
 SEARCH = r"/companies/search$"
 
@@ -68,25 +68,31 @@ def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(
     )
 
 
-def test_25000_matching_companies_and_9000_followed(run_main: RunMain, clock: FakeClock) -> None:
-    matching = [company(n, "magento_2" if n % 3 else "shopify") for n in range(25_000)]
-    others = [company(25_000 + n, "woocommerce") for n in range(1_000)]
-    others += [company(26_000 + n, alexa=str(1_000_000 + n)) for n in range(1_000)]
-    others += [company(27_000 + n, alexa=None) for n in range(1_000)]
-    no_longer = [*range(25_000, 25_500), *range(26_000, 26_500), *range(27_000, 27_500)]
-    followings = followed(*range(7_500), *no_longer)
+def test_2500_matching_companies_and_900_followed(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits and pages are a tenth of the real ones, so that this stands for 25,000."""
+    monkeypatch.setattr(search, "MAX_REACH", 1_000)
+    monkeypatch.setattr(hubspot_client, "SPLIT_FROM_ROWS", 200)
+    matching = [company(n, "magento_2" if n % 3 else "shopify") for n in range(2_500)]
+    others = [company(2_500 + n, "woocommerce") for n in range(100)]
+    others += [company(2_600 + n, alexa=str(1_000_000 + n)) for n in range(100)]
+    others += [company(2_700 + n, alexa=None) for n in range(100)]
+    no_longer = [*range(2_500, 2_550), *range(2_600, 2_650), *range(2_700, 2_750)]
+    followings = followed(*range(750), *no_longer)
     with make(clock, [*matching, *others], followings) as sandbox:
+        sandbox.hubspot.page_limit, sandbox.predictleads.max_limit = 20, 100
         sandbox.predictleads.requests_per_second = None  # the pace is the benchmark's matter
         first = run_main(sync.main, sandbox)
         assert not first.code, first.err
-        assert set(sandbox.predictleads.followings) == set(followed(*range(25_000)))
-        assert len(sandbox.writes) == 17_500 + 1_500
+        assert set(sandbox.predictleads.followings) == set(followed(*range(2_500)))
+        assert len(sandbox.writes) == 1_750 + 150
         second = run_main(sync.main, sandbox)
-        assert len(sandbox.writes) == 17_500 + 1_500
+        assert len(sandbox.writes) == 1_750 + 150
     assert (first.code, second.code) == (0, 0)
-    assert "and 17,450 more (see --report)" in first.out
+    assert "and 1,700 more (see --report)" in first.out
     assert second.out.endswith(
-        "Nothing to do: PredictLeads follows the 25,000 companies it should.\n"
+        "Nothing to do: PredictLeads follows the 2,500 companies it should.\n"
     )
     assert second.report["outcome"] == "in_sync"
     assert second.report["follow"] == second.report["unfollow"] == []

@@ -17,8 +17,8 @@ import pytest
 
 import sync
 from sandbox import Sandbox
-from tests.conftest import FakeClock
-from tests.test_safety import FAST, ROOT, RunMain, make, real_time
+from tests.helpers import FAST, ROOT, FakeClock, RunMain, make, real_time
+from tests.layers import product_files
 
 
 def in_a_terminal(sandbox: Sandbox, **environment: str) -> str:
@@ -77,8 +77,9 @@ def test_cron_starts_it_from_anywhere_with_next_to_no_environment(
 ) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    for path in [*ROOT.glob("*.py"), ROOT / "page.html"]:
-        shutil.copy(path, project)
+    for path in product_files():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, project / path)
     with real_time([1], []) as sandbox:
         settings = {**sandbox.settings, **FAST}
         lines = [f"{name}={value}\n" for name, value in settings.items()]

@@ -5,7 +5,7 @@ from typing import List
 import pytest
 
 from basics.errors import Interrupted
-from tests.conftest import FakeClock
+from tests.helpers import FakeClock
 from transport.throttle import HEADROOM, SLOW_DOWN, SLOWEST, Throttle
 
 

@@ -147,13 +147,13 @@ class HttpClient:
     def _repeat(self, attempt: Callable[[], Response], call: str, repeatable: bool) -> Response:
         import tenacity
 
-        may_be_done = False  # by any of the attempts, not only by the last
+        lost: Optional[TryAgain] = None  # the last attempt that may have been carried out
 
         def can_help(error: BaseException) -> bool:
-            nonlocal may_be_done
+            nonlocal lost
             if not isinstance(error, TryAgain):
                 return False
-            may_be_done = may_be_done or error.answer_lost
+            lost = error if error.answer_lost else lost
             return repeatable or not error.answer_lost
 
         backoff = tenacity.wait_random_exponential(multiplier=1, max=MAX_BACKOFF_S, min=0.5)
@@ -168,15 +168,15 @@ class HttpClient:
         try:
             return retrying(attempt)
         except TryAgain as problem:
-            last: Exception = problem
-        except (Interrupted, NotSent) as error:
-            if not may_be_done:
+            last, tries = problem, retrying.statistics["attempt_number"]
+        except (Interrupted, NotSent):  # before the attempt that was to come
+            if lost is None:
                 raise
-            last = error
-        tries = count(retrying.statistics["attempt_number"], "try", "tries")
+            last, tries = lost, retrying.statistics["attempt_number"] - 1
         raise ServiceError(
-            f"{self.service.name}, {call}: {last}, after {tries}. Run it again later.",
-            answer_lost=may_be_done,
+            f"{self.service.name}, {call}: {last}, after {count(tries, 'try', 'tries')}."
+            " Run it again later.",
+            answer_lost=lost is not None,
         )
 
     def _before_wait(self, state: RetryCallState, call: str) -> None:

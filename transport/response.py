@@ -125,7 +125,8 @@ def _detail(response: Response, service: Service) -> str:
     if response.data is None:
         return f"({excerpt(response.text)})" if response.text.strip() else ""
     parts = (*service.says(response.data), *_said(response.data))
-    return excerpt(": ".join(dict.fromkeys(parts)))  # services repeat themselves
+    words = (part.strip().rstrip(".") for part in parts)
+    return excerpt(": ".join(dict.fromkeys(words)))  # services repeat themselves
 
 
 def _said(data: JsonObject) -> Iterator[str]:
@@ -134,7 +135,7 @@ def _said(data: JsonObject) -> Iterator[str]:
     for source in (error if isinstance(error, dict) else {}, data):
         for key in ("type", "message"):
             if isinstance(source.get(key), str):
-                yield source[key].strip().rstrip(".")
+                yield source[key]
     if isinstance(error, str):
         yield error
 

@@ -1,0 +1,107 @@
+"""What several test modules share: a clock that nobody waits for, and sandboxes of companies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+
+from sandbox import HubSpot, PredictLeads, Sandbox
+from transport.clock import Clock
+
+ROOT = Path(__file__).parent.parent
+START = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
+PATIENCE_S = 20.0  # for what must happen soon; no test waits so long unless it fails
+
+FAST = {
+    "HUBSPOT_REQUESTS_PER_SECOND": "1000",
+    "PREDICTLEADS_REQUESTS_PER_SECOND": "1000",
+    "MAILERLITE_REQUESTS_PER_MINUTE": "60000",
+}
+MATCH = {"ecommerce_platform": "shopify", "alexa": "1"}
+HOSTILE = "\x1b]0;pwned\x07=cmd|'/c calc'!A1\r\nDone: all well"
+
+
+class FakeClock(Clock):
+    """Time passes only when somebody sleeps. Services of the sandbox count by it as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.slept: List[float] = []
+        self._lock = threading.Lock()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    __call__ = monotonic
+
+    def utcnow(self) -> datetime:
+        return START + timedelta(seconds=self.now - 1000.0)
+
+    def sleep(self, seconds: float) -> None:
+        self.check()
+        with self._lock:
+            self.now += seconds
+            self.slept.append(seconds)
+        self.check()
+
+
+class Ended(NamedTuple):
+    """A run of a script's `main`: exit code, what it showed, and its report."""
+
+    code: int
+    out: str
+    err: str
+    report: Dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+
+RunMain = Callable[..., Ended]
+
+
+def make(
+    wanted: List[int], followed: List[int], clock: Callable[[], float], **companies: Any
+) -> Sandbox:
+    """HubSpot has the shops `wanted`, which match; PredictLeads follows the shops `followed`."""
+    shops = [{"name": f"Shop {n}", "domain": f"shop-{n}.example", **MATCH} for n in wanted]
+    followings: Dict[str, Optional[str]] = {f"shop-{n}.example": None for n in followed}
+    predictleads = PredictLeads(followings, credits_quota=10_000, requests_per_second=None)
+    return Sandbox(HubSpot(shops, **companies), predictleads, clock=clock)
+
+
+def real_time(wanted: List[int], followed: List[int]) -> Sandbox:
+    """For scripts in processes of their own."""
+    return make(wanted, followed, time.monotonic, searches_per_second=None)
+
+
+def start(script: str, sandbox: Sandbox, *arguments: str) -> subprocess.Popen[str]:
+    """A script in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / script), *arguments],
+        env={**os.environ, **sandbox.settings, **FAST},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def no_thread_outlives(patience_s: float = PATIENCE_S) -> Iterator[None]:
+    """Fails if a thread that was started within it is still alive after it; threads that are about
+    to end are waited for."""
+    before = set(threading.enumerate())
+    yield
+    give_up_at = time.monotonic() + patience_s
+    for thread in set(threading.enumerate()) - before:
+        thread.join(max(give_up_at - time.monotonic(), 0))
+        assert not thread.is_alive(), f"{thread} outlives the test"

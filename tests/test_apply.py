@@ -1,0 +1,172 @@
+"""Changes made by many threads: each result in its place, and nothing of them lost."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from typing import Callable, Iterator, List, Optional, Sequence
+
+import pytest
+
+from basics.errors import CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
+from basics.outcome import Outcome
+from run import command
+from run.apply import (
+    DONE,
+    FAILED,
+    NOT_REACHED,
+    PLANNED,
+    SKIPPED,
+    WRITERS,
+    Changes,
+    NotWanted,
+    Result,
+    done,
+    rows_of,
+)
+from run.context import Run
+from tests.helpers import FakeClock, RunMain
+
+ERRORS = {
+    DONE: None,
+    SKIPPED: NotWanted("not now"),
+    FAILED: CallRejected("refused", 400, ""),
+    NOT_REACHED: Interrupted("stopped"),
+}
+
+
+@pytest.fixture
+def run(clock: FakeClock) -> Run:
+    return Run("test", "A test", argparse.Namespace(dry_run=False, check=False, quiet=True), clock)
+
+
+@pytest.fixture
+def _threads_switch_all_the_time() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def change(status: str) -> None:
+    error = ERRORS[status]
+    if error:
+        raise error
+
+
+@pytest.mark.usefixtures("_threads_switch_all_the_time")
+def test_each_result_is_in_its_place(run: Run) -> None:
+    entries = [list(ERRORS)[n * 7 % 4] for n in range(2_000)]
+    changes = Changes(run)
+    results = changes.apply("Change", entries, change)
+    assert [result.status for result in results] == entries
+    assert [result.may_be_done for result in results] == [entry == DONE for entry in entries]
+    assert done(results) == entries.count(DONE)
+    assert changes.counts() == {name: entries.count(name) for name in (DONE, FAILED, NOT_REACHED)}
+    assert run.wrote
+    assert changes.outcome() is Outcome.PARTIAL
+
+
+@pytest.mark.usefixtures("_threads_switch_all_the_time")
+@pytest.mark.parametrize("place", range(WRITERS))
+def test_one_write_among_many_refusals_is_never_lost(run: Run, place: int) -> None:
+    """All threads come to their result at the same moment."""
+    together = threading.Barrier(WRITERS)
+
+    def meet(status: str) -> None:
+        together.wait()
+        change(status)
+
+    entries = [DONE if n == place else FAILED for n in range(WRITERS)]
+    Changes(run).apply("Change", entries, meet)
+    assert run.wrote
+
+
+@pytest.mark.parametrize(
+    ("error", "result", "wrote"),
+    [
+        (None, Result(DONE, None, True), True),
+        (NotWanted("gone"), Result(SKIPPED, "gone"), False),
+        (CallRejected("refused", 400, ""), Result(FAILED, "refused"), False),
+        (Interrupted("stopped"), Result(NOT_REACHED, "stopped"), False),
+        (NotSent("down"), Result(NOT_REACHED, "down"), False),
+    ],
+)
+def test_what_comes_of_a_change(
+    run: Run, error: Optional[Exception], result: Result, wrote: bool
+) -> None:
+    def apply(_entry: int) -> None:
+        if error:
+            raise error
+
+    assert Changes(run).apply("Change", [1], apply) == [result]
+    assert run.wrote is wrote
+
+
+@pytest.mark.parametrize("answer_lost", [True, False])
+@pytest.mark.parametrize("kind", [ServiceError, ServiceDown])
+def test_after_a_failure_of_the_service_nothing_more_is_sent(
+    run: Run, kind: Callable[[str, bool], ServiceError], answer_lost: bool
+) -> None:
+    sent: List[int] = []
+    failure = kind("no answer", answer_lost)
+
+    def fail(entry: int) -> None:
+        sent.append(entry)
+        raise failure
+
+    changes = Changes(run)
+    first = changes.apply("First", range(500), fail)
+    second = changes.apply("Second", range(5), fail)
+    assert 1 <= len(sent) <= WRITERS
+    assert second == [Result(NOT_REACHED, "no answer")] * 5
+    assert {result.status for result in first} == {FAILED, NOT_REACHED}
+    assert run.wrote is answer_lost
+    if answer_lost:
+        changes.demand_a_write()
+    else:
+        with pytest.raises(ServiceError, match="no answer"):
+            changes.demand_a_write()
+
+
+def test_rows_of_the_report() -> None:
+    entries = [{"domain": "a.example"}, {"domain": "b.example"}]
+    assert rows_of(entries, None) == [
+        {"domain": "a.example", "status": PLANNED, "error": None},
+        {"domain": "b.example", "status": PLANNED, "error": None},
+    ]
+    results = [Result(DONE, may_be_done=True), Result(FAILED, "refused")]
+    assert [(row["status"], row["error"]) for row in rows_of(entries, results)] == [
+        (DONE, None),
+        (FAILED, "refused"),
+    ]
+
+
+def working(entries: Sequence[int], apply: Callable[[int], None]) -> Callable[..., int]:
+    def work(run: Run) -> Outcome:
+        changes = Changes(run)
+        changes.apply("Change", entries, apply)
+        return changes.outcome()
+
+    return lambda argv, clock: command.main(
+        "test", "A test", command.parser("A script."), work, argv, clock
+    )
+
+
+def test_a_mistake_in_the_program_does_not_hide_what_was_written(run_main: RunMain) -> None:
+    def apply(entry: int) -> None:
+        if entry == 7:
+            raise ZeroDivisionError("oops")
+
+    outcome = run_main(working(range(50), apply), None)
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+    assert "ZeroDivisionError: oops" in outcome.err
+    assert "Nothing has been changed" not in outcome.err
+
+
+def test_a_mistake_in_the_only_change_may_come_after_its_write(run_main: RunMain) -> None:
+    def apply(_entry: int) -> None:
+        raise ZeroDivisionError("oops")
+
+    assert run_main(working([1], apply), None).code == 4

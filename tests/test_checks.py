@@ -1,0 +1,55 @@
+"""What `--check` finds of one service, and how far it looks."""
+
+from __future__ import annotations
+
+from typing import Callable, List, Type
+
+import pytest
+
+from basics.errors import (
+    AppError,
+    CallRejected,
+    Forbidden,
+    NotSent,
+    ServiceDown,
+    ServiceError,
+    SettingsError,
+)
+from run.checks import Finding, demand_all_ok, look
+
+FINE = Finding(True, "fine")
+
+
+def fine() -> Finding:
+    return FINE
+
+
+def failing(error: AppError) -> Callable[[], Finding]:
+    def check() -> Finding:
+        raise error
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("error", "texts"),
+    [
+        (Forbidden("no right"), ["fine", "no right", "fine"]),
+        (CallRejected("refused", 404, ""), ["fine", "refused", "fine"]),
+        (ServiceError("no answer"), ["fine", "no answer"]),
+        (ServiceDown("401"), ["fine", "401"]),
+        (NotSent("401, as found before"), ["fine"]),
+    ],
+)
+def test_how_far_it_looks(error: AppError, texts: List[str]) -> None:
+    found = look(fine, failing(error), fine)
+    assert [each.text for each in found] == texts
+    assert [each for each in found if each.ok] == [FINE] * texts.count("fine")
+
+
+@pytest.mark.parametrize("kind", [AppError, SettingsError])
+def test_all_remedies_are_named_together(kind: Type[AppError]) -> None:
+    demand_all_ok([FINE], kind)
+    with pytest.raises(kind, match=r"^fix this\nfix that$") as error:
+        demand_all_ok([Finding(False, "fix this"), FINE, Finding(False, "fix that")], kind)
+    assert type(error.value) is kind

@@ -1,0 +1,127 @@
+"""Arrows between modules run one way, and what is found out about modules is found out rightly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, List
+
+import pytest
+
+from tests import layers
+
+# A product in small: each file imports what it may.
+ALLOWED = {
+    "basics/words.py": "import re",
+    "transport/http_client.py": "from basics import words",
+    "run/command.py": "from transport import http_client\nfrom basics.words import x",
+    "hubspot/shapes.py": "from transport.http_client import x",
+    "hubspot_client.py": "from hubspot.shapes import x",
+    "other_client.py": "import basics.words",
+    "companies/plan.py": "from hubspot import shapes\nfrom run import command",
+    "contact/plan.py": "from other_client import x",
+    "sync.py": "from companies import plan\nfrom contact.plan import x\nimport run.command",
+    "sandbox/server.py": "import socket",
+    "tests/test_sync.py": "import sync\nfrom sandbox import server",
+}
+
+
+def write(root: Path, files: Dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        if path.parent != root:
+            (path.parent / "__init__.py").touch()
+
+
+def test_the_product_keeps_to_its_layers() -> None:
+    assert layers.violations() == []
+
+
+def test_what_is_allowed(tmp_path: Path) -> None:
+    write(tmp_path, ALLOWED)
+    assert layers.violations(tmp_path) == []
+    assert layers.scripts(tmp_path) == ["sync"]
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "found"),
+    [
+        ("basics/new.py", "from transport import http_client", "transport.http_client"),
+        ("transport/new.py", "import run.command", "run.command"),
+        ("transport/new.py", "import hubspot_client", "hubspot_client"),
+        ("run/new.py", "from hubspot import shapes", "hubspot.shapes"),
+        ("run/new.py", "import other_client", "other_client"),
+        ("run/new.py", "from companies.plan import x", "companies.plan"),
+        ("hubspot/new.py", "import other_client", "other_client"),
+        ("other_client.py", "from run import command", "run.command"),
+        ("companies/new.py", "from contact import plan", "contact.plan"),
+        ("companies/new.py", "from contact.plan import x", "contact.plan"),
+        ("new_job/plan.py", "from companies.plan import x", "companies.plan"),
+        ("companies/new.py", "import sync", "sync"),
+        ("new.py", "from sync import main", "sync"),
+        ("new.py", "from sandbox import server", "sandbox"),
+        ("new.py", "import sandbox.server", "sandbox.server"),
+        ("companies/new.py", "def work():\n    from contact import plan", "contact.plan"),
+        (
+            "basics/new.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from run.command import x",
+            "run.command",
+        ),
+        ("companies/new.py", "from .plan import x\nfrom ..contact import x", "contact"),
+    ],
+)
+def test_what_is_against_the_layers(tmp_path: Path, file: str, line: str, found: str) -> None:
+    write(tmp_path, {**ALLOWED, file: line})
+    name = file[:-3].replace("/", ".")
+    assert layers.violations(tmp_path) == [f"{name} imports {found}"]
+
+
+def test_a_circle(tmp_path: Path) -> None:
+    write(tmp_path, {**ALLOWED, "run/a.py": "from run import b", "run/b.py": "import run.a"})
+    assert layers.violations(tmp_path) == [
+        "run.a is part of a circle",
+        "run.b is part of a circle",
+    ]
+
+
+def pure(tmp_path: Path, files: Dict[str, str]) -> List[str]:
+    write(tmp_path, files)
+    return layers.pure_modules(tmp_path)
+
+
+def test_what_is_pure(tmp_path: Path) -> None:
+    files = {
+        "basics/pure.py": "import re\nfrom email.utils import parsedate",
+        "basics/also.py": "from basics import pure",
+        "basics/types.py": "if TYPE_CHECKING:\n    import socket",
+        "basics/empty.py": "",
+    }
+    assert pure(tmp_path, files) == ["basics.also", "basics.pure", "basics.types"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import socket",
+        "import os.path",
+        "from urllib import request",
+        "def work():\n    import requests",
+        "from basics import reading",
+        "if TYPE_CHECKING:\n    import re\nelse:\n    import socket",
+        "import re\nprint(1)",
+    ],
+)
+def test_what_is_not_pure(tmp_path: Path, text: str) -> None:
+    reading = "import re\nopen('x')"
+    assert pure(tmp_path, {"basics/a.py": text, "basics/reading.py": reading}) == []
+
+
+def test_the_decisions_are_pure() -> None:
+    plans = {name for name in layers.read_tree() if name.endswith(".plan")}
+    assert len(plans) >= 3
+    assert plans <= set(layers.pure_modules())
+
+
+def test_every_script_is_found() -> None:
+    assert {"sync", "sync_subscribers", "create_contact"} <= set(layers.scripts())
