@@ -22,7 +22,7 @@ from basics.words import count
 from hubspot_client import CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
-from run.apply import Changes, Result
+from run.apply import Changes, Result, conclude, in_part
 from run.checks import demand_all_ok
 from run.context import Run
 from run.files import account_file
@@ -312,8 +312,8 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
         _report_plan(run, plan, preflight, Results(fields))
         raise AppError(failed[0])
     results = Results(fields, _write_people(changes, plan, writer), writer.refused)
+    everything = [*fields, *(result for _, result in results.people)]
     _report_plan(run, plan, preflight, results)
-    run.report.counts.update(changes.counts())
     changes.demand_a_write()
     say_results(run.screen, results, run.report.sections)
     run.screen.say_list(
@@ -323,15 +323,13 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
         SHOWN,
     )
     run.summarise(
-        f"{'Done' if changes.are_done() else 'Done in part'}:"
-        f" {people(results.done(Action.CREATE))} created,"
+        f"{in_part(everything)}: {people(results.done(Action.CREATE))} created,"
         f" {results.done(Action.UPDATE):,} updated,"
         f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed, {plan.unchanged:,} left as they were,"
         f" {run.report.counts['skipped']:,} skipped."
     )
     _summarise_leavers(run, plan)
-    changes.summarise_open()
-    return changes.outcome()
+    return conclude(run, everything)
 
 
 def _write_people(changes: Changes, plan: Plan, writer: Writer) -> List[Tuple[Decision, Result]]:

@@ -121,7 +121,7 @@ class Memory:
         self, email: str, key: str = "", value: Optional[Value] = None
     ) -> Optional[Refused]:
         found = self.any_refusal(email, key, value)
-        return found if found and self._today.isoformat() < found.again_on else None
+        return found if found and found.is_waiting(self._today.isoformat()) else None
 
     def any_refusal(
         self, email: str, key: str = "", value: Optional[Value] = None
@@ -130,7 +130,7 @@ class Memory:
         sql = "SELECT reason, since, asked FROM refused WHERE hash = ? AND field = ? AND sent = ?"
         sent = self._hash(email, key, value)
         for reason, since, asked in self._store.rows(sql, self._person(email), key, sent):
-            return Refused(reason, since, self._again_on(date.fromisoformat(asked)))
+            return Refused(reason, since, asked, self._again_on(date.fromisoformat(asked)))
         return None
 
     def joined(self, email: str) -> Mapping[str, bool]:
@@ -174,6 +174,8 @@ class Memory:
             for key, (sent, there) in kept.items()
         ]
         self._store.write("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", forms)
+        taken = [(person, key) for key in ("", *written.fields)]
+        self._store.write("DELETE FROM refused WHERE hash = ? AND field = ?", taken)
 
     def note_refused(
         self, email: str, reason: str, key: str = "", value: Optional[Value] = None
@@ -183,7 +185,7 @@ class Memory:
         person, sent = self._person(email), self._hash(email, key, value)
         row = (person, key, sent, masked(reason), since, today.isoformat())
         self._store.write("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?)", [row])
-        return Refused(masked(reason), since, self._again_on(today))
+        return Refused(masked(reason), since, today.isoformat(), self._again_on(today))
 
     def note_told(self, people: Iterable[Decision]) -> None:
         """It was told that these people were taken out of groups."""

@@ -57,11 +57,17 @@ _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
 class Refused(NamedTuple):
-    """What MailerLite did not take. `since`, `again_on`: days as in 2026-11-21."""
+    """What MailerLite did not take. `since`, `asked` (when it was tried last) and `again_on` are
+    days as in 2026-11-21."""
 
     reason: str
     since: str
+    asked: str
     again_on: str
+
+    def is_waiting(self, today: str) -> bool:
+        """A clock that was wrong makes nobody wait longer."""
+        return self.asked <= today < self.again_on
 
 
 class Trace(NamedTuple):
@@ -177,8 +183,8 @@ class Waiting(NamedTuple):
     """`field`: the key of the refused value, "" if the person was refused."""
 
     email: str
-    hubspot_id: Optional[int]
     field: str
+    hubspot_id: Optional[int]
     refused: Refused
 
 
@@ -410,7 +416,7 @@ class _Planning:
         if decision.taken_out:
             self._taken_out.append(decision)
         for field, refused in decision.refused.items():
-            self._waiting.append(Waiting(decision.address, decision.hubspot_id, field, refused))
+            self._waiting.append(Waiting(decision.address, field, decision.hubspot_id, refused))
 
     def result(self, active: int) -> Plan:
         def sorted_by_email(decisions: Iterable[Decision]) -> Tuple[Decision, ...]:
@@ -422,7 +428,7 @@ class _Planning:
             sorted_by_email(self._by_action[Action.UNSUBSCRIBE]),
             sorted_by_email(self._by_action[Action.SKIP]),
             sorted_by_email(self._by_action[Action.LEAVER]),
-            tuple(sorted(self._waiting, key=lambda each: (each.email, each.field))),
+            tuple(sorted(self._waiting)),
             sorted_by_email(self._taken_out),
             self._unchanged,
             dict(self._unusable),

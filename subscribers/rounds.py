@@ -160,7 +160,7 @@ class Writer:
             is_news = self._memory.any_refusal(now.address, key, value) is None
             refused = self._memory.note_refused(now.address, reason, key, value)
             if is_news:
-                self.refused.append(Waiting(now.address, now.hubspot_id, key, refused))
+                self.refused.append(Waiting(now.address, key, now.hubspot_id, refused))
 
     def _other_forms(self, sent: Decision, written: Written) -> Dict[str, Tuple[Value, str]]:
         """Key -> value sent and what MailerLite made of it, where that is not the same."""

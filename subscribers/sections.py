@@ -51,7 +51,7 @@ def sections(
         for _, row in changes
         if row["status"] == SKIPPED
     ]
-    waiting = [*plan.waiting, *(results.refused if results else ())]
+    waiting = sorted([*plan.waiting, *(results.refused if results else ())])
     return [
         Section(
             "create_fields",
