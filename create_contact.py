@@ -15,18 +15,19 @@ from collections import Counter
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from basics.emails import parse_email
-from basics.errors import AppError, CallRejected, Forbidden
+from basics.errors import AppError, CallRejected, Forbidden, SettingsError
+from basics.limits import parse_number
 from basics.outcome import Outcome
 from basics.words import clip
+from contact.memory import Memory
 from contact.plan import (
     NewContact,
-    made_up_email,
+    made_up,
     one_line,
     parse_company_domain,
     parse_company_name,
     warning_of_others,
 )
-from contact.recent import Recent
 from contact.records import Records
 from contact.settings import Settings, settings
 from hubspot_client import (
@@ -46,8 +47,7 @@ from run.lock import run_lock
 from run.report import Kind, Section
 from transport.clock import Clock
 
-COMPANY_NAME = "Coding Challenge Company GmbH"
-COMPANY_DOMAIN = "coding-challenge-company.com"
+WAIT_S = 60  # for other runs to end
 NAME_WIDTH = 70  # characters of a name from HubSpot that are shown
 
 # The status of a step in the report -> how people are told.
@@ -62,10 +62,12 @@ log = logging.getLogger("crm_sync")
 
 
 class Step(NamedTuple):
-    """`step`: company, contact or association; `status`: a key of IN_WORDS; `link`: its record."""
+    """`step`: company, contact or association; `status`: a key of IN_WORDS; `name`: of what it is
+    about; `link`: to its record."""
 
     step: str
     status: str
+    name: str
     id: Optional[int]
     link: Optional[str]
 
@@ -92,7 +94,7 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "--email",
         metavar="ADDRESS",
         type=command.flag_type(parse_email),
-        help="of the contact (default: a made-up one, which reaches nobody)",
+        help="of the contact; asks for --company-name and --company-domain (default: all made up)",
     )
     add("--first-name", metavar="NAME", help="of the contact (default: FIRSTNAME)")
     add("--last-name", metavar="NAME", help="of the contact (default: LASTNAME)")
@@ -100,15 +102,20 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "--company-name",
         metavar="NAME",
         type=command.flag_type(parse_company_name),
-        default=COMPANY_NAME,
-        help="of the company, should it have to be created (default: %(default)s)",
+        help="of the company, should it have to be created",
     )
     add(
         "--company-domain",
         metavar="DOMAIN",
         type=command.flag_type(parse_company_domain),
-        default=COMPANY_DOMAIN,
-        help="by which the company is found (default: %(default)s)",
+        help="by which the company is found",
+    )
+    add(
+        "--wait",
+        metavar="SECONDS",
+        type=command.flag_type(parse_number),
+        default=WAIT_S,
+        help="how long to wait for another run to end (default: %(default)s)",
     )
     return command.main("contact", "A contact in HubSpot", arguments, _run, argv, clock)
 
@@ -117,25 +124,40 @@ def _run(run: Run) -> Outcome:
     chosen = run.settings(settings)
     wanted = _wanted(run.args, chosen)
     hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
-    recent = None
+    memory = None
     with contextlib.ExitStack() as stack:
         if not run.dry_run:
             account = f"{chosen.hubspot.base_url} {chosen.hubspot.token.reveal()}"
-            stack.enter_context(run_lock("contact", account, run.clock))
-            recent = Recent(account_file("contact", account, ".json"), run.clock)
+            stack.enter_context(run_lock("contact", account, run.clock, run.args.wait))
+            memory = Memory(account_file("contact", account, ".sqlite3"))
+            stack.enter_context(contextlib.closing(memory))
         stack.enter_context(run.using(hubspot.http))
         if run.args.check:
             return _check(run, hubspot, wanted)
-        records = Records(run, hubspot, recent)
+        records = Records(run, hubspot, memory)
         return _create_all(Job(run, hubspot, records, wanted, _account(hubspot), [], []))
 
 
 def _wanted(args: argparse.Namespace, chosen: Settings) -> NewContact:
-    """A name that is given as empty stays empty."""
-    first = one_line(chosen.first_name if args.first_name is None else args.first_name)
-    last = one_line(chosen.last_name if args.last_name is None else args.last_name)
-    email = args.email or made_up_email(first, last)
-    return NewContact(email, first, last, args.company_name, args.company_domain)
+    """Made up if no flag gives any of it. A name that is given as empty stays empty."""
+    needed = {
+        "--email": args.email,
+        "--company-name": args.company_name,
+        "--company-domain": args.company_domain,
+    }
+    if {*needed.values(), args.first_name, args.last_name} == {None}:
+        return made_up(chosen.first_name, chosen.last_name)
+    missing = [flag for flag, value in needed.items() if value is None]
+    if missing:
+        raise SettingsError(
+            f"Give {' and '.join(missing)} as well. Only without any flag about the person or the"
+            " company both are made up."
+        )
+    first = chosen.first_name if args.first_name is None else args.first_name
+    last = chosen.last_name if args.last_name is None else args.last_name
+    return NewContact(
+        args.email, one_line(first), one_line(last), args.company_name, args.company_domain
+    )
 
 
 def _check(run: Run, hubspot: HubSpotClient, wanted: NewContact) -> Outcome:
@@ -144,7 +166,7 @@ def _check(run: Run, hubspot: HubSpotClient, wanted: NewContact) -> Outcome:
         return Finding(True, f"HubSpot knows the key: account {portal_id} on {ui_domain}.")
 
     def companies() -> Finding:
-        hubspot.oldest_with_domain(wanted.company_domain)
+        list(hubspot.companies_naming(wanted.company_domain))
         return Finding(True, "HubSpot lets the key read companies.")
 
     def contacts() -> Finding:
@@ -172,19 +194,22 @@ def _create_all(job: Job) -> Outcome:
     try:
         return _steps(job)
     except AppError as error:
-        if not job.run.wrote:
+        if not (job.run.wrote or job.records.in_doubt):
             raise
         log.error("%s", error)
         job.run.report.error = str(error)
-        job.run.summarise("Done in part: the next run goes on from here.")
-        return Outcome.PARTIAL
+        if job.records.in_doubt:
+            job.run.summarise("Not done: the next run looks first whether the company was created.")
+        else:
+            job.run.summarise("Done in part: the next run goes on from here.")
+        return Outcome.PARTIAL if job.run.wrote else Outcome.FAILED
     finally:
         _report_steps(job)
 
 
 def _report_steps(job: Job) -> None:
     rows = [step._asdict() for step in job.steps]
-    columns = ("step", "status", "id")
+    columns = ("step", "status", "name", "id")
     job.run.report.sections = [Section("steps", "Steps", Kind.STEP, columns, rows)]
     job.run.report.warnings = job.warnings
     statuses = Counter(step.status for step in job.steps)
@@ -193,10 +218,8 @@ def _report_steps(job: Job) -> None:
 
 def _steps(job: Job) -> Outcome:
     """The company comes first: else HubSpot might make one by itself for the new contact."""
-    domain = job.wanted.company_domain
-    companies = job.hubspot.oldest_with_domain(domain)
     contact = job.hubspot.contact_with_email(job.wanted.email)
-    companies = companies or job.records.unlisted_companies(domain, contact)
+    companies = job.records.companies(job.wanted.company_domain, contact)
 
     company_id = _company_step(job, companies)
     person = _contact_step(job, contact)
@@ -255,7 +278,7 @@ def _association_step(job: Job, company_id: int, contact: Created) -> List[int]:
     linked = job.hubspot.companies_of_contact(contact.id) if contact.existed else []
     status = "found" if company_id in linked else "planned" if job.run.dry_run else "associated"
     if status == "associated":
-        linked = job.records.associate(contact.id, company_id)
+        linked = job.records.associate(contact, company_id)
     _tell(job, "association", status, f"the contact with the company {company_id}", contact.id)
     return linked
 
@@ -299,7 +322,7 @@ def _tell(job: Job, step: str, status: str, words: str, record_id: Optional[int]
     line = ", ".join(filter(None, (words, number, link)))
     colour = "" if status == "found" else "green"
     job.run.say(f"{step.capitalize()} {IN_WORDS[status]}: {line}", colour)
-    job.steps.append(Step(step, status, record_id, link))
+    job.steps.append(Step(step, status, words, record_id, link))
 
 
 def _link(job: Job, step: str, record_id: Optional[int]) -> Optional[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from basics.domains import normalise_domain
 from basics.errors import CallRejected, ServiceError
 from basics.secret import Secret
-from hubspot import search
-from hubspot.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
-from hubspot.shapes import (
+from hubspot_api import search
+from hubspot_api.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
+from hubspot_api.shapes import (
     COMPANIES,
     COMPANY_PROPERTIES,
     CONTACTS,
@@ -143,7 +142,8 @@ class HubSpotClient:
         may not match any more: judge them by their values. `multiple`: as in `search.matching`.
         `on_total` hears how many HubSpot says there are; edits during the read move that.
 
-        Raises Moved when far fewer came than HubSpot says there are, or pages contradict each other.
+        Raises Moved when far fewer came than HubSpot says there are, or its pages contradict each
+        other.
         """
         groups = [search.matching(platforms, alexa_below, multiple)]
         return self._search_companies("company search", groups, on_total)
@@ -158,29 +158,23 @@ class HubSpotClient:
         Moved, CallRejected."""
         return list(self._search_companies("company search by domain", groups))
 
-    def companies_naming(self, domains: Sequence[str]) -> Iterator[Company]:
-        """Companies whose domain, or one of whose additional domains, may be one of these bare
-        domains, and others; some may come twice.
+    def companies_naming(self, domain: str) -> Iterator[Company]:
+        """Companies whose domain, or one of whose additional domains, may be this bare domain, and
+        others; some may come twice. The calls go out one after the other.
 
         The search index lags: a company that was created in the last half minute may be missing.
         Raises Moved, CallRejected.
         """
-        for groups in search.naming(domains):
-            yield from self.companies_found(groups)
-
-    def oldest_with_domain(self, domain: str) -> List[Company]:
-        """Companies that have this bare domain, by id; if there are very many, the oldest of them.
-
-        The search index lags: a company that was created in the last half minute may be missing.
-        """
-        call, end = "company search by domain", End(None, falling=False)
+        call = "company search by domain"
         for groups in search.naming([domain]):
-            while page := self._search_page(call, groups, end)[1]:
-                matching = [each for each in page if normalise_domain(each.domain) == domain]
-                if matching:
-                    return matching
-                end = End(page[-1].id, falling=False)
-        return []
+            total, page = self._search_page(call, groups, End(None, falling=False))
+            missing = total - len(page)
+            while page:
+                yield from page
+                page = self._search_page(call, groups, End(page[-1].id, falling=False))[1]
+                missing -= len(page)
+            if missing > 0:
+                self.http.moved(call, f"{missing:,} of {total:,} companies did not come")
 
     def companies_by_id(self, ids: Sequence[int]) -> List[Company]:
         """Those of the companies that there are, without the lag of a search.

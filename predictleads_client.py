@@ -6,20 +6,19 @@ The API is described at https://docs.predictleads.com/v3.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Pattern, Set, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Pattern, Tuple
 from urllib.parse import quote
 
-from basics.errors import CallRejected
+from basics.errors import CallRejected, Moved
 from basics.secret import Secret
 from basics.settings import SettingsReader
-from basics.words import companies
 from transport.clock import Clock
 from transport.http_client import HttpClient
-from transport.service import Service
+from transport.reading import Page, read_numbered
+from transport.response import excerpt
+from transport.service import JsonObject, Service
 
 FOLLOWINGS_PAGE_SIZE = 1000  # the maximum; each page may cost a credit
-MAX_PAGES = 10_000  # ten million companies; an endless list has more
-MAX_READS = 3  # of the whole list, when it changes while it is read
 
 WHERE_KEY = "the authentication key in PredictLeads > Subscription Plans"
 WHERE_SECOND_KEY = "the authentication token in PredictLeads > Subscription Plans"
@@ -43,10 +42,16 @@ _NOT_FOLLOWED = re.compile(
 )
 
 
-# What is followed: the domain as it is listed -> the identifiers it is listed with, without the
-# domain itself. A company that redirects elsewhere is listed under the other domain, and its
-# identifier is what was sent along when it was followed. (A million of these fit in 120 MB.)
-Followings = Dict[str, Tuple[str, ...]]
+class Followings(NamedTuple):
+    """What is followed: the domain as it is listed -> the identifiers that it is listed with,
+    without the domain itself. A company that redirects elsewhere is listed under the other domain,
+    and its identifier is what was sent along when it was followed.
+
+    `claimed`: how many PredictLeads says there are, where that is another number.
+    """
+
+    rows: Dict[str, Tuple[str, ...]]
+    claimed: Optional[int]
 
 
 class PredictLeadsSettings(NamedTuple):
@@ -72,6 +77,12 @@ class Subscription(NamedTuple):
     credits_quota: Optional[int]
     credits_used: Optional[int]
 
+    @property
+    def credits_left(self) -> Optional[int]:
+        if self.credits_quota is None or self.credits_used is None:
+            return None
+        return self.credits_quota - self.credits_used
+
 
 class PredictLeadsClient:
     def __init__(self, settings: PredictLeadsSettings, clock: Clock, dry_run: bool) -> None:
@@ -90,32 +101,48 @@ class PredictLeadsClient:
         data = self.http.read("GET", "/api_subscription", call)
         try:
             attributes = data["data"][0]["attributes"]
-            return Subscription(
-                str(attributes["status"]),
-                attributes.get("monthly_credits_quota"),
-                attributes.get("monthly_credits_used"),
-            )
+            numbers = (attributes.get(f"monthly_credits_{name}") for name in ("quota", "used"))
+            quota, used = (number if isinstance(number, int) else None for number in numbers)
+            return Subscription(str(attributes["status"]), quota, used)
         except (KeyError, IndexError, TypeError, AttributeError):
             self.http.bad_answer(call, "data[0].attributes.status is missing")
 
     def followings(self, on_read: Callable[[int], None]) -> Followings:
         """All that is followed; `on_read` hears how many rows each page has.
 
-        Pages go by number, so a change during the read can hide a row or show it twice. Where
-        PredictLeads says how many there are, the list must be that long, throughout; else it is
-        read again. Raises BadAnswer when it stays incomplete, ServiceError.
+        Raises Moved when the list does not settle, CallRejected, ServiceError.
         """
-        earlier: Followings = {}
-        for _ in range(MAX_READS):
-            rows, is_complete = self._read_followings(earlier, on_read)
-            if is_complete:
-                return rows
-            earlier = rows
-        self.http.bad_answer(
-            "followings",
-            f"{companies(len(earlier))} came, and the list did not end or is not as long as it"
-            " says; run it again",
-        )
+
+        def fetch(number: int) -> Optional[Page]:
+            page = self._followings_page(number)
+            on_read(len(page.rows) if page else 0)
+            return page
+
+        try:
+            rows, claimed = read_numbered(fetch)
+        except Moved as error:
+            self.http.moved("followings", str(error))
+        listed: Dict[str, Tuple[str, ...]] = {}
+        for domain, identifier in rows:
+            others = (identifier,) if identifier != domain else ()
+            listed[domain] = listed.get(domain, ()) + others
+        return Followings(listed, claimed)
+
+    def listed_under(self, domain: str) -> Tuple[str, ...]:
+        """The domains under which PredictLeads may list the company that it knows by this one; none
+        when it does not know it. Costs a credit. Raises ServiceError, which says nothing of other
+        calls."""
+        call = f"company {domain}"
+        try:
+            data = self.http.read("GET", _path(domain), call, optional=True)
+        except CallRejected:
+            return ()
+        meta, items = data.get("meta"), data.get("data")
+        names = [meta.get("redirects_to_domain")] if isinstance(meta, dict) else []
+        for item in items if isinstance(items, list) else [items]:
+            attributes = item.get("attributes") if isinstance(item, dict) else None
+            names += [attributes.get("domain")] if isinstance(attributes, dict) else []
+        return tuple(name for name in names if isinstance(name, str) and name)
 
     def follow(self, domain: str) -> None:
         """Follow a bare domain; already followed is fine. Raises CallRejected, ServiceError.
@@ -132,47 +159,35 @@ class PredictLeadsClient:
     def _change(
         self, action: str, domain: str, is_so: Pattern[str], params: Optional[Dict[str, str]]
     ) -> None:
-        path, call = f"/companies/{quote(domain, safe='')}/{action}", f"{action} {domain}"
+        call = f"{action} {domain}"
         try:
-            response = self.http.request("POST", path, call, params=params)
+            response = self.http.request("POST", f"{_path(domain)}/{action}", call, params=params)
         except CallRejected as error:
             if not is_so.search(error.detail.replace(domain, "")):
                 raise
             return
-        # Any other 2xx is a yes, whatever its body.
+        # Any other 2xx is a yes, whatever its body; what came of it, only the list tells.
         if response.text.lstrip().startswith("<"):
-            self.http.bad_answer(call, "a web page; something stands between here and PredictLeads")
-        if response.data and "error" in response.data and "success" not in response.data:
-            self.http.bad_answer(call, "an error in spite of its status")
+            self.http.bad_answer(
+                call,
+                "a web page; something stands between here and PredictLeads",
+                after_write=True,
+            )
+        if _says_no(response.data or {}):
+            what = excerpt(response.text)
+            raise CallRejected(f"PredictLeads, {call}: it says no: {what}", response.status, what)
 
-    def _read_followings(
-        self, earlier: Followings, on_read: Callable[[int], None]
-    ) -> Tuple[Followings, bool]:
-        """One read of the list, and whether it is complete; `earlier`: what the last one found."""
-        rows: Followings = {}
-        rows_read = different_rows = 0
-        counts: Set[Optional[int]] = set()
-        for number in range(1, MAX_PAGES + 1):
-            page, count = self._followings_page(number)
-            new_rows = sum(_add(rows, domain, identifier) for domain, identifier in page)
-            rows_read += len(page)
-            different_rows += new_rows
-            counts.add(count)
-            on_read(len(page))
-            if not page and count is None:
-                return rows, counts == {None}
-            if not new_rows or different_rows == count:
-                break
-        # A list that holds the same row twice, each time, is as complete as it can be.
-        is_whole = different_rows == count or (rows_read == count and rows == earlier)
-        return rows, is_whole and len(counts) == 1
-
-    def _followings_page(self, number: int) -> Tuple[List[Tuple[str, str]], Optional[int]]:
-        """Domain and identifier of each row of a page, counted from 1, and how many rows there are
-        in all, if it says."""
+    def _followings_page(self, number: int) -> Optional[Page]:
+        """(Domain, identifier) of each row of a page; None past the last page."""
         call = f"followings, page {number}"
         params = {"page": number, "limit": FOLLOWINGS_PAGE_SIZE}
-        data = self.http.read("GET", "/followings", call, params=params)
+        try:
+            data = self.http.read("GET", "/followings", call, params=params)
+        except CallRejected as error:
+            is_past_an_empty_list = error.status == 404 and '"error"' in error.body
+            if number > 1 or is_past_an_empty_list:
+                return None
+            raise
         meta = data.get("meta")
         count = meta.get("count") if isinstance(meta, dict) else None
         try:
@@ -181,7 +196,21 @@ class PredictLeadsClient:
             rows = [_following(item) for item in data["data"]]
         except (KeyError, TypeError):
             self.http.bad_answer(call, "it is no list of companies with their domains")
-        return rows, count if isinstance(count, int) else None
+        return Page(rows, count if isinstance(count, int) else None)
+
+
+def _path(domain: str) -> str:
+    return f"/companies/{quote(domain, safe='')}"
+
+
+def _says_no(body: JsonObject) -> bool:
+    """Whether the body of a 2xx is a refusal all the same. The yes is
+    {"success": {"type": "follow_successful"}}."""
+    success = body.get("success")
+    kind = success.get("type") if isinstance(success, dict) else None
+    if isinstance(kind, str):
+        return "success" not in kind
+    return success is False or "error" in body or body.get("status") in ("error", "failed")
 
 
 def _following(item: Any) -> Tuple[str, str]:
@@ -189,12 +218,3 @@ def _following(item: Any) -> Tuple[str, str]:
     if not isinstance(domain, str) or not domain.strip():
         raise TypeError("a following needs a domain")
     return domain, identifier if isinstance(identifier, str) else domain
-
-
-def _add(rows: Followings, domain: str, identifier: str) -> bool:
-    """Whether the row is a new one."""
-    known = rows.get(domain)
-    if known is not None and (identifier == domain or identifier in known):
-        return False
-    rows[domain] = (known or ()) + ((identifier,) if identifier != domain else ())
-    return True

@@ -8,15 +8,23 @@ import run.start  # noqa: F401 - first: it is for what may happen while the othe
 # isort: split
 
 import contextlib
+import hashlib
 import logging
 import sys
-from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from pathlib import Path
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
-from basics.domains import parse_domains
-from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number_limit
+from basics.domains import normalise_domain, parse_domains
+from basics.errors import ServiceError
+from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
-from basics.words import companies
+from basics.words import companies, count, day, listing
+from companies import verdict
+from companies.afterwards import Afterwards, Destination
+from companies.apply import Application, Applied
+from companies.evidence import Evidence
+from companies.memory import DAY_S, CompanyMemory, Waiting
 from companies.plan import (
     Criteria,
     Difference,
@@ -24,37 +32,54 @@ from companies.plan import (
     Plan,
     Wanted,
     compare,
-    domains_to_confirm,
+    found_under,
     make_plan,
+    names_to_confirm,
     nothing_wanted,
     protect,
 )
-from companies.sections import Change, say_plan, sections
+from companies.sections import Change, plan_sections, say_plan, waiting_section
 from companies.source import CompanySource, criteria_settings
-from hubspot_client import Company, HubSpotClient, HubSpotSettings, hubspot_settings
-from predictleads_client import PredictLeadsClient, PredictLeadsSettings, predictleads_settings
+from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
+from predictleads_client import (
+    Followings,
+    PredictLeadsClient,
+    PredictLeadsSettings,
+    Subscription,
+    predictleads_settings,
+)
 from run import command
-from run.apply import Changes, done
+from run.apply import conclude, done, in_part
 from run.checks import Finding, demand_all_ok, look
 from run.context import Run
+from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
+from run.report import CheckedAfter, Kind
 from transport import threads
 from transport.clock import Clock
 
+NAME, FOLLOWS = "PredictLeads", "PredictLeads follows"
 FOLLOW = Change("follow", "To follow", "Followed", "Follow")
 UNFOLLOW = Change("unfollow", "To unfollow", "Unfollowed", "Stop following")
+UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
+DOUBT = "doubt"  # noted beside the changes: see Afterwards.doubtful
+SHOWN_OPEN = 50  # lines on the screen; the report has all
+VANISHED = (verdict.UNLISTED, "PredictLeads does not list it any more, since others were followed")
 
 log = logging.getLogger("crm_sync")
 
 
 class Settings(NamedTuple):
+    """`ask_again_days`: how long a company that PredictLeads did not take is left alone."""
+
     hubspot: HubSpotSettings
     predictleads: PredictLeadsSettings
     criteria: Criteria
     max_unfollow: Limit
     max_follow: Optional[Limit]
     keep_following: FrozenSet[str]
+    ask_again_days: int
 
 
 def settings(reader: SettingsReader) -> Settings:
@@ -65,6 +90,7 @@ def settings(reader: SettingsReader) -> Settings:
         reader.get("MAX_UNFOLLOW", "20%", parse_limit),
         reader.optional("MAX_FOLLOW", parse_number_limit),
         reader.get("KEEP_FOLLOWING", "", parse_domains),
+        reader.get("ASK_AGAIN_DAYS", "7", parse_number),
     )
 
 
@@ -99,6 +125,12 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         action="store_true",
         help="go on even when no company in HubSpot matches",
     )
+    add(
+        "--state",
+        metavar="PATH",
+        type=Path,
+        help="file that remembers other names and refusals (default: one for each API key)",
+    )
     title = "Companies followed in PredictLeads"
     return command.main("companies", title, arguments, _run, argv, clock)
 
@@ -108,144 +140,337 @@ def _run(run: Run) -> Outcome:
     hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
     predictleads = PredictLeadsClient(chosen.predictleads, run.clock, run.dry_run)
     source = CompanySource(hubspot, chosen.criteria)
+    account = f"{chosen.predictleads.base_url} {chosen.predictleads.key.reveal()}"
     with contextlib.ExitStack() as stack:
         if not run.dry_run:
-            account = f"{chosen.predictleads.base_url} {chosen.predictleads.key.reveal()}"
             stack.enter_context(run_lock("companies", account, run.clock))
         stack.enter_context(run.using(hubspot.http, predictleads.http))
-        in_hubspot, in_predictleads = threads.side_by_side(
-            source.check, lambda: look(lambda: _check_subscription(predictleads))
+        in_hubspot, (in_predictleads, subscription) = threads.side_by_side(
+            source.check, lambda: _check_subscription(predictleads)
         )
         findings = [*in_hubspot, *in_predictleads]
         if run.args.check:
             return run.show_findings([*findings, *source.check_search()])
         demand_all_ok(findings)
-        return _sync(run, chosen, source, predictleads)
+        memory = stack.enter_context(contextlib.closing(_memory(run, account)))
+        return Sync(run, chosen, source, predictleads, memory, subscription).outcome()
 
 
-def _check_subscription(predictleads: PredictLeadsClient) -> Finding:
-    subscription = predictleads.subscription()
-    if subscription.status != "active":
-        return Finding(
-            False,
-            f"The PredictLeads subscription is {subscription.status}: see PredictLeads >"
-            " Subscription Plans.",
+def _check_subscription(
+    predictleads: PredictLeadsClient,
+) -> Tuple[List[Finding], Optional[Subscription]]:
+    found: List[Subscription] = []
+
+    def check() -> Finding:
+        found.append(predictleads.subscription())
+        status, quota, used = found[0]
+        if status != "active":
+            where = "see PredictLeads > Subscription Plans"
+            return Finding(False, f"The PredictLeads subscription is {status}: {where}.")
+        known = quota is not None and used is not None
+        credits = f", {used:,} of {quota:,} credits used this month" if known else ""
+        return Finding(True, f"The PredictLeads subscription is active{credits}.")
+
+    return look(check), next(iter(found), None)
+
+
+def _memory(run: Run, account: str) -> CompanyMemory:
+    account_hash = hashlib.sha256(account.encode()).hexdigest()
+    path = run.args.state or account_file("companies", account, ".sqlite3", make=not run.dry_run)
+    return CompanyMemory(path, account_hash, run.clock, run.dry_run)
+
+
+class Sync:
+    """The story of one run: read, plan, show, refuse, follow, unfollow, check."""
+
+    def __init__(
+        self,
+        run: Run,
+        chosen: Settings,
+        source: CompanySource,
+        predictleads: PredictLeadsClient,
+        memory: CompanyMemory,
+        subscription: Optional[Subscription],
+    ) -> None:
+        self._run, self._settings = run, chosen
+        self._source, self._predictleads = source, predictleads
+        self._memory, self._subscription = memory, subscription
+        self._wanted = Wanted(chosen.criteria)
+
+    def outcome(self) -> Outcome:
+        run = self._run
+        difference = self._compare(self._read())
+        waiting = self._waiting(difference)
+        plan = self._plan(difference, waiting)
+        self._report(plan, waiting)
+        self._say(plan, waiting)
+        refused = self._refusals(plan)
+        if refused:
+            return run.refuse(refused)
+        self._remember(difference)
+        if not (plan.add or plan.remove):
+            number = companies(len(plan.unchanged))
+            run.summarise(f"Nothing to do: PredictLeads follows the {number} it should.")
+            return Outcome.IN_SYNC
+        if run.dry_run:
+            return run.end_dry_run()
+        with run.finishing_calls():
+            return self._apply(plan, waiting)
+
+    def _read(self) -> Followings:
+        """What should be followed and what is, read side by side."""
+        clock = self._run.clock
+        with Progress("HubSpot", "companies", clock) as in_hubspot, Progress(
+            "PredictLeads", "companies", clock
+        ) as in_predictleads:
+            self._wanted, followings = threads.side_by_side(
+                lambda: self._source.read(in_hubspot.expect, in_hubspot.advance),
+                lambda: self._predictleads.followings(in_predictleads.advance),
+            )
+        log.info("HubSpot: %s", self._source.in_words(self._wanted))
+        log.info("PredictLeads: %s followed now.", companies(len(followings.rows)))
+        if followings.claimed is not None:
+            self._warn(
+                f"PredictLeads says that it follows {companies(followings.claimed)}, and lists"
+                f" {len(followings.rows):,}."
+            )
+        if self._wanted.missing:
+            self._warn(
+                f"HubSpot counts {companies(self._wanted.missing)} more than it shows: they were"
+                " edited during the read, or it errs. The next run will tell."
+            )
+        return followings
+
+    def _compare(self, followings: Followings) -> Difference:
+        difference = compare(self._wanted, followings.rows, FOLLOWS)
+        return protect(
+            found_under(difference, self._other_names(), self._wanted),
+            self._settings.keep_following.union(*self._run.args.keep),
+            "kept on purpose (--keep or KEEP_FOLLOWING)",
+            "kept on purpose (--no-unfollow)" if self._run.args.no_unfollow else None,
         )
-    used, quota = subscription.credits_used, subscription.credits_quota
-    known = isinstance(used, int) and isinstance(quota, int)
-    credits = f", {used:,} of {quota:,} credits used this month" if known else ""
-    return Finding(True, f"The PredictLeads subscription is active{credits}.")
 
+    def _other_names(self) -> Dict[str, str]:
+        """Under which other domains companies are listed; what was learnt long ago is asked again,
+        one credit for each."""
+        names, days = self._memory.other_names(), self._settings.ask_again_days
+        stale = [] if self._run.dry_run else self._memory.stale_names(days)
+        for domain in filter(self._wanted.companies.__contains__, stale):
+            try:
+                listed = list(map(normalise_domain, self._predictleads.listed_under(domain)))
+            except ServiceError as error:
+                log.info("%s The names that are known will do.", error)
+                break
+            if names[domain] in listed:
+                self._memory.remember_names({domain: names[domain]})
+            else:
+                self._memory.forget_names([domain])
+                del names[domain]
+        return names
 
-def _sync(
-    run: Run, chosen: Settings, source: CompanySource, predictleads: PredictLeadsClient
-) -> Outcome:
-    wanted, followings = _read(run, source, predictleads)
-    difference = _protect(run, chosen, compare(wanted, followings, "PredictLeads follows"))
-    plan = make_plan(wanted, difference, _look_up(source, difference))
-    _report_plan(run, wanted, plan)
-    if run.wants_page:
-        run.report.record_url = source.record_url()
-    say_plan(run.screen, plan, "PredictLeads", FOLLOW, UNFOLLOW)
-    refused = _refusals(run, chosen, plan)
-    if refused:
-        return run.refuse(refused)
-    if not (plan.add or plan.remove):
+    def _waiting(self, difference: Difference) -> List[Waiting]:
+        """What PredictLeads did not take lately, and is not asked for again yet."""
+        days = self._settings.ask_again_days
+        follow = self._memory.waiting(FOLLOW.key, days)
+        unfollow = self._memory.waiting(UNFOLLOW.key, days)
+        return [
+            *(follow[domain] for domain in difference.missing if domain in follow),
+            *(unfollow[domain] for domain in sorted(difference.surplus) if domain in unfollow),
+        ]
+
+    def _plan(self, difference: Difference, waiting: Sequence[Waiting]) -> Plan:
+        not_now = {each.domain for each in waiting}
+        surplus = {
+            domain: names for domain, names in difference.surplus.items() if domain not in not_now
+        }
+        return make_plan(
+            self._wanted,
+            difference._replace(surplus=surplus),
+            self._look_up(surplus),
+            not_now,
+            self._unlisted(),
+            NAME,
+        )
+
+    def _look_up(self, surplus: Listed) -> Evidence:
+        """What HubSpot holds now of the companies that are followed and not wanted."""
+        domains = names_to_confirm(surplus)
+        if domains:
+            number = companies(len(domains))
+            log.info("HubSpot: a second look at %s before any is unfollowed.", number)
+        return self._source.evidence(domains, self._memory.records(domains))
+
+    def _unlisted(self) -> List[str]:
+        """Wanted domains that PredictLeads has accepted lately, does not list, and does not tell
+        under which name it would."""
+        unlisted = self._memory.since(DOUBT, self._settings.ask_again_days)
+        return [domain for domain in unlisted if domain in self._wanted.companies]
+
+    def _refusals(self, plan: Plan) -> List[Refusal]:
+        args, follows, unfollows = self._run.args, len(plan.add), len(plan.remove)
+        max_unfollow = args.max_unfollow or self._settings.max_unfollow
+        max_follow = args.max_follow or self._settings.max_follow
+        empty = plan.listed and not plan.wanted and not args.allow_empty
+        return [
+            *over_limit(
+                max_unfollow,
+                companies(unfollows),
+                "no longer be followed",
+                "--max-unfollow",
+                unfollows,
+                plan.listed,
+            ),
+            *([nothing_wanted(plan, "followed")] if empty else []),
+            *over_limit(
+                max_follow, companies(follows), "be newly followed", "--max-follow", follows
+            ),
+        ]
+
+    def _apply(self, plan: Plan, waiting: Sequence[Waiting]) -> Outcome:
+        run, names = self._run, self._memory.other_names()
+        afterwards = Afterwards(self._destination(), self._wanted, names, run.clock)
+        application = Application(
+            run, self._destination(), self._wanted, self._look_up, afterwards, self._unlisted()
+        )
+        applied = application.apply(plan, FOLLOW.title, UNFOLLOW.title)
+        self._note(plan, applied, afterwards)
+        self._report(plan, waiting, applied)
+        application.changes.demand_a_write()
+        return self._tell(plan, applied)
+
+    def _destination(self) -> Destination:
+        client = self._predictleads
+        return Destination(
+            NAME,
+            FOLLOWS,
+            client.follow,
+            client.unfollow,
+            lambda: client.followings(lambda _rows: None).rows,
+            client.listed_under,
+        )
+
+    def _note(self, plan: Plan, applied: Applied, afterwards: Afterwards) -> None:
+        """What later runs should know."""
+        memory, now = self._memory, applied.now
+        if now is None:
+            return
+        memory.remember_names(afterwards.found)
+        memory.note(FOLLOW.key, verdict.refused(plan.add, applied.added))
+        memory.note(UNFOLLOW.key, verdict.refused(plan.remove, applied.removed))
+        wanted = self._wanted.companies
+        vanished = [wanted[domain] for domain in now.lacks(set(plan.unchanged))]
+        memory.note(FOLLOW.key, [(each.domain, each.company, *VANISHED) for each in vanished])
+        doubtful = now.lacks(afterwards.doubtful)
+        memory.note(DOUBT, [(each, wanted[each].company, *VANISHED) for each in doubtful])
+        self._remember(now.difference)
+
+    def _remember(self, difference: Difference) -> None:
+        present, surplus = set(difference.unchanged), difference.surplus
+        wanted = self._wanted.companies
+        self._memory.remember_records(wanted.values())
+        self._memory.forget(FOLLOW.key, lambda each: each in present or each not in wanted)
+        self._memory.forget(DOUBT, lambda each: each in present or each not in wanted)
+        self._memory.forget(UNFOLLOW.key, lambda each: each not in surplus)
+
+    def _report(
+        self, plan: Plan, waiting: Sequence[Waiting], applied: Optional[Applied] = None
+    ) -> None:
+        report = self._run.report
+        report.sections = [
+            *plan_sections(
+                plan, FOLLOW, UNFOLLOW, applied and applied.added, applied and applied.removed
+            ),
+            waiting_section(waiting, self._settings.ask_again_days),
+        ]
+        report.unchanged = len(plan.unchanged)
+        report.counts.update(
+            {
+                "matching": self._wanted.matching,
+                "wanted": plan.wanted,
+                "followed": plan.listed,
+                "follow": len(plan.add),
+                "unfollow": len(plan.remove),
+                "keep": len(plan.unchanged),
+                "kept": len(plan.protected),
+                "skipped": len(plan.skipped),
+                "waiting": len(waiting),
+            }
+        )
+        if self._run.wants_page:
+            report.record_url = self._source.record_url()
+
+    def _say(self, plan: Plan, waiting: Sequence[Waiting]) -> None:
+        run = self._run
+        say_plan(run.screen, plan, NAME, FOLLOW, UNFOLLOW)
+        if waiting:
+            first = min(each.asked_at for each in waiting) + self._settings.ask_again_days * DAY_S
+            run.say(
+                f"{companies(len(waiting))} that PredictLeads did not take"
+                f" {'is' if len(waiting) == 1 else 'are'} not asked for again before {day(first)}."
+            )
+        if plan.remove and self._subscription:
+            self._say_cost(len(plan.remove), self._subscription)
+
+    def _say_cost(self, unfollows: int, subscription: Subscription) -> None:
+        left, cost = subscription.credits_left, UNFOLLOW_CREDITS * unfollows
+        if left is None:
+            return
+        self._run.say(
+            f"{count(unfollows, 'unfollow')}, about {count(cost, 'credit')}; {left:,} of"
+            f" {subscription.credits_quota:,} are left this month."
+        )
+        if cost > left:
+            self._warn(f"The {left:,} credits that are left this month will not last.")
+
+    def _warn(self, text: str) -> None:
+        log.warning("%s", text)
+        self._run.report.warnings = [*(self._run.report.warnings or []), text]
+
+    def _tell(self, plan: Plan, applied: Applied) -> Outcome:
+        run = self._run
+        results = [*applied.added, *applied.removed]
         run.summarise(
-            f"Nothing to do: PredictLeads follows the {companies(len(plan.unchanged))} it should."
+            f"{in_part(results)}: {companies(done(applied.added))} newly followed,"
+            f" {done(applied.removed):,} no longer followed,"
+            f" {len(plan.unchanged) + len(plan.protected):,} left as they were,"
+            f" {len(plan.skipped):,} skipped."
         )
-        return Outcome.IN_SYNC
-    if run.dry_run:
-        return run.end_dry_run()
-    with run.finishing_calls():
-        return _apply(run, plan, predictleads)
+        outcome = conclude(run, results)
+        self._say_open(plan, applied)
+        if applied.unchecked:
+            run.summarise(f"Not checked afterwards: {applied.unchecked}")
+            return Outcome.PARTIAL
+        if applied.now:
+            kept = {entry.domain for entry in plan.protected}
+            unwanted = sorted(applied.now.difference.surplus.keys() - kept)
+            missing = applied.now.difference.missing
+            run.report.checked_after = CheckedAfter(applied.now.rows, missing, unwanted)
+            run.summarise(_checked(plan.wanted, missing, unwanted))
+        return outcome
+
+    def _say_open(self, plan: Plan, applied: Applied) -> None:
+        """What did not come to what was planned, a line each."""
+        domains = [*(entry.domain for entry in plan.add), *(entry.domain for entry in plan.remove)]
+        lines = [
+            (domain, f"{result.status.replace('_', ' ')}: {result.error}")
+            for domain, result in zip(domains, (*applied.added, *applied.removed))
+            if result.error
+        ]
+        title = f"Not as planned, {companies(len(lines))}"
+        self._run.screen.say_list(title, Kind.SKIP, lines, SHOWN_OPEN)
 
 
-def _read(
-    run: Run, source: CompanySource, predictleads: PredictLeadsClient
-) -> Tuple[Wanted, Listed]:
-    """What should be followed and what is, read side by side."""
-    with Progress("HubSpot", "companies", run.clock) as in_hubspot, Progress(
-        "PredictLeads", "companies", run.clock
-    ) as in_predictleads:
-        wanted, followings = threads.side_by_side(
-            lambda: source.read(in_hubspot.expect, in_hubspot.advance),
-            lambda: predictleads.followings(in_predictleads.advance),
-        )
-    log.info("HubSpot: %s", source.in_words(wanted))
-    log.info("PredictLeads: %s followed now.", companies(len(followings)))
-    return wanted, followings
-
-
-def _protect(run: Run, chosen: Settings, difference: Difference) -> Difference:
-    return protect(
-        difference,
-        chosen.keep_following.union(*run.args.keep),
-        "kept on purpose (--keep or KEEP_FOLLOWING)",
-        "kept on purpose (--no-unfollow)" if run.args.no_unfollow else None,
-    )
-
-
-def _look_up(source: CompanySource, difference: Difference) -> List[Company]:
-    """What HubSpot holds now of the companies that are followed and not wanted."""
-    domains = domains_to_confirm(difference)
-    if domains:
-        log.info("HubSpot: a second look at %s before any is unfollowed.", companies(len(domains)))
-    return source.look_up(domains)
-
-
-def _report_plan(run: Run, wanted: Wanted, plan: Plan) -> None:
-    run.report.sections = sections(plan, FOLLOW, UNFOLLOW)
-    run.report.unchanged = len(plan.unchanged)
-    run.report.counts = {
-        "matching": wanted.matching,
-        "wanted": plan.wanted,
-        "followed": plan.listed,
-        "follow": len(plan.add),
-        "unfollow": len(plan.remove),
-        "keep": len(plan.unchanged),
-        "kept": len(plan.protected),
-        "skipped": len(plan.skipped),
-    }
-
-
-def _refusals(run: Run, chosen: Settings, plan: Plan) -> List[Refusal]:
-    follows, unfollows = len(plan.add), len(plan.remove)
-    max_unfollow = run.args.max_unfollow or chosen.max_unfollow
-    max_follow = run.args.max_follow or chosen.max_follow
-    empty = plan.listed and not plan.wanted and not run.args.allow_empty
-    return [
-        *over_limit(
-            max_unfollow,
-            companies(unfollows),
-            "no longer be followed",
-            "--max-unfollow",
-            unfollows,
-            plan.listed,
-        ),
-        *([nothing_wanted(plan, "followed")] if empty else []),
-        *over_limit(max_follow, companies(follows), "be newly followed", "--max-follow", follows),
-    ]
-
-
-def _apply(run: Run, plan: Plan, predictleads: PredictLeadsClient) -> Outcome:
-    """Follow first: should the run break off, too many are followed rather than too few."""
-    changes = Changes(run)
-    follows = changes.apply("Follow", plan.add, lambda each: predictleads.follow(each.domain))
-    unfollows = changes.apply(
-        "Stop following", plan.remove, lambda each: predictleads.unfollow(each.domain)
-    )
-    run.report.sections = sections(plan, FOLLOW, UNFOLLOW, follows, unfollows)
-    run.report.counts.update(changes.counts())
-    changes.demand_a_write()
-    run.summarise(
-        f"{'Done' if changes.are_done() else 'Done in part'}:"
-        f" {companies(done(follows))} newly followed, {done(unfollows):,} no longer followed,"
-        f" {len(plan.unchanged) + len(plan.protected):,} left as they were,"
-        f" {len(plan.skipped):,} skipped."
-    )
-    changes.summarise_open()
-    return changes.outcome()
+def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str]) -> str:
+    all_wanted = count(wanted, "wanted company", "wanted companies")
+    if not (missing or unwanted):
+        lists = f"all {all_wanted} and none that is not wanted."
+    else:
+        lists = f"{wanted - len(missing):,} of {all_wanted}."
+    if missing:
+        lists += f" Missing: {listing(missing)}."
+    if unwanted:
+        lists += f" Followed and not wanted: {listing(unwanted)}."
+    return f"Checked afterwards: PredictLeads lists {lists}"
 
 
 if __name__ == "__main__":

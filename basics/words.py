@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import datetime, timezone
 from typing import Sequence
 
 # Control and format characters (terminal escapes, line breaks, text direction), lone surrogates
@@ -54,3 +55,21 @@ def alternatives(names: Sequence[str]) -> str:
     'Shopify, Magento 2 or Wix'
     """
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def day(timestamp: float) -> str:
+    """The day of a moment in seconds since 1970, in UTC.
+
+    >>> day(0)
+    '1970-01-01'
+    """
+    return datetime.fromtimestamp(timestamp, timezone.utc).strftime("%Y-%m-%d")
+
+
+def listing(names: Sequence[str], most: int = 10) -> str:
+    """
+    >>> listing(["a.example", "b.example", "c.example"], most=2)
+    'a.example, b.example and 1 more'
+    """
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown

@@ -34,6 +34,7 @@ class Spec(NamedTuple):
     matching: int
     followed: int
     latency_s: float = LATENCY_S
+    latency_jitter: float = LATENCY_JITTER
 
 
 class Seen(NamedTuple):

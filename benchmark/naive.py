@@ -80,11 +80,10 @@ def follow_one_by_one(domains: List[str]) -> None:
 
 def read_with_the_official_client() -> Iterator[str]:
     """The same with `hubspot-api-client`, paging as its answers say."""
+    import hubspot  # type: ignore[import-not-found,import-untyped,unused-ignore]
     from hubspot.crm import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
         companies,
     )
-
-    import hubspot  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     client = hubspot.Client.create(
         access_token=os.environ["HUBSPOT_ACCESS_TOKEN"], host=os.environ["HUBSPOT_BASE_URL"]

@@ -12,18 +12,9 @@ import sys
 import time
 from typing import Any, Dict, Iterator, List
 
-from basics.limits import Limit
-from companies.plan import (
-    Criteria,
-    Wanted,
-    compare,
-    domains_to_confirm,
-    make_plan,
-    refusals,
-    spare,
-)
+from companies.evidence import Evidence
+from companies.plan import Criteria, Listed, Wanted, compare, make_plan, names_to_confirm, protect
 from hubspot_client import Company
-from predictleads_client import Followings
 
 PAGE = 200  # companies in an answer of HubSpot
 UNTIDY_EVERY = 10  # a domain with scheme and www.
@@ -57,7 +48,7 @@ def page_of_companies(start: int, count: int) -> List[Company]:
     ]
 
 
-def followings(first: int, count: int) -> Followings:
+def followings(first: int, count: int) -> Listed:
     return {domain_of(number): () for number in range(first, first + count)}
 
 
@@ -81,25 +72,25 @@ def pages(count: int) -> Iterator[List[Company]]:
 
 def main(case: str, count: int) -> Dict[str, Any]:
     judging, planning = Stopwatch(), Stopwatch()
-    wanted = Wanted(Criteria(frozenset({"shopify", "magento_2"}), 1_000_000))
+    wanted = Wanted(Criteria(("shopify", "magento_2"), 1_000_000))
     for page in pages(count):
         with judging:
             for company in page:
                 wanted.add(company)
     followed = followings(round(count * (1 - FOLLOWED[case])), count)
     with planning:
-        difference = compare(wanted, followed)
-        difference = spare(difference, frozenset(), no_unfollow=case == "new")
-        domains_to_confirm(difference)
-        plan = make_plan(wanted, difference, evidence=())
-        refusals(plan, Limit(100, is_percent=True), None, allow_empty=False)
+        difference = compare(wanted, followed, "PredictLeads follows")
+        no_unfollow = "kept on purpose (--no-unfollow)" if case == "new" else None
+        difference = protect(difference, frozenset(), "", no_unfollow)
+        names_to_confirm(difference.surplus)
+        plan = make_plan(wanted, difference, Evidence([], {}), (), (), "PredictLeads")
     return {
         "judging_s": judging.seconds,
         "planning_s": planning.seconds,
-        "follow": len(plan.follow),
-        "unfollow": len(plan.unfollow),
-        "keep": len(plan.keep),
-        "kept": len(plan.kept),
+        "follow": len(plan.add),
+        "unfollow": len(plan.remove),
+        "keep": len(plan.unchanged),
+        "kept": len(plan.protected),
     }
 
 

@@ -33,13 +33,15 @@ OTHER_READS = 3  # two properties and the subscription
 CAP = 10_000  # results: HubSpot's maximum for one search, however it is paged
 
 # The targets.
-RATIO = 1.10  # of the time that the limits allow at best
+RATIO = 1.12  # of the time that the limits allow at best
+SHARED_RATIO = 1.35  # while another app takes half of the allowance
 REFUSED = 0.05  # of the calls, while another app takes half of the allowance
 PLANNING_S = 5.0
 PLANNING_MB = 600.0
 HELP_S = 0.25
 
 SLOW_LATENCY_S = 0.8
+JITTERY = (0.03, 1.0)  # seconds, and the share of them by which answers come sooner or later
 HELP_RUNS = 5
 MILLION = 1_000_000
 
@@ -81,6 +83,11 @@ def read_slow(size: Size) -> List[Row]:
     return [_read(size, f"read {{:,}}, answers after {SLOW_LATENCY_S * 1000:.0f} ms", spec)]
 
 
+def read_jittery(size: Size) -> List[Row]:
+    spec = Spec(size.of(20_000), size.of(20_000), *JITTERY)
+    return [_read(size, "read {:,}, answers after 0 to 60 ms", spec)]
+
+
 def read_shared(size: Size) -> List[Row]:
     spec = Spec(size.of(20_000), size.of(20_000))
     return [_read(size, "read {:,}, half of the allowance taken", spec, shared=True)]
@@ -100,7 +107,7 @@ def nothing_to_do(size: Size) -> List[Row]:
     spec = Spec(size.of(2_000), size.of(2_000))
     result = _sync_once(spec, shared=False)
     seen, pages = result.seen, math.ceil(spec.matching / PAGE_SIZE)
-    lists = math.ceil(spec.followed / FOLLOWINGS_PAGE_SIZE)
+    lists = math.ceil(spec.followed / FOLLOWINGS_PAGE_SIZE) + 1  # an empty page ends the list
     checks: Checks = [
         *_ends_right(result, "in_sync", spec),
         (seen.searches <= pages + seen.chains, MORE_SEARCHES),
@@ -151,6 +158,7 @@ def comparison(size: Size) -> List[Row]:
 SCENARIOS: Dict[str, Callable[[Size], List[Row]]] = {
     "read": read,
     "read-slow": read_slow,
+    "read-jittery": read_jittery,
     "read-shared": read_shared,
     "follow": follow,
     "follow-shared": follow_shared,
@@ -174,7 +182,11 @@ def _read(size: Size, scenario: str, spec: Spec, shared: bool = False) -> Row:
         (answered <= pages + seen.chains, MORE_SEARCHES),
         _is_accepted(size, seen, shared),
     ]
-    if not shared:
+    if shared:
+        allowed_s = SHARED_RATIO * limit_s
+        is_met = size.quick or seen.search_s <= allowed_s
+        checks.append((is_met, f"takes more than {allowed_s:.1f} s"))
+    else:
         checks.append(_is_fast_enough(size, seen, spec, pages))
     return Row(
         scenario.format(spec.matching),

@@ -13,16 +13,14 @@ import time
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from basics.secret import Secret
-from basics.settings import HubSpotSettings
 from benchmark.measuring import (
     CALLS_PER_SECOND,
-    LATENCY_JITTER,
     OTHER_APP,
     SEARCHES_PER_SECOND,
     Seen,
     Spec,
 )
-from hubspot_client import HubSpotClient
+from hubspot_client import HubSpotClient, HubSpotSettings
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
 from sandbox.core import Answer
 from transport.clock import Clock
@@ -143,7 +141,7 @@ def main() -> None:
         HubSpot(records, searches_per_second=SEARCHES_PER_SECOND),
         PredictLeads(dict(followed), requests_per_second=CALLS_PER_SECOND),
         latency_s=spec.latency_s,
-        latency_jitter=LATENCY_JITTER,
+        latency_jitter=spec.latency_jitter,
     )
     with sandbox:
         search_once(sandbox)

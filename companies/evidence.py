@@ -17,7 +17,7 @@ from typing import (
 from basics.domains import named_domains, normalise_domain
 
 if TYPE_CHECKING:
-    from hubspot.shapes import Company
+    from hubspot_api.shapes import Company
 
 
 class Evidence:
@@ -34,12 +34,14 @@ class Evidence:
             int(merged): company
             for company in self._by_id.values()
             for merged in (company.merged_ids or "").split(";")
-            if merged.strip().isdigit()
+            if merged.strip().isdecimal()
         }
 
     def naming(self, names: Sequence[str]) -> List[Company]:
         """The companies that name one of these domains: as their own before others, then by id."""
         found = {each.id: each for name in names for each in self._naming.get(name, ())}
+        if len(found) < 2:
+            return list(found.values())
         return sorted(
             found.values(), key=lambda each: (normalise_domain(each.domain) not in names, each.id)
         )

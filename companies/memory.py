@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import (
     Any,
+    Callable,
     Dict,
     Iterable,
     Iterator,
@@ -19,7 +20,6 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
-    Sequence,
     Tuple,
 )
 
@@ -43,7 +43,6 @@ _VERSIONS = (
 )
 _REMEDY = "The run goes on without it. Delete the file, or bring it back from a backup."
 DAY_S = 86_400.0
-UNLISTED = "unlisted"  # the status of what was accepted and is not listed
 
 log = logging.getLogger("crm_sync")
 
@@ -74,7 +73,8 @@ class CompanyMemory:
         self._clock = clock
         self._store = Store(None, _VERSIONS, _REMEDY, dry_run=False)
         with self._unless_unusable():
-            self._store = Store(path, _VERSIONS, _REMEDY, dry_run)
+            forgetful, self._store = self._store, Store(path, _VERSIONS, _REMEDY, dry_run)
+            forgetful.close()
             hashes = self._store.rows("SELECT hash FROM account")
             if not hashes:
                 self._store.write("INSERT INTO account VALUES (?)", [(account_hash,)])
@@ -112,6 +112,9 @@ class CompanyMemory:
             return [domain for (domain,) in self._store.rows(sql, now - days * DAY_S, now)]
         return []
 
+    def forget_names(self, domains: Iterable[str]) -> None:
+        self._write("DELETE FROM other_name WHERE domain = ?", [(domain,) for domain in domains])
+
     def remember_names(self, names: Mapping[str, str]) -> None:
         rows = [(domain, listed, self._now()) for domain, listed in names.items()]
         self._write("INSERT OR REPLACE INTO other_name VALUES (?, ?, ?)", rows)
@@ -125,11 +128,11 @@ class CompanyMemory:
             if earliest < each.asked_at <= self._now()
         }
 
-    def unlisted(self, action: str, days: int) -> List[str]:
-        """The domains that were first accepted, and not listed, so many days ago or later."""
+    def since(self, action: str, days: int) -> List[str]:
+        """The domains that were first noted so many days ago or later."""
         now = self._now()
-        unlisted = (each for each in self._refused(action) if each.status == UNLISTED)
-        return [each.domain for each in unlisted if now - days * DAY_S <= each.since <= now]
+        refused = self._refused(action)
+        return [each.domain for each in refused if now - days * DAY_S <= each.since <= now]
 
     def note(self, action: str, refused: Iterable[Tuple[str, Optional[str], str, str]]) -> None:
         """Domain, company, status and reason of what was not taken just now."""
@@ -141,10 +144,11 @@ class CompanyMemory:
             [(action, *each, now, now) for each in refused],
         )
 
-    def forget(self, action: str, domains: Iterable[str]) -> None:
-        """They have been taken, or are not to be asked for any more."""
+    def forget(self, action: str, is_settled: Callable[[str], bool]) -> None:
+        """Those of the domains that have been taken, or are not to be asked for any more."""
+        settled = [each.domain for each in self._refused(action) if is_settled(each.domain)]
         sql = "DELETE FROM refusal WHERE action = ? AND domain = ?"
-        self._write(sql, [(action, domain) for domain in domains])
+        self._write(sql, [(action, domain) for domain in settled])
 
     def close(self) -> None:
         self._store.close()

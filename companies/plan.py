@@ -12,6 +12,7 @@ from typing import (
     Collection,
     Dict,
     List,
+    Mapping,
     NamedTuple,
     Optional,
     Sequence,
@@ -26,7 +27,7 @@ from basics.words import companies
 from companies.evidence import Evidence
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
-    from hubspot.shapes import Company
+    from hubspot_api.shapes import Company
 
 # What a destination lists: the domain as it is listed -> the other names of the same company: the
 # identifiers that it is listed with, and names that were found out. (A million fit in 120 MB.)
@@ -116,7 +117,7 @@ class Wanted:
                 self._additional.setdefault(name, domain)
 
     def domain_of(self, name: Optional[str]) -> Optional[str]:
-        """The wanted domain that a listed name stands for, if it does: also as an additional one."""
+        """The wanted domain that a listed name stands for, also as an additional one; or None."""
         return name if name in self.companies else self._additional.get(name or "")
 
     def unusable_field(self, name: str) -> Optional[str]:
@@ -146,6 +147,9 @@ class Difference(NamedTuple):
     listed: int
     skipped: List[Skipped]
     protected: Sequence[Protected] = ()
+
+    def listed_names(self) -> Set[str]:
+        return {*self.unchanged, *self.renamed, *self.surplus}
 
 
 class Removal(NamedTuple):
@@ -209,15 +213,16 @@ def compare(wanted: Wanted, rows: Listed, lists: str) -> Difference:
     while rows:
         listed, others = rows.popitem()
         domain = normalise_domain(listed)
-        names = tuple(filter(None, map(normalise_domain, others))) if others else ()
-        stands_for = [
-            own for own in map(wanted.domain_of, (domain, *names)) if own in wanted.companies
-        ]
-        present.update(own for own in stands_for if own)
+        if domain in wanted.companies and not others:
+            present.add(domain)
+            continue
+        names = tuple(filter(None, map(normalise_domain, others)))
+        stands_for = [own for own in map(wanted.domain_of, (domain, *names)) if own]
+        present.update(stands_for)
         if domain in wanted.companies:
             continue
         if stands_for:
-            renamed[domain or listed] = stands_for[0] or ""
+            renamed[domain or listed] = stands_for[0]
         elif domain:
             surplus[domain] = surplus.get(domain, ()) + names
         else:
@@ -232,6 +237,33 @@ def compare(wanted: Wanted, rows: Listed, lists: str) -> Difference:
         surplus=surplus,
         listed=len(present) + len(surplus) + len(skipped),
         skipped=sorted(skipped),
+    )
+
+
+def found_under(difference: Difference, names: Mapping[str, str], wanted: Wanted) -> Difference:
+    """The difference, once it is known under which other domain a company is listed.
+
+    `names`: domain -> listed domain, also of companies that are not wanted any more, so that the
+    reason for removing such a row can be found.
+    """
+    if not names:
+        return difference
+    present, renamed = set(difference.unchanged), dict(difference.renamed)
+    surplus = dict(difference.surplus)
+    for domain, listed in names.items():
+        is_wanted = domain in wanted.companies
+        if listed in surplus and not is_wanted:
+            surplus[listed] += (domain,)
+        elif listed in surplus:
+            del surplus[listed]
+            renamed[listed] = domain
+        if is_wanted and (listed in renamed or listed in present):
+            present.add(domain)
+    return difference._replace(
+        missing=[domain for domain in difference.missing if domain not in present],
+        unchanged=sorted(present),
+        renamed=renamed,
+        surplus=surplus,
     )
 
 
@@ -316,10 +348,11 @@ def make_plan(
     protected = list(difference.protected)
     for domain in sorted(difference.surplus):
         entry = judge(domain, difference.surplus[domain], wanted, evidence)
-        reason = entry.reason if isinstance(entry, Protected) else doubt.about(entry)
-        if reason:
+        if isinstance(entry, Protected):
+            protected.append(entry)
+        elif reason := doubt.about(entry):
             protected.append(Protected(domain, reason))
-        elif isinstance(entry, Removal):
+        else:
             remove.append(entry)
     return Plan(
         add=tuple(wanted.companies[domain] for domain in add),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Sequence, Union
 
-from basics.words import companies
+from basics.words import companies, day
+from companies.memory import DAY_S, Waiting
 from companies.plan import Plan, Removal, WantedCompany
 from run.apply import Result, rows_of
 from run.report import Kind, Section
@@ -29,7 +30,7 @@ class Change(NamedTuple):
     title: str
 
 
-def sections(
+def plan_sections(
     plan: Plan,
     adding: Change,
     removing: Change,
@@ -65,10 +66,27 @@ def _changes(
     entries: Sequence[Union[WantedCompany, Removal]],
     results: Optional[Sequence[Result]],
 ) -> Section:
-    rows = rows_of([entry._asdict() for entry in entries], results)
+    names = [name for name in entries[0]._fields if name != "moved_to"] if entries else []
+    shown = [{name: getattr(entry, name) for name in names} for entry in entries]
+    rows = rows_of(shown, results)
     title = change.to_do if results is None else change.done
     columns = ("domain", "company", "reason", "status", "error")
     return Section(change.key, title, kind, columns, rows, linked="company")
+
+
+def waiting_section(waiting: Sequence[Waiting], days: int) -> Section:
+    rows = [
+        {
+            "domain": each.domain,
+            "company": each.company,
+            "reason": each.reason,
+            "since": day(each.since),
+            "asked_again_on": day(each.asked_at + days * DAY_S),
+        }
+        for each in waiting
+    ]
+    columns = ("domain", "company", "reason", "since", "asked_again_on")
+    return Section("waiting", "Not asked again yet", Kind.WAIT, columns, rows)
 
 
 def say_plan(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Optional, Sequence
+import contextlib
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
+from basics.errors import CallRejected
 from basics.settings import SettingsReader, parse_names, parse_positive
 from basics.words import alternatives, companies
+from companies.evidence import Evidence
 from companies.plan import Criteria, Wanted
-from hubspot import search
+from hubspot_api import search
 from hubspot_client import COMPANIES, Company, HubSpotClient, Property
 from run.checks import Finding, look
 from transport import threads
@@ -64,9 +67,18 @@ class CompanySource:
     def _read_once(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
         wanted = Wanted(self._criteria)
         multiple = self._platform is not None and self._platform.is_multiple
-        for company in self._hubspot.companies(*self._criteria, multiple, on_total):
+        totals: List[int] = []
+
+        def note_total(total: int) -> None:
+            totals.append(total)
+            on_total(total)
+
+        read = 0
+        for company in self._hubspot.companies(*self._criteria, multiple, note_total):
+            read += 1
             wanted.add(company)
             on_company()
+        wanted.missing = max(min(totals) - read, 0)
         return wanted
 
     def in_words(self, wanted: Wanted) -> str:
@@ -82,16 +94,29 @@ class CompanySource:
             found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
         if shared:
             found += f"; {shared:,} {'shares' if shared == 1 else 'share'} the domain of another"
+        if wanted.missing:
+            found += f"; HubSpot counts {wanted.missing:,} more, which it does not show"
         return found + "."
 
-    def look_up(self, domains: Sequence[str]) -> List[Company]:
-        """What HubSpot holds of these domains now, whether it matches or not."""
+    def evidence(self, domains: Sequence[str], records: Mapping[str, int]) -> Evidence:
+        """What HubSpot holds now of these domains, whether it matches or not.
 
-        def look_up(batch: List[search.Group]) -> List[Company]:
-            return read_settled(lambda: list(self._hubspot.companies_found(batch)))
+        `records`: domain -> the id of the company that it once came from; records are read by id
+        besides, because what is found by id has no lag.
+        """
+        ids = sorted(set(records.values()))
+        found = list(read_settled(lambda: self._hubspot.companies_by_id(ids)))
+        gone = set(ids).difference(company.id for company in found)
+        queries = list(search.naming(domains))
+        for page in threads.run_all(self._find, queries, LOOK_UPS_AT_ONCE):
+            found += page
+        with contextlib.suppress(CallRejected):  # an account without the property has no merges
+            for groups in search.merged_from(sorted(gone)):
+                found += self._find(groups)
+        return Evidence(found, records)
 
-        pages = threads.run_all(look_up, list(search.naming(domains)), LOOK_UPS_AT_ONCE)
-        return [company for page in pages for company in page]
+    def _find(self, groups: Sequence[search.Group]) -> List[Company]:
+        return read_settled(lambda: self._hubspot.companies_found(groups))
 
     def record_url(self) -> Optional[str]:
         return self._hubspot.record_url(COMPANIES)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Sequence
+from typing import TYPE_CHECKING, FrozenSet, Iterable, List, NamedTuple, Sequence
 
-from basics.domains import normalise_domain
+from basics.domains import named_domains, normalise_domain
 from basics.emails import MAX_LOCAL
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
-    from hubspot.shapes import Company
+    from hubspot_api.shapes import Company
 
 # Reserved for examples (RFC 2606). HubSpot takes no address that ends in .example or .test, because
 # these are not in use: https://legacydocs.hubspot.com/docs/faq/how-does-hubspot-validate-email-addresses
 MADE_UP_DOMAIN = "example.com"
+
+# Nobody's names, and they look like it.
+FIRST_NAME, LAST_NAME = "Test", "Person"
+COMPANY_NAME = "Coding Challenge Company GmbH"
+COMPANY_DOMAIN = "coding-challenge-company.com"
 
 
 class NewContact(NamedTuple):
@@ -52,6 +57,13 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def made_up(first_name: str, last_name: str) -> NewContact:
+    """The person and the company of a call that names neither; `first_name` and `last_name` from
+    the settings count if they are set."""
+    first, last = one_line(first_name) or FIRST_NAME, one_line(last_name) or LAST_NAME
+    return NewContact(made_up_email(first, last), first, last, COMPANY_NAME, COMPANY_DOMAIN)
+
+
 def made_up_email(first_name: str, last_name: str) -> str:
     """An address that reaches nobody, always the same for the same names.
 
@@ -69,8 +81,16 @@ def _ascii_word(name: str) -> str:
 
 
 def with_domain(companies: Iterable[Company], domain: str) -> List[Company]:
-    """Those that have this bare domain, however HubSpot spells it; the lowest id first."""
-    return sorted(company for company in companies if normalise_domain(company.domain) == domain)
+    """Those that have this bare domain in whatever spelling, each once: first those whose own it
+    is, then those that have it besides another one; the lowest id first."""
+    by_id = {each.id: each for each in companies if domain in _domains(each)}
+    return sorted(
+        by_id.values(), key=lambda each: (normalise_domain(each.domain) != domain, each.id)
+    )
+
+
+def _domains(company: Company) -> FrozenSet[str]:
+    return named_domains(company.domain) | named_domains(company.additional_domains)
 
 
 def warning_of_others(others: Sequence[str], contact_is_new: bool) -> str:

@@ -1,67 +1,70 @@
 """Contacts and companies in HubSpot: found, or created exactly once.
 
-Two things stand in the way of that. HubSpot's search shows a new record only after up to half a
-minute, and a call whose answer is lost may have been carried out.
+Two things stand in the way of that. HubSpot's search shows a new record only after a while, and a
+call whose answer is lost may have been carried out.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from typing import Callable, Iterator, List, Optional
+from typing import Iterator, List, Optional
 
-from basics.errors import AppError, CallRejected, ServiceError
+from basics.errors import CallRejected, Forbidden, ServiceError
+from contact.memory import Memory
 from contact.plan import NewContact, with_domain
-from contact.recent import Recent
 from hubspot_client import Company, Contact, Created, HubSpotClient
 from run.context import Run
+from transport.reading import read_settled
 
-LOOK_AGAIN_AFTER_S = (2, 4, 6, 10, 16)  # 38 s in all, more than the search lags behind
-MAX_CREATES = 3  # calls that create the same company, each after a long look for the one before
+# 78 s in all. The search is known to lag by up to half a minute; twice that is allowed for.
+LOOK_AGAIN_AFTER_S = (2, 4, 6, 10, 16, 20, 20)
+OWN_ASSOCIATIONS_S = 2.0  # after it, the ones that HubSpot makes by itself are there
 
 log = logging.getLogger("crm_sync")
 
 
 class Records:
-    """`recent` is None in a dry run, which leaves no files behind."""
+    """`memory` is None in a dry run, which leaves no files behind.
 
-    def __init__(self, run: Run, hubspot: HubSpotClient, recent: Optional[Recent]) -> None:
+    `in_doubt`: the company may have been created, and nobody knows.
+    """
+
+    def __init__(self, run: Run, hubspot: HubSpotClient, memory: Optional[Memory]) -> None:
+        self.in_doubt = False
         self._run = run
         self._hubspot = hubspot
-        self._recent = recent
+        self._memory = memory
 
-    def unlisted_companies(self, domain: str, contact: Optional[Contact]) -> List[Company]:
-        """Companies with this domain that the search does not show, the lowest id first.
-
-        They are too new for it, or their domain is written in another way. Raises CallRejected,
-        ServiceError.
-        """
-        linked = self._hubspot.companies_of_contact(contact.id) if contact else []
-        companies = with_domain(self._hubspot.companies_by_id(linked), domain)
-        return companies or self._just_created(domain)
-
-    def create_company(self, name: str, domain: str) -> Created:
-        """While nobody knows whether a call was carried out, no second one is sent.
+    def companies(self, domain: str, contact: Optional[Contact]) -> List[Company]:
+        """Companies with this domain, the best one first, also those that are too new for the
+        search: the contact has them, or an earlier run has asked for them.
 
         Raises CallRejected, ServiceError.
         """
-        assert self._recent is not None
-        for _ in range(MAX_CREATES):
-            self._recent.note(domain, None)
-            try:
-                created = self._unless_lost(lambda: self._hubspot.create_company(name, domain))
-            except AppError:  # it was refused, or never sent
-                self._recent.forget(domain)
+        return self._listed(domain) or self._linked(domain, contact) or self._asked_before(domain)
+
+    def create_company(self, name: str, domain: str) -> Created:
+        """The call is sent once: after a lost answer the search has to show the company.
+
+        Raises CallRejected, ServiceError.
+        """
+        assert self._memory is not None
+        self._memory.note(domain, None)
+        try:
+            with self._run.finishing_calls():
+                created = self._hubspot.create_company(name, domain)
+                self._run.wrote |= not created.existed
+        except (CallRejected, Forbidden):  # only these say that there is no company now
+            self._memory.forget(domain)
+            raise
+        except ServiceError as error:
+            if not error.answer_lost:
                 raise
-            if created is None and (companies := self._look_again(domain)):
-                created = Created(companies[0].id, existed=False)
-            if created:
-                self._recent.note(domain, created.id)
-                return created
-        raise ServiceError(
-            f"HubSpot, create the company: {MAX_CREATES} times the answer was lost, and no search"
-            " shows the company. Look for it in HubSpot, then run it again."
-        )
+            log.debug("%s", error)
+            created = self._after_lost_answer(domain)
+        self._memory.note(domain, created.id)
+        return created
 
     def create_contact(self, wanted: NewContact) -> Created:
         """Its address is unique in HubSpot, so a call whose answer is lost is simply repeated.
@@ -74,59 +77,77 @@ class Records:
                 wanted.email, wanted.first_name, wanted.last_name, repeatable=repeatable
             )
 
-        created = self._unless_lost(lambda: create(repeatable=False))
-        if created:
-            return created
-        with self._writing():
-            return create(repeatable=True)._replace(existed=False)  # since the call before made it
+        try:
+            with self._writing():
+                created = create(repeatable=False)
+                self._run.wrote |= not created.existed
+        except ServiceError as error:
+            if not error.answer_lost:
+                raise
+            log.debug("%s", error)
+            with self._writing():  # what it finds now was made by the call before
+                created = create(repeatable=True)._replace(existed=False)
+        return created
 
-    def associate(self, contact_id: int, company_id: int) -> List[int]:
+    def associate(self, contact: Created, company_id: int) -> List[int]:
         """The ids of all companies that the contact has then. Raises CallRejected, ServiceError."""
         with self._writing():
-            self._hubspot.associate(contact_id, company_id)
+            self._hubspot.associate(contact.id, company_id)
             self._run.wrote = True
-        linked = self._hubspot.companies_of_contact(contact_id)
+        if not contact.existed:
+            self._run.clock.sleep(OWN_ASSOCIATIONS_S)
+        linked = self._hubspot.companies_of_contact(contact.id)
         if company_id not in linked:
             raise ServiceError(
-                f"HubSpot has accepted the association of contact {contact_id} with company"
+                f"HubSpot has accepted the association of contact {contact.id} with company"
                 f" {company_id}, but does not list it. Run it again."
             )
         return linked
 
-    def _just_created(self, domain: str) -> List[Company]:
-        """The company that an earlier run has created, or may have created, a moment ago."""
-        asked = self._recent.get(domain) if self._recent else None
+    def _listed(self, domain: str) -> List[Company]:
+        found = read_settled(lambda: list(self._hubspot.companies_naming(domain)))
+        return with_domain(found, domain)
+
+    def _linked(self, domain: str, contact: Optional[Contact]) -> List[Company]:
+        ids = self._hubspot.companies_of_contact(contact.id) if contact else []
+        return with_domain(self._hubspot.companies_by_id(ids), domain)
+
+    def _asked_before(self, domain: str) -> List[Company]:
+        """The company that an earlier run has created, or may have created."""
+        asked = self._memory.asked(domain) if self._memory else None
         if asked is None:
             return []
+        companies: List[Company] = []
         if asked.company_id is not None:
             with contextlib.suppress(CallRejected):
-                return with_domain(self._hubspot.companies_by_id([asked.company_id]), domain)
-        log.info("HubSpot: an earlier run may have created the company a moment ago.")
+                companies = with_domain(self._hubspot.companies_by_id([asked.company_id]), domain)
+        if companies:
+            return companies
+        log.info("HubSpot: an earlier run asked for the company, but the search does not show it.")
         return self._look_again(domain)
+
+    def _after_lost_answer(self, domain: str) -> Created:
+        """The company that the lost answer was about. Raises ServiceError when it is not shown."""
+        log.info("HubSpot's answer is lost: the company may have been created, or not.")
+        self.in_doubt = True
+        companies = self._look_again(domain)
+        if not companies:
+            raise ServiceError(
+                "HubSpot, create the company: the answer is lost, and no search shows the company"
+                " yet. It may have been created; run it again in a minute."
+            )
+        self.in_doubt, self._run.wrote = False, True
+        return Created(companies[0].id, existed=False)
 
     def _look_again(self, domain: str) -> List[Company]:
         """The companies with the domain, as soon as the search shows any."""
         for wait_s in LOOK_AGAIN_AFTER_S:
             log.info("HubSpot: looking for the company in %d s.", wait_s)
             self._run.clock.sleep(wait_s)
-            companies = self._hubspot.oldest_with_domain(domain)
+            companies = self._listed(domain)
             if companies:
                 return companies
         return []
-
-    def _unless_lost(self, create: Callable[[], Created]) -> Optional[Created]:
-        """What `create` returns; None if nobody knows whether it was carried out."""
-        try:
-            with self._writing():
-                created = create()
-                self._run.wrote |= not created.existed
-        except ServiceError as error:
-            if not error.answer_lost:
-                raise
-            log.info("HubSpot's answer is lost: what was to be created may be there, or not.")
-            log.debug("%s", error)
-            return None
-        return created
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

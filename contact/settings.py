@@ -11,7 +11,7 @@ CALLS_PER_SECOND = 5.0  # 200 ms or more between two calls, whatever is set
 
 
 class Settings(NamedTuple):
-    """The names are a person's, for whom no flag gives any."""
+    """The names are a person's, for whom no flag gives any; they may be empty."""
 
     hubspot: HubSpotSettings
     first_name: str
@@ -23,6 +23,6 @@ def settings(reader: SettingsReader) -> Settings:
     pace = min(hubspot.requests_per_second, CALLS_PER_SECOND)
     return Settings(
         hubspot._replace(requests_per_second=pace),
-        reader.get("FIRSTNAME", "Test", str),  # nobody's name, and it looks like it
-        reader.get("LASTNAME", "Person", str),
+        reader.get("FIRSTNAME", "", str),
+        reader.get("LASTNAME", "", str),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, TypeVar
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, TypeVar
 
 from basics.errors import AppError, CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
 from basics.outcome import Outcome
@@ -109,7 +109,7 @@ def _result_of(entry: E, change: Callable[[E], None]) -> Result:
         return Result(SKIPPED, str(reason))
     except CallRejected as error:
         log.warning("%s", error)
-        return Result(FAILED, str(error), cause=error)
+        return Result(FAILED, str(error), error.status < 300, error)
     except (NotSent, Interrupted) as error:
         return _not_reached(error)
     except ServiceError as error:

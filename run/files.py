@@ -22,23 +22,26 @@ def write_whole(path: Path, text: str) -> None:
         raise
 
 
-def state_folder() -> Path:
-    """Where runs leave what later runs must know; made when missing. Raises AppError."""
+def state_folder(make: bool = True) -> Path:
+    """Where runs leave what later runs must know. With `make` it is made when missing, and can be
+    written into. Raises AppError."""
     remedy = "Let XDG_STATE_HOME name a folder that can be written."
     try:
         base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         folder = Path(base) / "crm-sync"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if make:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except RuntimeError:  # no HOME, and the system knows none
         raise AppError(f"This user has no home folder. {remedy}") from None
     except OSError as error:
         raise AppError(f"Cannot make the folder {folder}: {error.strerror}. {remedy}") from None
-    if not os.access(folder, os.W_OK):
+    if make and not os.access(folder, os.W_OK):
         raise AppError(f"Cannot write into the folder {folder}. {remedy}")
     return folder
 
 
-def account_file(job: str, account: str, ending: str) -> Path:
-    """The file of one job on one account. `account` may hold keys: only its hash is in the name."""
+def account_file(job: str, account: str, ending: str, make: bool = True) -> Path:
+    """The file of one job on one account. `account` may hold keys: only its hash is in the name.
+    `make`: as for `state_folder`."""
     digest = hashlib.sha256(account.encode()).hexdigest()[:16]
-    return state_folder() / f"{job}-{digest}{ending}"
+    return state_folder(make) / f"{job}-{digest}{ending}"

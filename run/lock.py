@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import sys
@@ -19,18 +20,20 @@ else:
     import fcntl
 
 
+POLL_S = 0.25
+
+log = logging.getLogger("crm_sync")
+
+
 @contextlib.contextmanager
-def run_lock(job: str, account: str, clock: Clock) -> Iterator[None]:
+def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the lock of one job on one account. Raises AnotherRunActive, which says who holds it,
-    and AppError when there can be no lock."""
+    if that does not end within `wait_s` seconds, and AppError when there can be no lock."""
     path = account_file(job, account, ".lock")
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(open(path, "a+b", buffering=0))
-            if not _take(file):
-                file.seek(0)
-                holder = file.read(200).decode("utf-8", "replace").strip() or "unknown"
-                raise AnotherRunActive(f"Another run is active: {holder}. Wait until it has ended.")
+            _take_in_time(file, clock, wait_s)
             file.truncate(0)
             holder = f"process {os.getpid()} on {socket.gethostname()}, since {clock.timestamp()}"
             file.write(holder.encode())
@@ -42,6 +45,20 @@ def run_lock(job: str, account: str, clock: Clock) -> Iterator[None]:
         yield
         with contextlib.suppress(OSError):
             file.truncate(0)
+
+
+def _take_in_time(file: IO[bytes], clock: Clock, wait_s: float) -> None:
+    end = clock.monotonic() + wait_s
+    is_told = False
+    while not _take(file):
+        file.seek(0)
+        holder = file.read(200).decode("utf-8", "replace").strip() or "unknown"
+        if clock.monotonic() >= end:
+            raise AnotherRunActive(f"Another run is active: {holder}. Wait until it has ended.")
+        if not is_told:
+            log.info("Another run is active: %s. Waiting up to %d s for it.", holder, wait_s)
+            is_told = True
+        clock.sleep(POLL_S)
 
 
 def _take(file: IO[bytes]) -> bool:

@@ -56,6 +56,8 @@ def as_json(report: Report, exit_code: int) -> Dict[str, Any]:
         data["findings"] = [finding._asdict() for finding in report.findings]
     if report.warnings is not None:
         data["warnings"] = report.warnings
+    if report.checked_after is not None:
+        data["checked_after"] = report.checked_after._asdict()
     if report.record_url:
         data["record_url"] = report.record_url
     return {**data, **{section.key: list(section.rows) for section in report.sections}}

@@ -21,6 +21,7 @@ class Kind(enum.Enum):
     REMOVE = ("-", "red")
     KEEP = ("=", "")
     SKIP = ("!", "yellow")
+    WAIT = ("", "")
     STEP = ("", "")
 
     def __init__(self, sign: str, colour: str) -> None:
@@ -45,6 +46,15 @@ class Section(NamedTuple):
     hint: str = ""
 
 
+class CheckedAfter(NamedTuple):
+    """The list of the other service after the last write: how many rows it has, who is missing from
+    it, and who is in it and should not be."""
+
+    listed: int
+    missing: Sequence[str]
+    unwanted: Sequence[str]
+
+
 @dataclass
 class Report:
     """`title`: what the job is about. `unchanged`: how many are as they should be, if that is
@@ -67,3 +77,4 @@ class Report:
     findings: Optional[Sequence[Finding]] = None
     warnings: Optional[List[str]] = None
     record_url: Optional[str] = None
+    checked_after: Optional[CheckedAfter] = None

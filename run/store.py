@@ -59,7 +59,7 @@ class Store:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # the last: a damaged schema
             raise AppError(
                 f"Cannot use {self._path}, the memory of earlier runs: {error}. {self._remedy}"
             ) from None
@@ -81,16 +81,26 @@ def _open(path: Path) -> sqlite3.Connection:
     place = f"{path.resolve().as_uri()}?mode=rw"
     file = sqlite3.connect(place, uri=True, check_same_thread=False)
     # A commit need not wait for the disk: a power failure may cost the last few, a kill costs none.
-    file.execute("PRAGMA synchronous = NORMAL")
+    with _closed_on_error(file):
+        file.execute("PRAGMA synchronous = NORMAL")
     return file
 
 
 def _copy(path: Optional[Path]) -> sqlite3.Connection:
     copy = sqlite3.connect(":memory:", check_same_thread=False)
     if path and path.exists():
-        with contextlib.closing(_open(path)) as file:
+        with _closed_on_error(copy), contextlib.closing(_open(path)) as file:
             file.backup(copy)
     return copy
+
+
+@contextlib.contextmanager
+def _closed_on_error(file: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        file.close()
+        raise
 
 
 def _bring_up(file: sqlite3.Connection, versions: Sequence[str], may_be_empty: bool) -> None:

@@ -336,7 +336,10 @@ class Account(Service):
 
 @lru_cache(maxsize=None)
 def _pattern(path: str) -> Pattern[str]:
-    return re.compile(re.sub(r"{(\w+)}", lambda m: f"(?P<{m[1]}>{PARTS.get(m[1], '[^/]+')})", path))
+    def group(name: str) -> str:
+        return f"(?P<{name}>{PARTS.get(name, '[^/]+')})"
+
+    return re.compile(re.sub(r"{(\w+)}", lambda found: group(str(found[1])), path))
 
 
 def _arguments(parts: Mapping[str, str]) -> List[str]:

@@ -208,7 +208,7 @@ class MailerLite(Account):
         name = self.body(request).get("name")
         if not name or not isinstance(name, str) or len(name) > 255:
             raise self._invalid("name", "The name field is required, of at most 255 characters.")
-        return name
+        return str(name)
 
     def _create_group(self, request: Request) -> Answer:
         name, key = self._group_name(request), str(next(self._ids))

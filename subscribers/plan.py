@@ -32,7 +32,7 @@ from subscribers.consent import objection
 from subscribers.values import Field, as_kept, in_words, trimmed, usable
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
-    from hubspot.shapes import Contact
+    from hubspot_api.shapes import Contact
     from mailerlite_client import Subscriber, Value
 
 PLAN_PROPERTIES = ("email", "lastmodifieddate")  # and those of consent, and those of the fields

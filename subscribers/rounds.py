@@ -126,7 +126,7 @@ class Writer:
         person = self._evidence[planned.address].of(planned)
         if person is None:
             text = "MailerLite does not say how it is with this person now; nothing was written"
-            raise CallRejected(text, 0, text)
+            raise CallRejected(text, 404, text)
         now = decide(person, self._memory, self._rules)
         if now.action not in wanted:
             raise NotWanted(now.reason or AS_IT_SHOULD)

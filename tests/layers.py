@@ -8,6 +8,7 @@ through what it imports: every branch of such a module is tested.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 from typing import AbstractSet, Dict, Iterator, List, NamedTuple, Set, Tuple
@@ -82,12 +83,14 @@ def read_tree(root: Path = ROOT) -> Tree:
 
 def place(name: str, tree: Tree) -> Tuple[str, str]:
     """The layer of a module, and the unit within it: a service, a job or a script. A client is
-    `brevo_client.py`, with a folder `brevo/` if it needs one."""
+    `brevo_client.py`, with a folder `brevo_api/` if it needs one: `brevo/` would hide a package of
+    that name."""
     top = name.split(".")[0]
     if top in MAY_IMPORT:
         return top, top
-    if top.endswith("_client") or f"{top}_client" in tree:
-        return "client", top.replace("_client", "")
+    service = re.sub("_(client|api)$", "", top)
+    if f"{service}_client" in tree:
+        return "client", service
     is_folder = tree[top].path.name == "__init__.py"
     return "job" if is_folder else "script", top
 
@@ -107,7 +110,7 @@ def violations(root: Path = ROOT) -> List[str]:
         for other in sorted(module.imports)
         if other.split(".")[0] in AROUND or (other in tree and not _may_import(name, other, tree))
     ]
-    return found + [f"{name} is part of a circle" for name in _circles(tree)]
+    return found + [f"{name} is part of a circle" for name in sorted(_circles(tree))]
 
 
 def pure_modules(root: Path = ROOT) -> List[str]:

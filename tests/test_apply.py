@@ -22,16 +22,19 @@ from run.apply import (
     Changes,
     NotWanted,
     Result,
+    conclude,
     done,
+    in_part,
     rows_of,
 )
 from run.context import Run
 from tests.helpers import FakeClock, RunMain
 
+REFUSED = CallRejected("refused", 400, "")
 ERRORS = {
     DONE: None,
     SKIPPED: NotWanted("not now"),
-    FAILED: CallRejected("refused", 400, ""),
+    FAILED: REFUSED,
     NOT_REACHED: Interrupted("stopped"),
 }
 
@@ -63,9 +66,13 @@ def test_each_result_is_in_its_place(run: Run) -> None:
     assert [result.status for result in results] == entries
     assert [result.may_be_done for result in results] == [entry == DONE for entry in entries]
     assert done(results) == entries.count(DONE)
-    assert changes.counts() == {name: entries.count(name) for name in (DONE, FAILED, NOT_REACHED)}
     assert run.wrote
-    assert changes.outcome() is Outcome.PARTIAL
+    assert conclude(run, results) is Outcome.PARTIAL
+    counts = {name: entries.count(name) for name in (DONE, FAILED, NOT_REACHED)}
+    assert run.report.counts == counts
+    assert run.report.summary == [
+        "Not done: 500 failed, 500 not reached. The next run tries them again."
+    ]
 
 
 @pytest.mark.usefixtures("_threads_switch_all_the_time")
@@ -88,7 +95,7 @@ def test_one_write_among_many_refusals_is_never_lost(run: Run, place: int) -> No
     [
         (None, Result(DONE, None, True), True),
         (NotWanted("gone"), Result(SKIPPED, "gone"), False),
-        (CallRejected("refused", 400, ""), Result(FAILED, "refused"), False),
+        (REFUSED, Result(FAILED, "refused", cause=REFUSED), False),
         (Interrupted("stopped"), Result(NOT_REACHED, "stopped"), False),
         (NotSent("down"), Result(NOT_REACHED, "down"), False),
     ],
@@ -130,6 +137,40 @@ def test_after_a_failure_of_the_service_nothing_more_is_sent(
             changes.demand_a_write()
 
 
+def one_by_one(
+    run: Run, errors: Sequence[Optional[Exception]], monkeypatch: pytest.MonkeyPatch
+) -> List[str]:
+    monkeypatch.setattr("run.apply.WRITERS", 1)
+
+    def change(number: int) -> None:
+        error = errors[number]
+        if error:
+            raise error
+
+    results = Changes(run).apply("Change", range(len(errors)), change)
+    return [result.status for result in results]
+
+
+def test_one_failure_does_not_stop_the_others_and_three_in_a_row_do(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = ServiceError("no answer")
+    statuses = one_by_one(run, [failure, failure, None, REFUSED, failure, None], monkeypatch)
+    assert statuses == [FAILED, FAILED, DONE, FAILED, FAILED, DONE]
+    statuses = one_by_one(run, [None, failure, failure, failure, None], monkeypatch)
+    assert statuses == [DONE, FAILED, FAILED, FAILED, NOT_REACHED]
+    statuses = one_by_one(run, [ServiceDown("401"), None], monkeypatch)
+    assert statuses == [FAILED, NOT_REACHED]
+
+
+def test_the_sum_of_it(run: Run) -> None:
+    good = [Result(DONE), Result(SKIPPED, "not now")]
+    assert (conclude(run, good), in_part(good)) == (Outcome.SYNCED, "Done")
+    for status in (FAILED, NOT_REACHED):
+        results = [*good, Result(status)]
+        assert (conclude(run, results), in_part(results)) == (Outcome.PARTIAL, "Done in part")
+
+
 def test_rows_of_the_report() -> None:
     entries = [{"domain": "a.example"}, {"domain": "b.example"}]
     assert rows_of(entries, None) == [
@@ -145,9 +186,7 @@ def test_rows_of_the_report() -> None:
 
 def working(entries: Sequence[int], apply: Callable[[int], None]) -> Callable[..., int]:
     def work(run: Run) -> Outcome:
-        changes = Changes(run)
-        changes.apply("Change", entries, apply)
-        return changes.outcome()
+        return conclude(run, Changes(run).apply("Change", entries, apply))
 
     return lambda argv, clock: command.main(
         "test", "A test", command.parser("A script."), work, argv, clock

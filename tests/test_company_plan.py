@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from basics.domains import normalise_domain
 from basics.limits import Refusal
+from companies.evidence import Evidence
 from companies.plan import (
     Criteria,
     Listed,
@@ -19,8 +20,8 @@ from companies.plan import (
     Skipped,
     Wanted,
     compare,
-    domains_to_confirm,
     make_plan,
+    names_to_confirm,
     nothing_wanted,
     protect,
 )
@@ -65,7 +66,8 @@ def plan_for(
         wanted.add(each)
     compared = compare(wanted, as_listed(followings), "The list has")
     difference = protect(compared, keep, "to be kept", nothing_goes)
-    return make_plan(wanted, difference, companies if evidence is None else evidence)
+    found = Evidence(companies if evidence is None else evidence, {})
+    return make_plan(wanted, difference, found, (), (), "The list")
 
 
 @pytest.mark.parametrize(
@@ -130,10 +132,10 @@ def test_a_row_is_known_by_its_domain_or_its_identifier() -> None:
 def test_a_removal_is_confirmed_by_every_name_of_the_row() -> None:
     wanted = Wanted(CRITERIA)
     difference = compare(wanted, {"brand.example": ("a.example",)}, "The list has")
-    assert domains_to_confirm(difference) == ["a.example", "brand.example"]
+    assert names_to_confirm(difference.surplus) == ["a.example", "brand.example"]
     matching = company(1, "https://A.example/")
     other = company(2, "brand.example", platform="wix")
-    plan = make_plan(wanted, difference, [other, matching])
+    plan = make_plan(wanted, difference, Evidence([other, matching], {}), (), (), "The list")
     assert plan.remove == ()
     assert plan.protected == (
         Protected("brand.example", "a company in HubSpot with this domain matches after all"),

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import pytest
 from hypothesis import given
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from basics.emails import parse_email
 from contact.plan import (
     NewContact,
+    made_up,
     made_up_email,
     parse_company_domain,
     parse_company_name,
@@ -58,8 +59,8 @@ def test_how_a_person_is_called(first: str, last: str, person: str) -> None:
     assert NewContact("a@shop.example", first, last, "Shop", "shop.example").person == person
 
 
-def company(company_id: int, domain: Optional[str]) -> Company:
-    return Company(company_id, None, domain, None, None)
+def company(company_id: int, domain: Optional[str], additional: Optional[str] = None) -> Company:
+    return Company(company_id, None, domain, None, None, additional)
 
 
 def test_companies_of_a_domain_however_it_is_spelled() -> None:
@@ -69,9 +70,34 @@ def test_companies_of_a_domain_however_it_is_spelled() -> None:
         company(5, "other.example"),
         company(7, None),
         company(9, "shop.example"),
+        company(4, "my-shop.example", "shop.example.test"),
     ]
     ids: List[int] = [each.id for each in with_domain(companies, "shop.example")]
-    assert ids == [9, 9, 12]
+    assert ids == [9, 12]
+
+
+def test_a_companys_own_domain_counts_more_than_an_additional_one() -> None:
+    companies = [
+        company(1, "brand.example", "a.example; WWW.shop.example"),
+        company(2, "brand.example, shop.example"),
+        company(3, None, "shop.example"),
+        company(9, "shop.example"),
+    ]
+    assert [each.id for each in with_domain(companies, "shop.example")] == [9, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "person"),
+    [
+        ("", "", ("test.person@example.com", "Test Person")),
+        ("Zoë", " ", ("zoe.person@example.com", "Zoë Person")),
+        ("Zoë", " Groß ", ("zoe.gross@example.com", "Zoë Groß")),
+    ],
+)
+def test_who_is_made_up(first: str, last: str, person: Tuple[str, str]) -> None:
+    contact = made_up(first, last)
+    assert (contact.email, contact.person) == person
+    assert contact.company_domain == "coding-challenge-company.com"
 
 
 def test_the_setting_is_certain_only_with_a_new_contact() -> None:

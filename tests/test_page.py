@@ -15,7 +15,7 @@ from basics.outcome import Outcome
 from run import page
 from run.checks import Finding
 from run.report import Kind, Report, Row, Section
-from sandbox import HubSpot, PredictLeads, Sandbox
+from sandbox import Fault, HubSpot, PredictLeads, Sandbox
 from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -33,9 +33,10 @@ def run_page(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> Path:
         {"name": "Shop E", "domain": "e.example", **MATCH},
     ]
     followings = {"c.example": None, "e.example": None, "f.example": None}
-    predictleads = PredictLeads(dict(followings), unknown={"b.example"})
+    error = {"error": {"type": "invalid", "message": "Not this one."}}
     path = tmp_path / "run.html"
-    with Sandbox(HubSpot(companies), predictleads, clock=clock) as sandbox:
+    with Sandbox(HubSpot(companies), PredictLeads(dict(followings)), clock=clock) as sandbox:
+        sandbox.faults = [Fault("status", path="/b.example/follow$", status=422, body=error)]
         run_main(sync.main, sandbox, "--keep", "f.example", "--report", str(path))
     return path
 
@@ -67,7 +68,7 @@ def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int) -> None
     assert "<script>document.title='pwned'</script>" in text
     assert "\\x1b]0;pwned\\x07=cmd" in text
     assert "its platform is now wix" in text
-    assert "404 not_found: Company not found" in text
+    assert "422 invalid: Not this one" in text
     assert "kept on purpose (--keep or KEEP_FOLLOWING)" in text
     assert "its domain in HubSpot, 'info@d.example', is not a usable domain" in text
     assert "Company domain name" in text

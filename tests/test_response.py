@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Type
 import pytest
 
 from basics.errors import CallRejected, Forbidden, ServiceDown, ServiceError
-from hubspot.service import SERVICE as HUBSPOT
+from hubspot_api.service import SERVICE as HUBSPOT
 from mailerlite_client import SERVICE as MAILERLITE
 from transport.response import (
     EXCERPT,
@@ -53,7 +53,15 @@ def problem(
     ],
 )
 def test_retry_after_in_every_form(header: Optional[str], seconds: float) -> None:
-    assert seconds_to_wait(header, NOW) == seconds
+    assert seconds_to_wait(header, None, NOW) == seconds
+
+
+@pytest.mark.parametrize("sent", ["Sat, 21 Nov 2026 07:00:00 GMT", "Sun, 22 Nov 2026 08:00:00 GMT"])
+def test_a_wrong_clock_on_this_machine_does_not_matter(sent: str) -> None:
+    later = sent.replace(":00 GMT", ":20 GMT")
+    assert seconds_to_wait(later, sent, NOW) == 20
+    assert seconds_to_wait("7", sent, NOW) == 7
+    assert seconds_to_wait("Sat, 21 Nov 2026 08:01:00 GMT", "nonsense", NOW) == 60
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -147,7 +148,7 @@ def test_look_ups_fit_into_3000_bytes(run_main: RunMain, clock: FakeClock) -> No
         assert run_main(sync.main, sandbox, "--max-unfollow", "200").code == 0
         look_ups = [r for r in sandbox.requests if b'"domain", "operator"' in r.body]
         assert max(len(request.body) for request in look_ups) < 3_000
-        assert len(look_ups) < 20
+        assert len(look_ups) < 3 * 200  # for each of the companies to unfollow, in two looks
         assert numbers(sandbox) == [*range(500)]
 
 
@@ -163,11 +164,16 @@ def test_a_read_that_fails_at_any_page_writes_nothing(
         sandbox.hubspot.page_limit, sandbox.predictleads.max_limit = 3, 2
         sandbox.faults = [Fault("html", path=path, nth=page)]
         outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
-        if sandbox.faults[0].seen >= page:
-            assert (outcome.code, sandbox.writes) == (1, [])
-            assert "the answer cannot be used" in outcome.err
-        else:
+        if sandbox.faults[0].seen < page:
             assert outcome.code == 0
+            return
+        asked = [each for each in sandbox.requests if re.search(path, each.path)]
+        earlier = sandbox.requests[: sandbox.requests.index(asked[page - 1])]
+        assert "the answer cannot be used" in outcome.text
+        if any(each.path.endswith("follow") for each in earlier):  # the list is read after writes
+            assert outcome.code == 4
+        else:
+            assert (outcome.code, sandbox.writes) == (1, [])
 
 
 def add(sandbox: Sandbox, name: str) -> Callable[[Request], None]:
@@ -213,16 +219,18 @@ def test_a_list_that_holds_rows_twice_each_time(run_main: RunMain, clock: FakeCl
 
 
 @pytest.mark.parametrize("with_count", [True, False])
-def test_the_same_page_again_and_again_is_an_error(
+def test_the_same_page_again_and_again_is_the_end_of_the_list(
     run_main: RunMain, clock: FakeClock, with_count: bool
 ) -> None:
     meta = {"count": 500} if with_count else {}
     body = {"data": [{"domain": "a.example"}], "meta": meta}
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("body", path="^/followings$", body=body)]
-        outcome = run_main(sync.main, sandbox)
-        assert (outcome.code, sandbox.writes) == (1, [])
-    assert "PredictLeads, followings: the answer cannot be used: 1 company came" in outcome.err
+        outcome = run_main(sync.main, sandbox, "--dry-run")
+        assert len([each for each in sandbox.requests if each.path == "/followings"]) <= 6
+    assert (outcome.code, outcome.report["counts"]["followed"]) == (0, 1)
+    warning = "PredictLeads says that it follows 500 companies, and lists 1."
+    assert (warning in outcome.err) is with_count
 
 
 @pytest.mark.parametrize(
@@ -266,9 +274,20 @@ def test_already_so_is_a_success(
     run_main: RunMain, clock: FakeClock, path: str, error: Dict[str, str]
 ) -> None:
     with make([1], [2], clock) as sandbox:
+
+        def somebody_else_was_first(request: Request) -> None:
+            if request.path.endswith("/follow"):
+                sandbox.predictleads.followings["shop-1.example"] = None
+            elif request.path.endswith("/unfollow"):
+                sandbox.predictleads.followings.pop("shop-2.example", None)
+
+        sandbox.on_request = somebody_else_was_first
         sandbox.faults = [Fault("status", path=path, status=422, body={"error": error})]
         outcome = run_main(sync.main, sandbox)
+        assert numbers(sandbox) == [1]
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    assert outcome.report["follow"][0]["status"] == "done"
+    assert outcome.report["unfollow"][0]["status"] == "done"
 
 
 @pytest.mark.parametrize(
@@ -289,13 +308,20 @@ def test_a_refusal_is_not_taken_for_already_so(
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
 
 
-@pytest.mark.parametrize("body", ["\ufeff<html>login</html>", '{"error": {"type": "no"}}'])
-def test_a_200_that_is_no_yes(run_main: RunMain, clock: FakeClock, body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("\ufeff<html>login</html>", "the answer cannot be used: a web page"),
+        ('{"error": {"type": "no"}}', "it says no"),
+    ],
+)
+def test_a_200_that_is_no_yes(run_main: RunMain, clock: FakeClock, body: str, words: str) -> None:
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("status", path="/follow$", status=200, body=body)]
         outcome = run_main(sync.main, sandbox)
-    assert outcome.code == 1
-    assert "follow shop-1.example: the answer cannot be used" in outcome.err
+        assert sandbox.writes == []
+    assert outcome.code == 4
+    assert f"follow shop-1.example: {words}" in outcome.err
 
 
 # Text from outside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 import pytest
@@ -61,6 +62,8 @@ def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(
     assert "- shop-3.example  Shop 3: its Alexa rank is now 1,250,000" in outcome.out
     assert outcome.out.endswith(
         "Done: 1 company newly followed, 1 no longer followed, 1 left as they were, 0 skipped.\n"
+        "Checked afterwards: PredictLeads lists all 2 wanted companies and none that is not"
+        " wanted.\n"
     )
     assert (
         "HubSpot: 2 companies on Shopify or Magento 2 with an Alexa rank under 1,000,000."
@@ -180,7 +183,7 @@ def reversed_ids(page: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def larger_total(page: Dict[str, Any]) -> Dict[str, Any]:
-    return {**page, "total": page["total"] + 100}
+    return {**page, "total": page["total"] + 100} if "total" in page else page
 
 
 MALFORMED = {
@@ -331,16 +334,40 @@ def test_a_run_with_nothing_to_do_costs_reads_alone(run_main: RunMain, clock: Fa
         outcome = run_main(sync.main, sandbox)
         searches = [r for r in sandbox.requests if r.path.endswith("/search")]
         assert len(searches) <= 5 + 2
-        assert outcome.report["requests"]["predictleads"]["calls"] == 2
+        assert (
+            outcome.report["requests"]["predictleads"]["calls"] == 3
+        )  # the list ends with an empty page
         assert outcome.report["requests"]["hubspot"]["calls"] == 2 + len(searches)
 
 
 def test_one_refusal_does_not_stop_the_others(run_main: RunMain, clock: FakeClock) -> None:
     with make(clock, shops(1, 2, 3), followed(4)) as sandbox:
-        sandbox.predictleads.unknown = {"shop-2.example"}
+        error = {"error": {"type": "invalid", "message": "Not this one."}}
+        fault = Fault("status", path="/shop-2.example/follow$", status=422, body=error)
+        sandbox.faults = [fault]
         outcome = run_main(sync.main, sandbox)
         assert set(sandbox.predictleads.followings) == set(followed(1, 3))
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "failed", "done"]
     assert "Not done: 1 failed, 0 not reached." in outcome.out
+    assert "follow shop-2.example: 422 invalid: Not this one." in outcome.err
+
+
+def test_a_company_that_predictleads_does_not_know_is_no_failure(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock, shops(1, 2), followed(4)) as sandbox:
+        sandbox.predictleads.unknown = {"shop-2.example"}
+        outcome = run_main(sync.main, sandbox)
+        assert set(sandbox.predictleads.followings) == set(followed(1))
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "unknown"]
     assert "follow shop-2.example: 404 not_found: Company not found." in outcome.err
+    assert "PredictLeads lists 1 of 2 wanted companies. Missing: shop-2.example." in outcome.out
+
+
+def test_a_dry_run_leaves_no_trace(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, shops(1), followed(2)) as sandbox:
+        run_main(sync.main, sandbox, "--dry-run")
+        run_main(sync.main, sandbox, "--check")
+    assert list(Path.home().iterdir()) == []

@@ -6,7 +6,7 @@ import pytest
 
 from basics.errors import Interrupted
 from tests.helpers import FakeClock
-from transport.throttle import HEADROOM, SLOW_DOWN, SLOWEST, Throttle
+from transport.throttle import HEADROOM, SLOWEST, Throttle
 
 
 def starts(throttle: Throttle, clock: FakeClock, calls: int) -> List[float]:
@@ -36,20 +36,38 @@ def test_time_spent_elsewhere_counts(clock: FakeClock) -> None:
 
 
 def test_a_refusal_silences_and_slows_all(clock: FakeClock) -> None:
+    """To the four calls that went well in the last second."""
     throttle = Throttle(10, clock)
-    throttle.wait()
-    refused_at = clock.now
+    for went_well_at in (0.0, 0.9, 1.0, 1.1, 1.2):
+        clock.now = 1000.0 + went_well_at
+        throttle.went_well()
+    clock.now = refused_at = 1001.5
     throttle.refused(3.0)
     throttle.refused(2.0)  # a call that was under way then: neither slower nor sooner
     first, second = starts(throttle, clock, 2)
     assert first == pytest.approx(refused_at + 3.0)
-    assert second - first == pytest.approx(0.1 * HEADROOM / SLOW_DOWN)
+    assert second - first == pytest.approx(HEADROOM / 4)
+
+
+def test_one_stray_refusal_at_full_pace_costs_next_to_nothing(clock: FakeClock) -> None:
+    throttle = Throttle(10, clock)
+    for _ in range(20):
+        throttle.wait()
+        throttle.went_well()
+    throttle.refused(1.0)
+    assert gaps(starts(throttle, clock, 2)) <= [0.112 * HEADROOM]
+
+
+def test_where_nothing_went_well_the_rate_is_halved(clock: FakeClock) -> None:
+    throttle = Throttle(10, clock)
+    throttle.refused(1.0)
+    assert gaps(starts(throttle, clock, 2)) == pytest.approx([0.2 * HEADROOM])
 
 
 def test_the_rate_climbs_back_to_what_was_set(clock: FakeClock) -> None:
     throttle = Throttle(10, clock)
     throttle.refused(1.0)
-    for _ in range(70):
+    for _ in range(250):
         throttle.wait()
         throttle.went_well()
     assert gaps(starts(throttle, clock, 2)) == pytest.approx([0.1 * HEADROOM])
@@ -60,7 +78,7 @@ def test_it_never_stands_still(clock: FakeClock) -> None:
     for _ in range(100):
         throttle.refused(1.0)
         throttle.wait()
-    assert gaps(starts(throttle, clock, 2)) == pytest.approx([0.1 * HEADROOM / SLOWEST])
+    assert gaps(starts(throttle, clock, 2)) == pytest.approx([HEADROOM / SLOWEST])
 
 
 def test_room_while_nobody_calls(clock: FakeClock) -> None:

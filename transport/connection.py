@@ -24,11 +24,13 @@ class BoundedAdapter(HTTPAdapter):
     """Mount it on a session; a late answer then raises what a read timeout raises."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call,unused-ignore]
         _bound(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
+        manager = super().proxy_manager_for(  # type: ignore[no-untyped-call,unused-ignore]
+            *args, **kwargs
+        )
         _bound(manager)
         return manager
 

@@ -98,10 +98,12 @@ class HttpClient:
         params: Optional[Mapping[str, Any]] = None,
         body: Optional[JsonObject] = None,
         repeatable: bool = True,
+        optional: bool = False,
     ) -> Response:
         """Make one call, named `call` in messages, and repeat it while that can help.
 
         With `repeatable=False` a call that may have been carried out is not sent a second time.
+        The failure of an `optional` one does not keep later calls from being made.
 
         Raises CallRejected when this one call is refused, ServiceError when it failed to the end
         (`answer_lost`: it may have been carried out), ServiceDown when no other call would do
@@ -116,7 +118,8 @@ class HttpClient:
         try:
             return self._repeat(attempt, call, repeatable)
         except ServiceDown as error:
-            self._down = self._down or error
+            if not optional:
+                self._down = self._down or error
             raise
 
     def bad_answer(self, call: str, what: str, after_write: bool = False) -> NoReturn:

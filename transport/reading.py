@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import (
+    Any,
     Callable,
     Dict,
     FrozenSet,
@@ -39,25 +40,25 @@ def read_settled(read: Callable[[], T]) -> T:
 
 
 class Page(NamedTuple):
-    """`count`: how many rows the whole list has, if the page says so."""
+    """`length`: of the whole list, if the page says so."""
 
-    rows: Sequence[Hashable]
-    count: Optional[int]
+    rows: Sequence[Any]
+    length: Optional[int]
 
 
 class Read(NamedTuple):
-    """`rows`: as they came; `counts`: all that the pages said of the length of the list; `is_whole`:
-    it was read to where the list says that it ends."""
+    """`rows`: as they came; `lengths`: all that the pages said of the length of the list;
+    `is_whole`: it was read to where the list says that it ends."""
 
-    rows: List[Hashable]
-    counts: FrozenSet[int]
+    rows: List[Any]
+    lengths: FrozenSet[int]
     is_whole: bool
 
     def fits(self) -> bool:
-        return self.counts <= {len(self.rows), len(set(self.rows))}
+        return self.lengths <= {len(self.rows), len(set(self.rows))}
 
 
-def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Hashable], Optional[int]]:
+def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Any], Optional[int]]:
     """Every row once of a list whose pages go by number, from 1 on, and the length that the list
     claims where that does not fit (else None).
 
@@ -84,24 +85,24 @@ def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Hashable
     else:
         if is_news:
             raise Moved(f"{len(union):,} rows came, and it does not settle")
-    return list(union), None if read.fits() else max(read.counts)
+    return list(union), None if read.fits() else max(read.lengths)
 
 
 def _read_once(fetch: Callable[[int], Optional[Page]]) -> Read:
-    rows: List[Hashable] = []
+    rows: List[Any] = []
     seen: Set[Hashable] = set()
-    counts: Set[int] = set()
+    lengths: Set[int] = set()
     pages_without_news = 0
     last: Sequence[Hashable] = ()
     for number in range(1, MAX_PAGES + 1):
         page = fetch(number)
         if page is None or not page.rows:
-            return Read(rows, frozenset(counts), is_whole=True)
+            return Read(rows, frozenset(lengths), is_whole=True)
         pages_without_news = pages_without_news + 1 if seen.issuperset(page.rows) else 0
         rows += page.rows
         seen.update(page.rows)
-        counts.update([] if page.count is None else [page.count])
+        lengths.update([] if page.length is None else [page.length])
         if page.rows == last or pages_without_news == PAGES_WITHOUT_NEWS:
-            return Read(rows, frozenset(counts), is_whole=False)
+            return Read(rows, frozenset(lengths), is_whole=False)
         last = page.rows
     raise Moved(f"it has more than {MAX_PAGES:,} pages")

@@ -98,19 +98,21 @@ def _try_again(
     response: Response, service: Service, said: str, where: str, now: datetime
 ) -> Exception:
     wait_s = seconds_to_wait(response.retry_after, response.date, now)
+    # What failed, or a gateway that gave up waiting, says nothing of the work before it.
+    answer_lost = response.status == 408 or response.status >= 500
     if response.status == 429 and service.used_up_today.search(response.text):
         back_at = _clock_time(now, wait_s) if wait_s else "midnight in the account's time zone"
         return ServiceDown(f"{where}: {said}. Nothing more today: run it again after {back_at}.")
     if wait_s > WAIT_BUDGET_S:
         return ServiceDown(
             f"{where}: {said}, and a wait of {wait_s:,.0f} s is asked for."
-            f" Run it again after {_clock_time(now, wait_s)}."
+            f" Run it again after {_clock_time(now, wait_s)}.",
+            answer_lost,
         )
     return TryAgain(
         said,
         wait_s=max(wait_s, service.shortest_wait_s(response)),
-        # What failed, or a gateway that gave up waiting, says nothing of the work before it.
-        answer_lost=response.status == 408 or response.status >= 500,
+        answer_lost=answer_lost,
         too_much=response.status == 429,
     )
 

@@ -9,7 +9,7 @@ import json
 from typing import Iterable, Iterator, List, Sequence
 
 from basics.domains import display_domain
-from hubspot.shapes import COMPANY_PROPERTIES
+from hubspot_api.shapes import COMPANY_PROPERTIES
 from transport.keyset import End
 from transport.service import JsonObject
 

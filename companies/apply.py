@@ -1,0 +1,113 @@
+"""Apply a plan to a destination of companies: add, look again, remove, and look once more.
+
+Adding comes first: should the run break off, too many are listed rather than too few. The list may
+show a company under another name than it was added by, and other companies under new names since
+then; so it is read again before the first removal, and HubSpot is asked again. What came of it all
+is judged by a list that was read after the last write.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from basics.errors import AppError, CallRejected, Interrupted, ServiceError
+from companies import verdict
+from companies.afterwards import Afterwards, Destination, ListNow
+from companies.evidence import Evidence
+from companies.plan import Listed, Plan, Wanted, WantedCompany, held_back
+from run.apply import NOT_REACHED, Changes, Result
+from run.context import Run
+
+CANNOT_READ = (CallRejected, ServiceError, Interrupted)
+
+
+class Applied(NamedTuple):
+    """What came of the plan, in its order. `now`: the list after the last write; None when it could
+    not be read, for the reason `unchecked`."""
+
+    added: List[Result]
+    removed: List[Result]
+    now: Optional[ListNow]
+    unchecked: Optional[AppError]
+
+
+class Application:
+    """`look_up`: what HubSpot holds now of some listed rows. `unlisted`: wanted domains that were
+    accepted lately, are not listed, and for which nobody can tell how they would be."""
+
+    def __init__(
+        self,
+        run: Run,
+        destination: Destination,
+        wanted: Wanted,
+        look_up: Callable[[Listed], Evidence],
+        afterwards: Afterwards,
+        unlisted: Sequence[str],
+    ) -> None:
+        self._run, self._destination, self._wanted = run, destination, wanted
+        self._look_up, self._afterwards, self._unlisted = look_up, afterwards, unlisted
+        self.changes = Changes(run)
+        self._shown: Set[str] = set()  # wanted domains that the list has shown
+
+    def apply(self, plan: Plan, adding: str, removing: str) -> Applied:
+        """`adding`, `removing`: labels of the progress."""
+        added = self._add(adding, plan.add)
+        present = verdict.perhaps_added(plan.add, added).union(plan.unchanged)
+        self._shown = set(plan.unchanged)
+        removed = self._remove(removing, plan, present)
+        try:
+            now = self._check(adding, present, removed)
+        except CANNOT_READ as error:
+            return Applied(added, verdict.in_order(plan.remove, removed), None, error)
+        return Applied(
+            verdict.of_additions(plan.add, added, now.difference, self._destination.name),
+            verdict.of_removals(plan.remove, removed, now.difference, self._destination.name),
+            now,
+            None,
+        )
+
+    def _add(self, label: str, entries: Sequence[WantedCompany]) -> List[Result]:
+        return self.changes.apply(label, entries, lambda entry: self._destination.add(entry.domain))
+
+    def _remove(self, label: str, plan: Plan, present: Set[str]) -> Dict[str, Result]:
+        """What came of the removals, by domain; those whose row has gone meanwhile are left out."""
+        rows = {entry.domain for entry in plan.remove}
+        held: Dict[str, str] = {}
+        if plan.add and plan.remove:
+            try:
+                rows, held = self._recheck(plan, present)
+            except CANNOT_READ as error:
+                return {domain: Result(NOT_REACHED, str(error)) for domain in rows}
+        entries = [each for each in plan.remove if each.domain in rows.difference(held)]
+        results = self.changes.apply(
+            label, entries, lambda entry: self._destination.remove(entry.domain)
+        )
+        found = {entry.domain: result for entry, result in zip(entries, results)}
+        return {**found, **{each: Result(verdict.HELD_BACK, held[each]) for each in held}}
+
+    def _recheck(self, plan: Plan, present: Set[str]) -> Tuple[Set[str], Dict[str, str]]:
+        """The rows to remove that are still listed, and why some of all must stay."""
+        now = self._afterwards.look(present)
+        self._shown = present.difference(now.lacks(present))
+        planned = {entry.domain for entry in plan.remove}
+        surplus = {
+            domain: names for domain, names in now.difference.surplus.items() if domain in planned
+        }
+        doubtful = self._afterwards.doubtful.intersection(now.lacks(present))
+        unlisted = [*sorted(doubtful), *self._unlisted]
+        evidence = self._look_up(surplus)
+        name = self._destination.name
+        held = held_back(plan.remove, now.difference, self._wanted, evidence, unlisted, name)
+        return set(surplus), held
+
+    def _check(self, label: str, present: Set[str], removed: Dict[str, Result]) -> ListNow:
+        """The list after the last write. Where a removal took a wanted company along, because the
+        destination knows both as one, that is added again."""
+        gone = {domain for domain, result in removed.items() if result.may_be_done}
+        now = self._afterwards.look(present, gone)
+        lost = now.lacks(self._shown) if gone else []
+        if lost:
+            self._afterwards.asked.difference_update(lost)
+            self._add(label, [self._wanted.companies[domain] for domain in lost])
+            now = self._afterwards.look(present, gone)
+        return now

@@ -1,0 +1,87 @@
+"""What came of the changes, judged by a list that was read after the last of them."""
+
+from __future__ import annotations
+
+from typing import List, Mapping, Optional, Sequence, Set, Tuple, Union
+
+from basics.errors import CallRejected, Forbidden, ServiceError
+from companies.plan import Difference, Removal, WantedCompany
+from run.apply import DONE, FAILED, NOT_REACHED, Result
+
+UNKNOWN, UNLISTED, HELD_BACK = "unknown", "unlisted", "held_back"
+
+
+def perhaps_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -> Set[str]:
+    """The domains that may be listed now, if under another name. A refusal is no proof of the
+    contrary, unless the destination does not know the company."""
+    return {
+        entry.domain
+        for entry, result in zip(entries, results)
+        if result.status != NOT_REACHED and not _is_unknown(result)
+    }
+
+
+def _is_unknown(result: Result) -> bool:
+    return isinstance(result.cause, CallRejected) and result.cause.status == 404
+
+
+def in_order(entries: Sequence[Removal], results: Mapping[str, Result]) -> List[Result]:
+    """The results by domain in the order of the entries; a row that has gone needs none."""
+    return [results.get(entry.domain, Result(DONE)) for entry in entries]
+
+
+def of_additions(
+    entries: Sequence[WantedCompany],
+    results: Sequence[Result],
+    now: Difference,
+    destination: str,
+) -> List[Result]:
+    present = set(now.unchanged)
+    return [
+        Result(DONE) if entry.domain in present else _not_added(result, destination)
+        for entry, result in zip(entries, results)
+    ]
+
+
+def _not_added(result: Result, destination: str) -> Result:
+    if result.status == DONE:
+        error = f"{destination} has accepted it, and does not list it"
+        return result._replace(status=UNLISTED, error=error)
+    return result._replace(status=UNKNOWN) if _is_unknown(result) else result
+
+
+def of_removals(
+    entries: Sequence[Removal], results: Mapping[str, Result], now: Difference, destination: str
+) -> List[Result]:
+    verdicts: List[Result] = []
+    for entry, result in zip(entries, in_order(entries, results)):
+        if entry.domain in now.renamed:
+            reason = f"{destination} lists {now.renamed[entry.domain]} under this name"
+            result = Result(HELD_BACK, reason)
+        elif entry.domain not in now.surplus:
+            result = Result(DONE)
+        elif result.status == DONE:
+            error = f"{destination} has accepted it, and still lists the company"
+            result = Result(FAILED, error)
+        verdicts.append(result)
+    return verdicts
+
+
+def is_refusal(result: Result) -> bool:
+    """Whether it is the destination's answer to this one change, so that asking again on the next
+    run would only bring the same."""
+    if result.status in (UNKNOWN, UNLISTED):
+        return True
+    is_fault = isinstance(result.cause, ServiceError) and not isinstance(result.cause, Forbidden)
+    return result.status == FAILED and not is_fault
+
+
+def refused(
+    entries: Sequence[Union[WantedCompany, Removal]], results: Sequence[Result]
+) -> List[Tuple[str, Optional[str], str, str]]:
+    """Domain, company, status and reason of what the destination did not take."""
+    return [
+        (entry.domain, entry.company, result.status, result.error or "")
+        for entry, result in zip(entries, results)
+        if is_refusal(result)
+    ]

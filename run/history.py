@@ -1,0 +1,127 @@
+"""What runs did, kept in the account's file: which runs there were, and every change they made."""
+
+from __future__ import annotations
+
+import json
+from typing import List, Mapping, NamedTuple, Optional, Union
+
+from basics.outcome import Outcome
+from run.store import Store
+from transport.clock import Clock
+
+DAY_S = 86_400.0
+BROKEN_OFF = "broken off"  # a run that ended without a word: it was killed
+
+# One version of the file of a job; see Store. `who` is a domain, or the hash of an address.
+SQL = """
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY, began_at REAL NOT NULL, outcome TEXT NOT NULL, error TEXT,
+    counts TEXT NOT NULL, total INTEGER
+);
+CREATE TABLE change (
+    run INTEGER NOT NULL, at REAL NOT NULL, action TEXT NOT NULL, who NOT NULL, name TEXT,
+    hubspot_id INTEGER, reason TEXT, status TEXT NOT NULL
+);
+CREATE INDEX change_who ON change (who);
+CREATE INDEX change_run ON change (run);
+"""
+
+Who = Union[str, bytes]
+
+
+class PastChange(NamedTuple):
+    """`at`: seconds since 1970; `status`: as in the report of that run."""
+
+    run: int
+    at: float
+    action: str
+    who: Who
+    name: Optional[str]
+    hubspot_id: Optional[int]
+    reason: Optional[str]
+    status: str
+
+
+class PastRun(NamedTuple):
+    """`began_at`: seconds since 1970; `outcome`: its word in the report, or BROKEN_OFF; `total`: how
+    many were followed, or subscribed, in the end."""
+
+    id: int
+    began_at: float
+    outcome: str
+    error: Optional[str]
+    counts: Mapping[str, int]
+    total: Optional[int]
+
+
+class History:
+    """Any thread may note a change. Raises what the store raises."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._run: Optional[int] = None
+
+    def begin(self, keep_days: int) -> None:
+        """From here on changes can be noted. Runs older than `keep_days` are forgotten."""
+        oldest = self._now() - keep_days * DAY_S
+        for sql in (
+            "DELETE FROM change WHERE run IN (SELECT id FROM run WHERE began_at < ?)",
+            "DELETE FROM run WHERE began_at < ?",
+        ):
+            self._store.write(sql, [(oldest,)])
+        self._store.write(
+            "INSERT INTO run (began_at, outcome, counts) VALUES (?, ?, '{}')",
+            [(self._now(), BROKEN_OFF)],
+        )
+        ((self._run,),) = self._store.rows("SELECT max(id) FROM run")
+
+    def note(
+        self,
+        action: str,
+        who: Who,
+        name: Optional[str],
+        hubspot_id: Optional[int],
+        reason: Optional[str],
+        status: str,
+    ) -> None:
+        """A change, as soon as it is made, so that a run that is killed has left it."""
+        row = (self._run, self._now(), action, who, name, hubspot_id, reason, status)
+        self._store.write("INSERT INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row])
+
+    def judge(self, action: str, statuses: Mapping[Who, str]) -> None:
+        """What came of the changes, as it is known in the end."""
+        sql = "UPDATE change SET status = ? WHERE run = ? AND action = ? AND who = ?"
+        rows = [(status, self._run, action, who) for who, status in statuses.items()]
+        self._store.write(sql, rows)
+
+    def end(
+        self,
+        outcome: Outcome,
+        error: Optional[str],
+        counts: Mapping[str, int],
+        total: Optional[int],
+    ) -> None:
+        sql = "UPDATE run SET outcome = ?, error = ?, counts = ?, total = ? WHERE id = ?"
+        row = (outcome.word, error, json.dumps(dict(counts)), total, self._run)
+        self._store.write(sql, [row])
+
+    def runs(self) -> List[PastRun]:
+        """All that are kept, the newest first, without the one that is under way."""
+        sql = "SELECT * FROM run WHERE id IS NOT ? ORDER BY id DESC"
+        return [
+            PastRun(run_id, began_at, outcome, error, json.loads(counts), total)
+            for run_id, began_at, outcome, error, counts, total in self._store.rows(sql, self._run)
+        ]
+
+    def changes_of(self, who: Who) -> List[PastChange]:
+        """In order of time."""
+        rows = self._store.rows("SELECT * FROM change WHERE who = ? ORDER BY at, rowid", who)
+        return [PastChange(*row) for row in rows]
+
+    def changes_in(self, run: int) -> List[PastChange]:
+        rows = self._store.rows("SELECT * FROM change WHERE run = ? ORDER BY at, rowid", run)
+        return [PastChange(*row) for row in rows]
+
+    def _now(self) -> float:
+        return self._clock.utcnow().timestamp()

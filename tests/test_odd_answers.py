@@ -1,0 +1,323 @@
+"""As the services really answer: odd refusals, slow and early headers, clocks, paces, endings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+import create_contact
+import sync
+import sync_subscribers
+from basics.errors import AppError
+from run import lock, start
+from run.files import account_file, state_folder
+from sandbox import Fault, HubSpot, Request, Sandbox
+from tests.helpers import ROOT, START, FakeClock, RunMain, make, real_time
+from tests.helpers import start as start_script
+from transport import connection
+
+SCOPE_PLACES = (
+    "errors[].context.requiredGranularScopes",
+    "errors[].context.requiredScopes",
+    "context.requiredGranularScopes",
+    "missingScopes",
+    "errors[].missingScopes",
+)
+
+# What HubSpot refuses
+
+
+@pytest.mark.parametrize("place", SCOPE_PLACES)
+def test_a_missing_scope_is_named_wherever_it_stands(
+    run_main: RunMain, clock: FakeClock, place: str
+) -> None:
+    with make([1], [], clock) as sandbox:
+        sandbox.hubspot.scopes_named_in = place
+        sandbox.hubspot.scopes.discard("crm.schemas.companies.read")
+        out = run_main(sync.main, sandbox, "--check").out
+    assert "the token lacks the scope crm.schemas.companies.read" in out
+    assert "Add the scope to the key in HubSpot > Development > Keys > Service keys." in out
+
+
+def test_a_banned_address_is_not_told_as_a_missing_scope(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    body = {"category": "BANNED", "message": "Your IP address is blocked"}
+    with make([1], [], clock) as sandbox:
+        sandbox.faults = [Fault("status", "hubspot", status=403, body=body)]
+        err = run_main(sync.main, sandbox).err
+    assert "403 Your IP address is blocked." in err
+    assert "scope" not in err
+
+
+def test_a_wrong_address_is_not_told_as_a_missing_property(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([1], [], clock) as sandbox:
+        wrong = sandbox.settings["HUBSPOT_BASE_URL"] + "/elsewhere"
+        outcome = run_main(sync.main, sandbox, HUBSPOT_BASE_URL=wrong)
+    assert outcome.code == 1
+    assert "HubSpot has nothing at this address: check HUBSPOT_BASE_URL." in outcome.err
+    assert "create it" not in outcome.err
+
+
+HUBLET = {"message": "Hub 12345 is unknown to this Hublet", "correctHublet": "eu1"}
+
+
+def test_unknown_to_this_hublet_passes(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1], [], clock) as sandbox:
+        sandbox.faults = [Fault("status", "hubspot", times=2, status=488, body=HUBLET)]
+        assert run_main(sync.main, sandbox).code == 0
+
+
+def test_unknown_to_this_hublet_for_good_names_the_region(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([1], [], clock) as sandbox:
+        sandbox.faults = [Fault("status", "hubspot", status=488, body=HUBLET)]
+        outcome = run_main(sync.main, sandbox)
+    assert outcome.code == 1
+    assert "488 the account is in HubSpot's region eu1" in outcome.err
+
+
+def test_a_mailerlite_token_dies_with_its_user(run_main: RunMain, clock: FakeClock) -> None:
+    with Sandbox(clock=clock) as sandbox:
+        settings = {**sandbox.settings, "MAILERLITE_API_KEY": "another-token"}
+        err = run_main(sync_subscribers.main, sandbox, **settings).err
+    assert "with the user who made it" in err
+
+
+# One record among many
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 422, 500, 503, 524])
+def test_one_company_that_fails_stops_no_other(
+    run_main: RunMain, clock: FakeClock, status: int
+) -> None:
+    with make([1, 2, 3, 4, 5], [6], clock) as sandbox:
+        sandbox.faults = [Fault("status", path="/shop-3.example/follow$", status=status)]
+        outcome = run_main(sync.main, sandbox)
+        followed = set(sandbox.predictleads.followings)
+    assert {f"shop-{n}.example" for n in (1, 2, 4, 5)} <= followed
+    failed = {404: "unknown"}.get(status, "failed")
+    statuses = {row["domain"]: row["status"] for row in outcome.report["follow"]}
+    assert statuses["shop-3.example"] == failed
+    assert list(statuses.values()).count("done") == 4
+    assert outcome.code == (0 if status == 404 else 4)
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_three_failures_in_a_row_are_the_service(
+    run_main: RunMain, clock: FakeClock, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("run.apply.WRITERS", 1)
+    with make([*range(10)], [], clock) as sandbox:
+        sandbox.faults = [Fault("status", path="/follow$", status=status)]
+        outcome = run_main(sync.main, sandbox)
+        asked = {r.path for r in sandbox.requests if r.path.endswith("/follow")}
+    assert len(asked) == 3
+    assert [row["status"] for row in outcome.report["follow"]].count("not_reached") == 7
+    assert outcome.code == (1 if status == 403 else 4)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 500, 503])
+def test_one_person_who_fails_stops_no_other(
+    run_main: RunMain, clock: FakeClock, status: int
+) -> None:
+    people = [{"email": f"p{n}@mail.example"} for n in range(5)]
+
+    def third(request: Request) -> None:
+        sandbox.faults = [refusal] if b"p3@mail.example" in request.body else []
+
+    with Sandbox(HubSpot(contacts=people), clock=clock) as sandbox:
+        refusal = Fault("status", "mailerlite", "POST", "^/subscribers$", status=status)
+        sandbox.on_request = third
+        outcome = run_main(sync_subscribers.main, sandbox)
+        there = set(sandbox.mailerlite.subscribers)
+    assert there == {f"p{n}@mail.example" for n in (0, 1, 2, 4)}
+    assert outcome.code == 4
+
+
+def more_than_there_are(payload: Dict[str, Any]) -> Dict[str, Any]:
+    return {**payload, "total": payload.get("total", 0) + 50}
+
+
+def test_a_read_that_contradicts_itself_is_read_again(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1, 2, 3], [], clock) as sandbox:
+        sandbox.faults = [Fault("edit", path="/search$", edit=more_than_there_are)]
+        beginnings: List[Request] = []
+
+        def end_with_the_first_read(request: Request) -> None:
+            if (
+                request.path.endswith("/search")
+                and b'"hs_object_id", "operator"' not in request.body
+            ):
+                beginnings.append(request)
+            if len(beginnings) > 2:  # one for each of the two chains of a read
+                sandbox.faults.clear()
+
+        sandbox.on_request = end_with_the_first_read
+        outcome = run_main(sync.main, sandbox)
+        assert len(sandbox.predictleads.followings) == 3
+    assert outcome.code == 0
+    assert "Reading it again." in outcome.err
+
+
+# Every write, when the work is done and 503 is answered
+
+
+def test_503_after_the_work_of_every_follow_and_unfollow(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([1, 2], [2, 3], clock) as sandbox:
+        sandbox.faults = [Fault("status_after", path="follow$", status=503)]
+        outcome = run_main(sync.main, sandbox)
+        assert set(sandbox.predictleads.followings) == {"shop-1.example", "shop-2.example"}
+    assert outcome.code == 0
+    assert "Checked afterwards: PredictLeads lists all 2 wanted companies" in outcome.out
+
+
+def test_503_after_the_work_of_every_subscriber(run_main: RunMain, clock: FakeClock) -> None:
+    people = [{"email": f"p{n}@mail.example"} for n in range(3)]
+    with Sandbox(HubSpot(contacts=people), clock=clock) as sandbox:
+        fault = Fault("status_after", "mailerlite", "POST", "^/subscribers$", times=3, status=503)
+        sandbox.faults = [fault]
+        assert run_main(sync_subscribers.main, sandbox).code == 0
+        assert len(sandbox.mailerlite.subscribers) == 3
+
+
+@pytest.mark.parametrize("path", ["companies$", "contacts$", "/default/company/"])
+def test_503_after_the_work_of_a_contact_makes_nothing_twice(
+    run_main: RunMain, clock: FakeClock, path: str
+) -> None:
+    with Sandbox(HubSpot(), clock=clock) as sandbox:
+        sandbox.faults = [Fault("status_after", "hubspot", path=path, times=1, status=503)]
+        run_main(create_contact.main, sandbox)
+        run_main(create_contact.main, sandbox)
+        hubspot = sandbox.hubspot
+        assert (len(hubspot.companies), len(hubspot.contacts)) == (1, 1)
+        assert [len(links) for links in hubspot.associations.values()] == [1]
+
+
+# The network
+
+
+def test_a_header_that_dribbles_in_has_an_end(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ANSWER_TIMEOUT_S", 0.1)
+    with make([1], [], clock) as sandbox:
+        sandbox.faults = [Fault("drip_head", "hubspot", path="/search$", pause_s=0.01)]
+        outcome = run_main(sync.main, sandbox)
+    assert outcome.code == 1
+    assert "no answer, or not all of it, in time" in outcome.err
+
+
+def test_early_hints_are_passed_over(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1], [2], clock) as sandbox:
+        sandbox.faults = [Fault("early_hints")]
+        assert run_main(sync.main, sandbox).code == 0
+        assert set(sandbox.predictleads.followings) == {"shop-1.example"}
+
+
+def test_a_name_that_cannot_be_resolved(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1], [2], clock) as sandbox:
+        url = "https://no-such-host.invalid/api"
+        outcome = run_main(sync.main, sandbox, PREDICTLEADS_BASE_URL=url)
+    assert outcome.code == 1
+    assert f"the name in {url} cannot be resolved" in outcome.err
+    assert "Nothing has been changed." in outcome.err
+
+
+@pytest.mark.parametrize("wrong_by_s", [-7200, 7200])
+def test_a_wrong_local_clock_neither_shortens_nor_lengthens_a_wait(
+    run_main: RunMain, clock: FakeClock, wrong_by_s: int
+) -> None:
+    moment = START + timedelta(seconds=wrong_by_s)
+    until = (moment + timedelta(seconds=20)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    with make([1], [], clock) as sandbox:
+        sandbox.date = lambda: moment
+        headers = {"Retry-After": until}
+        fault = Fault("status", path="/api_subscription", times=1, status=503, headers=headers)
+        sandbox.faults = [fault]
+        assert run_main(sync.main, sandbox).code == 0
+    assert max(clock.slept) == 20
+
+
+def test_a_rate_far_too_high_still_gets_through(run_main: RunMain, clock: FakeClock) -> None:
+    with make([*range(40)], [], clock) as sandbox:
+        sandbox.predictleads.requests_per_second = 5
+        settings = {"PREDICTLEADS_REQUESTS_PER_SECOND": "1000"}
+        assert run_main(sync.main, sandbox, **settings).code == 0
+        assert len(sandbox.predictleads.followings) == 40
+
+
+# How a run ends
+
+
+def test_a_closed_terminal_ends_a_run_with_its_report(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with real_time([1, 2, 3], []) as sandbox:
+        reached = threading.Event()
+        sandbox.on_request = lambda request: reached.set() if "/search" in request.path else None
+        sandbox.latency_s = 0.2
+        process = start_script("sync.py", sandbox, "--report", str(path))
+        assert reached.wait(20)
+        process.send_signal(signal.SIGHUP)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert '"outcome": "interrupted"' in path.read_text()
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_while_modules_load_is_one_line() -> None:
+    code = "import run.start; raise KeyboardInterrupt"  # as the interpreter raises it
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (process.returncode, process.stdout) == (130, "")
+    assert process.stderr == "Stopped before anything was done.\n"
+
+
+def test_missing_packages_are_one_line_with_the_remedy(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "PACKAGES", ("requests", "no_such_package"))
+    with make([1], [], clock) as sandbox:
+        outcome = run_main(sync.main, sandbox)
+    assert outcome.code == 1
+    assert "lacks no_such_package: start the script with the Python of the project" in outcome.err
+    assert "mistake in the program" not in outcome.err
+
+
+def test_a_lock_path_that_is_a_folder_is_one_line(run_main: RunMain, clock: FakeClock) -> None:
+    with make([1], [], clock) as sandbox:
+        settings = sandbox.settings
+        key, url = settings["PREDICTLEADS_API_KEY"], settings["PREDICTLEADS_BASE_URL"]
+        account_file("companies", f"{url} {key}", ".lock").mkdir()
+        outcome = run_main(sync.main, sandbox)
+    assert outcome.code == 1
+    assert "cannot be used as a lock: Is a directory. Let XDG_STATE_HOME name" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_full_disk_is_one_line(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    monkeypatch.setattr(lock, "account_file", lambda *_: full)
+    with pytest.raises(AppError, match="cannot be used"), lock.run_lock("x", "y", clock):
+        pass
+
+
+def test_a_state_folder_that_is_missing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", os.path.join(os.environ["HOME"], "a", "b"))
+    assert state_folder().is_dir()
