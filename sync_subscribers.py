@@ -142,7 +142,9 @@ def _run(run: Run) -> Outcome:
             return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
         demand_all_ok(preflight.findings)
         demand_all_ok(preflight.mapping, SettingsError)
-        path = run.args.state or account_file("subscribers", account, ".sqlite3")
+        path = run.args.state or account_file(
+            "subscribers", account, ".sqlite3", make=not run.dry_run
+        )
         return _sync(run, chosen, preflight, services, path)
 
 
@@ -329,7 +331,11 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
         f" {run.report.counts['skipped']:,} skipped."
     )
     _summarise_leavers(run, plan)
-    return conclude(run, everything)
+    outcome = conclude(run, everything)
+    later = [each.refused.again_on for each in results.refused if not each.field]
+    if later:
+        run.summarise(f"MailerLite refused {people(len(later))}: asked again from {min(later)} on.")
+    return outcome
 
 
 def _write_people(changes: Changes, plan: Plan, writer: Writer) -> List[Tuple[Decision, Result]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from subscribers.values import trimmed
 
 if TYPE_CHECKING:
-    from hubspot.shapes import Contact, Property
+    from hubspot_api.shapes import Contact, Property
 
 OPTED_OUT = "opted out in HubSpot"
 BAD_ADDRESS = "bad address according to HubSpot"

@@ -78,18 +78,18 @@ class Writer:
     """The writes of one run; what they show is kept for the report.
 
     `as_written`: what was really decided, by address; `not_new`: who was created, though MailerLite
-    had known the address; `refused`: values that it did not take, and was not known to refuse.
+    had known the address; `refused`: people and values that it was not known to refuse.
     """
 
     def __init__(self, services: Services, rules: Rules, memory: Memory) -> None:
         self._services, self._rules, self._memory = services, rules, memory
         self._mailerlite = services.mailerlite
         self._evidence: Dict[str, Evidence] = {}
-        self._refusals = _Refusals(memory)
+        self.refused: List[Waiting] = []
+        self._refusals = _Refusals(memory, self.refused)
         self._came_back = 0
         self.as_written: Dict[str, Decision] = {}
         self.not_new: List[Tuple[str, str]] = []
-        self.refused: List[Waiting] = []
 
     def in_rounds(self, people: Sequence[Decision]) -> Sequence[Decision]:
         """The same people; to be written in this order."""
@@ -189,8 +189,8 @@ class Writer:
 class _Refusals:
     """Whom MailerLite did not take: remembered once it is clear that it is about the person."""
 
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
+    def __init__(self, memory: Memory, news: List[Waiting]) -> None:
+        self._memory, self._news = memory, news
         self._in_a_row: List[Tuple[Decision, str]] = []  # with the same words
         self._is_about_all = False
         self._lock = threading.Lock()
@@ -216,7 +216,10 @@ class _Refusals:
 
     def _remember(self) -> None:
         for now, reason in () if self._is_about_all else self._in_a_row:
-            self._memory.note_refused(now.address, reason)
+            is_news = self._memory.any_refusal(now.address) is None
+            refused = self._memory.note_refused(now.address, reason)
+            if is_news:
+                self._news.append(Waiting(now.address, "", now.hubspot_id, refused))
         self._in_a_row.clear()
 
 

@@ -22,7 +22,7 @@ LEAVER_HINT = "Unsubscribe or delete in MailerLite who should get no more mail."
 
 class Results(NamedTuple):
     """What came of the changes. `people`: each with what was really decided about the person right
-    before the write; `refused`: values that MailerLite was not known to refuse."""
+    before the write; `refused`: people and values that MailerLite was not known to refuse."""
 
     create_fields: Sequence[Result]
     people: Sequence[Tuple[Decision, Result]] = ()
@@ -85,8 +85,8 @@ def sections(
         ),
         Section(
             "waiting",
-            "Not taken by MailerLite, to be tried again later",
-            Kind.STEP,
+            "Refused by MailerLite, and not asked again yet",
+            Kind.WAIT,
             ("email", "field", "reason", "since", "asked_again_on"),
             [_waiting(each) for each in waiting],
         ),
@@ -148,7 +148,11 @@ def say_results(screen: Screen, results: Results, sections: Sequence[Section]) -
         if row.get("status") == FAILED and "email" in row
     ]
     screen.say_list("Failed", Kind.SKIP, failed, SHOWN)
-    refused = [(each.email, f"{each.field}: {each.refused.reason}") for each in results.refused]
+    refused = [
+        (each.email, f"{each.field}: {each.refused.reason}")
+        for each in results.refused
+        if each.field
+    ]
     screen.say_list("Values that MailerLite does not take", Kind.SKIP, refused, SHOWN)
 
 
