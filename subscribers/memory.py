@@ -44,6 +44,7 @@ _VERSIONS = (
     ALTER TABLE known ADD COLUMN is_gone INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE known ADD COLUMN is_written INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE known ADD COLUMN contact_id INTEGER;
+    CREATE TABLE begun (day TEXT);
     CREATE TABLE kept (hash BLOB, field TEXT, sent BLOB, there BLOB, PRIMARY KEY (hash, field))
         WITHOUT ROWID;
     CREATE TABLE joined (hash BLOB, group_id TEXT, is_told INTEGER NOT NULL DEFAULT 0,
@@ -86,8 +87,9 @@ class Memory:
             keys = self._store.rows("SELECT key FROM secret")
             if len(keys) != 1:
                 raise AppError(f"{path} is not the memory of earlier runs. {_REMEDY}")
-            # A run that was killed before its first note leaves an empty one.
-            self.is_new = not self._store.rows("SELECT 1 FROM known LIMIT 1")
+            # A run that was killed before it noted anything leaves an empty one.
+            sql = "SELECT 1 FROM known UNION SELECT 1 FROM begun LIMIT 1"
+            self.is_new = not self._store.rows(sql)
         except AppError:
             self.close()
             raise
@@ -156,8 +158,10 @@ class Memory:
         it change its address, what it objects to still counts for this one.
         """
         self._list(people)
+        day = [(self._today.isoformat(),)]
         for sql in _NOTE_LISTED:
             self._store.write(sql, [()])
+        self._store.write("INSERT INTO begun SELECT ? WHERE NOT EXISTS (SELECT 1 FROM begun)", day)
 
     def note_written(self, written: Decision, kept: Mapping[str, Tuple[Value, str]]) -> None:
         """`kept`: key -> what was sent and what MailerLite made of it, for what is not the same."""

@@ -36,7 +36,7 @@ from subscribers.plan import (
     by_email,
     make_plan,
 )
-from subscribers.values import Field, usable
+from subscribers.values import Field, as_kept, in_words, usable
 
 JO = "jo@mail.example"
 OUT_OF_NEWS = "opted out of News in HubSpot"

@@ -12,7 +12,8 @@ import pytest
 
 import sync_subscribers
 from sandbox import Fault
-from tests.helpers import FakeClock, RunMain
+from subscribers.memory import Memory
+from tests.helpers import START, FakeClock, RunMain
 from tests.people import (
     AL,
     BO,
@@ -91,10 +92,18 @@ def test_a_memory_that_a_killed_run_left_empty_is_none(
     run_main: RunMain, clock: FakeClock, tmp_path: Path
 ) -> None:
     path = tmp_path / "people.sqlite3"
-    with make([], [], clock) as sandbox:
-        assert run(run_main, sandbox, "--state", str(path)).code == 0
-        sandbox.mailerlite.add(AL)
+    Memory(path, False, START.date(), 7).close()
+    with make([], [subscriber(AL)], clock) as sandbox:
         assert run(run_main, sandbox, "--state", str(path)).code == 3
+
+
+def test_after_a_first_run_without_subscribers_they_may_come(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([], [], clock) as sandbox:
+        assert run(run_main, sandbox).code == 0
+        sandbox.mailerlite.add(AL)
+        assert run(run_main, sandbox).code == 0
 
 
 def test_the_flag_of_the_first_run_is_not_to_stay(run_main: RunMain, clock: FakeClock) -> None:
