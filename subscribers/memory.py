@@ -53,8 +53,12 @@ _VERSIONS = (
         PRIMARY KEY (hash, field)) WITHOUT ROWID;
     """,
 )
+_MAKE_LISTED = (
+    "CREATE TEMP TABLE listed (hash BLOB PRIMARY KEY, contact_id INTEGER, is_canonical INTEGER)"
+)
 _NOTE_LISTED = (
-    "INSERT OR IGNORE INTO known (hash) SELECT hash FROM listed",
+    "INSERT OR IGNORE INTO known (hash) SELECT hash FROM listed WHERE is_canonical",
+    "DELETE FROM known WHERE hash IN (SELECT hash FROM listed WHERE NOT is_canonical)",
     "UPDATE known SET is_gone = 0 WHERE is_gone AND hash IN (SELECT hash FROM listed)",
     "UPDATE known SET is_gone = 1 WHERE NOT is_gone AND hash NOT IN (SELECT hash FROM listed)",
     "UPDATE known SET contact_id = (SELECT contact_id FROM listed WHERE hash = known.hash)"
@@ -199,13 +203,13 @@ class Memory:
 
     def _list(self, people: Iterable[Tuple[str, Optional[int]]]) -> None:
         self._store.rows("DROP TABLE IF EXISTS temp.listed")
-        self._store.rows("CREATE TEMP TABLE listed (hash BLOB PRIMARY KEY, contact_id INTEGER)")
+        self._store.rows(_MAKE_LISTED)
         rows = (
-            (self._hash(each), contact_id)
+            (self._hash(each), contact_id, each == canonical(email))
             for email, contact_id in people
             for each in spellings(canonical(email))
         )
-        self._store.write("INSERT OR REPLACE INTO listed VALUES (?, ?)", rows)
+        self._store.write("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", rows)
 
     def _again_on(self, asked: date) -> str:
         return (asked + timedelta(days=self._ask_again_days)).isoformat()

@@ -40,6 +40,7 @@ class Lives(RuleBasedStateMachine):
         folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         self.report = Path(folder) / "report.json"
         self.clock = FakeClock()
+        self.said = ""
         self.sandbox = self.stack.enter_context(
             Sandbox(HubSpot(subscriptions=KINDS), mailerlite=MailerLite(), clock=self.clock)
         )
@@ -129,7 +130,7 @@ class Lives(RuleBasedStateMachine):
         code = self.run("--max-deleted", "99", *first, *flags)
         self.sandbox.on_request = None
         mailed = {canonical(body["email"]) for body in written if "status" not in body}
-        assert code == 0
+        assert code == 0, self.said
         assert mailed & objectors == set()
         assert mailed & known == set()
         assert {body.get("status") for body in written} <= {None, "unsubscribed"}
@@ -139,13 +140,15 @@ class Lives(RuleBasedStateMachine):
     def runs_again_and_writes_nothing(self) -> None:
         self.run("--max-deleted", "99")
         before = len(self.sandbox.writes)
-        assert self.run("--max-deleted", "99") == 0
+        assert self.run("--max-deleted", "99") == 0, self.said
         assert len(self.sandbox.writes) == before
 
     def run(self, *flags: str) -> int:
         out = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            return sync_subscribers.main([*flags, "--report", str(self.report)], self.clock)
+            code = sync_subscribers.main([*flags, "--report", str(self.report)], self.clock)
+        self.said = out.getvalue()
+        return code
 
     # What is true
 
