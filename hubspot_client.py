@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from basics.errors import CallRejected, ServiceError
 from basics.secret import Secret
@@ -120,6 +120,18 @@ class HubSpotClient:
         except WRONG_SHAPE:
             self.http.bad_answer(call, "it is no property definition")
 
+    def contact_properties(self) -> Dict[str, Property]:
+        """Every property that contacts have, by name. Raises CallRejected."""
+        call = "list of contact properties"
+        found: Dict[str, Property] = {}
+        for data in self._pages(call, f"{_PROPERTIES}/contacts", {}):
+            try:
+                page = [property_of(str(each["name"]), each) for each in data["results"]]
+            except WRONG_SHAPE:
+                self.http.bad_answer(call, "results is missing or holds no property definition")
+            found.update((each.name, each) for each in page)
+        return found
+
     # Companies
 
     def companies(
@@ -197,25 +209,36 @@ class HubSpotClient:
 
     # Contacts
 
-    def contacts(self, names: Sequence[str]) -> Iterator[Contact]:
+    def contacts(self, names: Sequence[str], needed: Sequence[str] = ()) -> Iterator[Contact]:
         """Every contact once, with the properties `names`, in order of id.
 
         The list, unlike a search, has no end at 10,000, and its cursor is an id, so that edits
         during the read move nothing: https://developers.hubspot.com/docs/api/crm/contacts
 
-        Raises BadAnswer when a cursor comes twice.
+        Raises BadAnswer when a cursor comes twice, or when an answer leaves out one of `needed`:
+        a property that is unset comes as null.
         """
         params = {"limit": CONTACTS_PAGE_SIZE, "properties": ",".join(names)}
         ids: Set[int] = set()
         for data in self._pages("contacts", f"{_OBJECTS}/contacts", params):
-            try:
-                page = [contact_of(result, names) for result in data["results"]]
-            except WRONG_SHAPE:
-                self.http.bad_answer("contacts", "results is missing or holds something else")
-            for contact in page:
+            for contact in self._contacts("contacts", data, names, needed):
                 if contact.id not in ids:
                     ids.add(contact.id)
                     yield contact
+
+    def contacts_by_id(
+        self, ids: Sequence[int], names: Sequence[str], needed: Sequence[str] = ()
+    ) -> List[Contact]:
+        """Those of the contacts that there are, as they are now. Raises like `contacts`, and
+        CallRejected."""
+        contacts: List[Contact] = []
+        call, path = "contacts by id", f"{_OBJECTS}/contacts/batch/read"
+        for start in range(0, len(ids), BATCH_SIZE):
+            inputs = [{"id": str(contact_id)} for contact_id in ids[start : start + BATCH_SIZE]]
+            body = {"properties": list(names), "inputs": inputs}
+            data = self.http.read("POST", path, call, body=body)
+            contacts += self._contacts(call, data, names, needed)
+        return contacts
 
     def contact_with_email(self, email: str) -> Optional[Contact]:
         """The contact with this address in lower case, if the search shows it yet."""
@@ -223,10 +246,7 @@ class HubSpotClient:
         groups = [search.with_email(email)]
         body = search.query(groups, End(None, falling=False), PERSON_PROPERTIES)
         data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
-        try:
-            contacts = [contact_of(result, PERSON_PROPERTIES) for result in data["results"]]
-        except WRONG_SHAPE:
-            self.http.bad_answer(call, "results is missing or holds something else")
+        contacts = self._contacts(call, data, PERSON_PROPERTIES, ())
         same = (each for each in contacts if (each.values["email"] or "").lower() == email)
         return next(same, None)
 
@@ -273,6 +293,15 @@ class HubSpotClient:
             return Created(record_id((response.data or {})["id"]), existed=False)
         except (KeyError, ValueError):
             self.http.bad_answer(call, "the id of the new record is missing", after_write=True)
+
+    def _contacts(
+        self, call: str, data: JsonObject, names: Sequence[str], needed: Sequence[str]
+    ) -> List[Contact]:
+        try:
+            return [contact_of(result, names, needed) for result in data["results"]]
+        except WRONG_SHAPE:
+            missing = f", or a contact without one of {', '.join(needed)}" if needed else ""
+            self.http.bad_answer(call, f"results is missing or holds something else{missing}")
 
     def _pages(self, call: str, path: str, params: Mapping[str, object]) -> Iterator[JsonObject]:
         """The pages of a list that goes by cursor."""

@@ -1,7 +1,7 @@
 """MailerLite: its subscribers, fields and groups as small values, and how to write a subscriber.
 
-The API is described at https://developers.mailerlite.com/docs/subscribers.html, /fields.html and
-/groups.html.
+The API is described at https://developers.mailerlite.com/docs/subscribers.html, /fields.html,
+/groups.html and /batching.html.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import itertools
 import re
 from typing import (
     Any,
+    Callable,
     Dict,
     FrozenSet,
     Iterator,
+    List,
     Mapping,
     NamedTuple,
     NoReturn,
@@ -21,15 +23,20 @@ from typing import (
     Set,
     Union,
 )
+from urllib.parse import quote
 
+from basics.emails import canonical
 from basics.errors import CallRejected
 from basics.secret import Secret
 from basics.settings import SettingsReader
 from transport.clock import Clock
 from transport.http_client import HttpClient
+from transport.reading import read_settled
+from transport.response import json_object
 from transport.service import JsonObject, Service
 
 PAGE_SIZE = 100  # no document names the maximum of subscribers; this is accepted
+BATCH_SIZE = 50  # requests in one; together they count as one of the account's allowance
 FIELD_TYPES = ("text", "number", "date")
 
 # Each status has a list of its own, and the list without a filter is not all of them. In this
@@ -56,7 +63,8 @@ def _says(body: JsonObject) -> Iterator[str]:
 
 SERVICE = Service("MailerLite", lambda response: REMEDIES.get(response.status, ""), says=_says)
 
-_UNSUBSCRIBED = re.compile(r"\bunsubscribed\b", re.IGNORECASE)
+_NOT_SUBSCRIBED = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)
+_FIELD = "fields."  # so begins the name of a refused value
 
 Value = Union[str, int, float]
 
@@ -79,21 +87,36 @@ class Subscriber(NamedTuple):
     """`email` is trimmed and in lower case; `fields`: key -> value as text, None where empty;
     `groups`: ids, and none unless they were asked for."""
 
+    id: str
     email: str
     status: str
     fields: Mapping[str, Optional[str]]
-    groups: FrozenSet[str]
+    groups: FrozenSet[str] = frozenset()
 
 
 class Written(NamedTuple):
-    """What a write came to. `is_new`: MailerLite did not know the address, not even as deleted."""
+    """What a write came to. `is_new`: MailerLite did not know the address, not even as deleted;
+    `fields`: what it made of the values sent, if it says so."""
 
     status: str
     is_new: bool
+    fields: Mapping[str, Optional[str]]
 
 
-class Unsubscribed(CallRejected):
-    """The person has unsubscribed in MailerLite, and nothing was written."""
+class NotSubscribed(CallRejected):
+    """The person has left MailerLite as `left_as`, a status,, and nothing was written."""
+
+    def __init__(self, error: CallRejected, left_as: str) -> None:
+        super().__init__(str(error), error.status, error.detail, error.body)
+        self.left_as = left_as
+
+
+class ValuesRefused(CallRejected):
+    """Some values were refused, `reasons` by key, and nothing was written."""
+
+    def __init__(self, error: CallRejected, reasons: Mapping[str, str]) -> None:
+        super().__init__(str(error), error.status, error.detail, error.body)
+        self.reasons = reasons
 
 
 class MailerLiteClient:
@@ -109,21 +132,45 @@ class MailerLiteClient:
 
     def count_active(self) -> int:
         """How many subscribers are active: the cheapest call. Raises ServiceError."""
-        call = "number of subscribers"
-        params = {"limit": 0, "filter[status]": "active"}
-        total = self.http.read("GET", "/subscribers", call, params=params).get("total")
-        if not isinstance(total, int):
-            self.http.bad_answer(call, "total is missing")
-        return total
+        return self._count("active")
 
-    def subscribers(self, keys: Sequence[str], with_groups: bool) -> Iterator[Subscriber]:
-        """The subscribers of every status, with the fields `keys`.
+    def subscribers(
+        self,
+        keys: Sequence[str],
+        with_groups: bool,
+        on_read: Callable[[int], None] = lambda _: None,
+    ) -> List[Subscriber]:
+        """The subscribers of every status, with the fields `keys`; `on_read` is told how many
+        came.
 
-        Someone whose status changes during the read may come twice. Raises ServiceError, and
-        BadAnswer when a cursor comes twice.
+        Someone whose status changes during the read may come twice. Raises ServiceError, BadAnswer
+        when a cursor comes twice, and Moved when fewer people came, again and again, than
+        MailerLite says there are.
         """
-        for status in SUBSCRIBER_STATUSES:
-            yield from self._subscribers(status, keys, with_groups)
+        return read_settled(lambda: self._everyone(keys, with_groups, on_read))
+
+    def look_up(
+        self, whom: Sequence[str], keys: Sequence[str], with_groups: bool
+    ) -> Dict[str, Optional[Subscriber]]:
+        """How it is now with these people, given by id or address, in one request: BATCH_SIZE of
+        them at most. None where MailerLite has no such subscriber; who is missing is somebody of
+        whom it does not say. Raises CallRejected, ServiceError."""
+        call = "subscribers one by one"
+        paths = (f"api/subscribers/{quote(each, safe='@')}" for each in whom)
+        body = {"requests": [{"method": "GET", "path": path} for path in paths]}
+        answers = self.http.read("POST", "/batch", call, body=body).get("responses")
+        if not isinstance(answers, list) or len(answers) != len(whom):
+            self.http.bad_answer(call, "there is not one response for each request")
+        found: Dict[str, Optional[Subscriber]] = {}
+        for each, answer in zip(whom, answers):
+            try:
+                if answer["code"] == 404:
+                    found[each] = None
+                elif answer["code"] == 200:
+                    found[each] = _looked_up(each, answer["body"]["data"], keys, with_groups)
+            except (KeyError, TypeError, AttributeError):
+                self.http.bad_answer(call, "a subscriber is not as documented")
+        return found
 
     def fields(self) -> Dict[str, str]:
         """Key -> type, one of FIELD_TYPES, of every field. Raises ServiceError."""
@@ -156,7 +203,7 @@ class MailerLiteClient:
 
         Never with `status` or `resubscribe`: whether someone gets mail is not for us to change.
         A deleted person comes back by this call, without a word: that is for the caller to avoid.
-        Raises Unsubscribed, CallRejected, ServiceError.
+        Raises NotSubscribed, ValuesRefused, CallRejected, ServiceError.
         """
         body: JsonObject = {"email": email}
         if fields:
@@ -166,9 +213,7 @@ class MailerLiteClient:
         try:
             return self._write(call, body)
         except CallRejected as error:
-            if error.status == 422 and _UNSUBSCRIBED.search(error.detail):
-                raise Unsubscribed(str(error), error.status, error.detail) from None
-            raise
+            raise _refusal(error, fields) from None
 
     def unsubscribe(self, call: str, email: str) -> None:
         """Unsubscribe someone: the one call with a status, which only ever takes mail away.
@@ -182,22 +227,51 @@ class MailerLiteClient:
     def _write(self, call: str, body: JsonObject) -> Written:
         response = self.http.request("POST", "/subscribers", call, body=body)
         person = (response.data or {}).get("data")
-        status = person.get("status") if isinstance(person, dict) else None
+        person = person if isinstance(person, dict) else {}
+        status, fields = person.get("status"), person.get("fields")
         if status not in SUBSCRIBER_STATUSES:
             self._bad_write(call, "it does not say which status the subscriber has now")
-        return Written(str(status), response.status == 201)
+        kept = fields.items() if isinstance(fields, dict) else ()
+        return Written(str(status), response.status == 201, {key: _text(v) for key, v in kept})
 
     def _bad_write(self, call: str, what: str) -> NoReturn:
         self.http.bad_answer(call, what, after_write=True)
 
-    def _subscribers(
+    def _everyone(
+        self, keys: Sequence[str], with_groups: bool, on_read: Callable[[int], None]
+    ) -> List[Subscriber]:
+        """Whoever moves to another list during the read is in one that is still to be read, so what
+        was read is compared with the size of all lists together, before and after."""
+        before = sum(map(self._count, SUBSCRIBER_STATUSES))
+        found: List[Subscriber] = []
+        for status in SUBSCRIBER_STATUSES:
+            for page in self._pages(status, keys, with_groups):
+                found += page
+                on_read(len(page))
+        total = min(before, sum(map(self._count, SUBSCRIBER_STATUSES)))
+        came = len({person.id for person in found})
+        if came < total:
+            self.http.moved("subscribers", f"it has {total:,} people, but {came:,} came")
+        return found
+
+    def _count(self, status: str) -> int:
+        call = f"number of {status} subscribers"
+        params = {"limit": 0, "filter[status]": status}
+        total = self.http.read("GET", "/subscribers", call, params=params).get("total")
+        if not isinstance(total, int):
+            self.http.bad_answer(call, "total is missing")
+        return total
+
+    def _pages(
         self, status: str, keys: Sequence[str], with_groups: bool
-    ) -> Iterator[Subscriber]:
+    ) -> Iterator[List[Subscriber]]:
+        """Up to the page without a cursor: a short page, or an empty one, is not the end."""
         call = f"{status} subscribers"
         params: Dict[str, Any] = {"filter[status]": status, "limit": PAGE_SIZE}
         if with_groups:
             params["include"] = "groups"
         cursors: Set[str] = set()
+        was_empty = False
         while True:  # `links.next` lacks the limit and the filter, so it is not used
             data = self.http.read("GET", "/subscribers", call, params=params)
             try:
@@ -205,11 +279,14 @@ class MailerLiteClient:
                 cursor = _text_or_none(data["meta"]["next_cursor"])
             except (KeyError, TypeError, AttributeError):
                 self.http.bad_answer(call, "a subscriber or meta.next_cursor is not as documented")
-            yield from page
-            if cursor is None or not page:  # a short page is not the end
+            yield page
+            if cursor is None:
                 return
             if cursor in cursors:
                 self.http.bad_answer(call, "its cursor comes twice, so the list has no end")
+            if was_empty and not page:
+                self.http.moved(call, "there is to be more, but page after page is empty")
+            was_empty = not page
             cursors.add(cursor)
             params["cursor"] = cursor
 
@@ -236,7 +313,38 @@ def _subscriber(row: Any, keys: Sequence[str], with_groups: bool) -> Subscriber:
         raise TypeError("a subscriber needs an address and a status")
     groups = frozenset(str(group["id"]) for group in row["groups"]) if with_groups else frozenset()
     values = {key: _text(fields.get(key)) for key in keys}
-    return Subscriber(email.strip().lower(), status, values, groups)
+    return Subscriber(str(row["id"]), email.strip().lower(), status, values, groups)
+
+
+def _looked_up(whom: str, row: Any, keys: Sequence[str], with_groups: bool) -> Optional[Subscriber]:
+    """None for someone who is shown as deleted."""
+    person = _subscriber(row, keys, with_groups)
+    if canonical(whom) not in (person.id, canonical(person.email)):
+        raise TypeError("it is somebody else")
+    return None if row.get("deleted_at") else person
+
+
+def _refusal(error: CallRejected, fields: Mapping[str, Value]) -> CallRejected:
+    """The same refusal, as what it says of the person or of the values sent."""
+    body = json_object(error.body) or {}
+    errors = body["errors"] if isinstance(body.get("errors"), dict) else {}
+    of_values = [name for name in errors if name.startswith(_FIELD)]
+    reasons = {name[len(_FIELD) :]: _first(errors[name]) for name in of_values}
+    left = _NOT_SUBSCRIBED.search(error.detail)
+    if (
+        error.status == 422
+        and reasons
+        and reasons.keys() <= set(fields)
+        and len(reasons) == len(errors)
+    ):
+        return ValuesRefused(error, reasons)
+    if error.status == 422 and left:
+        return NotSubscribed(error, left[1].lower())
+    return error
+
+
+def _first(messages: Any) -> str:
+    return str(messages[0]) if isinstance(messages, list) and messages else str(messages)
 
 
 def _text_or_none(value: Any) -> Optional[str]:

@@ -12,17 +12,17 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from basics.emails import normalise_email
+from basics.emails import canonical, normalise_email
 from basics.errors import AppError, SettingsError
-from basics.limits import Refusal, over_limit, parse_number_limit
+from basics.limits import FEW, Refusal, over_limit, parse_limit, parse_number_limit
 from basics.outcome import Outcome
 from basics.words import count
 from hubspot_client import CONTACTS, Contact, HubSpotClient
-from mailerlite_client import MailerLiteClient, Subscriber, Unsubscribed
+from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
-from run.apply import Changes, NotWanted, Result, conclude, done, in_part
+from run.apply import Changes, Result, conclude, in_part
 from run.checks import demand_all_ok
 from run.context import Run
 from run.files import account_file
@@ -30,20 +30,27 @@ from run.lock import run_lock
 from run.progress import Progress
 from run.report import Kind
 from subscribers.checks import Preflight, Services, check_reading, check_services
-from subscribers.memory import Memory
+from subscribers.memory import Lists, Memory
 from subscribers.plan import (
-    NEEDED_PROPERTIES,
-    UNSUBSCRIBED,
-    Field,
+    Action,
+    Decision,
     Plan,
     Rules,
-    Write,
     by_email,
-    comes_back,
+    contact_address,
     make_plan,
     people,
 )
-from subscribers.sections import SHOWN, Results, counts, say_failures, say_plan, sections
+from subscribers.rounds import Writer
+from subscribers.sections import (
+    SHOWN,
+    Results,
+    counts,
+    leavers_in_words,
+    say_plan,
+    say_results,
+    sections,
+)
 from subscribers.settings import Settings, settings
 from transport import threads
 from transport.clock import Clock
@@ -61,7 +68,26 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "--max-new",
         metavar="N",
         type=command.flag_type(parse_number_limit),
-        help="refuse to create more people than this (default: MAX_NEW or no limit)",
+        help="refuse to create more people than this (default: MAX_NEW or 500)",
+    )
+    add(
+        "--max-unsubscribe",
+        metavar="N|P%",
+        type=command.flag_type(parse_limit),
+        help="refuse to unsubscribe more people than this, or than this share of the active"
+        " subscribers (default: MAX_UNSUBSCRIBE or 20%%)",
+    )
+    add(
+        "--max-deleted",
+        metavar="N|P%",
+        type=command.flag_type(parse_limit),
+        help="refuse to go on when more people than this, or than this share of those known, are"
+        " in no list of MailerLite any more (default: MAX_DELETED or 20%%)",
+    )
+    add(
+        "--first-run",
+        action="store_true",
+        help="go on without a memory of earlier runs; for the very first run alone",
     )
     add("--fill-only", action="store_true", help="keep every value that MailerLite already has")
     add(
@@ -96,7 +122,7 @@ def _parse_email(text: str) -> str:
     email = normalise_email(text)
     if email is None:
         raise ValueError("an e-mail address")
-    return email
+    return canonical(email)
 
 
 def _run(run: Run) -> Outcome:
@@ -116,58 +142,67 @@ def _run(run: Run) -> Outcome:
             return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
         demand_all_ok(preflight.findings)
         demand_all_ok(preflight.mapping, SettingsError)
-        path = run.args.state or account_file("subscribers", account, ".sqlite3")
-        memory = stack.enter_context(contextlib.closing(Memory(path, run.dry_run)))
-        if memory.is_new:
-            log.info(
-                "First run with %s: people deleted in MailerLite before now cannot be told from new"
-                " ones. If the API key was replaced, name the file of the old one with --state.",
-                path,
-            )
-        return _sync(run, chosen, preflight, services, memory)
+        path = run.args.state or account_file(
+            "subscribers", account, ".sqlite3", make=not run.dry_run
+        )
+        return _sync(run, chosen, preflight, services, path)
 
 
 def _sync(
-    run: Run, chosen: Settings, preflight: Preflight, services: Services, memory: Memory
+    run: Run, chosen: Settings, preflight: Preflight, services: Services, path: Path
 ) -> Outcome:
-    contacts, subscribers = _read(run, preflight, services)
-    if not run.dry_run:
-        memory.remember(subscribers)
-    plan = make_plan(contacts, subscribers, memory.knows, _rules(run, preflight))
+    """The plan is made with a copy of the memory: a refused run leaves nothing behind."""
+    rules = _rules(run, preflight)
+    contacts, subscribers = _read(run, rules, services)
+    with _memory(run, chosen, path, dry_run=True) as memory:
+        plan = make_plan(contacts, subscribers, memory, rules)
+        lists, is_new = memory.compare(subscribers), memory.is_new
     _report_plan(run, plan, preflight)
     run.report.counts.update(contacts=len(contacts), subscribers=len(subscribers))
     if run.wants_links:
         run.report.record_url = services.hubspot.record_url(CONTACTS)
     say_plan(run.screen, plan, preflight.missing, preflight.groups)
-    _warn_of_needless_restores(run, plan)
-    refused = _refusals(run, chosen, plan)
+    _warn_of_needless_flags(run, plan, is_new)
+    begins_anew = _begins_anew(run, subscribers, is_new, path)
+    refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
     if refused:
         return run.refuse(refused)
-    if not (plan.create or plan.update or plan.unsubscribe or preflight.missing):
+    is_in_sync = not (plan.create or plan.update or plan.unsubscribe or preflight.missing)
+    if is_in_sync:
         run.summarise(
             f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
         )
-        return Outcome.IN_SYNC
+        _summarise_leavers(run, plan)
     if run.dry_run:
-        return run.end_dry_run()
-    with run.finishing_calls():
-        return _apply(run, plan, preflight, services.mailerlite, memory)
+        for refusal in begins_anew:
+            run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
+        return Outcome.IN_SYNC if is_in_sync else run.end_dry_run()
+    with _memory(run, chosen, path, dry_run=False) as memory:
+        memory.note_lists(_with_contacts(subscribers, contacts))
+        memory.note_told(plan.taken_out)
+        if is_in_sync:
+            if plan.taken_out:  # which is news, also with -q
+                run.screen.say_all()
+            return Outcome.IN_SYNC
+        with run.finishing_calls():
+            return _apply(run, plan, preflight, Writer(services, rules, memory))
+
+
+def _memory(run: Run, chosen: Settings, path: Path, dry_run: bool) -> Memory:
+    return Memory(path, dry_run, run.clock.utcnow().date(), chosen.ask_again_days)
 
 
 def _read(
-    run: Run, preflight: Preflight, services: Services
+    run: Run, rules: Rules, services: Services
 ) -> Tuple[List[Contact], Dict[str, Subscriber]]:
     """All contacts and all subscribers, read side by side."""
-    names = dict.fromkeys((*NEEDED_PROPERTIES, *(field.property for field in preflight.fields)))
-    keys = [field.key for field in preflight.fields]
+    hubspot, mailerlite = services
     with Progress("HubSpot", "contacts", run.clock) as in_hubspot, Progress(
         "MailerLite", "subscribers", run.clock
     ) as in_mailerlite:
         contacts, found = threads.side_by_side(
-            lambda: in_hubspot.count(services.hubspot.contacts(list(names))),
-            lambda: in_mailerlite.count(
-                services.mailerlite.subscribers(keys, bool(preflight.groups))
-            ),
+            lambda: in_hubspot.count(hubspot.contacts(rules.properties, rules.needed)),
+            lambda: mailerlite.subscribers(rules.keys, bool(rules.groups), in_mailerlite.advance),
         )
     subscribers = by_email(found)
     log.info("HubSpot: %s.", count(len(contacts), "contact"))
@@ -177,9 +212,17 @@ def _read(
     return contacts, subscribers
 
 
+def _with_contacts(
+    subscribers: Dict[str, Subscriber], contacts: Sequence[Contact]
+) -> Iterator[Tuple[str, Optional[int]]]:
+    ids = {contact_address(contact): contact.id for contact in contacts}
+    return ((email, ids.get(email)) for email in subscribers)
+
+
 def _rules(run: Run, preflight: Preflight) -> Rules:
     return Rules(
         preflight.fields,
+        preflight.consent,
         tuple(preflight.groups),
         run.args.fill_only,
         run.args.unsubscribe_opted_out,
@@ -193,87 +236,127 @@ def _report_plan(
     run.report.sections = sections(plan, preflight.missing, preflight.groups, results)
     run.report.unchanged = plan.unchanged
     run.report.counts.update(counts(run.report.sections))
-    run.report.counts.update(unchanged=plan.unchanged, unusable_values=dict(plan.unusable))
+    run.report.counts.update(
+        unchanged=plan.unchanged,
+        unusable_values=dict(plan.unusable),
+        kept_in_another_form=dict(plan.other_form),
+    )
 
 
-def _warn_of_needless_restores(run: Run, plan: Plan) -> None:
-    for email in sorted(set(run.args.restore) - {entry.email for entry in plan.create}):
+def _warn_of_needless_flags(run: Run, plan: Plan, is_new: bool) -> None:
+    for email in sorted(set(run.args.restore) - {canonical(each.address) for each in plan.create}):
         log.warning("--restore %s: there is nobody to create with this address.", email)
+    if run.args.first_run and not is_new:
+        log.warning("--first-run is not needed any more: leave it out, or it will allow too much.")
 
 
-def _refusals(run: Run, chosen: Settings, plan: Plan) -> List[Refusal]:
-    """MailerLite bills by the number of subscribers, so their growth can be limited."""
-    limit, new = run.args.max_new or chosen.max_new, len(plan.create)
-    return over_limit(limit, people(new), "be created in MailerLite", "--max-new", new)
+def _begins_anew(
+    run: Run, subscribers: Dict[str, Subscriber], is_new: bool, path: Path
+) -> List[Refusal]:
+    """Without a memory a deleted person looks like a new one, and would be brought back."""
+    if not is_new or not subscribers or run.args.first_run:
+        return []
+    return [
+        Refusal(
+            f"There is no memory of earlier runs in {path}, so people who were deleted in"
+            " MailerLite look like new ones, and would be brought back. If there were earlier runs"
+            " (with another API key, user or machine), name their file with --state. If not, go"
+            " through the people to create: is anybody among them who was deleted in MailerLite?",
+            "--first-run",
+        )
+    ]
 
 
-def _apply(
-    run: Run, plan: Plan, preflight: Preflight, mailerlite: MailerLiteClient, memory: Memory
-) -> Outcome:
+def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) -> List[Refusal]:
+    """MailerLite bills by the number of subscribers, so their growth is limited as well."""
+    args, new, unsubscribed = run.args, len(plan.create), len(plan.unsubscribe)
+    missing = lists.missing
+    is_foreign = missing > FEW and 2 * missing > lists.known and not args.first_run
+    foreign = Refusal(
+        f"Of the {people(lists.known)} whom {path} knows {missing:,} are in no list of MailerLite:"
+        " it seems to belong to another account. Name the right file with --state.",
+        "--first-run",
+    )
+    return [
+        *([foreign] if is_foreign else []),
+        *over_limit(
+            args.max_deleted or chosen.max_deleted,
+            people(missing),
+            "from now on count as deleted, because they are in no list of MailerLite any more",
+            "--max-deleted",
+            missing,
+            lists.known,
+        ),
+        *over_limit(
+            args.max_unsubscribe or chosen.max_unsubscribe,
+            people(unsubscribed),
+            "be unsubscribed in MailerLite, which cannot be undone",
+            "--max-unsubscribe",
+            unsubscribed,
+            plan.active,
+        ),
+        *over_limit(
+            args.max_new or chosen.max_new,
+            people(new),
+            "be created in MailerLite",
+            "--max-new",
+            new,
+        ),
+    ]
+
+
+def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcome:
     """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
     changes = Changes(run)
-    writer = Writer(mailerlite, memory)
     fields = changes.apply("Create fields", preflight.missing, writer.create_field)
     failed = [result.error for result in fields if result.error]
     if failed:  # MailerLite ignores values for a field that it lacks
         _report_plan(run, plan, preflight, Results(fields))
         raise AppError(failed[0])
-    results = Results(
-        fields,
-        changes.apply("Unsubscribe", plan.unsubscribe, writer.unsubscribe),
-        changes.apply("Update", plan.update, writer.write),
-        changes.apply("Create", plan.create, writer.write),
-    )
+    results = Results(fields, _write_people(changes, plan, writer), writer.refused)
+    everything = [*fields, *(result for _, result in results.people)]
     _report_plan(run, plan, preflight, results)
     changes.demand_a_write()
-    everything: List[Result] = [result for group in results for result in group or ()]
-    say_failures(run.screen, run.report.sections)
+    say_results(run.screen, results, run.report.sections)
     run.screen.say_list(
-        "In no list before, and yet not new to MailerLite: deleted there once, or joined just now",
+        "Not new to MailerLite, and in none of its lists: deleted there once",
         Kind.SKIP,
         sorted(writer.not_new),
         SHOWN,
     )
     run.summarise(
-        f"{in_part(everything)}:"
-        f" {people(done(results.create))} created, {done(results.update):,} updated,"
-        f" {done(results.unsubscribe):,} unsubscribed, {plan.unchanged:,} left as they were,"
+        f"{in_part(everything)}: {people(results.done(Action.CREATE))} created,"
+        f" {results.done(Action.UPDATE):,} updated,"
+        f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed, {plan.unchanged:,} left as they were,"
         f" {run.report.counts['skipped']:,} skipped."
     )
-    return conclude(run, everything)
+    _summarise_leavers(run, plan)
+    outcome = conclude(run, everything)
+    later = [each.refused.again_on for each in results.refused if not each.field]
+    if later:
+        run.summarise(f"MailerLite refused {people(len(later))}: asked again from {min(later)} on.")
+    return outcome
 
 
-class Writer:
-    """The writes of one run. `not_new`: who was created, though MailerLite knew the address."""
+def _write_people(changes: Changes, plan: Plan, writer: Writer) -> List[Tuple[Decision, Result]]:
+    """Each with what was really decided about them, and what came of it."""
+    made: List[Tuple[Decision, Result]] = []
+    for label, entries, write in (
+        ("Unsubscribe", plan.unsubscribe, writer.unsubscribe),
+        ("Update", plan.update, writer.write),
+        ("Create", plan.create, writer.write),
+    ):
+        results = changes.apply(label, writer.in_rounds(entries), write)
+        made += (
+            (writer.as_written.get(each.address, each), r) for each, r in zip(entries, results)
+        )
+    writer.end()
+    return made
 
-    def __init__(self, mailerlite: MailerLiteClient, memory: Memory) -> None:
-        self._mailerlite = mailerlite
-        self._memory = memory
-        self.not_new: List[Tuple[str, str]] = []
 
-    def create_field(self, field: Field) -> None:
-        self._mailerlite.create_field(field.key, field.type)
-
-    def unsubscribe(self, entry: Write) -> None:
-        self._mailerlite.unsubscribe("unsubscribe someone", entry.email)
-
-    def write(self, entry: Write) -> None:
-        call = "update a subscriber" if entry.was else "create a subscriber"
-        try:
-            written = self._mailerlite.upsert(call, entry.email, entry.fields, entry.groups)
-        except Unsubscribed:  # since the lists were read
-            raise NotWanted(UNSUBSCRIBED) from None
-        try:
-            self._memory.remember([entry.email])
-        except AppError as error:  # who is written from now on could come back after a deletion
-            self._mailerlite.http.give_up(str(error))
-        if comes_back(entry.was, written.status):
-            self._mailerlite.http.give_up(
-                f"MailerLite, {call}: who was {entry.was} is active after the write. Nothing more"
-                " is written. See in MailerLite whether this person has agreed to get mail."
-            )
-        if not entry.was and not written.is_new:
-            self.not_new.append((entry.email, f"{written.status} now"))  # an append is atomic
+def _summarise_leavers(run: Run, plan: Plan) -> None:
+    if plan.leavers:
+        run.summarise(leavers_in_words(plan))
 
 
 if __name__ == "__main__":

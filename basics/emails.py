@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Optional
+import unicodedata
+from typing import Optional, Tuple
 
-from basics.domains import normalise_domain
+from basics.domains import display_domain, normalise_domain
 
 MAX_LOCAL, MAX_ADDRESS = 64, 254  # characters: RFC 5321, 4.5.3.1
 
@@ -34,3 +35,39 @@ def parse_email(text: str) -> str:
     if address is None:
         raise ValueError("one e-mail address such as first.last@shop.example")
     return address
+
+
+def canonical(address: str) -> str:
+    """The form in which two addresses are compared: its domain in punycode, as some services keep
+    it.
+
+    >>> canonical("jo@m\u00fcnze.example")
+    'jo@xn--mnze-0ra.example'
+    """
+    if address.isascii():
+        return address
+    import idna  # only where needed: its tables take time to load
+
+    name, _, domain = unicodedata.normalize("NFC", address).rpartition("@")
+    try:
+        return f"{name}@{idna.encode(domain, uts46=True).decode('ascii')}"
+    except UnicodeError:
+        return f"{name}@{domain}"
+
+
+def spellings(address: str) -> Tuple[str, ...]:
+    """The canonical address and, when its domain is in punycode, the one that people write."""
+    name, _, domain = address.rpartition("@")
+    return tuple(dict.fromkeys((address, f"{name}@{display_domain(domain)}")))
+
+
+_IN_TEXT = re.compile(r"[^\s@\"'`<>()\[\]{},;:=]+@(?=[^\s@]+\.)")
+
+
+def masked(text: str) -> str:
+    """Foreign text without the names of the addresses in it.
+
+    >>> masked("jo@shop.example is no address")
+    '***@shop.example is no address'
+    """
+    return _IN_TEXT.sub("***@", text)

@@ -38,6 +38,10 @@ _BASE_URL_NAME = "_BASE_URL"  # so ends one setting of each service, after the s
 _CLOSE = 0.85  # difflib's ratio of a slip; keys of services with similar names are under it
 
 _KEY = re.compile(r"[!-~]+")  # visible ASCII, as every HTTP header value must be
+_SECRET_NAMES = ("_KEY", "_TOKEN")  # so ends the name of a setting that holds a key
+_SHORTEST_SECRET = 8  # characters
+# A key of HubSpot, and the form in which MailerLite and many others write one (RFC 7519).
+_LOOKS_LIKE_KEY = re.compile(r"\bpat-[a-z0-9]+-[a-z0-9-]{8,}|\beyJ[\w-]{8,}\.[\w-]{8,}")
 
 
 class EnvFile(NamedTuple):
@@ -61,6 +65,9 @@ class SettingsReader:
         self._script = script
         self._env_file = env_file
         self._asked: Set[str] = set()
+        self._secrets = [
+            text for name, text in values.items() if name.endswith(_SECRET_NAMES) and text.strip()
+        ]
         self._problems: List[str] = []
         self.used: Dict[str, str] = {}  # what was not secret, as it was written
 
@@ -81,8 +88,13 @@ class SettingsReader:
         return settings
 
     def get(self, name: str, default: str, parse: Callable[[str], T]) -> T:
-        """`parse` raises ValueError with the words that follow "must be"."""
-        text = self.used[name] = self._value(name) or default
+        """`parse` raises ValueError with the words that follow "must be". A key that was pasted
+        into a setting of another kind is never shown."""
+        text = self._value(name) or default
+        if self._holds_key(text):
+            self._problems.append(f"{name} holds a key, which belongs into a setting of its own")
+            return parse(default)
+        self.used[name] = text
         try:
             return parse(text)
         except ValueError as error:
@@ -114,6 +126,11 @@ class SettingsReader:
 
     def rate(self, name: str, default: str) -> float:
         return self.get(name, default, _rate)
+
+    def _holds_key(self, text: str) -> bool:
+        secrets = (secret.strip() for secret in self._secrets)
+        is_ours = any(len(each) >= _SHORTEST_SECRET and each in text for each in secrets)
+        return is_ours or bool(_LOOKS_LIKE_KEY.search(text))
 
     def _value(self, name: str) -> str:
         self._asked.add(name)

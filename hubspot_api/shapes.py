@@ -51,12 +51,14 @@ class Created(NamedTuple):
 
 
 class Property(NamedTuple):
-    """A property's definition. `options`: internal value -> label, for an enumeration."""
+    """A property's definition. `options`: internal value -> label, for an enumeration; `label`:
+    what people see of its name."""
 
     name: str
     type: str
     field_type: str
     options: Dict[str, str]
+    label: str = ""
 
     @property
     def is_multiple(self) -> bool:
@@ -89,6 +91,7 @@ def property_of(name: str, data: JsonObject) -> Property:
         str(data["type"]),
         str(data.get("fieldType", "")),
         {str(each["value"]): str(each.get("label") or each["value"]) for each in options},
+        str(data.get("label") or name),
     )
 
 
@@ -96,7 +99,10 @@ def company_of(result: Any) -> Company:
     return Company(record_id(result["id"]), *_values(result, COMPANY_PROPERTIES))
 
 
-def contact_of(result: Any, names: Sequence[str]) -> Contact:
+def contact_of(result: Any, names: Sequence[str], needed: Sequence[str] = ()) -> Contact:
+    """`needed`: the names without which the answer says nothing of the contact."""
+    for name in needed:
+        result["properties"][name]  # raises KeyError
     return Contact(record_id(result["id"]), dict(zip(names, _values(result, names))))
 
 

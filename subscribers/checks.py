@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Dict, Iterator, List, NamedTuple, Optional
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 from basics.words import count
 from hubspot_client import HubSpotClient, Property
 from mailerlite_client import MailerLiteClient
 from run.checks import Finding, look
-from subscribers.plan import Field
+from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
 from subscribers.settings import Settings
+from subscribers.values import Field
 from transport import threads
 
 _TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -> MailerLite's
@@ -23,18 +23,20 @@ class Services(NamedTuple):
 
 class Preflight(NamedTuple):
     """`findings` concern the services, `mapping` what the settings say of them. `fields`: where
-    values go; `missing`: those of them to create; `groups`: id -> name of the groups to join."""
+    values go; `missing`: those of them to create; `groups`: id -> name of the groups to join;
+    `consent`: property -> why nobody who has it is written."""
 
     findings: List[Finding]
     mapping: List[Finding]
     fields: List[Field]
     missing: List[Field]
     groups: Dict[str, str]
+    consent: Dict[str, str]
 
 
-class _Properties(NamedTuple):
-    error: List[Finding]
-    definitions: Dict[str, Optional[Property]]
+class _HubSpot(NamedTuple):
+    findings: List[Finding]
+    properties: Dict[str, Property]
 
 
 class _MailerLite(NamedTuple):
@@ -47,14 +49,15 @@ class _MailerLite(NamedTuple):
 
 def check_services(settings: Settings, services: Services, create_fields: bool) -> Preflight:
     """Both services are asked side by side. Raises nothing that a service may answer."""
-    properties, mailerlite = threads.side_by_side(
-        lambda: _read_properties(settings, services.hubspot),
+    hubspot, mailerlite = threads.side_by_side(
+        lambda: _read_hubspot(services.hubspot),
         lambda: _read_mailerlite(settings, services.mailerlite),
     )
-    result = Preflight([*properties.error, *mailerlite.findings], [], [], [], {})
-    for name, key in settings.fields:
-        if name in properties.definitions and mailerlite.types:
-            _add_field(result, name, key, properties, mailerlite, create_fields)
+    result = Preflight([*hubspot.findings, *mailerlite.findings], [], [], [], {}, {})
+    if hubspot.properties:
+        _add_consent(result, settings, hubspot.properties)
+    for name, key in settings.fields if hubspot.properties and mailerlite.types else ():
+        _add_field(result, settings, (name, key), hubspot, mailerlite, create_fields)
     for wanted in settings.groups if mailerlite.types else ():
         _add_group(result, wanted, mailerlite.groups)
     return result
@@ -76,19 +79,21 @@ def check_reading(services: Services) -> Iterator[Finding]:
     yield from look(count_subscribers)
 
 
-def _read_properties(settings: Settings, hubspot: HubSpotClient) -> _Properties:
-    """The definition of each mapped property, up to the first error, which the others share."""
-    found: Dict[str, Optional[Property]] = {}
+def _read_hubspot(hubspot: HubSpotClient) -> _HubSpot:
+    properties: Dict[str, Property] = {}
 
-    def read(name: str) -> Finding:
-        found[name] = hubspot.property("contacts", name)
-        return Finding(True, name)
+    def read() -> Finding:
+        properties.update(hubspot.contact_properties())
+        if OPT_OUT not in properties:
+            return Finding(
+                False,
+                f"HubSpot shows no contact property {OPT_OUT}, so nobody can tell who has opted"
+                " out: see whether the key may read the properties of contacts.",
+            )
+        number = count(len(properties), "property", "properties")
+        return Finding(True, f"HubSpot can be used: its contacts have {number}.")
 
-    for name in dict.fromkeys(name for name, _ in settings.fields):
-        looked = look(partial(read, name))
-        if name not in found:
-            return _Properties(looked, found)
-    return _Properties([], found)
+    return _HubSpot(look(read), properties)
 
 
 def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _MailerLite:
@@ -104,15 +109,44 @@ def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _Maile
     return _MailerLite(look(read), types, groups)
 
 
+def _add_consent(result: Preflight, settings: Settings, properties: Dict[str, Property]) -> None:
+    """An opt-out from any kind of mail counts, unless the settings say which kinds do."""
+    kinds = subscriptions_of(properties.values())
+    counting = [kind for kind in kinds if any(map(kind.is_called, settings.subscriptions))]
+    result.consent.update(
+        consent_properties(properties, counting if settings.subscriptions else kinds)
+    )
+    there = ", ".join(f"{kind.name} ({kind.id})" for kind in kinds) or "none"
+    for wanted in settings.subscriptions:
+        called = [kind for kind in kinds if kind.is_called(wanted)]
+        if len(called) == 1:
+            text = f"An opt-out from {called[0].name} in HubSpot keeps people out."
+        elif called:
+            ids = " or ".join(kind.id for kind in called)
+            text = (
+                f"HubSpot has several kinds of mail {wanted}: let HUBSPOT_SUBSCRIPTIONS say {ids}."
+            )
+        else:
+            text = (
+                f"HubSpot knows no opt-out from a kind of mail {wanted}: fix HUBSPOT_SUBSCRIPTIONS."
+                f" There is: {there}."
+            )
+        result.mapping.append(Finding(len(called) == 1, text))
+    if not settings.subscriptions:
+        text = f"An opt-out from any kind of mail in HubSpot keeps people out. There is: {there}."
+        result.mapping.append(Finding(True, text))
+
+
 def _add_field(
     result: Preflight,
-    name: str,
-    key: str,
-    properties: _Properties,
+    settings: Settings,
+    pair: Tuple[str, str],
+    hubspot: _HubSpot,
     mailerlite: _MailerLite,
     create_fields: bool,
 ) -> None:
-    definition = properties.definitions[name]
+    name, key = pair
+    definition = hubspot.properties.get(name)
     if definition is None:
         text = (
             f"HubSpot has no contact property {name}: fix MAILERLITE_FIELDS, or create the"
@@ -120,10 +154,9 @@ def _add_field(
         )
         result.mapping.append(Finding(False, text))
         return
-    kind = mailerlite.types.get(key) or _TYPES.get(definition.type, "text")
-    field = Field(name, key, kind)
+    field = _field(definition, key, mailerlite.types, settings.labels)
     result.fields.append(field)
-    text = f"HubSpot's {name} ({definition.type}) goes to MailerLite's {key} ({kind})"
+    text = f"HubSpot's {name} ({definition.type}) goes to MailerLite's {key} ({field.type})"
     if key in mailerlite.types:
         result.mapping.append(Finding(True, f"{text}."))
     elif create_fields:
@@ -135,6 +168,13 @@ def _add_field(
             " --create-fields."
         )
         result.mapping.append(Finding(False, text))
+
+
+def _field(definition: Property, key: str, types: Dict[str, str], labels: bool) -> Field:
+    kind = types.get(key) or _TYPES.get(definition.type, "text")
+    if not labels or definition.type != "enumeration":
+        return Field(definition.name, key, kind)
+    return Field(definition.name, key, kind, definition.options, definition.is_multiple)
 
 
 def _add_group(result: Preflight, wanted: str, groups: Dict[str, str]) -> None:

@@ -1,302 +1,446 @@
-"""Who is to be written to MailerLite, what of them, and who is left alone: decisions only."""
+"""Who is to be written to MailerLite, what of them, and who is left alone: decisions only.
+
+`decide` is the one place that decides about a person: for the plan of all of them, and again with
+what the services say of the person right before the write.
+"""
 
 from __future__ import annotations
 
-import math
-import re
+import enum
 from collections import Counter
-from datetime import date, datetime, timedelta, timezone
-from decimal import Decimal, InvalidOperation
+from datetime import datetime, timezone
 from typing import (
     TYPE_CHECKING,
     AbstractSet,
     Callable,
     Dict,
     Iterable,
+    Iterator,
     List,
     Mapping,
     NamedTuple,
     Optional,
+    Protocol,
     Sequence,
+    Set,
     Tuple,
-    Union,
 )
 
-from basics.emails import normalise_email
+from basics.emails import canonical, normalise_email
 from basics.words import count
+from subscribers.consent import objection
+from subscribers.values import Field, as_kept, in_words, trimmed, usable
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
     from hubspot_api.shapes import Contact
     from mailerlite_client import Subscriber, Value
 
-# https://knowledge.hubspot.com/properties/hubspots-default-contact-properties
-CONSENT_PROPERTIES = (
-    "hs_email_optout",
-    "hs_email_bad_address",
-    "hs_email_hard_bounce_reason_enum",
-    "hs_email_quarantined",
-)
-NEEDED_PROPERTIES = ("email", "lastmodifieddate", *CONSENT_PROPERTIES)
+PLAN_PROPERTIES = ("email", "lastmodifieddate")  # and those of consent, and those of the fields
 
-# Why someone is skipped. The first four follow CONSENT_PROPERTIES.
-OPTED_OUT = "opted out in HubSpot"
-BAD_ADDRESS = "bad address according to HubSpot"
-BOUNCED = "bounced according to HubSpot"
-QUARANTINED = "quarantined by HubSpot"
-STILL_SUBSCRIBED = "opted out in HubSpot, but still subscribed in MailerLite"
+# Why someone is left alone; `consent` has the reasons that HubSpot gives.
+STILL_SUBSCRIBED = ", but still subscribed in MailerLite"  # after the reason
 NO_EMAIL = "no e-mail address"
 INVALID_EMAIL = "invalid e-mail address"
 OLDER = "another contact with this address was changed later"
-UNSUBSCRIBED = "unsubscribed in MailerLite"
 DELETED = "deleted in MailerLite"
-_CONSENT = dict(zip(CONSENT_PROPERTIES, (OPTED_OUT, BAD_ADDRESS, BOUNCED, QUARANTINED)))
-_NOT_WRITTEN = {
-    "unsubscribed": UNSUBSCRIBED,
+LEFT_BEFORE = "unsubscribed in MailerLite under an earlier address"
+NO_CONTACT = "no contact in HubSpot has this address any more"
+OTHER_ADDRESS = "the contact has another address in HubSpot now"
+NOT_WRITTEN = {
+    "unsubscribed": "unsubscribed in MailerLite",
     "bounced": "bounced in MailerLite",
     "junk": "marked as junk in MailerLite",
 }
+_OBJECTIONS = ("unsubscribed", "junk")  # of the person, and not only of the mailbox
 
-_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].*)?")
-_MILLISECONDS = re.compile(r"-?[0-9]{1,15}")
-_DAY_MS = 86_400_000
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
-class Field(NamedTuple):
-    """A HubSpot property and the MailerLite field it goes to; `type`: text, number or date."""
+class Refused(NamedTuple):
+    """What MailerLite did not take. `since`, `asked` (when it was tried last) and `again_on` are
+    days as in 2026-11-21."""
 
-    property: str
-    key: str
-    type: str
-
-
-class Write(NamedTuple):
-    """Someone to create (`was` is None) or to update. `fields`: what differs; `groups`: the ids of
-    those that are missing; `was`: the status in MailerLite."""
-
-    email: str
-    hubspot_id: int
-    fields: Mapping[str, Value]
-    groups: Tuple[str, ...]
-    was: Optional[str]
-
-
-class Skipped(NamedTuple):
-    """A contact that is not written; `email` as HubSpot has it if it is no address."""
-
-    email: Optional[str]
-    hubspot_id: int
     reason: str
+    since: str
+    asked: str
+    again_on: str
+
+    def is_waiting(self, today: str) -> bool:
+        """A clock that was wrong makes nobody wait longer."""
+        return self.asked <= today < self.again_on
+
+
+class Trace(NamedTuple):
+    """What is remembered of an address: whether MailerLite had it, whether it was written by us,
+    and the contact that had it then."""
+
+    is_known: bool
+    is_written: bool = False
+    contact_id: Optional[int] = None
+
+
+class Remembered(Protocol):
+    """What earlier runs know; addresses come in any spelling."""
+
+    def recall(self, email: str) -> Trace: ...
+
+    def is_kept(self, email: str, key: str, value: Value, there: str) -> bool:
+        """Whether MailerLite made `there` of this value when it was written."""
+
+    def refusal(
+        self, email: str, key: str = "", value: Optional[Value] = None
+    ) -> Optional[Refused]:
+        """That of the value or, without a key, of the person, while it need not be tried again."""
+
+    def joined(self, email: str) -> Mapping[str, bool]:
+        """The groups that the person was put into -> whether it was told that they left it."""
 
 
 class Rules(NamedTuple):
-    """`groups`: ids that everyone joins; `restore`: deleted people to write all the same."""
+    """`consent`: property -> the reason not to write; `groups`: ids that everyone joins;
+    `restore`: deleted people, as canonical addresses, to write all the same."""
 
     fields: Sequence[Field]
+    consent: Mapping[str, str]
     groups: Sequence[str] = ()
     fill_only: bool = False
     unsubscribe_opted_out: bool = False
     restore: AbstractSet[str] = frozenset()
 
+    @property
+    def properties(self) -> Tuple[str, ...]:
+        """All that a decision looks at in a contact."""
+        fields = (field.property for field in self.fields)
+        return tuple(dict.fromkeys((*PLAN_PROPERTIES, *self.consent, *fields)))
+
+    @property
+    def needed(self) -> Tuple[str, ...]:
+        """Without these an answer says nothing of a contact."""
+        return ("email", *self.consent)
+
+    @property
+    def keys(self) -> List[str]:
+        return [field.key for field in self.fields]
+
+
+class Person(NamedTuple):
+    """All that is known of one canonical address.
+
+    `contacts`: those that have it, the one changed last at the end; `former`: those that had it,
+    and have another one now; `subscriber`: as MailerLite has it; `has_left`: the contact objected
+    in MailerLite under an earlier address.
+    """
+
+    email: str
+    contacts: Sequence[Contact]
+    former: Sequence[Contact]
+    subscriber: Optional[Subscriber]
+    has_left: bool = False
+
+
+class Action(enum.Enum):
+    CREATE = "create"
+    UPDATE = "update"
+    UNSUBSCRIBE = "unsubscribe"
+    SKIP = "skip"
+    WAIT = "wait"  # MailerLite has refused it, and is not asked again yet
+    LEAVER = "leaver"  # written by us, subscribed, and no contact any more
+    NOTHING = "nothing"
+
+
+class Decision(NamedTuple):
+    """What to do about one person, and why.
+
+    `email`: as it is sent, or as HubSpot has it if it is no address; `contact_ids`: all that have
+    or had it; `fields`: what differs; `groups`: the ids of those that are missing; `was`: the
+    status in MailerLite, None if it has no such subscriber.
+
+    Of single values, by key: `unusable` do not fit the type of the field, `other_form` are kept
+    by MailerLite in another form, `refused` were not taken by it. `taken_out`: groups that somebody
+    took the person out of; `is_news`: which was not told before.
+    """
+
+    action: Action
+    email: Optional[str]
+    hubspot_id: Optional[int]
+    reason: str = ""
+    contact_ids: Tuple[int, ...] = ()
+    subscriber_id: Optional[str] = None
+    was: Optional[str] = None
+    fields: Mapping[str, Value] = {}
+    groups: Tuple[str, ...] = ()
+    unusable: Tuple[str, ...] = ()
+    other_form: Tuple[str, ...] = ()
+    refused: Mapping[str, Refused] = {}
+    taken_out: Tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        return self.email or ""
+
+
+class Waiting(NamedTuple):
+    """`field`: the key of the refused value, "" if the person was refused."""
+
+    email: str
+    field: str
+    hubspot_id: Optional[int]
+    refused: Refused
+
 
 class Plan(NamedTuple):
-    """Everything in order of address. `unusable`: key -> how many values do not fit its type."""
+    """Everything in order of address. `waiting`: people and values that MailerLite refused;
+    `taken_out`: people who left a group, as is to be told; `unusable`, `other_form`: key -> of how
+    many people. `active`: how many subscribers are active."""
 
-    create: Tuple[Write, ...]
-    update: Tuple[Write, ...]
-    unsubscribe: Tuple[Write, ...]
-    skipped: Tuple[Skipped, ...]
+    create: Tuple[Decision, ...]
+    update: Tuple[Decision, ...]
+    unsubscribe: Tuple[Decision, ...]
+    skipped: Tuple[Decision, ...]
+    leavers: Tuple[Decision, ...]
+    waiting: Tuple[Waiting, ...]
+    taken_out: Tuple[Decision, ...]
     unchanged: int
     unusable: Mapping[str, int]
+    other_form: Mapping[str, int]
+    active: int
 
 
 def by_email(subscribers: Iterable[Subscriber]) -> Dict[str, Subscriber]:
-    """Someone may come twice, because the status changed during the read: a status in which nothing
-    may be written counts, else the last."""
+    """By canonical address. Someone may come twice, because the status changed during the read: a
+    status in which nothing may be written counts, else the last."""
     found: Dict[str, Subscriber] = {}
     for person in subscribers:
-        other = found.get(person.email)
-        if other is None or other.status not in _NOT_WRITTEN:
-            found[person.email] = person
+        key = canonical(person.email)
+        other = found.get(key)
+        if other is None or other.status not in NOT_WRITTEN:
+            found[key] = person
     return found
 
 
 def make_plan(
-    contacts: Iterable[Contact],
+    contacts: Sequence[Contact],
     subscribers: Mapping[str, Subscriber],
-    is_known: Callable[[str], bool],
+    remembered: Remembered,
     rules: Rules,
 ) -> Plan:
-    """What to write. `is_known`: whether MailerLite had this address at an earlier time."""
-    plan = _Planning(subscribers, is_known, rules)
-    people: Dict[str, List[Contact]] = {}
-    for contact in contacts:
-        typed = contact.values["email"]
-        email = normalise_email(typed)
-        if email:
-            people.setdefault(email, []).append(contact)
-        else:
-            has_text = typed is not None and typed.strip()
-            plan.skip(contact, typed, INVALID_EMAIL if has_text else NO_EMAIL)
-    for email, same in people.items():
-        plan.decide(email, sorted(same, key=_changed_at))
-    return plan.result()
+    """What to write. `subscribers`: see `by_email`."""
+    planning = _Planning()
+    by_address = _by_address(contacts, planning.add)
+    for person in _people(contacts, by_address, subscribers, remembered):
+        for each in person.contacts[:-1]:
+            planning.add(_skip(each, person.email, OLDER))
+        planning.add(decide(person, remembered, rules))
+    return planning.result(sum(each.status == "active" for each in subscribers.values()))
 
 
-def comes_back(was: Optional[str], now: str) -> bool:
-    """Whether a write made someone active who was listed as something else before. (Who was in no
-    list is new, and may be.)"""
-    return now == "active" and was not in (None, "active")
+def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
+    """The objection of any contact that has or had the address counts."""
+    subscriber, known_contacts = person.subscriber, (*person.former, *person.contacts)
+    blank = Decision(
+        Action.NOTHING,
+        _address(person),
+        known_contacts[-1].id if known_contacts else None,
+        contact_ids=tuple(contact.id for contact in known_contacts),
+        subscriber_id=subscriber.id if subscriber else None,
+        was=subscriber.status if subscriber else None,
+    )
+    is_subscribed = subscriber is not None and subscriber.status not in NOT_WRITTEN
+    objected = objection(known_contacts, rules.consent)
+    if objected and objected.is_opt_out and is_subscribed:
+        if rules.unsubscribe_opted_out:
+            return blank._replace(action=Action.UNSUBSCRIBE, reason=objected.reason)
+        return blank._replace(action=Action.SKIP, reason=objected.reason + STILL_SUBSCRIBED)
+    if not person.contacts:
+        is_leaver = is_subscribed and remembered.recall(person.email).is_written
+        return blank._replace(
+            action=Action.LEAVER if is_leaver else Action.NOTHING,
+            reason=OTHER_ADDRESS if person.former else NO_CONTACT,
+        )
+    why_not = objected.reason if objected else _why_not(person, remembered, rules)
+    if why_not:
+        return blank._replace(action=Action.SKIP, reason=why_not)
+    return _compare(blank, person, remembered, rules)
+
+
+def contact_address(contact: Contact) -> Optional[str]:
+    """In canonical form; None when it is no address."""
+    email = normalise_email(contact.values["email"])
+    return canonical(email) if email else None
+
+
+def in_order(contacts: Iterable[Contact]) -> List[Contact]:
+    """The one changed last at the end."""
+    return sorted(contacts, key=_changed_at)
 
 
 def people(number: int) -> str:
     return count(number, "person", "people")
 
 
-class _Planning:
-    def __init__(
-        self,
-        subscribers: Mapping[str, Subscriber],
-        is_known: Callable[[str], bool],
-        rules: Rules,
-    ) -> None:
-        self._subscribers, self._is_known, self._rules = subscribers, is_known, rules
-        self._create: List[Write] = []
-        self._update: List[Write] = []
-        self._unsubscribe: List[Write] = []
-        self._skipped: List[Skipped] = []
-        self._unusable: Counter[str] = Counter()
-        self._unchanged = 0
-
-    def skip(self, contact: Contact, email: Optional[str], reason: str) -> None:
-        self._skipped.append(Skipped(email, contact.id, reason))
-
-    def decide(self, email: str, contacts: Sequence[Contact]) -> None:
-        """`contacts`: all with this address, the one changed last at the end. It wins, but the
-        objection of any of them counts."""
-        *older, contact = contacts
-        for each in older:
-            self.skip(each, email, OLDER)
-        person = self._subscribers.get(email)
-        reason = _objection(contacts)
-        is_subscribed = person is not None and person.status not in _NOT_WRITTEN
-        if reason == OPTED_OUT and person and is_subscribed:
-            if self._rules.unsubscribe_opted_out:
-                self._unsubscribe.append(Write(email, contact.id, {}, (), person.status))
-                return
-            reason = STILL_SUBSCRIBED
-        reason = reason or self._reason_in_mailerlite(email, person)
-        if reason:
-            self.skip(contact, email, reason)
+def _by_address(
+    contacts: Iterable[Contact], leave: Callable[[Decision], None]
+) -> Dict[str, List[Contact]]:
+    found: Dict[str, List[Contact]] = {}
+    for contact in contacts:
+        key = contact_address(contact)
+        typed = contact.values["email"]
+        if key:
+            found.setdefault(key, []).append(contact)
         else:
-            self._compare(email, contact, person)
+            leave(_skip(contact, typed, INVALID_EMAIL if trimmed(typed) else NO_EMAIL))
+    return found
 
-    def _reason_in_mailerlite(self, email: str, person: Optional[Subscriber]) -> Optional[str]:
-        if person:
-            return _NOT_WRITTEN.get(person.status)
-        if email not in self._rules.restore and self._is_known(email):
-            return DELETED
-        return None
 
-    def _compare(self, email: str, contact: Contact, person: Optional[Subscriber]) -> None:
-        fields = self._differences(contact, person.fields if person else {})
-        has = person.groups if person else frozenset()
-        groups = tuple(group for group in self._rules.groups if group not in has)
-        write = Write(email, contact.id, fields, groups, person.status if person else None)
-        if person is None:
-            self._create.append(write)
-        elif fields or groups:
-            self._update.append(write)
+def _people(
+    contacts: Sequence[Contact],
+    by_address: Mapping[str, List[Contact]],
+    subscribers: Mapping[str, Subscriber],
+    remembered: Remembered,
+) -> Iterator[Person]:
+    """Whoever has a contact or is a subscriber."""
+    by_id = {contact.id: contact for contact in contacts}
+    former: Dict[str, Contact] = {}
+    left: Set[int] = set()
+    for key, subscriber in subscribers.items():
+        contact_id = remembered.recall(key).contact_id
+        if contact_id in by_id and contact_address(by_id[contact_id]) != key:
+            former[key] = by_id[contact_id]
+            if subscriber.status in _OBJECTIONS:
+                left.add(contact_id)
+    for key, same in by_address.items():
+        before = [former[key]] if key in former else []
+        has_left = any(contact.id in left for contact in same)
+        yield Person(key, in_order(same), before, subscribers.get(key), has_left)
+    for key, subscriber in subscribers.items():
+        if key not in by_address:
+            yield Person(key, (), [former[key]] if key in former else [], subscriber)
+
+
+def _address(person: Person) -> str:
+    """As MailerLite has it, or else as HubSpot."""
+    if person.subscriber:
+        return person.subscriber.email
+    typed = person.contacts[-1].values["email"] if person.contacts else None
+    return normalise_email(typed) or person.email
+
+
+def _skip(contact: Contact, email: Optional[str], reason: str) -> Decision:
+    return Decision(Action.SKIP, email, contact.id, reason)
+
+
+def _why_not(person: Person, remembered: Remembered, rules: Rules) -> Optional[str]:
+    if person.has_left:
+        return LEFT_BEFORE
+    if person.subscriber:
+        return NOT_WRITTEN.get(person.subscriber.status)
+    if person.email not in rules.restore and remembered.recall(person.email).is_known:
+        return DELETED
+    return None
+
+
+def _compare(blank: Decision, person: Person, remembered: Remembered, rules: Rules) -> Decision:
+    there = person.subscriber
+    found = _with_fields(blank, person, remembered, rules)
+    found = _with_groups(found, person, remembered, rules)
+    if there and not (found.fields or found.groups):
+        return found
+    refused = remembered.refusal(person.email)
+    if refused:
+        return found._replace(action=Action.WAIT, refused={"": refused, **found.refused})
+    return found._replace(action=Action.UPDATE if there else Action.CREATE)
+
+
+def _with_fields(
+    decision: Decision, person: Person, remembered: Remembered, rules: Rules
+) -> Decision:
+    """A value that HubSpot lacks is never a difference: nothing is ever blanked out."""
+    fields: Dict[str, Value] = {}
+    unusable: List[str] = []
+    other_form: List[str] = []
+    refused: Dict[str, Refused] = {}
+    contact, there = person.contacts[-1], person.subscriber
+    for field in rules.fields:
+        text = in_words(trimmed(contact.values[field.property]), field)
+        present = as_kept(there.fields.get(field.key) if there else None, field.type)
+        if not text or (present and rules.fill_only):
+            continue
+        value = usable(text, field.type)
+        if value is None:
+            unusable.append(field.key)
+        elif str(value) == present:
+            pass
+        elif there and remembered.is_kept(person.email, field.key, value, present):
+            other_form.append(field.key)
         else:
-            self._unchanged += 1
-
-    def _differences(
-        self, contact: Contact, there: Mapping[str, Optional[str]]
-    ) -> Dict[str, Value]:
-        """A value that HubSpot lacks is never a difference: nothing is ever blanked out."""
-        fields: Dict[str, Value] = {}
-        for field in self._rules.fields:
-            text, present = _trimmed(contact.values[field.property]), _trimmed(there.get(field.key))
-            if not text or (present and self._rules.fill_only):
-                continue
-            value = usable(text, field.type)
-            if value is None:
-                self._unusable[field.key] += 1
-            elif value != usable(present, field.type):
+            refusal = remembered.refusal(person.email, field.key, value)
+            if refusal:
+                refused[field.key] = refusal
+            else:
                 fields[field.key] = value
-        return fields
+    return decision._replace(
+        fields=fields, unusable=tuple(unusable), other_form=tuple(other_form), refused=refused
+    )
 
-    def result(self) -> Plan:
+
+def _with_groups(
+    decision: Decision, person: Person, remembered: Remembered, rules: Rules
+) -> Decision:
+    """Whom we put into a group and who is not in it any more was taken out, and stays out."""
+    if person.subscriber is None:
+        return decision._replace(groups=tuple(rules.groups))
+    missing = [group for group in rules.groups if group not in person.subscriber.groups]
+    joined = remembered.joined(person.email) if missing else {}
+    return decision._replace(
+        groups=tuple(group for group in missing if group not in joined),
+        taken_out=tuple(group for group in missing if joined.get(group) is False),
+    )
+
+
+class _Planning:
+    def __init__(self) -> None:
+        self._by_action: Dict[Action, List[Decision]] = {action: [] for action in Action}
+        self._waiting: List[Waiting] = []
+        self._taken_out: List[Decision] = []
+        self._unchanged = 0
+        self._unusable: Counter[str] = Counter()
+        self._other_form: Counter[str] = Counter()
+
+    def add(self, decision: Decision) -> None:
+        if decision.action is not Action.NOTHING:
+            self._by_action[decision.action].append(decision)
+        elif not decision.reason:
+            self._unchanged += 1
+        self._unusable.update(decision.unusable)
+        self._other_form.update(decision.other_form)
+        if decision.taken_out:
+            self._taken_out.append(decision)
+        for field, refused in decision.refused.items():
+            self._waiting.append(Waiting(decision.address, field, decision.hubspot_id, refused))
+
+    def result(self, active: int) -> Plan:
+        def sorted_by_email(decisions: Iterable[Decision]) -> Tuple[Decision, ...]:
+            return tuple(sorted(decisions, key=lambda each: (each.address, each.hubspot_id or 0)))
+
         return Plan(
-            tuple(sorted(self._create, key=_order)),
-            tuple(sorted(self._update, key=_order)),
-            tuple(sorted(self._unsubscribe, key=_order)),
-            tuple(sorted(self._skipped, key=_order)),
+            sorted_by_email(self._by_action[Action.CREATE]),
+            sorted_by_email(self._by_action[Action.UPDATE]),
+            sorted_by_email(self._by_action[Action.UNSUBSCRIBE]),
+            sorted_by_email(self._by_action[Action.SKIP]),
+            sorted_by_email(self._by_action[Action.LEAVER]),
+            tuple(sorted(self._waiting)),
+            sorted_by_email(self._taken_out),
             self._unchanged,
             dict(self._unusable),
+            dict(self._other_form),
+            active,
         )
 
 
-def usable(text: str, kind: str) -> Optional[Value]:
-    """The value in the form that a MailerLite field of this type takes, in which two values are
-    the same if they mean the same; None if it does not fit.
-
-    >>> usable("12.50", "number"), usable("2026-03-01T00:00:00Z", "date"), usable("n/a", "date")
-    (12.5, '2026-03-01', None)
-    """
-    if kind == "number":
-        return _number(text)
-    if kind == "date":
-        return _day(text)
-    return text
-
-
-def _number(text: str) -> Optional[Value]:
-    try:
-        number = Decimal(text)
-        as_float = float(number)
-    except (InvalidOperation, ValueError):
-        return None
-    if not math.isfinite(as_float):
-        return None
-    return int(number) if number == int(number) else as_float
-
-
-def _day(text: str) -> Optional[str]:
-    """HubSpot writes a day as such, as a moment, or as milliseconds since 1970 at midnight UTC:
-    https://developers.hubspot.com/docs/api/crm/properties"""
-    found = _DAY.fullmatch(text)
-    try:
-        if found:
-            return date.fromisoformat(found[1]).isoformat()
-        if _MILLISECONDS.fullmatch(text) and int(text) % _DAY_MS == 0:
-            return (date(1970, 1, 1) + timedelta(days=int(text) // _DAY_MS)).isoformat()
-    except (ValueError, OverflowError):
-        pass
-    return None
-
-
-def _trimmed(text: Optional[str]) -> str:
-    return (text or "").strip()
-
-
-def _objection(contacts: Iterable[Contact]) -> Optional[str]:
-    """The first of the reasons in HubSpot not to write to someone. Anything but `false` is one."""
-    values = [contact.values for contact in contacts]
-    for name, reason in _CONSENT.items():
-        if any(_trimmed(each[name]).lower() not in ("", "false") for each in values):
-            return reason
-    return None
-
-
 def _changed_at(contact: Contact) -> Tuple[datetime, int]:
-    text = _trimmed(contact.values["lastmodifieddate"])
+    text = trimmed(contact.values["lastmodifieddate"])
     try:
         moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
     except ValueError:
         return _LONG_AGO, contact.id
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)), contact.id
-
-
-def _order(entry: Union[Write, Skipped]) -> Tuple[str, int]:
-    return entry.email or "", entry.hubspot_id

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from basics.words import count
-from run.apply import FAILED, SKIPPED, Result, rows_of
+from run.apply import DONE, FAILED, SKIPPED, Result, rows_of
 from run.report import Kind, Row, Section
 from run.screen import Screen
-from subscribers.plan import OPTED_OUT, STILL_SUBSCRIBED, Field, Plan, Write, people
+from subscribers.plan import STILL_SUBSCRIBED, Action, Decision, Plan, Waiting, people
+from subscribers.values import Field
 
 SHOWN = 50  # lines of each list on the screen; the report has all
-HINT = (
+SKIP_HINT = (
     "Who has opted out or unsubscribed stays out. A wrong address is fixed in the contact's record"
     " in HubSpot."
 )
+LEAVER_HINT = "Unsubscribe or delete in MailerLite who should get no more mail."
 
 
 class Results(NamedTuple):
-    """What came of the changes, each in the order of the plan; None where none was tried."""
+    """What came of the changes. `people`: each with what was really decided about the person right
+    before the write; `refused`: people and values that MailerLite was not known to refuse."""
 
     create_fields: Sequence[Result]
-    unsubscribe: Optional[Sequence[Result]] = None
-    update: Optional[Sequence[Result]] = None
-    create: Optional[Sequence[Result]] = None
+    people: Sequence[Tuple[Decision, Result]] = ()
+    refused: Sequence[Waiting] = ()
+
+    def done(self, action: Action) -> int:
+        return sum(each.action is action and made.status == DONE for each, made in self.people)
 
 
 def sections(
@@ -33,37 +38,66 @@ def sections(
     groups: Mapping[str, str],
     results: Optional[Results] = None,
 ) -> List[Section]:
-    """`missing`: the fields to create; `groups`: id -> name. Who turned out, by the write, to have
-    unsubscribed is a skipped person and no failure."""
-    made = results is not None
+    """`missing`: the fields to create; `groups`: id -> name. Who was left out right before the
+    write, or by it, is a skipped person and no failure."""
     fields = rows_of(
         [{"key": field.key, "type": field.type} for field in missing],
         results and results.create_fields,
     )
-    create = rows_of(_entries(plan.create, groups), results and results.create)
-    update = rows_of(_entries(plan.update, groups), results and results.update)
-    unsubscribe = rows_of(_entries(plan.unsubscribe, groups), results and results.unsubscribe)
-    skipped = [entry._asdict() for entry in plan.skipped]
-    skipped += [_skipped(row) for row in (*create, *update) if row["status"] == SKIPPED]
-    columns = ("email", "fields", "groups", "status", "error")
+    changes = list(_changes(plan, groups, results))
+    skipped = [(each.email, each.hubspot_id, each.reason) for each in plan.skipped]
+    skipped += [
+        (row["email"], row["hubspot_id"], row["error"])
+        for _, row in changes
+        if row["status"] == SKIPPED
+    ]
+    waiting = sorted([*plan.waiting, *(results.refused if results else ())])
     return [
         Section(
             "create_fields",
-            "Fields created" if made else "Fields to create",
+            "Fields created" if results else "Fields to create",
             Kind.STEP,
             ("key", "type", "status", "error"),
             fields,
         ),
-        Section("create", "Created" if made else "To create", Kind.ADD, columns, _kept(create)),
-        Section("update", "Updated" if made else "To update", Kind.CHANGE, columns, _kept(update)),
-        Section(
-            "unsubscribe",
-            "Unsubscribed" if made else "To unsubscribe",
+        _section(Action.CREATE, Kind.ADD, "Created" if results else "To create", changes),
+        _section(Action.UPDATE, Kind.CHANGE, "Updated" if results else "To update", changes),
+        _section(
+            Action.UNSUBSCRIBE,
             Kind.REMOVE,
-            columns,
-            unsubscribe,
+            "Unsubscribed" if results else "To unsubscribe",
+            changes,
         ),
-        Section("skipped", "Skipped", Kind.SKIP, ("email", "reason"), skipped, hint=HINT),
+        Section(
+            "leavers",
+            "Subscribed, and no contact in HubSpot any more",
+            Kind.STEP,
+            ("email", "reason"),
+            [_short(each.email, each.hubspot_id, each.reason) for each in plan.leavers],
+            hint=LEAVER_HINT,
+        ),
+        Section(
+            "taken_out",
+            "Taken out of a group in MailerLite, and left out",
+            Kind.STEP,
+            ("email", "groups"),
+            [_taken_out(each, groups) for each in plan.taken_out],
+        ),
+        Section(
+            "waiting",
+            "Refused by MailerLite, and not asked again yet",
+            Kind.WAIT,
+            ("email", "field", "reason", "since", "asked_again_on"),
+            [_waiting(each) for each in waiting],
+        ),
+        Section(
+            "skipped",
+            "Skipped",
+            Kind.SKIP,
+            ("email", "reason"),
+            [_short(*each) for each in skipped],
+            hint=SKIP_HINT,
+        ),
     ]
 
 
@@ -81,33 +115,32 @@ def say_plan(
 ) -> None:
     """The whole plan in words; whom it leaves alone as numbers, since the report lists them."""
 
-    def say(title: str, kind: Kind, entries: Sequence[Write]) -> None:
-        lines = [(entry.email, _in_words(entry, groups)) for entry in entries]
+    def say(title: str, kind: Kind, entries: Sequence[Decision]) -> None:
+        lines = [(each.address, _in_words(each, groups)) for each in entries]
         screen.say_list(f"{title} {people(len(entries))}", kind, lines, SHOWN)
 
     fields = [(field.key, field.type) for field in missing]
     screen.say_list(f"Create {count(len(fields), 'field')}", Kind.ADD, fields, SHOWN)
     say("Create", Kind.ADD, plan.create)
     say("Update", Kind.CHANGE, plan.update)
-    opted_out = [(entry.email, OPTED_OUT) for entry in plan.unsubscribe]
-    screen.say_list(f"Unsubscribe {people(len(opted_out))}", Kind.REMOVE, opted_out, SHOWN)
-    still = [
-        (entry.email or "", STILL_SUBSCRIBED)
-        for entry in plan.skipped
-        if entry.reason == STILL_SUBSCRIBED
-    ]
+    say("Unsubscribe", Kind.REMOVE, plan.unsubscribe)
+    still = [each for each in plan.skipped if each.reason.endswith(STILL_SUBSCRIBED)]
     decide = "For you to decide (see --unsubscribe-opted-out)"
-    screen.say_list(decide, Kind.SKIP, still, SHOWN)
+    screen.say_list(decide, Kind.SKIP, [(each.address, each.reason) for each in still], SHOWN)
+    leavers = [(each.address, each.reason) for each in plan.leavers]
+    screen.say_list("Subscribed, and no contact any more", Kind.SKIP, leavers, SHOWN)
+    out = [(each.address, ", ".join(_names(each.taken_out, groups))) for each in plan.taken_out]
+    screen.say_list("Taken out of a group in MailerLite, and left out", Kind.KEEP, out, SHOWN)
     reasons = Counter(entry.reason for entry in plan.skipped).most_common()
     skipped = [(f"{number:,}", reason) for reason, number in reasons]
     screen.say_list(f"Skip {count(len(plan.skipped), 'contact')}", Kind.STEP, skipped, SHOWN)
     screen.say(f"Leave {people(plan.unchanged)} as they are.")
-    for key, number in plan.unusable.items():
-        values = count(number, "value is", "values are")
-        screen.say(f"{values} not sent, because the field {key} cannot hold such a value.")
+    for line in _on_values(plan):
+        screen.say(line)
 
 
-def say_failures(screen: Screen, sections: Sequence[Section]) -> None:
+def say_results(screen: Screen, results: Results, sections: Sequence[Section]) -> None:
+    """What is news besides the changes themselves."""
     failed = [
         (row["email"], row["error"])
         for section in sections
@@ -115,28 +148,88 @@ def say_failures(screen: Screen, sections: Sequence[Section]) -> None:
         if row.get("status") == FAILED and "email" in row
     ]
     screen.say_list("Failed", Kind.SKIP, failed, SHOWN)
-
-
-def _entries(entries: Sequence[Write], groups: Mapping[str, str]) -> List[Row]:
-    return [
-        {
-            "email": entry.email,
-            "hubspot_id": entry.hubspot_id,
-            "fields": list(entry.fields),
-            "groups": [groups[group] for group in entry.groups],
-        }
-        for entry in entries
+    refused = [
+        (each.email, f"{each.field}: {each.refused.reason}")
+        for each in results.refused
+        if each.field
     ]
+    screen.say_list("Values that MailerLite does not take", Kind.SKIP, refused, SHOWN)
 
 
-def _kept(rows: Sequence[Row]) -> List[Row]:
-    return [row for row in rows if row["status"] != SKIPPED]
+def leavers_in_words(plan: Plan) -> str:
+    number = len(plan.leavers)
+    are = "is" if number == 1 else "are"
+    no_contact = "HubSpot has no contact with their address any more"
+    return f"{people(number)} {are} subscribed, and {no_contact}."
 
 
-def _skipped(row: Row) -> Dict[str, Any]:
-    return {"email": row["email"], "hubspot_id": row["hubspot_id"], "reason": row["error"]}
+def _on_values(plan: Plan) -> Iterator[str]:
+    for key, number in plan.unusable.items():
+        values = count(number, "value is", "values are")
+        yield f"{values} not sent, because the field {key} cannot hold such a value."
+    for key, number in plan.other_form.items():
+        yield f"For {people(number)} MailerLite keeps the field {key} in another form than HubSpot."
+    if plan.waiting:
+        number = len({each.email for each in plan.waiting})
+        soonest = min(each.refused.again_on for each in plan.waiting)
+        yield (
+            f"Not tried for {people(number)}: what MailerLite refused before, asked again from"
+            f" {soonest} on."
+        )
 
 
-def _in_words(entry: Write, groups: Mapping[str, str]) -> str:
-    joins = [f"joins {groups[group]}" for group in entry.groups]
+def _changes(
+    plan: Plan, groups: Mapping[str, str], results: Optional[Results]
+) -> Iterator[Tuple[Action, Row]]:
+    if results is None:
+        made: List[Decision] = [*plan.create, *plan.update, *plan.unsubscribe]
+        outcomes = None
+    else:
+        made = [decision for decision, _ in results.people]
+        outcomes = [result for _, result in results.people]
+    rows = rows_of([_entry(each, groups) for each in made], outcomes)
+    return ((each.action, row) for each, row in zip(made, rows))
+
+
+def _section(
+    action: Action, kind: Kind, title: str, changes: Sequence[Tuple[Action, Row]]
+) -> Section:
+    rows = [row for of, row in changes if of is action and row["status"] != SKIPPED]
+    columns = ("email", "fields", "groups", "reason", "status", "error")
+    return Section(action.value, title, kind, columns, rows)
+
+
+def _entry(entry: Decision, groups: Mapping[str, str]) -> Row:
+    row = {
+        "email": entry.email,
+        "hubspot_id": entry.hubspot_id,
+        "fields": list(entry.fields),
+        "groups": _names(entry.groups, groups),
+    }
+    return {**row, "reason": entry.reason} if entry.reason else row
+
+
+def _short(email: Optional[str], hubspot_id: Optional[int], reason: str) -> Row:
+    return {"email": email, "hubspot_id": hubspot_id, "reason": reason}
+
+
+def _taken_out(entry: Decision, groups: Mapping[str, str]) -> Row:
+    row = _short(entry.email, entry.hubspot_id, "somebody took them out")
+    return {**row, "groups": _names(entry.taken_out, groups)}
+
+
+def _waiting(each: Waiting) -> Row:
+    row = _short(each.email, each.hubspot_id, each.refused.reason)
+    dates = {"since": each.refused.since, "asked_again_on": each.refused.again_on}
+    return {**row, "field": each.field, **dates}
+
+
+def _names(ids: Sequence[str], groups: Mapping[str, str]) -> List[str]:
+    return [groups[each] for each in ids]
+
+
+def _in_words(entry: Decision, groups: Mapping[str, str]) -> str:
+    if entry.reason:
+        return entry.reason
+    joins = [f"joins {name}" for name in _names(entry.groups, groups)]
     return ", ".join([*entry.fields, *joins]) or "no values"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Tuple
 
-from basics.limits import Limit, parse_number_limit
+from basics.limits import Limit, parse_limit, parse_number, parse_number_limit
 from basics.settings import SettingsReader, parse_names
 from hubspot_client import HubSpotSettings, hubspot_settings
 from mailerlite_client import MailerLiteSettings, mailerlite_settings
@@ -20,13 +20,19 @@ _FIELD_PAIR = re.compile(r"([a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
 
 class Settings(NamedTuple):
     """`fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to;
-    `groups`: names or ids."""
+    `groups` and `subscriptions` (kinds of mail, none: all): names or ids; `labels`: whether an
+    enumeration's labels are sent, and not its internal values."""
 
     hubspot: HubSpotSettings
     mailerlite: MailerLiteSettings
     fields: Tuple[Tuple[str, str], ...]
     groups: Tuple[str, ...]
-    max_new: Optional[Limit]
+    subscriptions: Tuple[str, ...]
+    labels: bool
+    max_new: Limit
+    max_unsubscribe: Limit
+    max_deleted: Limit
+    ask_again_days: int
 
 
 def settings(reader: SettingsReader) -> Settings:
@@ -35,8 +41,19 @@ def settings(reader: SettingsReader) -> Settings:
         mailerlite_settings(reader),
         reader.get("MAILERLITE_FIELDS", DEFAULT_FIELDS, _field_pairs),
         reader.optional("MAILERLITE_GROUPS", parse_names) or (),
-        reader.optional("MAX_NEW", parse_number_limit),
+        reader.optional("HUBSPOT_SUBSCRIPTIONS", parse_names) or (),
+        reader.get("MAILERLITE_VALUES", "labels", _wants_labels),
+        reader.get("MAX_NEW", "500", parse_number_limit),
+        reader.get("MAX_UNSUBSCRIBE", "20%", parse_limit),
+        reader.get("MAX_DELETED", "20%", parse_limit),
+        reader.get("ASK_AGAIN_DAYS", "7", parse_number),
     )
+
+
+def _wants_labels(text: str) -> bool:
+    if text not in ("labels", "internal"):
+        raise ValueError("labels or internal")
+    return text == "labels"
 
 
 def _field_pairs(text: str) -> Tuple[Tuple[str, str], ...]:

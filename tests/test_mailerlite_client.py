@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
 import hubspot_client
 import mailerlite_client
-from basics.errors import BadAnswer, CallRejected, ServiceError
+from basics.errors import BadAnswer, CallRejected, Moved, ServiceError
 from basics.secret import Secret
 from hubspot_client import HubSpotClient, HubSpotSettings
 from mailerlite_client import (
     SUBSCRIBER_STATUSES,
     MailerLiteClient,
     MailerLiteSettings,
-    Unsubscribed,
-    Written,
+    NotSubscribed,
+    Subscriber,
+    ValuesRefused,
 )
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
 from tests.helpers import FakeClock
@@ -86,7 +89,7 @@ def test_each_page_asks_for_the_same_status_and_size(
 ) -> None:
     monkeypatch.setattr(mailerlite_client, "PAGE_SIZE", 2)
     list(client.subscribers([], with_groups=True))
-    queries = [request.query for request in sandbox.requests]
+    queries = [each.query for each in sandbox.requests if each.query["limit"] != "0"]
     assert {query["limit"] for query in queries} == {"2"}
     assert {query["include"] for query in queries} == {"groups"}
     asked = [query["filter[status]"] for query in queries]
@@ -94,18 +97,53 @@ def test_each_page_asks_for_the_same_status_and_size(
     assert [("cursor" in query) for query in queries] == [False, True, True] * 5
 
 
-def test_a_short_page_is_not_the_end_and_an_empty_one_is(
+FIRST_PAGE = 6  # before it come the sizes of the five lists
+
+
+def half(payload: Dict[str, Any]) -> Dict[str, Any]:
+    return {**payload, "data": payload["data"][:2]}
+
+
+@pytest.mark.parametrize(("edit", "came"), [(half, 28), (edited(data=[]), 26)])
+def test_a_page_of_which_something_is_missing(
+    sandbox: Sandbox, client: MailerLiteClient, edit: Any, came: int
+) -> None:
+    """Neither is the end of the list; what came is counted, and read again."""
+    sandbox.mailerlite.max_limit = 4
+    sandbox.faults = [Fault("edit", path="^/subscribers$", nth=FIRST_PAGE, edit=edit)]
+    assert len(client.subscribers([], with_groups=False)) == 30
+    sandbox.faults = [
+        Fault("edit", path="^/subscribers$", nth=FIRST_PAGE + 20 * n, edit=edit) for n in range(3)
+    ]
+    with pytest.raises(Moved, match=f"it has 30 people, but {came} came; run it again"):
+        client.subscribers([], with_groups=False)
+
+
+def test_a_list_of_empty_pages_ends(sandbox: Sandbox, client: MailerLiteClient) -> None:
+    cursors = itertools.count()
+
+    def empty(payload: Dict[str, Any]) -> Dict[str, Any]:
+        if "total" in payload:
+            return payload
+        return {"data": [], "meta": {"next_cursor": f"{next(cursors)}"}}
+
+    sandbox.faults = [Fault("edit", path="^/subscribers$", edit=empty)]
+    with pytest.raises(Moved, match="page after page is empty"):
+        client.subscribers([], with_groups=False)
+
+
+def test_who_comes_or_goes_during_the_read_is_no_gap(
     sandbox: Sandbox, client: MailerLiteClient
 ) -> None:
-    sandbox.mailerlite.max_limit = 4
+    def change(request: Request) -> None:
+        if request.query.get("filter[status]") == "junk" and request.query["limit"] != "0":
+            sandbox.on_request = None
+            sandbox.mailerlite.add(JO)
+            sandbox.mailerlite.add("al@mail.example")
+            sandbox.mailerlite.delete("p0@mail.example")
 
-    def half(payload: Dict[str, Any]) -> Dict[str, Any]:
-        return {**payload, "data": payload["data"][:2]}
-
-    sandbox.faults = [Fault("edit", path="^/subscribers$", nth=1, edit=half)]
-    assert len(list(client.subscribers([], with_groups=False))) == 28
-    sandbox.faults = [Fault("edit", path="^/subscribers$", nth=1, edit=edited(data=[]))]
-    assert len(list(client.subscribers([], with_groups=False))) == 24
+    sandbox.on_request = change
+    assert len(client.subscribers([], with_groups=False)) == 30
 
 
 def test_values_groups_and_addresses_in_one_form(
@@ -116,7 +154,8 @@ def test_values_groups_and_addresses_in_one_form(
     person = sandbox.mailerlite.add(JO, fields={"value": 12.5}, groups=["7"])
     person["email"] = " JO@mail.example"
     (found,) = client.subscribers(["value", "name"], with_groups=True)
-    assert found == (JO, "active", {"value": "12.5", "name": None}, frozenset({"7"}))
+    values = {"value": "12.5", "name": None}
+    assert found == Subscriber(person["id"], JO, "active", values, frozenset({"7"}))
 
 
 @pytest.mark.parametrize(
@@ -124,12 +163,13 @@ def test_values_groups_and_addresses_in_one_form(
     [
         {"data": None},
         {"data": ["jo"]},
-        {"data": [{"status": "active", "fields": {}}]},
-        {"data": [{"email": None, "status": "active", "fields": {}}]},
-        {"data": [{"email": JO, "fields": {}}]},
-        {"data": [{"email": JO, "status": "new", "fields": {}}]},
-        {"data": [{"email": JO, "status": "active", "fields": ["name"]}]},
-        {"data": [{"email": JO, "status": "active"}]},
+        {"data": [{"email": JO, "status": "active", "fields": {}}]},
+        {"data": [{"id": "1", "status": "active", "fields": {}}]},
+        {"data": [{"id": "1", "email": None, "status": "active", "fields": {}}]},
+        {"data": [{"id": "1", "email": JO, "fields": {}}]},
+        {"data": [{"id": "1", "email": JO, "status": "new", "fields": {}}]},
+        {"data": [{"id": "1", "email": JO, "status": "active", "fields": ["name"]}]},
+        {"data": [{"id": "1", "email": JO, "status": "active"}]},
         {"meta": {}},
         {"meta": None},
         {"meta": {"next_cursor": ["x"]}},
@@ -137,18 +177,18 @@ def test_values_groups_and_addresses_in_one_form(
     ],
 )
 def test_a_malformed_page(sandbox: Sandbox, client: MailerLiteClient, more: Any) -> None:
-    sandbox.faults = [Fault("edit", path="^/subscribers$", nth=1, edit=edited(**more))]
+    edit = edited(**more)
+    sandbox.faults = [Fault("edit", path="^/subscribers$", nth=FIRST_PAGE, edit=edit)]
     with pytest.raises(BadAnswer, match="unconfirmed subscribers: the answer cannot be used"):
         list(client.subscribers(["name"], with_groups=False))
 
 
 def test_a_cursor_that_comes_twice(sandbox: Sandbox, client: MailerLiteClient) -> None:
-    sandbox.faults = [
-        Fault("edit", path="^/subscribers$", edit=edited(meta={"next_cursor": "again"}))
-    ]
+    edit = edited(meta={"next_cursor": "again"})
+    sandbox.faults = [Fault("edit", path="^/subscribers$", nth=FIRST_PAGE, times=2, edit=edit)]
     with pytest.raises(BadAnswer, match="its cursor comes twice"):
         list(client.subscribers([], with_groups=False))
-    assert len(sandbox.requests) == 2
+    assert len(sandbox.requests) == 7
 
 
 def test_the_number_of_active_subscribers(sandbox: Sandbox, client: MailerLiteClient) -> None:
@@ -202,9 +242,12 @@ def test_a_field_is_not_made_twice(sandbox: Sandbox, client: MailerLiteClient) -
 def test_a_write_never_says_anything_of_a_status(
     sandbox: Sandbox, client: MailerLiteClient
 ) -> None:
-    assert client.upsert("create", JO, {"name": "Jo"}, ["7"]) == Written("active", True)
-    assert client.upsert("update", JO, {}, ["8"]) == Written("active", False)
-    assert client.upsert("update", JO, {"city": "X"}, []) == Written("active", False)
+    first = client.upsert("create", JO, {"name": "Jo"}, ["7"])
+    second = client.upsert("update", JO, {}, ["8"])
+    third = client.upsert("update", JO, {"city": "X"}, [])
+    assert (first.status, first.is_new, first.fields["name"]) == ("active", True, "Jo")
+    assert (second.status, second.is_new) == (third.status, third.is_new) == ("active", False)
+    assert (third.fields["city"], third.fields["phone"]) == ("X", None)
     assert [request.json() for request in sandbox.writes] == [
         {"email": JO, "fields": {"name": "Jo"}, "groups": ["7"]},
         {"email": JO, "groups": ["8"]},
@@ -217,12 +260,38 @@ def test_a_write_never_says_anything_of_a_status(
 def test_who_has_unsubscribed_is_told_from_other_refusals(
     sandbox: Sandbox, client: MailerLiteClient
 ) -> None:
-    with pytest.raises(Unsubscribed):
-        client.upsert("update", "p2@mail.example", {"name": "New"}, [])
+    for number in (2, 3, 4):
+        with pytest.raises(NotSubscribed) as left:
+            client.upsert("update", f"p{number}@mail.example", {"name": "New"}, [])
+        assert left.value.left_as == SUBSCRIBER_STATUSES[number]
     with pytest.raises(CallRejected) as error:
         client.upsert("create", "jo@mail", {}, [])
-    assert not isinstance(error.value, Unsubscribed)
+    assert not isinstance(error.value, NotSubscribed)
     assert "422 The email must be a valid" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("errors", "reasons"),
+    [
+        ({"fields.city": ["Too long."]}, {"city": "Too long."}),
+        ({"fields.city": "Too long."}, {"city": "Too long."}),
+        ({"fields.city": ["A."], "fields.name": ["B.", "C."]}, {"city": "A.", "name": "B."}),
+        ({"fields.city": ["A."], "email": ["Not valid."]}, None),
+        ({"fields.phone": ["Not sent."]}, None),
+        ({"fields": ["Not an object."]}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_values_that_are_refused(
+    sandbox: Sandbox, client: MailerLiteClient, errors: Any, reasons: Any
+) -> None:
+    body = {"message": "The given data was invalid.", "errors": errors}
+    sandbox.faults = [Fault("status", status=422, body=body)]
+    with pytest.raises(CallRejected) as error:
+        client.upsert("create", JO, {"city": "X", "name": "Jo"}, [])
+    assert getattr(error.value, "reasons", None) == reasons
+    assert isinstance(error.value, ValuesRefused) == bool(reasons)
 
 
 def test_only_unsubscribing_sends_a_status(sandbox: Sandbox, client: MailerLiteClient) -> None:
@@ -245,7 +314,112 @@ def test_a_write_with_an_answer_that_says_nothing_may_have_been_carried_out(
     assert len(sandbox.requests) == 1
 
 
+# People looked up again
+
+
+def test_people_by_id_and_by_address_in_one_request(
+    sandbox: Sandbox, client: MailerLiteClient
+) -> None:
+    first = sandbox.mailerlite.subscribers["p1@mail.example"]
+    whom = [first["id"], "p2@mail.example", JO, "a+b/c@mail.example"]
+    sandbox.mailerlite.add("a+b/c@mail.example", groups=["7"])
+    found = client.look_up(whom, ["name"], with_groups=True)
+    assert [each and (each.email, each.status, each.fields) for each in map(found.get, whom)] == [
+        ("p1@mail.example", "active", {"name": "1"}),
+        ("p2@mail.example", "unsubscribed", {"name": "2"}),
+        None,
+        ("a+b/c@mail.example", "active", {"name": None}),
+    ]
+    (request,) = sandbox.requests
+    assert request.path == "/batch"
+    third = found["a+b/c@mail.example"]
+    assert third is not None
+    assert third.groups == frozenset({"7"})
+
+
+def answers(*responses: Any) -> Callable[[Any], Any]:
+    return lambda payload: {**payload, "responses": list(responses)}
+
+
+def body_of(**more: Any) -> Dict[str, Any]:
+    person = {"id": "1", "email": JO, "status": "active", "fields": {}, **more}
+    return {"code": 200, "body": {"data": person}}
+
+
+@pytest.mark.parametrize(
+    ("response", "is_there"),
+    [
+        (body_of(), True),
+        (body_of(email="JO@mail.example "), True),
+        (body_of(deleted_at="2026-11-01 00:00:00"), False),
+        ({"code": 404, "body": None}, False),
+    ],
+)
+def test_whether_someone_is_there(
+    sandbox: Sandbox, client: MailerLiteClient, response: Any, is_there: bool
+) -> None:
+    sandbox.faults = [Fault("edit", edit=answers(response))]
+    assert (client.look_up([JO], [], with_groups=False)[JO] is not None) == is_there
+
+
+@pytest.mark.parametrize("code", [401, 429, 500])
+def test_someone_of_whom_nothing_is_said(
+    sandbox: Sandbox, client: MailerLiteClient, code: int
+) -> None:
+    sandbox.faults = [Fault("edit", edit=answers({"code": code, "body": {}}))]
+    assert client.look_up([JO], [], with_groups=False) == {}
+
+
+@pytest.mark.parametrize(
+    "responses",
+    [
+        [],
+        [body_of(), body_of()],
+        [None],
+        [{}],
+        [{"code": 200, "body": None}],
+        [{"code": 200, "body": {"data": []}}],
+        [body_of(email="al@mail.example")],
+        [body_of(status="new")],
+    ],
+)
+def test_a_malformed_answer_about_people(
+    sandbox: Sandbox, client: MailerLiteClient, responses: List[Any]
+) -> None:
+    sandbox.faults = [Fault("edit", edit=answers(*responses))]
+    with pytest.raises(BadAnswer, match="subscribers one by one: the answer cannot be used"):
+        client.look_up([JO], [], with_groups=False)
+
+
+def test_a_dry_run_looks_nobody_up(sandbox: Sandbox, clock: FakeClock) -> None:
+    """The same request could write: nobody needs it before a write."""
+    settings = MailerLiteSettings(
+        Secret(sandbox.mailerlite.token), sandbox.settings["MAILERLITE_BASE_URL"], 120
+    )
+    client = MailerLiteClient(settings, clock, dry_run=True)
+    with contextlib.closing(client.http), pytest.raises(RuntimeError, match="would write"):
+        client.look_up([JO], [], with_groups=False)
+    assert sandbox.requests == []
+
+
 # Contacts in HubSpot
+
+
+@pytest.mark.parametrize("number", [1, 10, 250])
+def test_contacts_by_id(sandbox: Sandbox, hubspot: HubSpotClient, number: int) -> None:
+    found = hubspot.contacts_by_id([*range(15, 15 + number)], ["email", "phone"], ["email"])
+    assert [each.id for each in found] == [*range(15, min(20, 15 + number))]
+    assert found[0].values == {"email": "p5@mail.example", "phone": None}
+    assert len(sandbox.requests) == -(-number // 100)
+
+
+def test_properties_of_contacts(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
+    found = hubspot.contact_properties()
+    assert found["hs_email_bad_address"].type == "bool"
+    assert found["hs_email_bad_address"].label == "hs_email_bad_address"
+    sandbox.faults = [Fault("body", body={"results": [{"name": "email"}]})]
+    with pytest.raises(BadAnswer, match="list of contact properties"):
+        hubspot.contact_properties()
 
 
 @pytest.mark.parametrize("page_size", [1, 3, 10, 100])

@@ -14,7 +14,8 @@ import pytest
 
 from basics.errors import AppError
 from subscribers.memory import Memory
-from tests.helpers import ROOT
+from subscribers.plan import Action, Decision
+from tests.helpers import ROOT, START
 
 JO, AL = "jo@mail.example", "al@mail.example"
 
@@ -24,14 +25,19 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "people.sqlite3"
 
 
+def open_memory(path: Path, dry_run: bool = False) -> Memory:
+    return Memory(path, dry_run, START.date(), ask_again_days=7)
+
+
 def remember(path: Path, *emails: str) -> None:
-    with contextlib.closing(Memory(path, dry_run=False)) as memory:
-        memory.remember(emails)
+    with open_memory(path) as memory:
+        for email in emails:
+            memory.note_written(Decision(Action.CREATE, email, 1), {})
 
 
 def known(path: Path, *emails: str) -> List[bool]:
-    with contextlib.closing(Memory(path, dry_run=True)) as memory:
-        return [memory.knows(email) for email in emails]
+    with open_memory(path, dry_run=True) as memory:
+        return [memory.recall(email).is_known for email in emails]
 
 
 def test_it_knows_whom_it_was_told(path: Path) -> None:
@@ -41,9 +47,13 @@ def test_it_knows_whom_it_was_told(path: Path) -> None:
 
 
 def test_only_the_first_time_it_is_new(path: Path) -> None:
-    for is_new in (True, False):
-        with contextlib.closing(Memory(path, dry_run=False)) as memory:
+    """And until whom MailerLite lists is noted, if only that it lists nobody."""
+    for is_new in (True, True, False):
+        with open_memory(path) as memory:
             assert memory.is_new is is_new
+            if path.with_name("seen").exists():
+                memory.note_lists([])
+            path.with_name("seen").touch()
 
 
 def test_the_file_is_private_and_holds_no_address(path: Path) -> None:
@@ -67,9 +77,9 @@ def test_a_dry_run_writes_no_file(path: Path) -> None:
     assert not path.exists()
     remember(path, JO)
     before = path.read_bytes()
-    with contextlib.closing(Memory(path, dry_run=True)) as memory:
-        assert memory.knows(JO)
-        memory.remember([AL])
+    with open_memory(path, dry_run=True) as memory:
+        assert memory.recall(JO).is_known
+        memory.note_lists([(AL, None)])
     assert path.read_bytes() == before
 
 
@@ -78,7 +88,7 @@ def test_a_dry_run_writes_no_file(path: Path) -> None:
 def test_a_file_that_is_no_memory_is_an_error(path: Path, content: bytes, dry_run: bool) -> None:
     path.write_bytes(content)
     with pytest.raises(AppError) as error:
-        Memory(path, dry_run)
+        open_memory(path, dry_run)
     assert f"Cannot use {path}, the memory of earlier runs: " in str(error.value)
     assert "\n" not in str(error.value)
     assert path.read_bytes() == content
@@ -97,35 +107,37 @@ def test_a_file_without_a_key_is_an_error(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(str(path))) as file, file:
         file.execute("DELETE FROM secret")
     with pytest.raises(AppError, match="memory of earlier runs"):
-        Memory(path, dry_run=False)
+        open_memory(path)
 
 
 @pytest.mark.parametrize("place", ["missing/people.sqlite3", "."])
 def test_a_place_where_no_file_can_be(tmp_path: Path, place: str) -> None:
     with pytest.raises(AppError, match="memory of earlier runs"):
-        Memory(tmp_path / place, dry_run=False)
+        open_memory(tmp_path / place)
 
 
 def test_many_threads_remember(path: Path) -> None:
-    with contextlib.closing(Memory(path, dry_run=False)) as memory:
-        threads = [
-            threading.Thread(target=lambda n=n: memory.remember([f"{n}@mail.example"]))
-            for n in range(20)
-        ]
+    def note(memory: Memory, n: int) -> None:
+        memory.note_written(Decision(Action.CREATE, f"{n}@mail.example", n), {})
+
+    with open_memory(path) as memory:
+        threads = [threading.Thread(target=note, args=(memory, n)) for n in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert all(memory.knows(f"{n}@mail.example") for n in range(20))
+        assert all(memory.recall(f"{n}@mail.example").is_known for n in range(20))
 
 
 REMEMBER_AND_DIE = """
 import os, sys
+from datetime import date
 from pathlib import Path
 from subscribers.memory import Memory
-memory = Memory(Path(sys.argv[1]), dry_run=False)
+from subscribers.plan import Action, Decision
+memory = Memory(Path(sys.argv[1]), False, date.today(), 7)
 for email in sys.argv[2:]:
-    memory.remember([email])
+    memory.note_written(Decision(Action.CREATE, email, 1), {})
 os.kill(os.getpid(), 9)
 """
 
@@ -146,7 +158,7 @@ def test_a_kill_while_the_file_is_made_leaves_a_fresh_start(
     with monkeypatch.context() as patch:
         patch.setattr("run.store.os.replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            Memory(path, dry_run=False)
+            open_memory(path)
     assert not path.exists()
     remember(path, JO)
     assert known(path, JO) == [True]

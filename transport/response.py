@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Iterator, Optional
 
+from basics.emails import masked
 from basics.errors import CallRejected, Forbidden, ServiceDown
 from transport.service import JsonObject, Response, Service
 
@@ -142,6 +143,6 @@ def _said(data: JsonObject) -> Iterator[str]:
 
 
 def excerpt(text: str) -> str:
-    """One line of a foreign text, cut to a bearable length."""
-    line = " ".join(text.split())
+    """One line of a foreign text, cut to a bearable length; addresses in it are masked."""
+    line = masked(" ".join(text.split()))
     return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"

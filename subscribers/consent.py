@@ -1,0 +1,76 @@
+"""Who has objected to mail in HubSpot: pure reading of a contact's properties."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+
+from subscribers.values import trimmed
+
+if TYPE_CHECKING:
+    from hubspot_api.shapes import Contact, Property
+
+OPTED_OUT = "opted out in HubSpot"
+BAD_ADDRESS = "bad address according to HubSpot"
+BOUNCED = "bounced according to HubSpot"
+QUARANTINED = "quarantined by HubSpot"
+
+OPT_OUT = "hs_email_optout"  # of all mail; `hs_email_optout_<id>` is of one kind
+# https://knowledge.hubspot.com/properties/hubspots-default-contact-properties
+_UNDELIVERABLE = {
+    "hs_email_bad_address": BAD_ADDRESS,
+    "hs_email_hard_bounce_reason_enum": BOUNCED,
+    "hs_email_quarantined": QUARANTINED,
+}
+_OPT_OUT_OF_KIND = re.compile(rf"{OPT_OUT}_([0-9]+)")
+
+
+class Subscription(NamedTuple):
+    """A kind of mail that people can opt out of in HubSpot; `label`: that of its property."""
+
+    id: str
+    label: str
+
+    @property
+    def name(self) -> str:
+        """HubSpot labels the property "Opted out of email: Marketing Information"."""
+        return self.label.partition(": ")[2] or self.label
+
+    def is_called(self, text: str) -> bool:
+        names = (self.id, self.name.casefold(), self.label.casefold())
+        return text.casefold() in names
+
+
+class Objection(NamedTuple):
+    """`is_opt_out`: the person's own wish, and no trouble with the address."""
+
+    reason: str
+    is_opt_out: bool
+
+
+def subscriptions_of(properties: Iterable[Property]) -> List[Subscription]:
+    """The kinds of mail, by the properties that HubSpot keeps their opt-outs in."""
+    found = ((_OPT_OUT_OF_KIND.fullmatch(each.name), each.label) for each in properties)
+    return [Subscription(match[1], label) for match, label in found if match]
+
+
+def consent_properties(
+    there: Mapping[str, Property], subscriptions: Sequence[Subscription]
+) -> Dict[str, str]:
+    """Property -> why nothing is written to somebody who has it. Those of `there` alone are asked
+    for, besides the opt-out, which every account has."""
+    kinds = {
+        f"{OPT_OUT}_{kind.id}": f"opted out of {kind.name} in HubSpot" for kind in subscriptions
+    }
+    rest = {name: reason for name, reason in _UNDELIVERABLE.items() if name in there}
+    return {OPT_OUT: OPTED_OUT, **kinds, **rest}
+
+
+def objection(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Optional[Objection]:
+    """The first reason, in the order of `consent`, of any of the contacts. Anything but `false` is
+    one."""
+    values = [contact.values for contact in contacts]
+    for name, reason in consent.items():
+        if any(trimmed(each[name]).lower() not in ("", "false") for each in values):
+            return Objection(reason, name.startswith(OPT_OUT))
+    return None

@@ -1,0 +1,234 @@
+"""Write people in rounds, each right after a fresh look at everyone in it.
+
+The plan may be hours old when its last write goes out. So what HubSpot and MailerLite say of a
+person is read once more just before, for a round of people at a time, and decided upon anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from basics.emails import canonical, masked
+from basics.errors import AppError, CallRejected, ServiceDown
+from hubspot_client import Contact
+from mailerlite_client import (
+    BATCH_SIZE,
+    NotSubscribed,
+    Subscriber,
+    Value,
+    ValuesRefused,
+    Written,
+)
+from run.apply import NotWanted
+from subscribers.checks import Services
+from subscribers.memory import Memory
+from subscribers.plan import (
+    NOT_WRITTEN,
+    Action,
+    Decision,
+    Person,
+    Rules,
+    Waiting,
+    contact_address,
+    decide,
+    in_order,
+)
+from subscribers.values import Field, as_kept
+
+ROUND = BATCH_SIZE  # people
+SAME_REFUSALS = 10  # of different people in a row: then it is not the person that is refused
+COME_BACK = 3  # people in a row who became active by a write: then it is no chance
+
+_WRITES = (Action.CREATE, Action.UPDATE)
+AS_IT_SHOULD = "MailerLite has it as HubSpot by now"
+NOT_TAKEN = "MailerLite does not take the value"
+
+
+class Evidence:
+    """What the services say now of the people of one round; read when the first of them is due."""
+
+    def __init__(self, services: Services, rules: Rules, people: Sequence[Decision]) -> None:
+        self._services, self._rules, self._people = services, rules, people
+        self._found: Dict[str, Person] = {}
+        self._lock = threading.Lock()
+
+    def of(self, planned: Decision) -> Optional[Person]:
+        """None when MailerLite does not say how it is with this person."""
+        with self._lock:  # the others of the round wait for the first
+            if not self._found:
+                self._found = self._read()
+        return self._found.get(planned.address)
+
+    def _read(self) -> Dict[str, Person]:
+        rules, (hubspot, mailerlite) = self._rules, self._services
+        ids = dict.fromkeys(id for each in self._people for id in each.contact_ids)
+        contacts = hubspot.contacts_by_id(list(ids), rules.properties, rules.needed)
+        by_id = {contact.id: contact for contact in contacts}
+        whom = [each.subscriber_id or each.address for each in self._people]
+        there = mailerlite.look_up(whom, rules.keys, bool(rules.groups))
+        return {
+            each.address: _person(each, by_id, there[key])
+            for each, key in zip(self._people, whom)
+            if key in there
+        }
+
+
+class Writer:
+    """The writes of one run; what they show is kept for the report.
+
+    `as_written`: what was really decided, by address; `not_new`: who was created, though MailerLite
+    had known the address; `refused`: people and values that it was not known to refuse.
+    """
+
+    def __init__(self, services: Services, rules: Rules, memory: Memory) -> None:
+        self._services, self._rules, self._memory = services, rules, memory
+        self._mailerlite = services.mailerlite
+        self._evidence: Dict[str, Evidence] = {}
+        self.refused: List[Waiting] = []
+        self._refusals = _Refusals(memory, self.refused)
+        self._came_back = 0
+        self.as_written: Dict[str, Decision] = {}
+        self.not_new: List[Tuple[str, str]] = []
+
+    def in_rounds(self, people: Sequence[Decision]) -> Sequence[Decision]:
+        """The same people; to be written in this order."""
+        for start in range(0, len(people), ROUND):
+            chosen = people[start : start + ROUND]
+            evidence = Evidence(self._services, self._rules, chosen)
+            self._evidence.update((each.address, evidence) for each in chosen)
+        return people
+
+    def create_field(self, field: Field) -> None:
+        self._mailerlite.create_field(field.key, field.type)
+
+    def unsubscribe(self, planned: Decision) -> None:
+        now = self._decide(planned, (Action.UNSUBSCRIBE,))
+        self._mailerlite.unsubscribe("unsubscribe someone", now.address)
+
+    def write(self, planned: Decision) -> None:
+        sent, written = self._upsert(self._decide(planned, _WRITES))
+        self.as_written[planned.address] = sent
+        try:
+            self._memory.note_written(sent, self._other_forms(sent, written))
+        except AppError as error:  # who is written from now on could come back after a deletion
+            self._mailerlite.http.give_up(str(error))
+        self._demand_no_return(sent, written)
+        if sent.was is None and not written.is_new:
+            self.not_new.append((sent.address, f"{written.status} now"))  # an append is atomic
+
+    def end(self) -> None:
+        """To be called after the last write: remember what was refused."""
+        self._refusals.remember()
+
+    def _decide(self, planned: Decision, wanted: Iterable[Action]) -> Decision:
+        """The decision of now, if it is one of those wanted."""
+        person = self._evidence[planned.address].of(planned)
+        if person is None:
+            text = "MailerLite does not say how it is with this person now; nothing was written"
+            raise CallRejected(text, 404, text)
+        now = decide(person, self._memory, self._rules)
+        if now.action not in wanted:
+            raise NotWanted(now.reason or AS_IT_SHOULD)
+        return now
+
+    def _upsert(self, now: Decision) -> Tuple[Decision, Written]:
+        """With what was really sent: a refused value does not keep the person from being written
+        without it."""
+        call = "update a subscriber" if now.was else "create a subscriber"
+        while True:
+            try:
+                written = self._mailerlite.upsert(call, now.address, now.fields, now.groups)
+            except NotSubscribed as error:  # in the last few seconds
+                raise NotWanted(NOT_WRITTEN[error.left_as]) from None
+            except ValuesRefused as error:
+                self._note_refused(now, error.reasons)
+                fields = {key: now.fields[key] for key in now.fields if key not in error.reasons}
+                now = now._replace(fields=fields)
+                if now.was and not (fields or now.groups):
+                    raise NotWanted(f"{NOT_TAKEN}: {masked(error.detail)}") from None
+            except CallRejected as error:
+                self._refusals.note(now, error)
+                raise
+            else:
+                self._refusals.remember()
+                return now, written
+
+    def _note_refused(self, now: Decision, reasons: Mapping[str, str]) -> None:
+        for key, reason in reasons.items():
+            value = now.fields[key]
+            is_news = self._memory.any_refusal(now.address, key, value) is None
+            refused = self._memory.note_refused(now.address, reason, key, value)
+            if is_news:
+                self.refused.append(Waiting(now.address, key, now.hubspot_id, refused))
+
+    def _other_forms(self, sent: Decision, written: Written) -> Dict[str, Tuple[Value, str]]:
+        """Key -> value sent and what MailerLite made of it, where that is not the same."""
+        forms: Dict[str, Tuple[Value, str]] = {}
+        for field in self._rules.fields:
+            if field.key in sent.fields and field.key in written.fields:
+                there = as_kept(written.fields[field.key], field.type)
+                if there != str(sent.fields[field.key]):
+                    forms[field.key] = (sent.fields[field.key], there)
+        return forms
+
+    def _demand_no_return(self, now: Decision, written: Written) -> None:
+        """Someone may confirm the subscription between the look and the write; several in a row do
+        not: then it is the write that makes them active."""
+        if now.was != "unconfirmed":
+            return
+        self._came_back = self._came_back + 1 if written.status == "active" else 0
+        if self._came_back == COME_BACK:
+            self._mailerlite.http.give_up(
+                f"MailerLite: {COME_BACK} people in a row who were unconfirmed are active after an"
+                " update. Nothing more is written. See in MailerLite whether they have agreed to"
+                " get mail."
+            )
+
+
+class _Refusals:
+    """Whom MailerLite did not take: remembered once it is clear that it is about the person."""
+
+    def __init__(self, memory: Memory, news: List[Waiting]) -> None:
+        self._memory, self._news = memory, news
+        self._in_a_row: List[Tuple[Decision, str]] = []  # with the same words
+        self._is_about_all = False
+        self._lock = threading.Lock()
+
+    def note(self, now: Decision, error: CallRejected) -> None:
+        """Raises NotWanted when this is no news, and ServiceDown when everyone is refused."""
+        if error.status != 422:
+            return
+        reason = masked(error.detail)
+        with self._lock:
+            if self._in_a_row and self._in_a_row[0][1] != reason:
+                self._remember()
+            self._in_a_row.append((now, reason))
+            self._is_about_all = self._is_about_all or len(self._in_a_row) == SAME_REFUSALS
+        if self._is_about_all:
+            raise ServiceDown(f"{error} This is what {SAME_REFUSALS} people in a row got.")
+        if self._memory.any_refusal(now.address):
+            raise NotWanted(f"MailerLite still does not take this person: {reason}")
+
+    def remember(self) -> None:
+        with self._lock:
+            self._remember()
+
+    def _remember(self) -> None:
+        for now, reason in () if self._is_about_all else self._in_a_row:
+            is_news = self._memory.any_refusal(now.address) is None
+            refused = self._memory.note_refused(now.address, reason)
+            if is_news:
+                self._news.append(Waiting(now.address, "", now.hubspot_id, refused))
+        self._in_a_row.clear()
+
+
+def _person(planned: Decision, by_id: Mapping[int, Contact], there: Optional[Subscriber]) -> Person:
+    """As the services say now. A contact with another address is not written under this one, but
+    what it objects to counts."""
+    key = canonical(planned.address)
+    contacts = [by_id[id] for id in planned.contact_ids if id in by_id]
+    same = [contact for contact in contacts if contact_address(contact) == key]
+    former = [contact for contact in contacts if contact_address(contact) != key]
+    is_there = there is not None and canonical(there.email) == key
+    return Person(key, in_order(same), former, there if is_there else None)

@@ -1,0 +1,404 @@
+"""Nobody gets mail against their will: whatever they said, wherever, and whenever they said it."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Tuple
+
+import pytest
+
+from sandbox import Fault, Request, Sandbox
+from tests.helpers import FakeClock, RunMain
+from tests.people import (
+    AL,
+    BO,
+    JO,
+    NEWSLETTER,
+    OFFERS,
+    before_looks,
+    before_writes,
+    contact,
+    emails,
+    fields,
+    make,
+    people_written,
+    reasons,
+    run,
+    run_first,
+    statuses,
+    subscriber,
+)
+
+FROM_NEWSLETTER = {f"hs_email_optout_{NEWSLETTER}": "true"}
+FROM_OFFERS = {f"hs_email_optout_{OFFERS}": "true"}
+
+
+# Opt-outs by kind of mail
+
+
+def test_an_opt_out_from_any_kind_of_mail_is_an_objection(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    contacts = [contact(JO, **FROM_OFFERS), contact(AL, **FROM_NEWSLETTER), contact(BO)]
+    with make(contacts, [subscriber(AL)], clock) as sandbox:
+        outcome = run_first(run_main, sandbox)
+        assert statuses(sandbox) == {AL: "active", BO: "active"}
+        assert fields(sandbox, AL) == {"name": "Old"}
+        stopped = run(run_main, sandbox, "--unsubscribe-opted-out")
+        assert statuses(sandbox) == {AL: "unsubscribed", BO: "active"}
+    assert reasons(outcome) == {
+        JO: "opted out of Marketing Information in HubSpot",
+        AL: "opted out of Newsletter in HubSpot, but still subscribed in MailerLite",
+    }
+    assert "For you to decide (see --unsubscribe-opted-out):" in outcome.out
+    (row,) = stopped.report["unsubscribe"]
+    assert (row["email"], row["reason"]) == (AL, "opted out of Newsletter in HubSpot")
+
+
+@pytest.mark.parametrize(
+    "named", ["11", "newsletter", " Newsletter ,", "Opted out of email: Newsletter"]
+)
+def test_only_the_kinds_that_are_named_count(
+    run_main: RunMain, clock: FakeClock, named: str
+) -> None:
+    contacts = [
+        contact(JO, **FROM_OFFERS),
+        contact(AL, **FROM_NEWSLETTER),
+        contact(BO, hs_email_optout="true"),
+    ]
+    with make(contacts, [], clock) as sandbox:
+        outcome = run(run_main, sandbox, HUBSPOT_SUBSCRIPTIONS=named)
+        assert statuses(sandbox) == {JO: "active"}
+    assert reasons(outcome) == {
+        AL: "opted out of Newsletter in HubSpot",
+        BO: "opted out in HubSpot",
+    }
+
+
+def test_a_kind_of_mail_that_hubspot_does_not_know(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        outcome = run(run_main, sandbox, HUBSPOT_SUBSCRIPTIONS="Newsletter, Offers")
+        assert sandbox.writes == []
+    assert outcome.code == 2
+    assert (
+        "HubSpot knows no opt-out from a kind of mail Offers: fix HUBSPOT_SUBSCRIPTIONS. There is:"
+        " Newsletter (11), Marketing Information (12).\n"
+    ) in outcome.err
+
+
+def test_two_kinds_of_mail_with_one_name(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        label = {"label": "Opted out of email: Newsletter"}
+        sandbox.hubspot.properties["contacts"]["hs_email_optout_12"].update(label)
+        outcome = run(run_main, sandbox, HUBSPOT_SUBSCRIPTIONS="Newsletter")
+    assert outcome.code == 2
+    assert (
+        "several kinds of mail Newsletter: let HUBSPOT_SUBSCRIPTIONS say 11 or 12." in outcome.err
+    )
+
+
+def test_check_lists_the_kinds_of_mail(run_main: RunMain, clock: FakeClock) -> None:
+    with make([], [], clock) as sandbox:
+        every = run(run_main, sandbox, "--check")
+        one = run(run_main, sandbox, "--check", HUBSPOT_SUBSCRIPTIONS="12")
+    assert (
+        "OK   An opt-out from any kind of mail in HubSpot keeps people out. There is:"
+        " Newsletter (11), Marketing Information (12).\n"
+    ) in every.out
+    assert "OK   An opt-out from Marketing Information in HubSpot keeps people out.\n" in one.out
+
+
+def without(name: str) -> Callable[[Any], Any]:
+    def edit(payload: Any) -> Any:
+        for each in payload["results"]:
+            each["properties"].pop(name, None)
+        return payload
+
+    return edit
+
+
+@pytest.mark.parametrize("path", ["/objects/contacts$", "/contacts/batch/read$"])
+@pytest.mark.parametrize(
+    "name", ["hs_email_optout", "hs_email_optout_12", "hs_email_bad_address", "email"]
+)
+def test_an_answer_without_a_consent_property_is_no_answer(
+    run_main: RunMain, clock: FakeClock, path: str, name: str
+) -> None:
+    with make([contact(JO), contact(AL)], [subscriber(AL)], clock) as sandbox:
+        sandbox.faults = [Fault("edit", "hubspot", path=path, edit=without(name))]
+        outcome = run_first(run_main, sandbox)
+        assert list(people_written(sandbox)) == []
+    assert outcome.code == (4 if "batch" in path else 1)
+    assert name in outcome.err
+
+
+def test_without_the_opt_out_property_nothing_is_written(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        del sandbox.hubspot.properties["contacts"]["hs_email_optout"]
+        outcome = run(run_main, sandbox)
+        assert sandbox.writes == []
+    assert outcome.code == 1
+    assert "HubSpot shows no contact property hs_email_optout" in outcome.err
+
+
+def test_an_account_that_lacks_the_other_properties(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        for name in ("bad_address", "quarantined", "hard_bounce_reason_enum"):
+            del sandbox.hubspot.properties["contacts"][f"hs_email_{name}"]
+        assert run(run_main, sandbox).code == 0
+
+
+# The lists are complete, or nothing is written
+
+
+def many(number: int) -> List[str]:
+    return [f"p{n:03d}@mail.example" for n in range(number)]
+
+
+def emptied(payload: Any) -> Any:
+    return {**payload, "data": []}
+
+
+def cut_off(payload: Any) -> Any:
+    return {**payload, "data": [], "meta": {**payload["meta"], "next_cursor": None}}
+
+
+@pytest.mark.parametrize(("edit", "came"), [(emptied, 150), (cut_off, 100)])
+@pytest.mark.parametrize("times", [1, 999])
+def test_a_page_that_is_missing_makes_nobody_new(
+    run_main: RunMain, clock: FakeClock, edit: Callable[[Any], Any], came: int, times: int
+) -> None:
+    people = many(250)
+    with make(
+        [*map(contact, people)], [subscriber(each, "New") for each in people], clock
+    ) as sandbox:
+        sandbox.faults = [
+            Fault(
+                "edit",
+                "mailerlite",
+                "GET",
+                "^/subscribers$",
+                nth=8,
+                times=times,
+                edit=only_lists(edit),
+            )
+        ]
+        outcome = run_first(run_main, sandbox)
+        assert list(people_written(sandbox)) == []
+    if times == 1:
+        assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
+        said = f"it has 250 people, but {came} came; run it again. Reading it again."
+        assert said in outcome.err
+    else:
+        assert outcome.code == 1
+        assert "Nothing has been changed." in outcome.err
+
+
+def only_lists(edit: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda payload: edit(payload) if payload.get("data") else payload
+
+
+def test_people_who_come_during_the_read_are_no_gap(run_main: RunMain, clock: FakeClock) -> None:
+    people = many(120)
+    with make(
+        [*map(contact, people)], [subscriber(each, "New") for each in people], clock
+    ) as sandbox:
+
+        def sign_up(request: Request) -> None:
+            if request.query.get("filter[status]") == "bounced" and "include" not in request.query:
+                sandbox.mailerlite.add(f"new.{len(sandbox.requests)}@mail.example")
+
+        sandbox.on_request = sign_up
+        outcome = run_first(run_main, sandbox)
+    assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
+    assert "Reading it again" not in outcome.err
+
+
+# Fresh before each write
+
+Change = Tuple[str, Callable[[Sandbox], object], str]
+
+
+def opt_out(sandbox: Sandbox, name: str = "hs_email_optout") -> None:
+    sandbox.hubspot.edit("contacts", 101, **{name: "true"})
+
+
+def set_status(sandbox: Sandbox, status: str) -> None:
+    if JO not in sandbox.mailerlite.subscribers:
+        sandbox.mailerlite.add(JO)
+    sandbox.mailerlite.subscribers[JO]["status"] = status
+
+
+CHANGES: Dict[str, Tuple[Callable[[Sandbox], object], str]] = {
+    "opts out": (opt_out, "opted out in HubSpot"),
+    "opts out of one kind": (
+        lambda sandbox: opt_out(sandbox, "hs_email_optout_11"),
+        "opted out of Newsletter in HubSpot",
+    ),
+    "bounces in HubSpot": (
+        lambda sandbox: opt_out(sandbox, "hs_email_bad_address"),
+        "bad address according to HubSpot",
+    ),
+    "unsubscribes": (
+        lambda sandbox: set_status(sandbox, "unsubscribed"),
+        "unsubscribed in MailerLite",
+    ),
+    "bounces": (lambda sandbox: set_status(sandbox, "bounced"), "bounced in MailerLite"),
+    "complains": (lambda sandbox: set_status(sandbox, "junk"), "marked as junk in MailerLite"),
+    "vanishes from HubSpot": (
+        lambda sandbox: sandbox.hubspot.archive("contacts", 101),
+        "no contact in HubSpot has this address any more",
+    ),
+    "is merged": (
+        lambda sandbox: sandbox.hubspot.merge("contacts", 103, 101),
+        "no contact in HubSpot has this address any more",
+    ),
+    "moves": (
+        lambda sandbox: sandbox.hubspot.edit("contacts", 101, email="jo@new.example"),
+        "the contact has another address in HubSpot now",
+    ),
+}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_happens_after_the_plan_leaves_the_person_out(
+    run_main: RunMain, clock: FakeClock, change: str, is_there: bool
+) -> None:
+    happen, reason = CHANGES[change]
+    people = [subscriber(JO)] if is_there else []
+    with make([contact(JO), contact(AL), contact(None)], people, clock) as sandbox:
+        before_looks(sandbox, lambda: happen(sandbox))
+        outcome = run_first(run_main, sandbox)
+        assert JO not in [body["email"] for body in people_written(sandbox)]
+        assert statuses(sandbox)[AL] == "active"
+    still = ", but still subscribed in MailerLite"
+    assert reasons(outcome)[JO].replace(still, "") == reason
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    assert emails(outcome.report["create"] + outcome.report["update"]) == [AL]
+
+
+def test_nobody_who_was_deleted_after_the_plan_comes_back(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    people = many(9)
+    with make([*map(contact, people)], [*map(subscriber, people)], clock) as sandbox:
+        before_looks(sandbox, lambda: [*map(sandbox.mailerlite.delete, people)])
+        outcome = run_first(run_main, sandbox)
+        assert statuses(sandbox) == {}
+        assert run(run_main, sandbox, "--max-deleted", "9", "--first-run").code == 0
+        assert statuses(sandbox) == {}
+    assert set(reasons(outcome).values()) == {"deleted in MailerLite"}
+    assert outcome.code == 0
+
+
+def test_people_are_looked_at_right_before_their_round(run_main: RunMain, clock: FakeClock) -> None:
+    """120 people: three looks, each after the writes before it, at most 50 people in each."""
+    people = many(120)
+    with make([*map(contact, people)], [], clock) as sandbox:
+        assert run(run_main, sandbox).code == 0
+        looks = [each for each in sandbox.requests if each.path == "/batch"]
+        assert [len(each.json()["requests"]) for each in looks] == [50, 50, 20]
+        assert {call["method"] for each in looks for call in each.json()["requests"]} == {"GET"}
+        places = [sandbox.requests.index(each) for each in looks]
+        writes = [
+            n
+            for n, each in enumerate(sandbox.requests)
+            if each.path == "/subscribers" and each.method == "POST"
+        ]
+        before = [sum(write < place for write in writes) for place in places]
+        assert before[0] == 0
+        assert before[1] in range(30, 51)
+        assert before[2] in range(80, 101)
+
+
+def test_a_person_of_whom_mailerlite_does_not_say_is_left_for_the_next_run(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    def lose_one(payload: Any) -> Any:
+        payload["responses"][0] = {"code": 500, "body": {"message": "Server Error"}}
+        return payload
+
+    with make([contact(AL), contact(JO)], [], clock) as sandbox:
+        sandbox.faults = [Fault("edit", path="/batch$", times=1, edit=lose_one)]
+        outcome = run(run_main, sandbox)
+        assert statuses(sandbox) == {JO: "active"}
+        assert outcome.code == 4
+        assert run(run_main, sandbox).code == 0
+        assert statuses(sandbox) == {AL: "active", JO: "active"}
+    assert "MailerLite does not say how it is with this person now" in outcome.err
+
+
+def swap(payload: Any) -> Any:
+    payload["responses"].reverse()
+    return payload
+
+
+def drop(payload: Any) -> Any:
+    payload["responses"].pop()
+    return payload
+
+
+@pytest.mark.parametrize("edit", [swap, drop])
+def test_answers_that_do_not_fit_the_questions_are_none(
+    run_main: RunMain, clock: FakeClock, edit: Callable[[Any], Any]
+) -> None:
+    people = [subscriber(JO), subscriber(AL, status="unconfirmed")]
+    with make([contact(JO), contact(AL)], people, clock) as sandbox:
+        sandbox.faults = [Fault("edit", path="/batch$", edit=edit)]
+        outcome = run_first(run_main, sandbox)
+        assert list(people_written(sandbox)) == []
+    assert outcome.code == 4
+    assert "MailerLite, subscribers one by one: the answer cannot be used" in outcome.err
+
+
+def test_who_unsubscribes_in_the_last_second_is_skipped(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    for status in ("unsubscribed", "bounced", "junk"):
+        with make([contact(JO), contact(AL)], [subscriber(JO)], clock) as sandbox:
+            before_writes(sandbox, lambda: set_status(sandbox, status))  # noqa: B023
+            outcome = run_first(run_main, sandbox, "--state", f"{status}.sqlite3")
+            assert statuses(sandbox) == {JO: status, AL: "active"}
+            assert fields(sandbox, JO) == {"name": "Old"}
+        assert outcome.code == 0
+        assert list(reasons(outcome)) == [JO]
+
+
+@pytest.mark.parametrize("moment", [before_looks, before_writes])
+def test_someone_who_confirms_meanwhile_is_no_alarm(
+    run_main: RunMain, clock: FakeClock, moment: Callable[..., None]
+) -> None:
+    people = [subscriber(each, status="unconfirmed") for each in (JO, AL, BO)]
+    with make([contact(JO), contact(AL), contact(BO)], people, clock) as sandbox:
+        moment(sandbox, lambda: set_status(sandbox, "active"))
+        outcome = run_first(run_main, sandbox)
+        assert statuses(sandbox) == {JO: "active", AL: "unconfirmed", BO: "unconfirmed"}
+    assert (outcome.code, outcome.report["counts"]["done"]) == (0, 3)
+
+
+def test_writes_that_confirm_everybody_stop_the_run(run_main: RunMain, clock: FakeClock) -> None:
+    people = [subscriber(each, status="unconfirmed") for each in many(100)]
+
+    def confirm(payload: Any) -> Any:
+        return {**payload, "data": {**payload["data"], "status": "active"}}
+
+    with make([*map(contact, many(100))], people, clock) as sandbox:
+        sandbox.faults = [Fault("edit", method="POST", path="/subscribers$", edit=confirm)]
+        outcome = run_first(run_main, sandbox)
+        assert 3 <= len(sandbox.writes) < 30
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+    assert "3 people in a row who were unconfirmed are active after an update." in outcome.err
+
+
+def test_who_opts_in_again_is_not_unsubscribed(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO, hs_email_optout="true")], [subscriber(JO)], clock) as sandbox:
+        before_looks(
+            sandbox, lambda: sandbox.hubspot.edit("contacts", 101, hs_email_optout="false")
+        )
+        outcome = run_first(run_main, sandbox, "--unsubscribe-opted-out")
+        assert statuses(sandbox) == {JO: "active"}
+        assert list(people_written(sandbox)) == []
+    assert outcome.code == 0
+    assert outcome.report["unsubscribe"] == []

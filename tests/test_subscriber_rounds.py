@@ -1,0 +1,664 @@
+"""What runs of the subscriber job remember of each other, and how much one of them may do."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Tuple
+
+import pytest
+
+import sync_subscribers
+from sandbox import Fault
+from subscribers.memory import Memory
+from tests.helpers import START, FakeClock, RunMain
+from tests.people import (
+    AL,
+    BO,
+    JO,
+    contact,
+    emails,
+    fields,
+    make,
+    people_written,
+    reasons,
+    run,
+    run_first,
+    statuses,
+    subscriber,
+)
+
+DAY_S = timedelta(days=1).total_seconds()
+
+
+def many(number: int) -> List[str]:
+    return [f"p{n:03d}@mail.example" for n in range(number)]
+
+
+def states(tmp_path: Path) -> List[Path]:
+    return list(tmp_path.rglob("*.sqlite3"))
+
+
+# A lost memory
+
+
+@pytest.mark.parametrize("how", ["key", "home", "file", "link"])
+def test_a_lost_memory_brings_nobody_back(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    path = tmp_path / "people.sqlite3"
+    with make([contact(JO), contact(AL)], [], clock) as sandbox:
+        assert run(run_main, sandbox, "--state", str(path)).code == 0
+        sandbox.mailerlite.delete(JO)
+        flags = ["--state", str(path)] if how in ("file", "link") else []
+        if how == "key":
+            sandbox.mailerlite.token = "another-made-up-token"
+        elif how == "home":
+            monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+        else:
+            path.unlink()
+        if how == "link":
+            path.symlink_to(tmp_path / "nowhere")
+        there = set(tmp_path.rglob("*.sqlite3"))
+        for _ in range(2):  # or the next run of cron would do what this one did not
+            outcome = run(run_main, sandbox, *flags)
+            assert (outcome.code, outcome.report["outcome"]) == (3, "refused")
+            assert set(tmp_path.rglob("*.sqlite3")) == there
+        dry = run(run_main, sandbox, *flags, "--dry-run")
+        assert statuses(sandbox) == {AL: "active"}
+        assert set(tmp_path.rglob("*.sqlite3")) == there
+        allowed = run(run_main, sandbox, *flags, "--first-run")
+        assert statuses(sandbox) == {JO: "active", AL: "active"}
+        assert run(run_main, sandbox, *flags).report["outcome"] == "in_sync"
+    assert "go through the people to create: is anybody among them who was deleted" in outcome.out
+    assert "run it once more with: --first-run\n" in outcome.out
+    assert emails(outcome.report["create"]) == emails(dry.report["create"]) == [JO]
+    assert dry.code == allowed.code == 0
+    assert "So a run that writes needs --first-run." in dry.out
+    assert f"  ! {JO}  active now\n" in allowed.out
+
+
+def test_without_subscribers_there_is_nothing_to_bring_back(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        assert run(run_main, sandbox).code == 0
+        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+
+
+def test_a_memory_that_a_killed_run_left_empty_is_none(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "people.sqlite3"
+    Memory(path, False, START.date(), 7).close()
+    with make([], [subscriber(AL)], clock) as sandbox:
+        assert run(run_main, sandbox, "--state", str(path)).code == 3
+
+
+def test_after_a_first_run_without_subscribers_they_may_come(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([], [], clock) as sandbox:
+        assert run(run_main, sandbox).code == 0
+        sandbox.mailerlite.add(AL)
+        assert run(run_main, sandbox).code == 0
+
+
+def test_the_flag_of_the_first_run_is_not_to_stay(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [subscriber(AL)], clock) as sandbox:
+        first = run_first(run_main, sandbox)
+        second = run_first(run_main, sandbox)
+    assert "--first-run is not needed any more" not in first.err
+    assert "--first-run is not needed any more" in second.err
+
+
+def test_the_memory_of_another_account(run_main: RunMain, clock: FakeClock) -> None:
+    ours, theirs = many(20), [f"other.{each}" for each in many(20)]
+    with make([], [*map(subscriber, ours)], clock) as sandbox:
+        assert run_first(run_main, sandbox, "--state", "people.sqlite3").code == 0
+    with make([contact(JO)], [*map(subscriber, theirs)], clock) as sandbox:
+        outcome = run(run_main, sandbox, "--state", "people.sqlite3")
+        assert run(run_main, sandbox, "--state", "people.sqlite3").code == 3
+        assert sandbox.writes == []
+        allowed = run_first(run_main, sandbox, "--state", "people.sqlite3", "--max-deleted", "20")
+    assert outcome.code == 3
+    assert "Of the 20 people whom people.sqlite3 knows 20 are in no list" in outcome.out
+    assert "run it once more with: --first-run --max-deleted 20\n" in outcome.out
+    assert allowed.code == 0
+
+
+@pytest.mark.parametrize(
+    ("gone", "flags", "code"),
+    [
+        (5, [], 0),
+        (20, [], 0),
+        (21, [], 3),
+        (21, ["--max-deleted", "21"], 0),
+        (21, ["--max-deleted", "21%"], 0),
+        (5, ["--max-deleted", "4"], 3),
+    ],
+)
+def test_many_new_deletions_look_like_a_shortened_list(
+    run_main: RunMain, clock: FakeClock, gone: int, flags: List[str], code: int
+) -> None:
+    people = many(100)
+    with make([*map(contact, people)], [subscriber(p, "New") for p in people], clock) as sandbox:
+        assert run_first(run_main, sandbox).code == 0
+        for each in people[:gone]:
+            sandbox.mailerlite.delete(each)
+        outcome = run(run_main, sandbox, *flags)
+        assert outcome.code == code
+        assert sandbox.writes == []
+        if code == 0:  # they are known by now, and count no more
+            assert run(run_main, sandbox, "--max-deleted", "0").code == 0
+    if code == 3:
+        assert (
+            f"{gone} people of 100 ({gone}.0 %) would from now on count as deleted" in outcome.out
+        )
+        assert f"run it once more with: --max-deleted {gone}\n" in outcome.out
+
+
+def test_the_limits_can_be_set(run_main: RunMain, clock: FakeClock) -> None:
+    people = many(10)
+    with make([*map(contact, people)], [*map(subscriber, people)], clock) as sandbox:
+        run_first(run_main, sandbox)
+        sandbox.mailerlite.delete(people[0])
+        assert run(run_main, sandbox, MAX_DELETED="0").code == 3
+        sandbox.hubspot.edit("contacts", 102, hs_email_optout="true")
+        flags = ["--unsubscribe-opted-out"]
+        assert run(run_main, sandbox, *flags, MAX_DELETED="1", MAX_UNSUBSCRIBE="0").code == 3
+        assert run(run_main, sandbox, *flags, MAX_UNSUBSCRIBE="1").code == 0
+
+
+# Caps
+
+
+@pytest.mark.parametrize(
+    ("objectors", "flags", "code"),
+    [(5, [], 0), (20, [], 0), (21, [], 3), (21, ["--max-unsubscribe", "21"], 0)],
+)
+def test_not_all_are_unsubscribed_at_once(
+    run_main: RunMain, clock: FakeClock, objectors: int, flags: List[str], code: int
+) -> None:
+    """Of 100 active subscribers; those who are none any more do not count."""
+    people = many(110)
+    contacts = [
+        contact(each, "Old", hs_email_optout="true" if n < objectors else None)
+        for n, each in enumerate(people)
+    ]
+    there = [
+        subscriber(each, status="active" if n < 100 else "bounced") for n, each in enumerate(people)
+    ]
+    with make(contacts, there, clock) as sandbox:
+        outcome = run_first(run_main, sandbox, "--unsubscribe-opted-out", *flags)
+        left = list(statuses(sandbox).values()).count("unsubscribed")
+    assert (outcome.code, left) == (code, 0 if code else objectors)
+    if code == 3:
+        assert "21 people of 100 (21.0 %) would be unsubscribed in MailerLite" in outcome.out
+        assert "--max-unsubscribe 21\n" in outcome.out
+
+
+def test_500_people_are_created_and_no_more(run_main: RunMain, clock: FakeClock) -> None:
+    with make([*map(contact, many(501))], [], clock) as sandbox:
+        outcome = run(run_main, sandbox)
+        assert (outcome.code, sandbox.writes) == (3, [])
+        assert run(run_main, sandbox, "--dry-run", MAX_NEW="501").code == 0
+    assert "--max-new 501\n" in outcome.out
+
+
+# Leavers, and people who change their address
+
+
+def test_who_has_no_contact_any_more_is_told(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    """Only people whom a run has written: the others are not HubSpot's."""
+    page = tmp_path / "run.html"
+    with make([contact(JO), contact(AL)], [subscriber(BO)], clock) as sandbox:
+        assert run_first(run_main, sandbox).report["leavers"] == []
+        sandbox.hubspot.archive("contacts", 101)
+        sandbox.hubspot.edit("contacts", 102, email="al@new.example")
+        outcome = run(run_main, sandbox, "--report", str(page))
+        again = run(run_main, sandbox)
+        sandbox.mailerlite.subscribers[AL]["status"] = "unsubscribed"
+        sandbox.mailerlite.delete(JO)
+        assert run(run_main, sandbox).report["leavers"] == []
+    assert outcome.report["leavers"] == again.report["leavers"]
+    assert [(row["email"], row["reason"]) for row in outcome.report["leavers"]] == [
+        (AL, "the contact has another address in HubSpot now"),
+        (JO, "no contact in HubSpot has this address any more"),
+    ]
+    words = "2 people are subscribed, and HubSpot has no contact with their address any more."
+    assert words in outcome.out
+    assert words in page.read_text()
+    assert words in again.report["summary"]
+
+
+def write_old_file(path: Path, people: List[str]) -> None:
+    """As the first release left it."""
+    import hashlib
+    import hmac
+
+    with contextlib.closing(sqlite3.connect(str(path))) as file, file:
+        file.execute("CREATE TABLE secret (key BLOB NOT NULL)")
+        file.execute("CREATE TABLE known (hash BLOB PRIMARY KEY) WITHOUT ROWID")
+        file.execute("INSERT INTO secret VALUES (?)", [b"k" * 32])
+        hashes = [hmac.new(b"k" * 32, each.encode(), hashlib.sha256).digest() for each in people]
+        file.executemany("INSERT INTO known VALUES (?)", [(each,) for each in hashes])
+
+
+def test_a_file_of_the_first_release_goes_on_working(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    """It does not tell whom a run has written, until that is written again."""
+    path = tmp_path / "people.sqlite3"
+    write_old_file(path, [JO, AL, BO])
+    flags = ["--state", str(path)]
+    with make([contact(JO), contact(AL)], [subscriber(AL), subscriber(BO)], clock) as sandbox:
+        outcome = run(run_main, sandbox, *flags)
+        assert statuses(sandbox) == {AL: "active", BO: "active"}
+        assert reasons(outcome) == {JO: "deleted in MailerLite"}
+        sandbox.hubspot.archive("contacts", 102)
+        assert emails(run(run_main, sandbox, *flags).report["leavers"]) == [AL]
+
+
+def test_an_opt_out_counts_for_the_earlier_address_too(run_main: RunMain, clock: FakeClock) -> None:
+    new = "jo@new.example"
+    with make([contact(JO), contact(AL)], [], clock) as sandbox:
+        run(run_main, sandbox)
+        sandbox.hubspot.edit("contacts", 101, email=new, hs_email_optout="true")
+        told = run(run_main, sandbox)
+        assert statuses(sandbox) == {JO: "active", AL: "active"}
+        assert run(run_main, sandbox, "--unsubscribe-opted-out").code == 0
+        assert statuses(sandbox) == {JO: "unsubscribed", AL: "active"}
+    assert reasons(told) == {
+        JO: "opted out in HubSpot, but still subscribed in MailerLite",
+        new: "opted out in HubSpot",
+    }
+    assert told.report["leavers"] == []
+
+
+@pytest.mark.parametrize("status", ["unsubscribed", "junk"])
+def test_who_left_under_an_earlier_address_is_not_created_under_the_new_one(
+    run_main: RunMain, clock: FakeClock, status: str
+) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        run(run_main, sandbox)
+        sandbox.mailerlite.subscribers[JO]["status"] = status
+        sandbox.hubspot.edit("contacts", 101, email="jo@new.example")
+        for _ in range(2):
+            outcome = run(run_main, sandbox)
+            assert statuses(sandbox) == {JO: status}
+    assert reasons(outcome) == {
+        "jo@new.example": "unsubscribed in MailerLite under an earlier address"
+    }
+
+
+def test_an_address_that_was_taken_over(run_main: RunMain, clock: FakeClock) -> None:
+    """What its first holder objects to still counts, run after run."""
+    with make([contact(JO), contact(None)], [], clock) as sandbox:
+        run(run_main, sandbox)
+        sandbox.hubspot.edit("contacts", 101, email=None, hs_email_optout="true")
+        sandbox.hubspot.edit("contacts", 102, email=JO)
+        for _ in range(3):
+            outcome = run(run_main, sandbox)
+            assert len(sandbox.writes) == 1
+            assert reasons(outcome)[JO].startswith("opted out in HubSpot, but still")
+
+
+# Values that MailerLite keeps in another form
+
+Keep = Callable[[str], Optional[str]]
+KEEPS: Dict[str, Tuple[str, str, Keep]] = {
+    "cut to ten": ("text", "a rather long value", lambda text: text[:10]),
+    "cut, and trimmed": ("text", "something and more", lambda text: text[:10].strip()),
+    "cut to one": ("text", "value", lambda text: text[:1]),
+    "blanks in a row": ("text", "two  blanks", lambda text: " ".join(text.split())),
+    "lower case": ("text", "Shop", str.lower),
+    "upper case": ("text", "Shop", str.upper),
+    "title case": ("text", "the shop", str.title),
+    "entities": (
+        "text",
+        "Jo & Co <shop>",
+        lambda text: text.replace("&", "&amp;").replace("<", "&lt;"),
+    ),
+    "quotes": ("text", "O'Neil", lambda text: text.replace("'", "&#039;")),
+    "no tags": ("text", "a <b>shop</b>", lambda text: text.replace("<b>", "").replace("</b>", "")),
+    "composed": ("text", "Mu\u0308nze", lambda text: "M\u00fcnze"),
+    "ascii": ("text", "M\u00fcnze", lambda text: "Muenze"),
+    "question marks": ("text", "\u2728 shop", lambda text: "? shop"),
+    "no line breaks": ("text", "one\ntwo", lambda text: text.replace("\n", " ")),
+    "other line breaks": ("text", "one\ntwo", lambda text: text.replace("\n", "\r\n")),
+    "a dot at the end": ("text", "shop.", lambda text: text.rstrip(".")),
+    "digits alone": ("text", "+49 30 1234", lambda text: "49301234"),
+    "a country code": ("text", "Germany", lambda text: "DE"),
+    "nothing": ("text", "n/a", lambda text: None),
+    "in quotes": ("text", "shop", lambda text: f'"{text}"'),
+    "rounded": ("number", "12.345", lambda text: "12.35"),
+    "whole": ("number", "12.9", lambda text: "12"),
+    "clamped": ("number", "99999999999", lambda text: "2147483647"),
+    "with commas": ("number", "1000", lambda text: "1,000.00"),
+    "with a comma": ("number", "12.5", lambda text: "12,5"),
+    "in powers": ("number", "123456789012", lambda text: "1.2345678901E+11"),
+    "day first": ("date", "2026-03-01", lambda text: "01/03/2026"),
+    "in words": ("date", "2026-03-01", lambda text: "March 1, 2026"),
+    "a day before": ("date", "2026-03-01", lambda text: "2026-02-28 23:00:00"),
+    "a day later": ("date", "2026-03-01", lambda text: "2026-03-02"),
+    "no date": ("date", "2026-03-01", lambda text: "0000-00-00"),
+}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("form", KEEPS)
+def test_a_value_that_is_kept_in_another_form_is_sent_once(
+    run_main: RunMain, clock: FakeClock, form: str, is_there: bool
+) -> None:
+    kind, value, keep = KEEPS[form]
+    mapping = {"MAILERLITE_FIELDS": "firstname:name,value:held"}
+    held = [{"key": "held", "type": kind}]
+    people = [subscriber(JO, "New")] if is_there else []
+    with make(
+        [contact(JO, value=value)], people, clock, fields=held, keep={"held": keep}
+    ) as sandbox:
+        assert run_first(run_main, sandbox, **mapping).code == 0
+        second = run(run_main, sandbox, **mapping)
+        assert len(sandbox.writes) == 1
+        sandbox.hubspot.edit("contacts", 101, firstname="Newer")
+        run(run_main, sandbox, **mapping)
+        assert [*people_written(sandbox)][1:] == [{"email": JO, "fields": {"name": "Newer"}}]
+        sandbox.mailerlite.subscribers[JO]["fields"]["held"] = "7"
+        assert run(run_main, sandbox, **mapping).report["update"][0]["fields"] == ["held"]
+        assert run(run_main, sandbox, **mapping).report["outcome"] == "in_sync"
+        sandbox.mailerlite.keep = {}
+        other = {"text": "other", "number": "8", "date": "2026-04-01"}[kind]
+        sandbox.hubspot.edit("contacts", 101, value=other)
+        run(run_main, sandbox, **mapping)
+        assert str(fields(sandbox, JO)["held"]) == other
+    assert second.report["outcome"] == "in_sync"
+    assert second.report["counts"]["kept_in_another_form"] == {"held": 1}
+    assert (
+        "For 1 person MailerLite keeps the field held in another form than HubSpot.\n" in second.out
+    )
+
+
+def test_a_value_that_is_kept_in_another_form_stands_in_no_file(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    with make([contact(JO, "Roberta")], [], clock, keep={"name": str.upper}) as sandbox:
+        run(run_main, sandbox)
+    (path,) = states(tmp_path)
+    content = path.read_bytes().lower()
+    assert b"roberta" not in content
+    assert b"mail.example" not in content
+
+
+# Refusals
+
+
+def test_an_address_that_mailerlite_does_not_take_is_news_once(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO), contact(AL)], [], clock, not_taken=[JO]) as sandbox:
+        first = run(run_main, sandbox)
+        assert statuses(sandbox) == {AL: "active"}
+        asked = len(sandbox.requests)
+        second = run(run_main, sandbox, "--max-new", "0")
+        assert not [r for r in sandbox.requests[asked:] if r.method == "POST"]
+        assert run(run_main, sandbox, "-q").text == ""
+        clock.now += 7 * DAY_S
+        third = run(run_main, sandbox)
+        assert [body["email"] for body in people_written(sandbox)].count(JO) == 2
+        clock.now += 6 * DAY_S
+        fourth = run(run_main, sandbox)
+        sandbox.mailerlite.not_taken.clear()
+        clock.now += DAY_S
+        assert run(run_main, sandbox).report["waiting"] == []
+        assert statuses(sandbox)[JO] == "active"
+        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+    assert (first.code, second.code, third.code, fourth.code) == (4, 0, 0, 0)
+    assert second.report["outcome"] == fourth.report["outcome"] == "in_sync"
+    assert second.report["waiting"] == [
+        {
+            "email": JO,
+            "hubspot_id": 101,
+            "reason": "The email must be a valid email address: The given data was invalid",
+            "field": "",
+            "since": "2026-11-21",
+            "asked_again_on": "2026-11-28",
+        }
+    ]
+    assert fourth.report["waiting"][0]["since"] == "2026-11-21"
+    assert fourth.report["waiting"][0]["asked_again_on"] == "2026-12-05"
+    assert "Not tried for 1 person: what MailerLite refused before" in second.out
+    assert reasons(third)[JO].startswith("MailerLite still does not take this person: The email")
+
+
+def test_a_refused_person_is_asked_again_as_often_as_is_wanted(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [], clock, not_taken=[JO]) as sandbox:
+        for tries in (1, 2, 3):
+            run(run_main, sandbox, ASK_AGAIN_DAYS="0")
+            assert len([*people_written(sandbox)]) == tries
+        clock.now -= 30 * DAY_S  # the clock was wrong before
+        run(run_main, sandbox)
+        assert len([*people_written(sandbox)]) == 4
+
+
+def refuse(_: str) -> str:
+    raise ValueError("The fields.city must not be jo@mail.example.")
+
+
+def test_a_refused_value_does_not_keep_the_person_out(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [contact(JO, city="Anytown"), contact(AL, city="Anytown"), contact(BO, city="X")]
+    people = [subscriber(AL), subscriber(BO, "New")]
+    with make(contacts, people, clock, keep={"city": refuse}) as sandbox:
+        first = run_first(run_main, sandbox)
+        assert statuses(sandbox) == {JO: "active", AL: "active", BO: "active"}
+        assert fields(sandbox, JO) == fields(sandbox, AL) == fields(sandbox, BO) == {"name": "New"}
+        tried = len([*people_written(sandbox)])
+        second = run(run_main, sandbox)
+        assert len([*people_written(sandbox)]) == tried == 5
+        sandbox.mailerlite.keep = {}
+        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+        sandbox.hubspot.edit("contacts", 101, city="Elsewhere")  # another value is tried at once
+        run(run_main, sandbox)
+        assert fields(sandbox, JO)["city"] == "Elsewhere"
+        clock.now += 7 * DAY_S
+        run(run_main, sandbox)
+        assert fields(sandbox, AL)["city"] == "Anytown"
+        assert run(run_main, sandbox).report["waiting"] == []
+    assert (first.code, second.code) == (0, 0)
+    assert "Values that MailerLite does not take:\n" in first.out
+    assert "Values that MailerLite does not take:\n" not in second.out
+    assert emails(first.report["waiting"]) == emails(second.report["waiting"])
+    assert {row["field"] for row in second.report["waiting"]} == {"city"}
+    assert "jo@mail.example" not in first.report["waiting"][0]["reason"]
+    assert list(reasons(first)) == [BO]
+
+
+def test_a_full_plan_stops_the_run_and_is_no_ones_fault(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    people = many(100)
+    with make([*map(contact, people)], [subscriber(people[0])], clock, plan_full=422) as sandbox:
+        outcome = run_first(run_main, sandbox)
+        assert 10 < len([*people_written(sandbox)]) < 40
+        again = run(run_main, sandbox)
+        sandbox.mailerlite.plan_full = None
+        assert run(run_main, sandbox).code == 0
+        assert set(statuses(sandbox)) == set(people)
+    assert (outcome.code, again.code) == (4, 1)
+    assert "The plan has no room for another subscriber." in outcome.err
+    assert "This is what 10 people in a row got." in outcome.err
+    assert again.report["waiting"] == []
+    assert "Nothing has been changed." in again.err
+
+
+# Groups
+
+
+def test_who_was_taken_out_of_a_group_stays_out(run_main: RunMain, clock: FakeClock) -> None:
+    groups = {"7": "Shops", "8": "Buyers"}
+    wanted = {"MAILERLITE_GROUPS": "Shops,Buyers"}
+    with make([contact(JO), contact(AL)], [subscriber(AL)], clock, groups=groups) as sandbox:
+        run_first(run_main, sandbox, **wanted)
+        for email in (JO, AL):
+            sandbox.mailerlite.subscribers[email]["groups"] = ["8"]
+        dry = run(run_main, sandbox, "--dry-run", **wanted)
+        told = run(run_main, sandbox, "-q", **wanted)
+        silent = run(run_main, sandbox, "-q", **wanted)
+        sandbox.hubspot.edit("contacts", 101, firstname="Newer")
+        run(run_main, sandbox, **wanted)
+        assert sandbox.mailerlite.subscribers[JO]["groups"] == ["8"]
+        assert fields(sandbox, JO) == {"name": "Newer"}
+    assert emails(dry.report["taken_out"]) == emails(told.report["taken_out"]) == [AL, JO]
+    assert told.report["taken_out"][0]["groups"] == ["Shops"]
+    assert f"Taken out of a group in MailerLite, and left out:\n  = {AL}  Shops\n" in told.out
+    assert (told.code, told.report["outcome"]) == (0, "in_sync")
+    assert (silent.out, silent.report["taken_out"]) == ("", [])
+
+
+def test_who_was_never_in_a_group_joins_it(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock, groups={"7": "Shops"}) as sandbox:
+        run(run_main, sandbox)
+        run(run_main, sandbox, MAILERLITE_GROUPS="Shops")
+        assert sandbox.mailerlite.subscribers[JO]["groups"] == ["7"]
+
+
+# One form for addresses and values
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("typed", ["jo@m\u00fcnze.example", "Jo@xn--mnze-0ra.Example"])
+def test_international_addresses_compare_in_one_form(
+    run_main: RunMain, clock: FakeClock, typed: str, kept: bool
+) -> None:
+    with make([contact(typed), contact(AL)], [], clock, punycode=kept) as sandbox:
+        assert run(run_main, sandbox).code == 0
+        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+        sandbox.hubspot.edit("contacts", 101, firstname="Newer")
+        assert run(run_main, sandbox).report["counts"]["update"] == 1
+        assert len(statuses(sandbox)) == 2
+        (email,) = {*statuses(sandbox)} - {AL}
+        sandbox.mailerlite.delete(email)
+        assert list(reasons(run(run_main, sandbox)).values()) == ["deleted in MailerLite"]
+        assert run(run_main, sandbox, "--restore", "jo@M\u00dcNZE.example").code == 0
+        assert len(statuses(sandbox)) == 2
+
+
+def test_an_old_file_knows_an_address_as_it_was_written(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path, names = tmp_path / "people.sqlite3", ["jo@m\u00fcnze.example", "al@xn--mnze-0ra.example"]
+    write_old_file(path, [*names, *many(20)])
+    people = [*map(subscriber, many(20))]
+    with make([*map(contact, names)], people, clock, punycode=True) as sandbox:
+        outcome = run(run_main, sandbox, "--state", str(path))
+        assert len(statuses(sandbox)) == 20
+    assert set(reasons(outcome).values()) == {"deleted in MailerLite"}
+
+
+COLOURS = {
+    "type": "enumeration",
+    "fieldType": "checkbox",
+    "options": [{"value": "r", "label": "Red"}, {"value": "g", "label": "Green, light"}],
+}
+SIZE = {**COLOURS, "fieldType": "select", "options": [{"value": "xl", "label": "Very large"}]}
+PROPERTIES = {"properties": {"contacts": {"colours": COLOURS, "size": SIZE}}}
+TO_FIELDS = {"MAILERLITE_FIELDS": "colours:city,size:state"}
+
+
+@pytest.mark.parametrize(
+    ("colours", "size", "settings", "held"),
+    [
+        ("r;g", "xl", {}, {"city": "Red, Green, light", "state": "Very large"}),
+        ("r; gone ;", "gone", {}, {"city": "Red, gone", "state": "gone"}),
+        ("r;g", "xl", {"MAILERLITE_VALUES": "internal"}, {"city": "r;g", "state": "xl"}),
+        (
+            "r;g",
+            "xl",
+            {"MAILERLITE_VALUES": "labels"},
+            {"city": "Red, Green, light", "state": "Very large"},
+        ),
+    ],
+)
+def test_enumerations_are_sent_as_their_labels(
+    run_main: RunMain,
+    clock: FakeClock,
+    colours: str,
+    size: str,
+    settings: Dict[str, str],
+    held: Dict[str, str],
+) -> None:
+    people = [contact(JO, colours=colours, size=size)]
+    with make(people, [], clock, hubspot=PROPERTIES) as sandbox:
+        assert run(run_main, sandbox, **TO_FIELDS, **settings).code == 0
+        assert fields(sandbox, JO) == held
+        assert run(run_main, sandbox, **TO_FIELDS, **settings).report["outcome"] == "in_sync"
+
+
+def test_values_are_labels_or_internal(run_main: RunMain, clock: FakeClock) -> None:
+    with make([], [], clock) as sandbox:
+        outcome = run(run_main, sandbox, MAILERLITE_VALUES="names")
+    assert outcome.code == 2
+    assert "MAILERLITE_VALUES must be labels or internal, not 'names'" in outcome.err
+
+
+# What is not to be shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MAILERLITE_GROUPS",
+        "HUBSPOT_SUBSCRIPTIONS",
+        "MAILERLITE_FIELDS",
+        "MAX_NEW",
+        "MAILERLITE_BASE_URL",
+    ],
+)
+@pytest.mark.parametrize(
+    "key",
+    [
+        "of ours",
+        "of another service",
+        "pat-eu1-0a1b2c3d-0000-4e5f",
+        "eyJ0eXAiOiJKV1Qi.eyJhdWQiOiI0Iiw.c2ln",
+    ],
+)
+def test_a_key_in_another_setting_is_not_shown(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path, name: str, key: str
+) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        keys = {"of ours": sandbox.mailerlite.token, "of another service": "a-very-secret-key"}
+        key = keys.get(key, key)
+        settings = {**sandbox.settings, "PREDICTLEADS_API_KEY": "a-very-secret-key"}
+        page = tmp_path / "run.html"
+        outcome = run_main(
+            sync_subscribers.main,
+            None,
+            "-v",
+            "--report",
+            str(page),
+            **{**settings, name: f" {key}"},
+        )
+        assert sandbox.requests == []
+    assert outcome.code == 2
+    assert f"{name} holds a key, which belongs into a setting of its own" in outcome.err
+    assert key not in outcome.text + page.read_text() + str(outcome.report)
+
+
+def test_addresses_in_the_errors_of_a_service_are_masked_in_the_log(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    body = {"message": f"The address {JO} is not allowed."}
+    with make([contact(JO), contact(AL)], [], clock) as sandbox:
+        sandbox.faults = [
+            Fault("status", path="^/subscribers$", method="POST", status=422, body=body)
+        ]
+        outcome = run(run_main, sandbox, "-v")
+    assert "The address ***@mail.example is not allowed" in outcome.err
+    assert JO not in outcome.err
