@@ -162,9 +162,10 @@ def _say_open(screen: Screen, plan: Plan, applied: Applied) -> None:
 
 
 def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str], listed: str) -> str:
-    number = count(wanted, "wanted company", "wanted companies")
-    here = f"{wanted - len(missing):,} of {number}" if missing else f"all {number}"
-    text = f"{here}." if unwanted else f"{here} and none that is not wanted."
+    all_wanted = count(wanted, "wanted company", "wanted companies")
+    if not (missing or unwanted):
+        return f"all {all_wanted} and none that is not wanted."
+    text = f"{wanted - len(missing):,} of {all_wanted}."
     if missing:
         text += f" Missing: {listing(missing)}."
     if unwanted:

@@ -230,7 +230,7 @@ def test_the_same_page_again_and_again_is_the_end_of_the_list(
         assert len([each for each in sandbox.requests if each.path == "/followings"]) <= 6
     assert (outcome.code, outcome.report["counts"]["followed"]) == (0, 1)
     warning = "PredictLeads says that it follows 500 companies, and lists 1."
-    assert (warning in outcome.err) is with_count
+    assert (warning in outcome.out) is with_count
 
 
 @pytest.mark.parametrize(
