@@ -22,6 +22,7 @@ from companies.plan import (
     found_under,
     held_back,
     make_plan,
+    not_in_hubspot,
 )
 from hubspot_api import search
 from hubspot_client import Company
@@ -174,10 +175,17 @@ def test_what_is_held_back_after_the_additions() -> None:
         "brand.example": "The list lists a.example under this name",
         "x.example": "a company in HubSpot with this domain matches after all",
     }
-    nothing = Evidence([], {})
-    doubt = held_back(remove, now, wanted, nothing, Doubt(set(), ["b.example"], LIST))
+    doubt = Doubt(set(), ["b.example"], LIST, others={"y.example"})
+    held = held_back(remove, now, wanted, Evidence([], {}), doubt)
     reason = "it may be b.example, which The list has accepted and does not list"
-    assert doubt["x.example"] == doubt["y.example"] == reason
+    assert (held["x.example"], "y.example" in held) == (reason, False)
+
+
+def test_which_rows_hubspot_knows_nothing_of() -> None:
+    wanted = wanted_of()
+    surplus = compared(wanted, "x.example", "y.example", "z.example").surplus
+    found = Evidence([company(5, "y.example", "wix"), company(6, "z.example")], {})
+    assert not_in_hubspot(surplus, wanted, found) == ["x.example"]
 
 
 # Words and queries

@@ -55,6 +55,7 @@ class Read(NamedTuple):
     rows: List[Hashable]
     lengths: FrozenSet[int]
     is_whole: bool
+    is_one_page: bool = False  # whatever page is asked for
 
     @property
     def length(self) -> int:
@@ -87,7 +88,8 @@ def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Any], Op
         union.update(dict.fromkeys(read.rows))
         length = max(length, read.length)
         same = same + 1 if read.is_whole and read.rows == before else 0
-        if not is_news and (len(union) >= length or same == MAX_SAME_READS):
+        is_settled = len(union) >= length or same == MAX_SAME_READS
+        if read.is_one_page or (is_settled and not is_news):
             break
         before = read.rows
     else:
@@ -115,5 +117,5 @@ def _read_once(fetch: Callable[[int], Optional[Page]]) -> Read:
         rows += page.rows
         seen.update(dict.fromkeys(page.rows))
         if idle_pages >= MAX_IDLE_PAGES and idle_rows >= 2 * len(seen):
-            return Read(list(seen), frozenset(lengths), is_whole=False)
+            return Read(list(seen), frozenset(lengths), False, is_one_page=idle_pages == number - 1)
     raise Moved(f"it has more than {MAX_PAGES:,} pages")

@@ -1,0 +1,635 @@
+"""The list decides: whatever PredictLeads and HubSpot answer, one run comes out right and says the
+truth, and the next one has nothing to do."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+import pytest
+
+import sync
+from sandbox import Fault, HubSpot, PredictLeads, Request, Sandbox
+from sandbox.predictleads import OddAnswer
+from tests.helpers import MATCH, Ended, FakeClock, RunMain
+
+OLD, NEW = "old.example", "new.example"
+SEARCH = "/companies/search$"
+DAY_S = 86_400
+SHOWS = ("redirects_to_domain", "domain", "entity")
+
+Rows = Mapping[str, Optional[str]]
+
+
+def shop(domain: Optional[str], **values: Optional[str]) -> Dict[str, Optional[str]]:
+    return {"name": "A shop", "domain": domain, **MATCH, **values}
+
+
+def gone(domain: str) -> Dict[str, Optional[str]]:
+    """A company that does not match any more."""
+    return shop(domain, ecommerce_platform="wix")
+
+
+def make(
+    clock: FakeClock, companies: List[Dict[str, Optional[str]]], rows: Rows, **switches: Any
+) -> Sandbox:
+    """`switches`: attributes of the sandbox's PredictLeads."""
+    predictleads = PredictLeads(dict(rows), credits_quota=10_000, requests_per_second=None)
+    for name, value in switches.items():
+        assert hasattr(predictleads, name)
+        setattr(predictleads, name, value)
+    return Sandbox(HubSpot(companies), predictleads, clock=clock)
+
+
+def asked(requests: List[Request]) -> List[str]:
+    """What was asked of PredictLeads about single companies."""
+    return [f"{each.method} {each.path}" for each in requests if "/companies/" in each.path[:11]]
+
+
+def run_once(run_main: RunMain, sandbox: Sandbox, *flags: str, **settings: str) -> Ended:
+    """The first of two runs; the second one writes, asks and says nothing."""
+    first = run_main(sync.main, sandbox, "--max-unfollow", "100%", *flags, **settings)
+    assert "Traceback" not in first.text
+    before = len(sandbox.requests)
+    again = run_main(sync.main, sandbox, "-q", *flags, **settings)
+    assert (again.code, again.text, asked(sandbox.requests[before:])) == (0, "", [])
+    return first
+
+
+def statuses(outcome: Ended, key: str) -> Dict[str, str]:
+    return {row["domain"]: row["status"] for row in outcome.report[key]}
+
+
+def all_listed(wanted: int) -> str:
+    number = "the 1 wanted company" if wanted == 1 else f"all {wanted} wanted companies"
+    return f"Checked afterwards: PredictLeads lists {number} and none that is not wanted.\n"
+
+
+# 1. One company, two names
+
+ONE_COMPANY: List[Dict[str, Any]] = [
+    {"redirects": {OLD: NEW}},
+    {"redirects": {NEW: OLD}},
+    {"aliases": {OLD: NEW}, "unfollow_all": False},
+]
+
+
+@pytest.mark.parametrize("row", [None, OLD], ids=["no identifier", "its own identifier"])
+@pytest.mark.parametrize("with_identifiers", [True, False])
+@pytest.mark.parametrize("follow_again", ["keep", "rename", "add"])
+@pytest.mark.parametrize("shows", SHOWS)
+def test_a_rebranded_shop(
+    run_main: RunMain,
+    clock: FakeClock,
+    row: Optional[str],
+    with_identifiers: bool,
+    follow_again: str,
+    shows: str,
+) -> None:
+    switches = {"with_identifiers": with_identifiers, "follow_again": follow_again}
+    for names in ONE_COMPANY:
+        with make(
+            clock, [shop(NEW)], {OLD: row}, look_up_shows=shows, **switches, **names
+        ) as sandbox:
+            outcome = run_once(run_main, sandbox)
+            assert sandbox.predictleads.followed == {sandbox.predictleads.entity(NEW)}
+        assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
+        assert outcome.report["checked_after"]["missing"] == []
+
+
+@pytest.mark.parametrize("names", ONE_COMPANY)
+@pytest.mark.parametrize("follow_again", ["keep", "rename", "add"])
+def test_a_rebranded_shop_of_which_nothing_tells(
+    run_main: RunMain, clock: FakeClock, follow_again: str, names: Dict[str, Any]
+) -> None:
+    """No identifier, and whatever name is asked for is told. So the row is unfollowed, which shows
+    what it was, and the company is followed again in the same run."""
+    switches = {"look_up_shows": "asked", "with_identifiers": False, "follow_again": follow_again}
+    with make(clock, [shop(NEW)], {OLD: None}, **switches, **names) as sandbox:
+        run_once(run_main, sandbox)
+        assert sandbox.predictleads.followed == {sandbox.predictleads.entity(NEW)}
+
+
+@pytest.mark.parametrize("with_identifiers", [True, False])
+@pytest.mark.parametrize("names", ["subdomain", "two as one", "20 of 100"])
+def test_more_companies_with_two_names(
+    run_main: RunMain, clock: FakeClock, names: str, with_identifiers: bool
+) -> None:
+    pairs = {
+        "subdomain": {"shop.brand.example": "brand.example"},
+        "two as one": {"one.example": "two.example"},
+        "20 of 100": {f"new-{n}.example": f"old-{n}.example" for n in range(20)},
+    }[names]
+    others = [f"shop-{n}.example" for n in range(80)]
+    wanted = [*pairs, *others, *(["two.example"] if names == "two as one" else [])]
+    rows = dict.fromkeys([*pairs.values(), *others])
+    switches: Dict[str, Any] = {"redirects": pairs, "with_identifiers": with_identifiers}
+    with make(clock, [shop(each) for each in wanted], rows, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followed == {*pairs.values(), *others}
+        assert not [each for each in sandbox.writes if each.path.endswith("/unfollow")]
+    assert (outcome.code, outcome.out.endswith(all_listed(len(wanted)))) == (0, True)
+
+
+@pytest.mark.parametrize("shows", SHOWS)
+def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
+    run_main: RunMain, clock: FakeClock, shows: str
+) -> None:
+    """Two rows of one company, of which one is wanted: an unfollow of the other takes both."""
+    names = {"aliases": {OLD: NEW}, "look_up_shows": shows, "with_identifiers": False}
+    with make(clock, [shop(NEW), gone(OLD)], {OLD: None, NEW: None}, **names) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followings == {NEW: NEW}
+    assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
+
+
+@pytest.mark.parametrize("lag", [{"lag_reads": 3}, {"lag_s": 9.0}])
+def test_a_name_that_was_told_before_the_list_shows_it(
+    run_main: RunMain, clock: FakeClock, lag: Dict[str, Any]
+) -> None:
+    """The list is late with a row of another name, and its identifier is not handed back."""
+    switches = {"redirects": {NEW: OLD}, "with_identifiers": False, **lag}
+    with make(clock, [shop(NEW)], {"z.example": None}, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followed == {OLD}
+    assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
+
+
+def test_a_name_is_remembered_even_when_the_list_shows_it_only_later(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    switches = {"redirects": {NEW: OLD}, "with_identifiers": False, "lag_s": 60.0}
+    with make(clock, [shop(NEW), shop("a.example")], {"a.example": None}, **switches) as sandbox:
+        outcome = run_main(sync.main, sandbox)
+        assert statuses(outcome, "follow") == {NEW: "unlisted"}
+        assert (outcome.code, outcome.report["checked_after"]["missing"]) == (0, [NEW])
+        clock.now += 60
+        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert sandbox.predictleads.followed == {OLD, "a.example"}
+
+
+# The question after a name brings none
+
+
+NO_ANSWER = {
+    "404": OddAnswer(404),
+    "empty": OddAnswer(200, {"data": [], "meta": {}}),
+    "no credits": OddAnswer(402),
+    "no right": OddAnswer(403),
+    "fault": OddAnswer(500),
+    "no JSON": OddAnswer(200, b"<html>"),
+}
+
+
+@pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER.keys())
+def test_in_doubt_what_hubspot_does_not_know_is_held_back(
+    run_main: RunMain, clock: FakeClock, answer: OddAnswer
+) -> None:
+    switches: Dict[str, Any] = {
+        "aliases": {OLD: NEW},
+        "with_identifiers": False,
+        "odd_answers": {"look_up": answer},
+    }
+    companies = [shop(NEW), gone("wix.example")]
+    with make(clock, companies, {OLD: None, "wix.example": None}, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD}
+        assert statuses(outcome, "follow") == {NEW: "unlisted"}
+        assert statuses(outcome, "unfollow") == {OLD: "held_back", "wix.example": "done"}
+        assert outcome.code == 0
+        assert f"held back: it may be {NEW}, which PredictLeads has accepted" in outcome.out
+        waiting = run_main(sync.main, sandbox).report["waiting"]
+        assert [(row["domain"], row["asked_again_on"]) for row in waiting] == [(NEW, "2026-11-28")]
+        clock.now += 7 * DAY_S
+        run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert sandbox.predictleads.followed == {NEW}  # and not the row: it was unfollowed, at last
+        assert set(sandbox.predictleads.followings) == {NEW}
+
+
+@pytest.mark.parametrize("days", ["0", "1"])
+def test_doubt_ends_with_the_days_in_which_nothing_is_asked_again(
+    run_main: RunMain, clock: FakeClock, days: str
+) -> None:
+    switches = {"unlisted": {NEW}, "look_up_unknown": 404, "unknown": {NEW}, "unknown_status": 200}
+    with make(clock, [shop(NEW)], {"z.example": None}, **switches) as sandbox:
+        flags = ("--max-unfollow", "100%")
+        run_main(sync.main, sandbox, *flags, ASK_AGAIN_DAYS=days)
+        assert set(sandbox.predictleads.followings) == {"z.example"}
+        clock.now += int(days) * DAY_S + 1
+        run_main(sync.main, sandbox, *flags, ASK_AGAIN_DAYS=days)
+        assert set(sandbox.predictleads.followings) == set()
+
+
+def test_a_company_that_moved_is_not_unfollowed_before_its_new_domain_is_listed(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    switches: Dict[str, Any] = {"aliases": {OLD: NEW}, "with_identifiers": False}
+    with make(clock, [shop(OLD)], {OLD: None}, **switches) as sandbox:
+        run_main(sync.main, sandbox)
+        sandbox.hubspot.edit("companies", 101, domain=NEW)
+        sandbox.predictleads.odd_answers = {"look_up": OddAnswer(404)}
+        outcome = run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD}
+    reason = f"its domain in HubSpot is now {NEW}, which PredictLeads does not list yet"
+    assert [row["error"] for row in outcome.report["unfollow"]] == [reason]
+
+
+# 2 to 6. Which companies stay, and why
+
+
+def test_a_second_look_that_promises_more_than_it_shows_unfollows_nothing(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    domains = [f"shop-{n}.example" for n in range(9)]
+    with make(clock, [shop(each) for each in domains], dict.fromkeys(domains)) as sandbox:
+        sandbox.hubspot.stale = {key: gone(domains[key - 101]) for key in range(101, 106)}
+        is_second_look: List[bool] = []
+
+        def note(request: Request) -> None:
+            if b"CONTAINS_TOKEN" in request.body:
+                is_second_look.append(True)
+
+        def empty(page: Any) -> Any:
+            return {**page, "total": 5, "results": []} if is_second_look else page
+
+        sandbox.on_request = note
+        sandbox.faults = [Fault("edit", path=SEARCH, edit=empty)]
+        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert sandbox.writes == []
+    assert (outcome.code, "promises 5 companies, but 0 came" in outcome.err) == (1, True)
+
+
+SPELLED = (
+    *("https://shop.example/de", "shop.example/", "shop.example.", " shop.example"),
+    *("shop.example:443", "//shop.example", "www.www.shop.example", "HTTPS://WWW.Shop.Example/?a"),
+)
+
+
+@pytest.mark.parametrize("text", SPELLED)
+def test_the_second_look_finds_a_company_however_its_domain_is_written(
+    run_main: RunMain, clock: FakeClock, text: str
+) -> None:
+    with make(clock, [shop(text), shop("a.example")], {"shop.example": None}) as sandbox:
+        sandbox.hubspot.stale = {101: shop(text, alexa="5000000")}
+        outcome = run_once(run_main, sandbox)
+        assert "shop.example" in sandbox.predictleads.followings
+        assert outcome.report["kept"][0]["reason"] == (
+            "a company in HubSpot with this domain matches after all"
+        )
+        sandbox.hubspot.stale = {}
+        sandbox.hubspot.edit("companies", 101, ecommerce_platform="wix")
+        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert outcome.report["unfollow"][0]["reason"] == "its platform is now wix"
+        assert set(sandbox.predictleads.followings) == {"a.example"}
+
+
+UNUSABLE = {
+    "shop.example, shop.test": "shop.test",
+    "info@shop.example": "shop.example",
+    "https:shop.example": "shop.example",
+    "i❤.ws": "xn--i-7iq.ws",
+}
+
+
+@pytest.mark.parametrize(("text", "row"), UNUSABLE.items())
+def test_a_field_that_names_a_domain_and_is_none_keeps_its_company(
+    run_main: RunMain, clock: FakeClock, text: str, row: str
+) -> None:
+    with make(clock, [shop(text), shop("a.example")], {row: None}) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {row, "a.example"}
+    assert outcome.report["skipped"][0]["hubspot_id"] == 101
+    reason = f"a matching company in HubSpot names it as {text!r}"
+    assert outcome.report["kept"] == [{"domain": row, "reason": reason}]
+
+
+def test_hubspot_is_asked_again_after_the_follows(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, [shop(NEW), gone("late.example")], {"late.example": None}) as sandbox:
+
+        def match_again(request: Request) -> None:
+            if request.path.endswith("/follow"):
+                sandbox.hubspot.edit("companies", 102, **MATCH)
+
+        sandbox.on_request = match_again
+        outcome = run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {NEW, "late.example"}
+    assert statuses(outcome, "unfollow") == {"late.example": "held_back"}
+    assert outcome.code == 0
+
+
+def test_a_row_that_has_gone_is_not_unfollowed_by_its_old_name(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """PredictLeads would take it for the wanted company."""
+    names = {"aliases": {OLD: NEW}, "follow_again": "rename"}
+    with make(clock, [shop(NEW)], {OLD: None}, **names) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert asked(sandbox.requests) == [f"POST /companies/{NEW}/follow"]
+    assert statuses(outcome, "unfollow") == {OLD: "done"}
+
+
+@pytest.mark.parametrize("text", ["b.example", "x.test; WWW.b.example/", "https://b.example"])
+def test_a_company_that_is_followed_under_an_additional_domain(
+    run_main: RunMain, clock: FakeClock, text: str
+) -> None:
+    companies = [shop("a.example", hs_additional_domains=text)]
+    with make(clock, companies, {"b.example": None}) as sandbox:
+        assert run_once(run_main, sandbox).report["outcome"] == "in_sync"
+        assert sandbox.writes == []
+
+
+def moved(hubspot: HubSpot) -> None:
+    hubspot.edit("companies", 101, domain=NEW)
+
+
+def deleted(hubspot: HubSpot) -> None:
+    hubspot.archive("companies", 101)
+
+
+def merged(hubspot: HubSpot) -> None:
+    hubspot.companies[102]["name"] = "The heir"
+    new = hubspot.merge("companies", 102, 101)
+    hubspot.edit("companies", new, hs_additional_domains="")
+
+
+WHY = [
+    (moved, f"its domain in HubSpot is now {NEW}"),
+    (deleted, "it was deleted in HubSpot"),
+    (merged, "it was merged into The heir in HubSpot"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason"), WHY)
+def test_the_reason_is_that_of_the_record(
+    run_main: RunMain, clock: FakeClock, change: Callable[[HubSpot], None], reason: str
+) -> None:
+    rows = {"was.example": None, "heir.example": None}
+    with make(clock, [shop("was.example"), shop("heir.example")], rows) as sandbox:
+        sandbox.hubspot.index_lag_s = 30.0
+        run_main(sync.main, sandbox)
+        change(sandbox.hubspot)
+        clock.now += 31
+        outcome = run_once(run_main, sandbox)
+        assert "was.example" not in sandbox.predictleads.followings
+    assert outcome.report["unfollow"][0]["reason"] == reason
+
+
+# 7 to 9. What PredictLeads answers, and what it does
+
+SAYS_NO = [{"success": False}, {"status": "error"}, {"success": {"type": "follow_failed"}}]
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+@pytest.mark.parametrize("body", SAYS_NO)
+def test_a_2xx_that_says_no(
+    run_main: RunMain, clock: FakeClock, body: Dict[str, Any], is_done: bool
+) -> None:
+    odd = {"follow": OddAnswer(200, body, is_done)}
+    with make(
+        clock, [shop(NEW), shop("a.example")], {"a.example": None}, odd_answers=odd
+    ) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert (NEW in sandbox.predictleads.followings) is is_done
+    assert statuses(outcome, "follow") == {NEW: "done" if is_done else "failed"}
+    assert outcome.code == (0 if is_done else 4)
+    missing = [] if is_done else [NEW]
+    assert outcome.report["checked_after"] == {
+        "listed": 1 + is_done,
+        "missing": missing,
+        "unwanted": [],
+    }
+
+
+@pytest.mark.parametrize("is_followed", [True, False])
+def test_accepted_and_never_listed(run_main: RunMain, clock: FakeClock, is_followed: bool) -> None:
+    odd = (
+        {}
+        if is_followed
+        else {"follow": OddAnswer(200, {"success": {"type": "follow_successful"}})}
+    )
+    switches = {"unlisted": {NEW}, "odd_answers": odd}
+    with make(clock, [shop(NEW)], {"z.example": None}, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followed == ({NEW} if is_followed else set())
+        assert outcome.code == 0
+        assert statuses(outcome, "follow") == {NEW: "unlisted"}
+        assert statuses(outcome, "unfollow") == {"z.example": "done"}
+        assert "Done: 0 companies newly followed, 1 no longer followed" in outcome.out
+        assert outcome.out.endswith(f"PredictLeads lists 0 of 1 wanted company. Missing: {NEW}.\n")
+        again = run_main(sync.main, sandbox)
+        assert again.out.endswith(
+            "Nothing to do now: PredictLeads follows 0 of 1 wanted company.\n"
+        )
+        sandbox.predictleads.unlisted = set()
+        sandbox.predictleads.followings = {NEW: None}
+        assert run_main(sync.main, sandbox).report["waiting"] == []
+
+
+LOST = [OddAnswer(500, done=True), OddAnswer(503, done=True), OddAnswer(404, done=True)]
+
+
+@pytest.mark.parametrize("answer", LOST, ids=["500", "503", "404"])
+@pytest.mark.parametrize("verb", ["follow", "unfollow"])
+def test_what_was_done_counts_whatever_was_answered(
+    run_main: RunMain, clock: FakeClock, verb: str, answer: OddAnswer
+) -> None:
+    with make(clock, [shop(NEW)], {"z.example": None}, odd_answers={verb: answer}) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {NEW}
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    assert "Nothing has been changed" not in outcome.err
+    assert outcome.out.endswith(all_listed(1))
+
+
+@pytest.mark.parametrize("status", [200, 404, 422])
+@pytest.mark.parametrize("path", ["/follow$", "/unfollow$"])
+def test_an_answer_that_was_lost(
+    run_main: RunMain, clock: FakeClock, path: str, status: int
+) -> None:
+    with make(clock, [shop(NEW)], {"z.example": None}, unfollow_missing=status) as sandbox:
+        sandbox.faults = [Fault("reset_after", path=path, times=1)]
+        outcome = run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {NEW}
+    assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
+
+
+def test_a_check_that_fails_is_told(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, [shop(NEW)], {}) as sandbox:
+        sandbox.faults = [Fault("status", path="^/followings$", nth=2, times=99)]
+        outcome = run_main(sync.main, sandbox)
+        assert set(sandbox.predictleads.followings) == {NEW}
+    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
+    assert "Not checked afterwards: PredictLeads, followings" in outcome.out
+
+
+def test_unknown_companies_are_news_once_and_count_against_no_limit(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    strange = [f"strange-{n:02}.example" for n in range(15)]
+    companies = [shop(each) for each in ["a.example", *strange]]
+    with make(clock, companies, {"a.example": None}, unknown=set(strange)) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert set(statuses(outcome, "follow").values()) == {"unknown"}
+        assert (outcome.code, outcome.report["checked_after"]["missing"]) == (0, strange)
+        sandbox.hubspot.add("companies", shop(NEW))
+        outcome = run_main(sync.main, sandbox, "--max-follow", "10")
+        assert (outcome.code, NEW in sandbox.predictleads.followings) == (0, True)
+        line = (
+            "15 companies that PredictLeads did not take are not asked for again before 2026-11-28."
+        )
+        assert line in outcome.out
+        assert outcome.report["waiting"][0]["reason"].endswith("404 not_found: Company not found.")
+        sandbox.predictleads.unknown = set()
+        assert run_main(sync.main, sandbox, ASK_AGAIN_DAYS="0").code == 0
+        assert sandbox.predictleads.followed == {"a.example", NEW, *strange}
+
+
+def test_a_refusal_of_another_kind_is_partial_once(run_main: RunMain, clock: FakeClock) -> None:
+    odd = {f"follow {NEW}": OddAnswer(422), "unfollow z.example": OddAnswer(422)}
+    with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert (outcome.code, set(sandbox.predictleads.followings)) == (4, {"z.example"})
+        clock.now += 7 * DAY_S
+        assert run_main(sync.main, sandbox, "--max-unfollow", "100%").code == 4
+
+
+# 10 and 11. Lists and counts
+
+LISTS: Dict[str, Dict[str, Any]] = {
+    "no order, no count, small pages": {"shuffle": 1, "with_count": False, "max_limit": 4},
+    "no order, a count, small pages": {"shuffle": 2, "max_limit": 4},
+    "a count off by one": {"count_off": 1},
+    "a count off by one, small pages": {"count_off": -1, "max_limit": 3},
+    "the count of the page": {"count_of": "page", "max_limit": 5},
+    "404 past the end": {"past_the_end": 404, "max_limit": 5},
+    "400 past the end": {"past_the_end": 400, "with_count": False},
+    "every page the first": {"paging": "first"},
+    "every page the whole list": {"paging": "all", "with_count": False},
+    "a page that comes twice": {"repeats": {2: 1}, "max_limit": 5, "with_count": False},
+    "rows twice": {"listed_twice": {"shop-3.example", "z-1.example"}},
+    "spelled otherwise": {"spelling": {"shop-1.example": "WWW.Shop-1.example."}},
+    "nulls": {"null_identifiers": True, "with_identifiers": False},
+}
+
+
+@pytest.mark.parametrize("switches", LISTS.values(), ids=LISTS.keys())
+def test_the_list_is_read_whole(
+    run_main: RunMain, clock: FakeClock, switches: Dict[str, Any]
+) -> None:
+    wanted = [f"shop-{n}.example" for n in range(14)]
+    rows = dict.fromkeys([*wanted[:9], "z-1.example", "z-2.example"])
+    if "shuffle" in switches:
+        switches = {**switches, "shuffle": random.Random(switches["shuffle"])}
+    with make(clock, [shop(each) for each in wanted], rows, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followed == set(wanted)
+    assert (outcome.code, outcome.out.endswith(all_listed(14))) == (0, True)
+    told = [line for line in outcome.report["summary"] if "says that it follows" in line]
+    assert bool(told) is bool({"count_off", "count_of"} & set(switches))
+
+
+def test_a_list_that_never_settles_is_an_error(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock, [shop(NEW)], {"z.example": None}, with_count=False) as sandbox:
+        names = itertools.count()
+
+        def grow(payload: Any) -> Any:
+            new = [{"domain": f"new-{next(names)}.example"}] * 2
+            return {**payload, "data": payload["data"] and new}
+
+        sandbox.faults = [Fault("edit", path="^/followings$", edit=grow)]
+        outcome = run_main(sync.main, sandbox)
+        assert (outcome.code, sandbox.writes) == (1, [])
+    assert "6 rows came, and it does not settle; run it again." in outcome.err
+
+
+def test_companies_that_hubspot_counts_and_does_not_show(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    def count_more(page: Any) -> Any:
+        return {**page, "total": page["total"] + 5}
+
+    with make(clock, [shop("a.example")], {"a.example": None}) as sandbox:
+        sandbox.faults = [Fault("edit", path=SEARCH, edit=count_more)]
+        outcome = run_once(run_main, sandbox)
+    assert outcome.code == 0
+    assert outcome.report["summary"][0].startswith("HubSpot counts 5 companies more than it shows")
+
+
+# What it costs
+
+
+@pytest.mark.parametrize(("left", "warns"), [(2, False), (1, True)])
+def test_the_plan_says_what_it_costs(
+    run_main: RunMain, clock: FakeClock, left: int, warns: bool
+) -> None:
+    switches = {"credits_used": 10_000 - left}
+    rows = {"y.example": None, "z.example": None}
+    with make(clock, [shop("a.example")], rows, **switches) as sandbox:
+        outcome = run_main(sync.main, sandbox, "--dry-run")
+    assert f"2 unfollows, about 2 credits; {left} of 10,000 are left this month." in outcome.out
+    assert ("will not last" in outcome.out) is warns
+
+
+def test_a_run_that_writes_reads_the_list_at_most_twice_more(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make(clock, [shop(NEW)], {"z.example": None}) as sandbox:
+        run_once(run_main, sandbox)
+        reads = [each for each in sandbox.requests if each.query.get("page") == "1"]
+        assert len(reads) == 3 + 1  # the last is that of the second run
+
+
+# The memory only explains and saves calls
+
+BROKEN = {
+    "lost": None,
+    "no file of ours": b"something else",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize("with_identifiers", [True, False])
+def test_every_run_ends_right_without_its_memory(
+    run_main: RunMain,
+    clock: FakeClock,
+    tmp_path: Path,
+    content: Optional[bytes],
+    with_identifiers: bool,
+) -> None:
+    path = tmp_path / "memory.sqlite3"
+    switches = {"redirects": {NEW: OLD}, "with_identifiers": with_identifiers}
+    with make(clock, [shop(NEW)], {OLD: None, "z.example": None}, **switches) as sandbox:
+        for _ in range(2):
+            if content is not None:
+                path.write_bytes(content)
+            flags = ("--state", str(path), "--max-unfollow", "100%")
+            assert run_main(sync.main, sandbox, *flags).code == 0
+            assert set(sandbox.predictleads.followings) == {OLD}
+            for each in tmp_path.glob("memory.sqlite3*"):
+                each.unlink()
+
+
+def test_the_memory_of_another_account_is_not_used(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "memory.sqlite3")
+    with make(clock, [shop(NEW)], {}) as sandbox:
+        assert run_main(sync.main, sandbox, "--state", path).code == 0
+        sandbox.predictleads.api_key = "key-of-another-account"
+        outcome = run_main(sync.main, sandbox, "--state", path)
+    assert (outcome.code, "is the memory of another account" in outcome.err) == (0, True)
+
+
+def test_a_name_that_is_not_true_any_more_is_found_out(run_main: RunMain, clock: FakeClock) -> None:
+    """The companies were one, and then PredictLeads told them apart."""
+    switches: Dict[str, Any] = {"redirects": {NEW: OLD}, "with_identifiers": False}
+    with make(clock, [shop(NEW), shop(OLD)], {}, **switches) as sandbox:
+        run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD}
+        sandbox.predictleads.redirects = {}
+        clock.now += 8 * DAY_S
+        run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD, NEW}
