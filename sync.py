@@ -399,8 +399,9 @@ class Sync:
         return due
 
     def _note_told(self, news: Set[str], plan: Plan, waiting: Sequence[Waiting]) -> None:
-        """What PredictLeads has refused in this run was told by it."""
-        if self._run.args.quiet:
+        """What PredictLeads has refused in this run was told by it. A dry run tells nothing that
+        the mail of the next run would then leave out."""
+        if not self._run.dry_run:
             days, before = self._settings.ask_again_days, _keys(plan, waiting)
             refused = [self._memory.waiting(each.key, days) for each in (FOLLOW, UNFOLLOW)]
             now = _keys(plan, [each for found in refused for each in found.values()])
@@ -421,11 +422,11 @@ class Sync:
         if left is None:
             return
         self._run.say(
-            f"Cost: about {count(cost, 'credit')} for {count(unfollows, 'unfollow')}; {left:,} of"
+            f"{count(unfollows, 'unfollow')}, about {count(cost, 'credit')}; {left:,} of"
             f" {subscription.credits_quota:,} are left this month."
         )
         if cost > left:
-            self._warn(f"The {left:,} credits that are left this month will not last.")
+            self._warn(f"{count(left, 'credit')} left this month: that will not last.")
 
     def _warn(self, text: str) -> None:
         self._run.summarise(text)

@@ -417,7 +417,9 @@ def test_accepted_and_never_listed(run_main: RunMain, clock: FakeClock, is_follo
         assert statuses(outcome, "follow") == {NEW: "unlisted"}
         assert statuses(outcome, "unfollow") == {"z.example": "done"}
         assert "Done: 0 companies newly followed, 1 no longer followed" in outcome.out
-        assert outcome.out.endswith(f"PredictLeads lists 0 of 1 wanted company. Missing: {NEW}.\n")
+        assert outcome.out.endswith(
+            f"lists 0 of 1 wanted company and none that is not wanted. Missing: {NEW}.\n"
+        )
         again = run_main(sync.main, sandbox)
         assert again.out.endswith(
             "Nothing to do now: PredictLeads follows 0 of 1 wanted company.\n"
@@ -476,9 +478,7 @@ def test_unknown_companies_are_news_once_and_count_against_no_limit(
         sandbox.hubspot.add("companies", shop(NEW))
         outcome = run_main(sync.main, sandbox, "--max-follow", "10")
         assert (outcome.code, NEW in sandbox.predictleads.followings) == (0, True)
-        line = (
-            "15 companies that PredictLeads did not take are not asked for again before 2026-11-28."
-        )
+        line = "PredictLeads did not take 15 companies, and is asked again from 2026-11-28 on:"
         assert line in outcome.out
         assert outcome.report["waiting"][0]["reason"].endswith("404 not_found: Company not found.")
         sandbox.predictleads.unknown = set()

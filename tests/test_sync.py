@@ -492,9 +492,9 @@ def test_a_quiet_run_tells_once_what_waits_and_once_a_week(
         assert told() == first
 
 
-def test_what_was_shown_by_hand_is_still_mailed(run_main: RunMain, clock: FakeClock) -> None:
+def test_what_a_dry_run_shows_is_still_mailed(run_main: RunMain, clock: FakeClock) -> None:
     with make(clock, [{**company(2), "domain": None}], {}) as sandbox:
-        for flags in ([], ["--dry-run"], ["-q", "--dry-run"], ["-q"]):
+        for flags in (["--dry-run"], ["-q", "--dry-run"], ["-q"]):
             assert "Skip 1 company:" in run_main(sync.main, sandbox, *flags).out
         assert run_main(sync.main, sandbox, "-q").out == ""
         assert "Skip 1 company:" in run_main(sync.main, sandbox).out
