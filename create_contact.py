@@ -44,6 +44,7 @@ from run.checks import Finding, look
 from run.context import Run
 from run.files import account_file
 from run.lock import run_lock
+from run.readiness import check_here
 from run.report import Kind, Section
 from transport.clock import Clock
 
@@ -124,16 +125,17 @@ def _run(run: Run) -> Outcome:
     chosen = run.settings(settings)
     wanted = _wanted(run.args, chosen)
     hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
+    account = f"{chosen.hubspot.base_url} {chosen.hubspot.token.reveal()}"
     memory = None
     with contextlib.ExitStack() as stack:
         if not run.dry_run:
-            account = f"{chosen.hubspot.base_url} {chosen.hubspot.token.reveal()}"
             stack.enter_context(run_lock("contact", account, run.clock, run.args.wait))
             memory = Memory(account_file("contact", account, ".sqlite3"))
             stack.enter_context(contextlib.closing(memory))
         stack.enter_context(run.using(hubspot.http))
         if run.args.check:
-            return _check(run, hubspot, wanted)
+            here = check_here(run, account, lambda path: Memory(path).close())
+            return run.show_findings([*_check(hubspot, wanted), *here])
         records = Records(run, hubspot, memory)
         return _create_all(Job(run, hubspot, records, wanted, _account(hubspot), [], []))
 
@@ -160,10 +162,9 @@ def _wanted(args: argparse.Namespace, chosen: Settings) -> NewContact:
     )
 
 
-def _check(run: Run, hubspot: HubSpotClient, wanted: NewContact) -> Outcome:
+def _check(hubspot: HubSpotClient, wanted: NewContact) -> List[Finding]:
     def account() -> Finding:
-        portal_id, ui_domain = hubspot.account()
-        return Finding(True, f"HubSpot knows the key: account {portal_id} on {ui_domain}.")
+        return Finding(True, f"HubSpot knows the key: {hubspot.account()}.")
 
     def companies() -> Finding:
         list(hubspot.companies_naming(wanted.company_domain))
@@ -171,14 +172,13 @@ def _check(run: Run, hubspot: HubSpotClient, wanted: NewContact) -> Outcome:
 
     def contacts() -> Finding:
         hubspot.contact_with_email(wanted.email)
-        return Finding(True, "HubSpot lets the key read contacts.")
+        return Finding(
+            True,
+            "HubSpot lets the key read contacts. Whether it may write, only a run can show: it"
+            " needs crm.objects.companies.write and crm.objects.contacts.write.",
+        )
 
-    outcome = run.show_findings(look(account, companies, contacts))
-    run.say(
-        "Whether the key may write, only a run can show: it needs crm.objects.companies.write and"
-        " crm.objects.contacts.write."
-    )
-    return outcome
+    return look(account, companies, contacts)
 
 
 def _account(hubspot: HubSpotClient) -> Optional[Account]:
@@ -286,7 +286,8 @@ def _association_step(job: Job, company_id: int, contact: Created) -> List[int]:
 def _outcome(job: Job) -> Outcome:
     statuses = {step.status for step in job.steps}
     if "planned" in statuses:
-        return job.run.end_dry_run()
+        would = [step.step for step in job.steps if step.status == "planned"]
+        return job.run.end_dry_run(f"{', '.join(would)} would be created")
     if statuses == {"found"}:
         job.run.summarise("Nothing to do: all of it was there.")
         return Outcome.IN_SYNC

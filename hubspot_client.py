@@ -84,19 +84,24 @@ class HubSpotClient:
     def account(self) -> Account:
         """Raises CallRejected."""
         call = "account details"
-        data = self.http.read("GET", _ACCOUNT, call)
+        data = self.http.read("GET", _ACCOUNT, call, optional=True)
         portal_id, ui_domain = data.get("portalId"), data.get("uiDomain")
         if not isinstance(portal_id, int) or not isinstance(ui_domain, str):
             self.http.bad_answer(call, "portalId or uiDomain is missing")
         return Account(portal_id, ui_domain)
 
-    def record_url(self, object_type: str) -> Optional[str]:
-        """Where a record's page begins, its id follows; None when HubSpot does not tell. Only
-        links depend on it, so its failure is none of the run's."""
+    def account_if_told(self) -> Optional[Account]:
+        """None when HubSpot does not tell. Only names and links depend on it, so its failure is
+        none of the run's."""
         try:
-            return self.account().link(object_type, "")
+            return self.account()
         except (CallRejected, ServiceError):
             return None
+
+    def record_url(self, object_type: str) -> Optional[str]:
+        """Where a record's page begins, its id follows; None when HubSpot does not tell."""
+        account = self.account_if_told()
+        return account and account.link(object_type, "")
 
     def property(self, object_type: str, name: str) -> Optional[Property]:
         """The definition of a property; None when the account has none of that name.

@@ -12,19 +12,19 @@ import hashlib
 import logging
 import sys
 from pathlib import Path
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from basics.domains import normalise_domain, parse_domains
 from basics.errors import ServiceError
-from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
+from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
-from basics.words import companies, count, day, listing
-from companies import verdict
+from basics.words import companies, count, day
+from companies import limits, verdict
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
 from companies.evidence import Evidence
-from companies.memory import DAY_S, CompanyMemory, Waiting
+from companies.memory import DAY_S, CompanyMemory, Waiting, open_memory
 from companies.plan import (
     Criteria,
     Difference,
@@ -35,10 +35,16 @@ from companies.plan import (
     found_under,
     make_plan,
     names_to_confirm,
-    nothing_wanted,
-    protect,
 )
-from companies.sections import Change, plan_sections, say_plan, waiting_section
+from companies.sections import (
+    Change,
+    plan_sections,
+    say_plan,
+    say_waiting,
+    shared_section,
+    tell_result,
+    waiting_section,
+)
 from companies.source import CompanySource, criteria_settings
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
 from predictleads_client import (
@@ -49,22 +55,23 @@ from predictleads_client import (
     predictleads_settings,
 )
 from run import command
-from run.apply import conclude, done, in_part
+from run.apply import done, in_part
 from run.checks import Finding, demand_all_ok, look
 from run.context import Run
 from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
-from run.report import CheckedAfter, Kind
+from run.readiness import check_here
 from transport import threads
 from transport.clock import Clock
 
-NAME, FOLLOWS = "PredictLeads", "PredictLeads follows"
-FOLLOW = Change("follow", "To follow", "Followed", "Follow")
-UNFOLLOW = Change("unfollow", "To unfollow", "Unfollowed", "Stop following")
+NAME, FOLLOWS, FOLLOWED = "PredictLeads", "PredictLeads follows", "followed"
+FOLLOW = Change("follow", "To follow", "Followed", "Follow", "be newly followed")
+UNFOLLOW = Change(
+    "unfollow", "To unfollow", "Unfollowed", "Stop following", "no longer be followed"
+)
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
-DOUBT = "doubt"  # noted beside the changes: see Afterwards.doubtful
-SHOWN_OPEN = 50  # lines on the screen; the report has all
+DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
 VANISHED = (verdict.UNLISTED, "PredictLeads does not list it any more, since others were followed")
 
 log = logging.getLogger("crm_sync")
@@ -98,34 +105,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     arguments = command.parser(
         "Follow in PredictLeads the companies that match in HubSpot, stop following the others."
     )
-    add = arguments.add_argument
-    add(
-        "--max-unfollow",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to stop following more than this (default: MAX_UNFOLLOW or 20%%)",
-    )
-    add(
-        "--max-follow",
-        metavar="N",
-        type=command.flag_type(parse_number_limit),
-        help="refuse to follow more than this (default: MAX_FOLLOW or no limit)",
-    )
-    add("--no-unfollow", action="store_true", help="only follow, stop following nothing")
-    add(
-        "--keep",
-        metavar="DOMAIN",
-        type=command.flag_type(parse_domains),
-        action="append",
-        default=[],
-        help="never stop following this company; may be given more than once",
-    )
-    add(
-        "--allow-empty",
-        action="store_true",
-        help="go on even when no company in HubSpot matches",
-    )
-    add(
+    limits.add_flags(arguments, FOLLOW, UNFOLLOW)
+    arguments.add_argument(
         "--state",
         metavar="PATH",
         type=Path,
@@ -150,8 +131,10 @@ def _run(run: Run) -> Outcome:
         )
         findings = [*in_hubspot, *in_predictleads]
         if run.args.check:
-            return run.show_findings([*findings, *source.check_search()])
+            here = check_here(run, account, lambda path: _open(path, account))
+            return run.show_findings([*findings, *source.check_search(), *here])
         demand_all_ok(findings)
+        _name_accounts(source, in_predictleads)
         memory = stack.enter_context(contextlib.closing(_memory(run, account)))
         return Sync(run, chosen, source, predictleads, memory, subscription).outcome()
 
@@ -174,10 +157,23 @@ def _check_subscription(
     return look(check), next(iter(found), None)
 
 
+def _name_accounts(source: CompanySource, in_predictleads: Sequence[Finding]) -> None:
+    """Before a plan: whose it is."""
+    in_hubspot = [f"HubSpot is {source.account}."] if source.account else []
+    log.info("%s", " ".join([*in_hubspot, *(finding.text for finding in in_predictleads)]))
+
+
 def _memory(run: Run, account: str) -> CompanyMemory:
-    account_hash = hashlib.sha256(account.encode()).hexdigest()
     path = run.args.state or account_file("companies", account, ".sqlite3", make=not run.dry_run)
-    return CompanyMemory(path, account_hash, run.clock, run.dry_run)
+    return CompanyMemory(path, _hash(account), run.clock, run.dry_run)
+
+
+def _open(path: Path, account: str) -> None:
+    open_memory(path, _hash(account), dry_run=True).close()
+
+
+def _hash(account: str) -> str:
+    return hashlib.sha256(account.encode()).hexdigest()
 
 
 class Sync:
@@ -196,24 +192,33 @@ class Sync:
         self._source, self._predictleads = source, predictleads
         self._memory, self._subscription = memory, subscription
         self._wanted = Wanted(chosen.criteria)
+        # Domains that PredictLeads has accepted and does not list, and nobody can tell why: lately,
+        # and for so long that they hold nothing back any more.
+        self._nameless, self._given_up = memory.noted(DOUBT, chosen.ask_again_days)
 
     def outcome(self) -> Outcome:
-        run = self._run
         difference = self._compare(self._read())
         waiting = self._waiting(difference)
         plan = self._plan(difference, waiting)
         self._report(plan, waiting)
-        self._say(plan, waiting)
+        news = self._news(plan, waiting)
+        self._say(plan, waiting, news)
+        outcome = self._carry_out(plan, waiting, difference)
+        self._note_told(news, plan, waiting)
+        return outcome
+
+    def _carry_out(self, plan: Plan, waiting: Sequence[Waiting], difference: Difference) -> Outcome:
+        run = self._run
         refused = self._refusals(plan)
         if refused:
             return run.refuse(refused)
         self._remember(difference)
         if not (plan.add or plan.remove):
-            number = companies(len(plan.unchanged))
-            run.summarise(f"Nothing to do: PredictLeads follows the {number} it should.")
+            run.summarise(_in_sync(plan))
             return Outcome.IN_SYNC
         if run.dry_run:
-            return run.end_dry_run()
+            follows, unfollows = f"{len(plan.add):,}", f"{len(plan.remove):,}"
+            return run.end_dry_run(f"{follows} would be followed, {unfollows} no longer followed")
         with run.finishing_calls():
             return self._apply(plan, waiting)
 
@@ -243,11 +248,12 @@ class Sync:
 
     def _compare(self, followings: Followings) -> Difference:
         difference = compare(self._wanted, followings.rows, FOLLOWS)
-        return protect(
+        return limits.leave(
             found_under(difference, self._other_names(), self._wanted),
-            self._settings.keep_following.union(*self._run.args.keep),
-            "kept on purpose (--keep or KEEP_FOLLOWING)",
-            "kept on purpose (--no-unfollow)" if self._run.args.no_unfollow else None,
+            self._run.args,
+            self._settings.keep_following,
+            "KEEP_FOLLOWING",
+            UNFOLLOW,
         )
 
     def _other_names(self) -> Dict[str, str]:
@@ -255,7 +261,9 @@ class Sync:
         one credit for each."""
         names, days = self._memory.other_names(), self._settings.ask_again_days
         stale = [] if self._run.dry_run else self._memory.stale_names(days)
-        for domain in filter(self._wanted.companies.__contains__, stale):
+        for domain in (each for each in stale if each in self._wanted.companies):
+            if names[domain] == domain:
+                continue
             try:
                 listed = list(map(normalise_domain, self._predictleads.listed_under(domain)))
             except ServiceError as error:
@@ -288,7 +296,7 @@ class Sync:
             difference._replace(surplus=surplus),
             self._look_up(surplus),
             not_now,
-            self._unlisted(),
+            [each for each in self._nameless if each in self._wanted.companies],
             NAME,
         )
 
@@ -300,37 +308,16 @@ class Sync:
             log.info("HubSpot: a second look at %s before any is unfollowed.", number)
         return self._source.evidence(domains, self._memory.records(domains))
 
-    def _unlisted(self) -> List[str]:
-        """Wanted domains that PredictLeads has accepted lately, does not list, and does not tell
-        under which name it would."""
-        unlisted = self._memory.since(DOUBT, self._settings.ask_again_days)
-        return [domain for domain in unlisted if domain in self._wanted.companies]
-
     def _refusals(self, plan: Plan) -> List[Refusal]:
-        args, follows, unfollows = self._run.args, len(plan.add), len(plan.remove)
-        max_unfollow = args.max_unfollow or self._settings.max_unfollow
-        max_follow = args.max_follow or self._settings.max_follow
-        empty = plan.listed and not plan.wanted and not args.allow_empty
-        return [
-            *over_limit(
-                max_unfollow,
-                companies(unfollows),
-                "no longer be followed",
-                "--max-unfollow",
-                unfollows,
-                plan.listed,
-            ),
-            *([nothing_wanted(plan, "followed")] if empty else []),
-            *over_limit(
-                max_follow, companies(follows), "be newly followed", "--max-follow", follows
-            ),
-        ]
+        chosen, args = self._settings, self._run.args
+        max_add, max_remove = chosen.max_follow, chosen.max_unfollow
+        return limits.refusals(plan, args, FOLLOW, UNFOLLOW, max_add, max_remove, FOLLOWED)
 
     def _apply(self, plan: Plan, waiting: Sequence[Waiting]) -> Outcome:
         run, names = self._run, self._memory.other_names()
-        afterwards = Afterwards(self._destination(), self._wanted, names, run.clock)
+        afterwards = Afterwards(self._destination(), self._wanted, names, self._nameless, run.clock)
         application = Application(
-            run, self._destination(), self._wanted, self._look_up, afterwards, self._unlisted()
+            run, self._destination(), self._wanted, self._look_up, afterwards, self._given_up
         )
         applied = application.apply(plan, FOLLOW.title, UNFOLLOW.title)
         self._note(plan, applied, afterwards)
@@ -343,7 +330,7 @@ class Sync:
         return Destination(
             NAME,
             FOLLOWS,
-            client.follow,
+            lambda entry: client.follow(entry.domain),
             client.unfollow,
             lambda: client.followings(lambda _rows: None).rows,
             client.listed_under,
@@ -360,8 +347,8 @@ class Sync:
         wanted = self._wanted.companies
         vanished = [wanted[domain] for domain in now.lacks(set(plan.unchanged))]
         memory.note(FOLLOW.key, [(each.domain, each.company, *VANISHED) for each in vanished])
-        doubtful = now.lacks(afterwards.doubtful)
-        memory.note(DOUBT, [(each, wanted[each].company, *VANISHED) for each in doubtful])
+        nameless = afterwards.nameless(now)
+        memory.note(DOUBT, [(each, wanted[each].company, *VANISHED) for each in nameless])
         self._remember(now.difference)
 
     def _remember(self, difference: Difference) -> None:
@@ -381,6 +368,7 @@ class Sync:
                 plan, FOLLOW, UNFOLLOW, applied and applied.added, applied and applied.removed
             ),
             waiting_section(waiting, self._settings.ask_again_days),
+            shared_section(self._wanted),
         ]
         report.unchanged = len(plan.unchanged)
         report.counts.update(
@@ -394,20 +382,37 @@ class Sync:
                 "kept": len(plan.protected),
                 "skipped": len(plan.skipped),
                 "waiting": len(waiting),
+                "shared": len(self._wanted.shared),
             }
         )
-        if self._run.wants_page:
+        if self._run.wants_links:
             report.record_url = self._source.record_url()
 
-    def _say(self, plan: Plan, waiting: Sequence[Waiting]) -> None:
-        run = self._run
-        say_plan(run.screen, plan, NAME, FOLLOW, UNFOLLOW)
-        if waiting:
-            first = min(each.asked_at for each in waiting) + self._settings.ask_again_days * DAY_S
-            run.say(
-                f"{companies(len(waiting))} that PredictLeads did not take"
-                f" {'is' if len(waiting) == 1 else 'are'} not asked for again before {day(first)}."
-            )
+    def _news(self, plan: Plan, waiting: Sequence[Waiting]) -> Set[str]:
+        """Of what waits for a person, the keys of what is to be told: all, but with --quiet only
+        what is new or was told a week ago."""
+        run, keys = self._run, _keys(plan, waiting)
+        if not run.args.quiet:
+            return keys
+        due = self._memory.due(keys)
+        run.screen.has_news = bool(due)
+        return due
+
+    def _note_told(self, news: Set[str], plan: Plan, waiting: Sequence[Waiting]) -> None:
+        """What PredictLeads has refused in this run was told by it."""
+        if self._run.args.quiet:
+            days, before = self._settings.ask_again_days, _keys(plan, waiting)
+            refused = [self._memory.waiting(each.key, days) for each in (FOLLOW, UNFOLLOW)]
+            now = _keys(plan, [each for found in refused for each in found.values()])
+            self._memory.note_told(news | (now - before), before | now)
+
+    def _say(self, plan: Plan, waiting: Sequence[Waiting], news: Set[str]) -> None:
+        skipped = tuple(each for each in plan.skipped if each.key in news)
+        say_plan(self._run.screen, plan._replace(skipped=skipped), NAME, FOLLOW, UNFOLLOW)
+        told = [each for each in waiting if each.key in news]
+        if told:
+            first = min(each.asked_at for each in told) + self._settings.ask_again_days * DAY_S
+            say_waiting(self._run.screen, told, NAME, day(first))
         if plan.remove and self._subscription:
             self._say_cost(len(plan.remove), self._subscription)
 
@@ -416,14 +421,14 @@ class Sync:
         if left is None:
             return
         self._run.say(
-            f"{count(unfollows, 'unfollow')}, about {count(cost, 'credit')}; {left:,} of"
+            f"Cost: about {count(cost, 'credit')} for {count(unfollows, 'unfollow')}; {left:,} of"
             f" {subscription.credits_quota:,} are left this month."
         )
         if cost > left:
             self._warn(f"The {left:,} credits that are left this month will not last.")
 
     def _warn(self, text: str) -> None:
-        log.warning("%s", text)
+        self._run.summarise(text)
         self._run.report.warnings = [*(self._run.report.warnings or []), text]
 
     def _tell(self, plan: Plan, applied: Applied) -> Outcome:
@@ -435,42 +440,19 @@ class Sync:
             f" {len(plan.unchanged) + len(plan.protected):,} left as they were,"
             f" {len(plan.skipped):,} skipped."
         )
-        outcome = conclude(run, results)
-        self._say_open(plan, applied)
-        if applied.unchecked:
-            run.summarise(f"Not checked afterwards: {applied.unchecked}")
-            return Outcome.PARTIAL
-        if applied.now:
-            kept = {entry.domain for entry in plan.protected}
-            unwanted = sorted(applied.now.difference.surplus.keys() - kept)
-            missing = applied.now.difference.missing
-            run.report.checked_after = CheckedAfter(applied.now.rows, missing, unwanted)
-            run.summarise(_checked(plan.wanted, missing, unwanted))
-        return outcome
-
-    def _say_open(self, plan: Plan, applied: Applied) -> None:
-        """What did not come to what was planned, a line each."""
-        domains = [*(entry.domain for entry in plan.add), *(entry.domain for entry in plan.remove)]
-        lines = [
-            (domain, f"{result.status.replace('_', ' ')}: {result.error}")
-            for domain, result in zip(domains, (*applied.added, *applied.removed))
-            if result.error
-        ]
-        title = f"Not as planned, {companies(len(lines))}"
-        self._run.screen.say_list(title, Kind.SKIP, lines, SHOWN_OPEN)
+        return tell_result(run, plan, applied, NAME, FOLLOWED)
 
 
-def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str]) -> str:
-    all_wanted = count(wanted, "wanted company", "wanted companies")
-    if not (missing or unwanted):
-        lists = f"all {all_wanted} and none that is not wanted."
-    else:
-        lists = f"{wanted - len(missing):,} of {all_wanted}."
-    if missing:
-        lists += f" Missing: {listing(missing)}."
-    if unwanted:
-        lists += f" Followed and not wanted: {listing(unwanted)}."
-    return f"Checked afterwards: PredictLeads lists {lists}"
+def _in_sync(plan: Plan) -> str:
+    if len(plan.unchanged) < plan.wanted:
+        all_wanted = count(plan.wanted, "wanted company", "wanted companies")
+        return f"Nothing to do now: PredictLeads follows {len(plan.unchanged):,} of {all_wanted}."
+    return f"Nothing to do: PredictLeads follows the {companies(plan.wanted)} it should."
+
+
+def _keys(plan: Plan, waiting: Sequence[Waiting]) -> Set[str]:
+    """Of all that waits for a person."""
+    return {*(each.key for each in plan.skipped), *(each.key for each in waiting)}
 
 
 if __name__ == "__main__":

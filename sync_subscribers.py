@@ -159,7 +159,7 @@ def _sync(
         lists, is_new = memory.compare(subscribers), memory.is_new
     _report_plan(run, plan, preflight)
     run.report.counts.update(contacts=len(contacts), subscribers=len(subscribers))
-    if run.wants_page:
+    if run.wants_links:
         run.report.record_url = services.hubspot.record_url(CONTACTS)
     say_plan(run.screen, plan, preflight.missing, preflight.groups)
     _warn_of_needless_flags(run, plan, is_new)

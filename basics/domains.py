@@ -12,6 +12,8 @@ _BARE = re.compile(
     r"(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9])"
 )
 _SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+# A domain with punycode, and not a part of a path.
+_PUNYCODE = re.compile(r"(?<![\w./\\-])(?:[a-z0-9-]+\.)*xn--[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 _PORT = re.compile(r":\d*$")
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"  # what copying from web pages leaves behind
 _MAX_LENGTH = 253  # RFC 1035, without the trailing dot
@@ -72,6 +74,15 @@ def display_domain(domain: str) -> str:
         return idna.decode(domain)
     except UnicodeError:
         return domain
+
+
+def display_domains(text: str) -> str:
+    """The text with each of its domains as people write it.
+
+    >>> display_domains("its domain in HubSpot is now xn--mnze-0ra.example.")
+    'its domain in HubSpot is now münze.example.'
+    """
+    return _PUNYCODE.sub(lambda found: display_domain(found[0]), text) if "xn--" in text else text
 
 
 def _host(text: str) -> str:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import math
 import os
 import re
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+from typing import (
+    AbstractSet,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+    TypeVar,
+)
 from urllib.parse import urlsplit
 
 from basics.errors import SettingsError
@@ -17,6 +30,12 @@ from basics.secret import Secret
 T = TypeVar("T")
 
 SCRIPTS = Path(__file__).resolve().parent.parent  # the folder that users start the scripts from
+PYTHON = r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python"  # the project's own
+
+_EXAMPLE = SCRIPTS / ".env.example"  # it names every setting of every script
+_EXAMPLE_NAME = re.compile(r"^#?([A-Z][A-Z0-9_]*)=", re.MULTILINE)
+_BASE_URL_NAME = "_BASE_URL"  # so ends one setting of each service, after the service's name
+_CLOSE = 0.85  # difflib's ratio of a slip; keys of services with similar names are under it
 
 _KEY = re.compile(r"[!-~]+")  # visible ASCII, as every HTTP header value must be
 _SECRET_NAMES = ("_KEY", "_TOKEN")  # so ends the name of a setting that holds a key
@@ -25,12 +44,27 @@ _SHORTEST_SECRET = 8  # characters
 _LOOKS_LIKE_KEY = re.compile(r"\bpat-[a-z0-9]+-[a-z0-9-]{8,}|\beyJ[\w-]{8,}\.[\w-]{8,}")
 
 
-class SettingsReader:
-    """Collects what is wrong while settings are read, so that it can be said all together."""
+class EnvFile(NamedTuple):
+    """A settings file and what it sets; no path: there is none."""
 
-    def __init__(self, values: Mapping[str, str], script: str) -> None:
+    path: Optional[Path]
+    values: Mapping[str, str]
+
+
+NO_FILE = EnvFile(None, {})
+
+
+class SettingsReader:
+    """Collects what is wrong while settings are read, so that it can be said all together.
+
+    `values`: those in force; `env_file`: where some of them may come from.
+    """
+
+    def __init__(self, values: Mapping[str, str], script: str, env_file: EnvFile = NO_FILE) -> None:
         self._values = values
         self._script = script
+        self._env_file = env_file
+        self._asked: Set[str] = set()
         self._secrets = [
             text for name, text in values.items() if name.endswith(_SECRET_NAMES) and text.strip()
         ]
@@ -38,12 +72,18 @@ class SettingsReader:
         self.used: Dict[str, str] = {}  # what was not secret, as it was written
 
     def load(self, build: Callable[[SettingsReader], T]) -> T:
-        """Raises SettingsError that names every setting that is missing or wrong."""
+        """Raises SettingsError that names every setting that is missing, wrong or misspelt."""
         settings = build(self)
+        self._problems += [
+            f"{name} is no setting of these scripts: did you mean {meant}?"
+            for name, meant in _misspelt(self._env_file.values, self._asked)
+        ]
         if self._problems:
+            path = self._env_file.path
+            place = path or ".env (start with: cp .env.example .env)"
             raise SettingsError(
-                "\n  - ".join(["These settings need fixing:", *self._problems])
-                + "\nSet them in the environment or in .env (start with: cp .env.example .env)."
+                "\n  - ".join(["Please fix these settings:", *self._problems])
+                + f"\nThey come from the environment and from {place}."
             )
         return settings
 
@@ -73,7 +113,7 @@ class SettingsReader:
         elif text.startswith("op://"):
             self._problems.append(
                 f"{name} is still a 1Password reference; let 1Password fill it in:"
-                f" op run --env-file=.env -- python {self._script}"
+                f" op run --env-file=.env -- {PYTHON} {self._script}"
             )
         elif not _KEY.fullmatch(text):
             self._problems.append(
@@ -93,33 +133,30 @@ class SettingsReader:
         return is_ours or bool(_LOOKS_LIKE_KEY.search(text))
 
     def _value(self, name: str) -> str:
+        self._asked.add(name)
         return self._values.get(name, "").strip()
 
 
-def setting_values(env_file: Optional[str], environ: Mapping[str, str]) -> Dict[str, str]:
-    """The environment over the `.env` file; an empty variable counts as not set.
-
-    Without `env_file`, `.env` is looked for beside the scripts, so that cron finds it from anywhere
+def read_env_file(path: Optional[str]) -> EnvFile:
+    """Without `path`, `.env` is looked for beside the scripts, so that cron finds it from anywhere
     and no other project's file gets in between, then in the current folder. Raises SettingsError
-    when the file cannot be read.
-    """
-    path = env_file_path(env_file)
-    values = _read_env_file(path) if path else {}
-    values.update({name: value for name, value in environ.items() if value.strip()})
-    return values
+    when the file cannot be read."""
+    if path is not None:
+        return EnvFile(Path(path), _read(Path(path)))
+    found = next((each for each in (SCRIPTS / ".env", Path(".env")) if each.is_file()), None)
+    return EnvFile(found, _read(found)) if found else NO_FILE
 
 
-def env_file_path(env_file: Optional[str]) -> Optional[Path]:
-    if env_file is not None:
-        return Path(env_file)
-    return next((path for path in (SCRIPTS / ".env", Path(".env")) if path.is_file()), None)
+def setting_values(env_file: EnvFile, environ: Mapping[str, str]) -> Dict[str, str]:
+    """The environment over the file; an empty variable counts as not set."""
+    return {**env_file.values, **{name: text for name, text in environ.items() if text.strip()}}
 
 
 def readable_by_others(path: Path) -> bool:
     return os.name == "posix" and bool(path.stat().st_mode & 0o044)
 
 
-def _read_env_file(path: Path) -> Dict[str, str]:
+def _read(path: Path) -> Dict[str, str]:
     import dotenv
 
     try:
@@ -129,6 +166,26 @@ def _read_env_file(path: Path) -> Dict[str, str]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError(f"Cannot read the settings file {path}: {reason}.") from None
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[Tuple[str, str]]:
+    """Names that look like a setting of any script and are none, each with the one that is meant.
+
+    Those of other programs, which may stand in the same file, are none of our business.
+    """
+    example = _EXAMPLE.read_text(encoding="utf-8") if _EXAMPLE.is_file() else ""
+    known = sorted({*asked, *_EXAMPLE_NAME.findall(example)})
+    prefixes = tuple(
+        f"{name[: -len(_BASE_URL_NAME)]}_" for name in known if name.endswith(_BASE_URL_NAME)
+    )
+    for name in names:
+        text = name.upper()
+        closeness = 0.0 if text.startswith(prefixes) else _CLOSE
+        if name not in known:
+            yield from (
+                (name, meant)
+                for meant in difflib.get_close_matches(text, known, n=1, cutoff=closeness)
+            )
 
 
 def _base_url(text: str) -> str:

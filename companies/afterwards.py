@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import AbstractSet, Callable, Dict, List, Mapping, NamedTuple, Sequence, Set
+from typing import (
+    AbstractSet,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from basics.domains import normalise_domain
 from basics.errors import ServiceError
-from companies.plan import Difference, Listed, Wanted, compare, found_under
+from companies.plan import Difference, Listed, Wanted, WantedCompany, compare, found_under
 from transport.clock import Clock
 
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the list does not show what was accepted
@@ -16,19 +27,21 @@ log = logging.getLogger("crm_sync")
 
 
 class Destination(NamedTuple):
-    """What a destination of companies can do, each by a bare domain.
+    """What a destination of companies can do.
 
-    `lists`: what it does with its rows, such as "PredictLeads follows". `listed`: the whole list.
-    `listed_under`: the domains under which it may list the company of a domain, at a cost; a
-    destination that never renames returns none.
+    `lists`: what it does with its rows, such as "PredictLeads follows". `add`: a CallRejected with
+    status 404 says that it does not know the company, which is no failure. `remove`: by the bare
+    domain of a row. `listed`: the whole list. `listed_under`: the domains under which it may list
+    the company of a domain, at a cost; none when nobody can tell. Leave it out where companies
+    keep their domains.
     """
 
     name: str
     lists: str
-    add: Callable[[str], None]
+    add: Callable[[WantedCompany], None]
     remove: Callable[[str], None]
     listed: Callable[[], Listed]
-    listed_under: Callable[[str], Sequence[str]]
+    listed_under: Callable[[str], Sequence[str]] = lambda domain: (domain,)
 
 
 class ListNow(NamedTuple):
@@ -42,24 +55,35 @@ class ListNow(NamedTuple):
 
 
 class Afterwards:
-    """`names`: wanted domain -> the other domain under which it is listed; `found`: those that were
-    found out by asking."""
+    """`names`: wanted domain -> the domain under which the destination keeps the company, as far as
+    it has told. `nameless`: the wanted domains that it was asked for in vain lately."""
 
     def __init__(
-        self, destination: Destination, wanted: Wanted, names: Mapping[str, str], clock: Clock
+        self,
+        destination: Destination,
+        wanted: Wanted,
+        names: Mapping[str, str],
+        nameless: Iterable[str],
+        clock: Clock,
     ) -> None:
         self._destination = destination
         self._wanted = wanted
         self._clock = clock
-        self.asked: Set[str] = set()  # about the names of these
-        self.doubtful: Set[str] = set()  # those of them for which no answer tells
-        self._names = names
-        self.found: Dict[str, str] = {}
+        # Domain -> the names that were told when asked.
+        self._told: Dict[str, Sequence[str]] = dict.fromkeys(nameless, ())
+        self._tells = True
+        self.refused: Set[str] = set()  # wanted domains that the destination did not take
+        self._names = dict(names)
+        self.found: Dict[str, str] = {}  # the names that are new
 
     def look(self, present: AbstractSet[str], gone: AbstractSet[str] = frozenset()) -> ListNow:
         """The list, as soon as it shows all wanted domains of `present` and no row of `gone`; else
         as it is after a while. Raises ServiceError, CallRejected."""
-        now = self._find(self._list(), present)
+        now = self._list()
+        for domain in now.lacks(present):
+            if domain not in self._told:
+                self._note(domain, self._ask(domain)[:1])
+        now = self._with_names(now)
         for wait_s in LOOK_AGAIN_AFTER_S:
             if not now.lacks(present) and gone.isdisjoint(now.difference.surplus):
                 break
@@ -67,24 +91,55 @@ class Afterwards:
             now = self._list()
         return now
 
-    def _find(self, now: ListNow, present: AbstractSet[str]) -> ListNow:
-        """Ask, once for each, under which other names the missing companies stand in the list."""
-        missing = [domain for domain in now.lacks(present) if domain not in self.asked]
-        listed = now.difference.listed_names() if missing else set()
-        self.doubtful.update(missing)
-        for domain in missing:
-            self.asked.add(domain)
-            try:
-                others = list(map(normalise_domain, self._destination.listed_under(domain)))
-            except ServiceError as error:
-                log.info("%s So nobody can tell how %s is listed.", error, domain)
-                break
-            name = next((other for other in others if other in listed), None)
-            if name:
-                self.found[domain] = name
-            if name or domain in others:  # it is kept under its own name, and not listed yet
-                self.doubtful.discard(domain)
-        return self._with_names(now)
+    def nameless(self, now: ListNow) -> List[str]:
+        """The wanted domains that were taken, and asked for in vain: any row may be one of them."""
+        missing = (each for each in now.difference.missing if each not in self.refused)
+        return [each for each in missing if self._told.get(each) == ()]
+
+    def misplaced(self, now: ListNow) -> List[str]:
+        """The wanted domains that are not listed, not even under the name that was told."""
+        return [domain for domain in now.difference.missing if domain in self._names]
+
+    def recognise(self, now: ListNow, rows: Iterable[str]) -> Tuple[ListNow, Set[str]]:
+        """The list, once the destination has told which of the rows are misplaced companies; and
+        the rows that are others."""
+        known = {
+            name: domain for domain in self.misplaced(now) for name in (self._names[domain], domain)
+        }
+        others: Set[str] = set()
+        for row in rows if known else ():
+            told = self._ask(row)
+            found = next((known[name] for name in told if name in known), None)
+            if found:
+                self._note(found, [row])
+            elif told:
+                others.add(row)
+        return self._with_names(now), others
+
+    def forget(self, domains: Iterable[str]) -> None:
+        """Ask anew, because the rows of these have gone."""
+        for domain in domains:
+            self._told.pop(domain, None)
+
+    def _ask(self, domain: str) -> Sequence[str]:
+        """The names under which the destination keeps a company, once asked for; none when it does
+        not tell. After a fault no more is asked."""
+        if domain not in self._told:
+            self._told[domain] = self._names_told(domain) if self._tells else ()
+        return self._told[domain]
+
+    def _names_told(self, domain: str) -> Sequence[str]:
+        try:
+            told = map(normalise_domain, self._destination.listed_under(domain))
+            return tuple(filter(None, told))
+        except ServiceError as error:
+            log.info("%s So nobody can tell how %s is listed.", error, domain)
+            self._tells = False
+            return ()
+
+    def _note(self, domain: str, names: Iterable[str]) -> None:
+        for name in names:
+            self._names[domain] = self.found[domain] = name
 
     def _list(self) -> ListNow:
         rows = self._destination.listed()
@@ -93,5 +148,7 @@ class Afterwards:
         return self._with_names(ListNow(difference, number))
 
     def _with_names(self, now: ListNow) -> ListNow:
-        names = {**self._names, **self.found}
-        return now._replace(difference=found_under(now.difference, names, self._wanted))
+        listed = now.difference.listed_names()
+        for domain in now.difference.missing:
+            self._note(domain, listed.intersection(self._told.get(domain, ())))
+        return now._replace(difference=found_under(now.difference, self._names, self._wanted))

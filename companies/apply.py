@@ -8,13 +8,13 @@ is judged by a list that was read after the last write.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from basics.errors import AppError, CallRejected, Interrupted, ServiceError
 from companies import verdict
 from companies.afterwards import Afterwards, Destination, ListNow
 from companies.evidence import Evidence
-from companies.plan import Listed, Plan, Wanted, WantedCompany, held_back
+from companies.plan import Doubt, Listed, Plan, Wanted, WantedCompany, held_back, not_in_hubspot
 from run.apply import NOT_REACHED, Changes, Result
 from run.context import Run
 
@@ -32,8 +32,8 @@ class Applied(NamedTuple):
 
 
 class Application:
-    """`look_up`: what HubSpot holds now of some listed rows. `unlisted`: wanted domains that were
-    accepted lately, are not listed, and for which nobody can tell how they would be."""
+    """`look_up`: what HubSpot holds now of some listed rows. `given_up`: wanted domains that hold
+    nothing back any more, because nobody could tell for long how they are listed."""
 
     def __init__(
         self,
@@ -42,10 +42,10 @@ class Application:
         wanted: Wanted,
         look_up: Callable[[Listed], Evidence],
         afterwards: Afterwards,
-        unlisted: Sequence[str],
+        given_up: Collection[str],
     ) -> None:
         self._run, self._destination, self._wanted = run, destination, wanted
-        self._look_up, self._afterwards, self._unlisted = look_up, afterwards, unlisted
+        self._look_up, self._afterwards, self._given_up = look_up, afterwards, given_up
         self.changes = Changes(run)
         self._shown: Set[str] = set()  # wanted domains that the list has shown
 
@@ -53,10 +53,11 @@ class Application:
         """`adding`, `removing`: labels of the progress."""
         added = self._add(adding, plan.add)
         present = verdict.perhaps_added(plan.add, added).union(plan.unchanged)
+        self._afterwards.refused = verdict.not_added(plan.add, added)
         self._shown = set(plan.unchanged)
         removed = self._remove(removing, plan, present)
         try:
-            now = self._check(adding, present, removed)
+            now = self._check(adding, plan, present, removed)
         except CANNOT_READ as error:
             return Applied(added, verdict.in_order(plan.remove, removed), None, error)
         return Applied(
@@ -67,13 +68,13 @@ class Application:
         )
 
     def _add(self, label: str, entries: Sequence[WantedCompany]) -> List[Result]:
-        return self.changes.apply(label, entries, lambda entry: self._destination.add(entry.domain))
+        return self.changes.apply(label, entries, self._destination.add)
 
     def _remove(self, label: str, plan: Plan, present: Set[str]) -> Dict[str, Result]:
         """What came of the removals, by domain; those whose row has gone meanwhile are left out."""
         rows = {entry.domain for entry in plan.remove}
         held: Dict[str, str] = {}
-        if plan.add and plan.remove:
+        if plan.remove and plan.wanted > len(plan.unchanged):
             try:
                 rows, held = self._recheck(plan, present)
             except CANNOT_READ as error:
@@ -87,27 +88,33 @@ class Application:
 
     def _recheck(self, plan: Plan, present: Set[str]) -> Tuple[Set[str], Dict[str, str]]:
         """The rows to remove that are still listed, and why some of all must stay."""
-        now = self._afterwards.look(present)
+        after, planned = self._afterwards, {entry.domain for entry in plan.remove}
+        now = after.look(present)
         self._shown = present.difference(now.lacks(present))
-        planned = {entry.domain for entry in plan.remove}
         surplus = {
             domain: names for domain, names in now.difference.surplus.items() if domain in planned
         }
-        doubtful = self._afterwards.doubtful.intersection(now.lacks(present))
-        unlisted = [*sorted(doubtful), *self._unlisted]
         evidence = self._look_up(surplus)
-        name = self._destination.name
-        held = held_back(plan.remove, now.difference, self._wanted, evidence, unlisted, name)
+        unlisted = [each for each in after.nameless(now) if each not in self._given_up]
+        others: Set[str] = set()
+        if not unlisted:
+            unknown = not_in_hubspot(surplus, self._wanted, evidence)
+            now, others = after.recognise(now, unknown)
+            unlisted = after.misplaced(now)
+        doubt = Doubt(set(now.difference.unchanged), unlisted, self._destination.name, others)
+        held = held_back(plan.remove, now.difference, self._wanted, evidence, doubt)
         return set(surplus), held
 
-    def _check(self, label: str, present: Set[str], removed: Dict[str, Result]) -> ListNow:
-        """The list after the last write. Where a removal took a wanted company along, because the
+    def _check(
+        self, label: str, plan: Plan, present: Set[str], removed: Dict[str, Result]
+    ) -> ListNow:
+        """The list after the last write. Where a change took a wanted company along, because the
         destination knows both as one, that is added again."""
         gone = {domain for domain, result in removed.items() if result.may_be_done}
         now = self._afterwards.look(present, gone)
-        lost = now.lacks(self._shown) if gone else []
+        lost = now.lacks(present if gone else set(plan.unchanged))
         if lost:
-            self._afterwards.asked.difference_update(lost)
+            self._afterwards.forget(self._shown.intersection(lost))
             self._add(label, [self._wanted.companies[domain] for domain in lost])
             now = self._afterwards.look(present, gone)
         return now

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from pathlib import Path
 from typing import (
+    AbstractSet,
     Any,
     Callable,
     Dict,
@@ -20,11 +21,13 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
+    Set,
     Tuple,
 )
 
 from basics.errors import AppError
 from companies.plan import WantedCompany
+from run import told
 from run.store import Store
 from transport.clock import Clock
 
@@ -40,6 +43,7 @@ _VERSIONS = (
         since REAL NOT NULL, asked_at REAL NOT NULL, PRIMARY KEY (action, domain)
     ) WITHOUT ROWID;
     """,
+    told.SQL,
 )
 _REMEDY = "The run goes on without it. Delete the file, or bring it back from a backup."
 DAY_S = 86_400.0
@@ -62,6 +66,25 @@ class Waiting(NamedTuple):
     since: float
     asked_at: float
 
+    @property
+    def key(self) -> str:
+        return f"{self.action} {self.domain}"
+
+
+def open_memory(path: Path, account_hash: str, dry_run: bool) -> Store:
+    """Raises AppError when the file cannot be used, or is that of another account."""
+    store = Store(path, _VERSIONS, _REMEDY, dry_run)
+    try:
+        hashes = store.rows("SELECT hash FROM account")
+        if not hashes:
+            store.write("INSERT INTO account VALUES (?)", [(account_hash,)])
+        elif hashes != [(account_hash,)]:
+            raise AppError(f"{path} is the memory of another account. {_REMEDY}")
+    except AppError:
+        store.close()
+        raise
+    return store
+
 
 class CompanyMemory:
     """The file at `path`, which is that of the account with this hash.
@@ -73,13 +96,8 @@ class CompanyMemory:
         self._clock = clock
         self._store = Store(None, _VERSIONS, _REMEDY, dry_run=False)
         with self._unless_unusable():
-            forgetful, self._store = self._store, Store(path, _VERSIONS, _REMEDY, dry_run)
+            forgetful, self._store = self._store, open_memory(path, account_hash, dry_run)
             forgetful.close()
-            hashes = self._store.rows("SELECT hash FROM account")
-            if not hashes:
-                self._store.write("INSERT INTO account VALUES (?)", [(account_hash,)])
-            elif hashes != [(account_hash,)]:
-                raise AppError(f"{path} is the memory of another account. {_REMEDY}")
 
     def records(self, domains: Iterable[str]) -> Dict[str, int]:
         """Domain -> the id of the HubSpot company that it last stood for."""
@@ -128,11 +146,15 @@ class CompanyMemory:
             if earliest < each.asked_at <= self._now()
         }
 
-    def since(self, action: str, days: int) -> List[str]:
-        """The domains that were first noted so many days ago or later."""
-        now = self._now()
-        refused = self._refused(action)
-        return [each.domain for each in refused if now - days * DAY_S <= each.since <= now]
+    def noted(self, action: str, days: int) -> Tuple[List[str], List[str]]:
+        """The domains that were first noted so many days ago or later, and those before."""
+        earliest = self._now() - days * DAY_S
+        lately = {
+            each.domain: earliest < each.since <= self._now() for each in self._refused(action)
+        }
+        return [each for each in lately if lately[each]], [
+            each for each in lately if not lately[each]
+        ]
 
     def note(self, action: str, refused: Iterable[Tuple[str, Optional[str], str, str]]) -> None:
         """Domain, company, status and reason of what was not taken just now."""
@@ -149,6 +171,16 @@ class CompanyMemory:
         settled = [each.domain for each in self._refused(action) if is_settled(each.domain)]
         sql = "DELETE FROM refusal WHERE action = ? AND domain = ?"
         self._write(sql, [(action, domain) for domain in settled])
+
+    def due(self, waiting: AbstractSet[str]) -> Set[str]:
+        """Those of the keys of what waits for a person that are to be told now."""
+        with self._unless_unusable():
+            return told.Told(self._store, self._clock).due(waiting)
+        return set(waiting)
+
+    def note_told(self, now: AbstractSet[str], waiting: AbstractSet[str]) -> None:
+        with self._unless_unusable():
+            told.Told(self._store, self._clock).note(now, waiting)
 
     def close(self) -> None:
         self._store.close()

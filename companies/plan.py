@@ -82,12 +82,16 @@ class Skipped(NamedTuple):
     company: Optional[str]
     reason: str
 
+    @property
+    def key(self) -> str:
+        return f"skipped {self.hubspot_id or self.reason}"
+
 
 class Wanted:
     """The companies that the destination should have, by domain, gathered in any order.
 
-    Of several companies with one domain, the one with the lowest id stands for it. `missing`: how
-    many more HubSpot says there are.
+    Of several companies with one domain, the one with the lowest id stands for it, and the others
+    are `shared`. `missing`: how many more HubSpot says there are.
     """
 
     def __init__(self, criteria: Criteria) -> None:
@@ -95,6 +99,7 @@ class Wanted:
         self.matching = 0
         self.missing = 0
         self.companies: Dict[str, WantedCompany] = {}
+        self.shared: List[WantedCompany] = []
         self.skipped: List[Skipped] = []
         self._additional: Dict[str, str] = {}  # additional domain -> wanted domain
         self._unusable: Dict[str, str] = {}  # domain -> the text that names it and is none
@@ -110,8 +115,12 @@ class Wanted:
             for name in named_domains(company.domain):
                 self._unusable[name] = company.domain or ""
             return
-        if domain not in self.companies or company.id < self.companies[domain].hubspot_id:
-            self.companies[domain] = WantedCompany(domain, company.name, company.id)
+        entry = WantedCompany(domain, company.name, company.id)
+        known = self.companies.setdefault(domain, entry)
+        if known is not entry:
+            first, other = sorted((known, entry), key=lambda each: each.hubspot_id)
+            self.companies[domain] = first
+            self.shared.append(other)
         if company.additional_domains:
             for name in named_domains(company.additional_domains):
                 self._additional.setdefault(name, domain)
@@ -180,18 +189,21 @@ class Doubt(NamedTuple):
     """What nobody can tell about the list of a destination.
 
     `expected`: wanted domains that it lists or will list; `unlisted`: those that it has accepted
-    and does not list, so that each may be a row of another name; `destination`: in words.
+    and does not list, so that each may be a row of another name, but for the rows `others`;
+    `destination`: in words.
     """
 
     expected: AbstractSet[str]
     unlisted: Sequence[str]
     destination: str
+    others: AbstractSet[str] = frozenset()
 
     def about(self, removal: Removal) -> Optional[str]:
         """Why a row is not to be removed, though it is not wanted."""
         if removal.moved_to and removal.moved_to not in self.expected:
             return f"{removal.reason}, which {self.destination} does not list yet"
-        if removal.hubspot_id is None and self.unlisted:
+        is_other = removal.hubspot_id is not None or removal.domain in self.others
+        if self.unlisted and not is_other:
             return (
                 f"it may be {self.unlisted[0]}, which {self.destination} has accepted and does not"
                 " list"
@@ -373,23 +385,29 @@ def held_back(
     now: Difference,
     wanted: Wanted,
     evidence: Evidence,
-    unlisted: Sequence[str],
-    destination: str,
+    doubt: Doubt,
 ) -> Dict[str, str]:
     """Removals that must not be made any more -> why, after the additions were made.
 
     `now`: the list as it is now, compared; `evidence`: what HubSpot holds now.
     """
-    doubt = Doubt(set(now.unchanged), unlisted, destination)
     reasons: Dict[str, Optional[str]] = {}
     for domain in (removal.domain for removal in remove):
         if domain in now.renamed:
-            reasons[domain] = f"{destination} lists {now.renamed[domain]} under this name"
+            reasons[domain] = f"{doubt.destination} lists {now.renamed[domain]} under this name"
         elif domain in now.surplus:
             entry = judge(domain, now.surplus[domain], wanted, evidence)
             kept = entry.reason if isinstance(entry, Protected) else doubt.about(entry)
             reasons[domain] = kept
     return {domain: reason for domain, reason in reasons.items() if reason}
+
+
+def not_in_hubspot(surplus: Listed, wanted: Wanted, evidence: Evidence) -> List[str]:
+    """The rows for which HubSpot has no company at all."""
+    entries = [judge(domain, surplus[domain], wanted, evidence) for domain in sorted(surplus)]
+    return [
+        each.domain for each in entries if isinstance(each, Removal) and each.hubspot_id is None
+    ]
 
 
 def nothing_wanted(plan: Plan, verb: str) -> Refusal:

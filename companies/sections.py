@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Sequence, Union
 
-from basics.words import companies, day
+from basics.outcome import Outcome
+from basics.words import companies, count, day, listing
+from companies.apply import Applied
 from companies.memory import DAY_S, Waiting
-from companies.plan import Plan, Removal, WantedCompany
-from run.apply import Result, rows_of
-from run.report import Kind, Section
+from companies.plan import Plan, Removal, Wanted, WantedCompany
+from run.apply import Result, conclude, rows_of
+from run.context import Run
+from run.report import CheckedAfter, Kind, Section
 from run.screen import Screen
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
 SHOWN_SKIPPED = 20
+SHOWN_OPEN = 50
 HINT = (
     "To fix a company, open it in HubSpot and write its shop's address, such as shop.example, into"
     " “Company domain name”."
@@ -22,12 +26,14 @@ HINT = (
 
 class Change(NamedTuple):
     """One kind of change to a destination, in its words: the key in the report, the headings on the
-    page for what is planned and for what was done, and what stands before "19 companies"."""
+    page for what is planned and for what was done, what stands before "19 companies", and what
+    stands after "19 companies would"."""
 
     key: str
     to_do: str
     done: str
     title: str
+    would: str
 
 
 def plan_sections(
@@ -43,7 +49,7 @@ def plan_sections(
         _changes(removing, Kind.REMOVE, plan.remove, removed),
         Section(
             "kept",
-            "Kept all the same",
+            _kept(adding),
             Kind.KEEP,
             ("domain", "reason"),
             [entry._asdict() for entry in plan.protected],
@@ -58,6 +64,32 @@ def plan_sections(
             hint=HINT,
         ),
     ]
+
+
+def shared_section(wanted: Wanted) -> Section:
+    """Companies that another one with the same domain stands for, whose id is `shown_by`."""
+    rows = [
+        {
+            "hubspot_id": each.hubspot_id,
+            "company": each.company,
+            "domain": each.domain,
+            "shown_by": wanted.companies[each.domain].hubspot_id,
+        }
+        for each in sorted(wanted.shared, key=lambda each: (each.domain, each.hubspot_id))
+    ]
+    return Section(
+        "shared",
+        "Companies with the domain of another",
+        Kind.STEP,
+        ("company", "domain", "shown_by"),
+        rows,
+        linked="company",
+        hint="They count as one: the oldest of them, whose id is given, stands for all.",
+    )
+
+
+def _kept(adding: Change) -> str:
+    return f"Still {adding.done.lower()} although they no longer match"
 
 
 def _changes(
@@ -92,7 +124,7 @@ def waiting_section(waiting: Sequence[Waiting], days: int) -> Section:
 def say_plan(
     screen: Screen, plan: Plan, destination: str, adding: Change, removing: Change
 ) -> None:
-    """The whole plan in words; what stays as it is, as a number."""
+    """The whole plan in words; what is as it should be, as a number."""
     add = [(entry.domain, entry.company or "(no name)") for entry in plan.add]
     remove = [
         (entry.domain, f"{entry.company or '(no name)'}: {entry.reason}")
@@ -110,7 +142,59 @@ def say_plan(
     to_remove = f"{removing.title} {companies(len(remove))}"
     screen.say_list(to_add, Kind.ADD, add, SHOWN_ADDED)
     screen.say_list(to_remove, Kind.REMOVE, remove, SHOWN_REMOVED)
-    kept = f"Keep {companies(len(plan.protected))} all the same"
+    kept = f"{_kept(adding)}, {companies(len(plan.protected))}"
     screen.say_list(kept, Kind.KEEP, plan.protected, SHOWN_ADDED)
     screen.say_list(f"Skip {companies(len(skipped))}", Kind.SKIP, skipped, SHOWN_SKIPPED)
-    screen.say(f"Leave {companies(len(plan.unchanged))} as they are.")
+    are = "is" if len(plan.unchanged) == 1 else "are"
+    screen.say(f"{len(plan.unchanged):,} {are} {adding.done.lower()} already.")
+
+
+def say_waiting(
+    screen: Screen, waiting: Sequence[Waiting], destination: str, asked_again: str
+) -> None:
+    """`asked_again`: the day from which on."""
+    lines = [(each.domain, each.reason) for each in waiting]
+    title = f"{destination} did not take {companies(len(lines))}, and is asked again from"
+    screen.say_list(f"{title} {asked_again} on", Kind.WAIT, lines, SHOWN_SKIPPED)
+
+
+def tell_result(run: Run, plan: Plan, applied: Applied, destination: str, listed: str) -> Outcome:
+    """What is open, and what the list read last says; return the outcome. `listed`: what is true of
+    the companies that are listed, such as "followed"."""
+    outcome = conclude(run, [*applied.added, *applied.removed])
+    _say_open(run.screen, plan, applied)
+    if applied.unchecked:
+        run.summarise(f"Not checked afterwards: {applied.unchecked}")
+        return Outcome.PARTIAL
+    if applied.now:
+        kept = {entry.domain for entry in plan.protected}
+        unwanted = sorted(applied.now.difference.surplus.keys() - kept)
+        missing = applied.now.difference.missing
+        run.report.checked_after = CheckedAfter(applied.now.rows, missing, unwanted)
+        lists = _checked(plan.wanted, missing, unwanted, listed)
+        run.summarise(f"Checked afterwards: {destination} lists {lists}")
+    return outcome
+
+
+def _say_open(screen: Screen, plan: Plan, applied: Applied) -> None:
+    """What did not come to what was planned, a line each."""
+    domains = [*(entry.domain for entry in plan.add), *(entry.domain for entry in plan.remove)]
+    lines = [
+        (domain, f"{result.status.replace('_', ' ')}: {result.error}")
+        for domain, result in zip(domains, (*applied.added, *applied.removed))
+        if result.error
+    ]
+    screen.say_list(f"Not as planned, {companies(len(lines))}", Kind.SKIP, lines, SHOWN_OPEN)
+
+
+def _checked(wanted: int, missing: Sequence[str], unwanted: Sequence[str], listed: str) -> str:
+    number = count(wanted, "wanted company", "wanted companies")
+    here = f"{'the' if wanted == 1 else 'all'} {number}"
+    if missing:
+        here = f"{wanted - len(missing):,} of {number}"
+    text = f"{here}." if unwanted else f"{here} and none that is not wanted."
+    if missing:
+        text += f" Missing: {listing(missing)}."
+    if unwanted:
+        text += f" {listed[0].upper()}{listed[1:]} and not wanted: {listing(unwanted)}."
+    return text

@@ -11,7 +11,7 @@ from basics.words import alternatives, companies
 from companies.evidence import Evidence
 from companies.plan import Criteria, Wanted
 from hubspot_api import search
-from hubspot_client import COMPANIES, Company, HubSpotClient, Property
+from hubspot_client import COMPANIES, Account, Company, HubSpotClient, Property
 from run.checks import Finding, look
 from transport import threads
 from transport.reading import read_settled
@@ -33,6 +33,7 @@ class CompanySource:
         self._hubspot = hubspot
         self._criteria = criteria
         self._platform: Optional[Property] = None
+        self.account: Optional[Account] = None  # once `check` has asked, if HubSpot tells
 
     def check(self) -> List[Finding]:
         """Whether HubSpot has the properties that the criteria are about; call it first."""
@@ -49,6 +50,9 @@ class CompanySource:
         if self._platform and self._platform.type == "enumeration":
             options = self._platform.options
             findings += [_check_option(name, options) for name in self._criteria.platforms]
+        self.account = self._hubspot.account_if_told()
+        if self.account:
+            findings.insert(0, Finding(True, f"HubSpot knows the key: {self.account}."))
         return findings
 
     def check_search(self) -> List[Finding]:
@@ -89,7 +93,7 @@ class CompanySource:
             f" {self._criteria.alexa_below:,}"
         )
         skipped = len(wanted.skipped)
-        shared = wanted.matching - skipped - len(wanted.companies)
+        shared = len(wanted.shared)
         if skipped:
             found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
         if shared:
@@ -119,7 +123,7 @@ class CompanySource:
         return read_settled(lambda: self._hubspot.companies_found(groups))
 
     def record_url(self) -> Optional[str]:
-        return self._hubspot.record_url(COMPANIES)
+        return self.account and self.account.link(COMPANIES, "")
 
 
 def _judge_property(definition: Optional[Property], name: str, wanted_type: str) -> Finding:

@@ -21,6 +21,11 @@ def perhaps_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -
     }
 
 
+def not_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -> Set[str]:
+    """The domains that the destination says it has not taken."""
+    return {entry.domain for entry, result in zip(entries, results) if not result.may_be_done}
+
+
 def _is_unknown(result: Result) -> bool:
     return isinstance(result.cause, CallRejected) and result.cause.status == 404
 

@@ -70,6 +70,9 @@ class Account(NamedTuple):
     portal_id: int
     ui_domain: str
 
+    def __str__(self) -> str:
+        return f"account {self.portal_id} on {self.ui_domain}"
+
     def link(self, object_type: str, record_id: object) -> str:
         """The page of a record, for COMPANIES or CONTACTS."""
         return (

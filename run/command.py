@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Callable, Iterator, Optional, Sequence, TypeVar
 
 from basics.errors import AppError, Interrupted
 from basics.outcome import Outcome
+from basics.settings import PYTHON
 from run.context import Run
-from run.rendering import write_report
+from run.rendering import ENDINGS, write_report
 from run.screen import flush_output, set_up_output
 from run.start import missing_packages
 from transport.clock import Clock
@@ -53,7 +55,10 @@ def parser(description: str) -> argparse.ArgumentParser:
         "-v", "--verbose", action="store_true", help="also log every request and every wait"
     )
     loudness.add_argument(
-        "-q", "--quiet", action="store_true", help="print only when something changed or failed"
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="print only when something changed, failed or newly waits for you",
     )
     add("--version", action="version", version=VERSION)
     return arguments
@@ -87,11 +92,12 @@ def main(
     verbose, quiet = args.verbose, args.quiet
     set_up_output(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     run = Run(job, title, args, clock or Clock())
+    run.report.version = VERSION
     with _signals_stop(run):
         run.report.outcome = _outcome_of(run, work)
-        if run.report.outcome is not Outcome.IN_SYNC:
-            run.screen.say_all()
         exit_code = _write_reports(run)
+        if run.screen.has_news or run.report.outcome is not Outcome.IN_SYNC:
+            run.screen.say_all()
     flush_output()
     return exit_code
 
@@ -122,7 +128,8 @@ def _demand_packages() -> None:
     if missing:
         raise AppError(
             f"This Python ({sys.executable}) lacks {missing}: start the script with the Python of"
-            " the project, .venv/bin/python, or run: python -m pip install -r requirements.txt"
+            f" the project, {PYTHON}, or run:"
+            f" {shlex.quote(sys.executable)} -m pip install -r requirements.txt"
         )
 
 
@@ -136,10 +143,15 @@ def _write_reports(run: Run) -> int:
             log.error("Cannot write the report %s: %s", path, error.strerror)
             failed = Outcome.PARTIAL if run.wrote else Outcome.FAILED
             exit_code = exit_code or failed.exit_code
+        else:
+            if not run.args.check:  # it ends with its verdict
+                run.say(f"Report: {path}")
     return exit_code
 
 
 def _report_path(text: str) -> Path:
+    if Path(text).suffix.lower() not in ("", *ENDINGS):
+        raise argparse.ArgumentTypeError(f"{text}: its name must end in .html, .csv or .json")
     wanted = f"{text}: give a file in a folder that exists and can be written"
     try:
         path = Path(text).resolve()

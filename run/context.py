@@ -11,9 +11,10 @@ from typing import Callable, Iterator, Sequence, TypeVar
 
 from basics.limits import Refusal
 from basics.outcome import Outcome
-from basics.settings import SettingsReader, env_file_path, readable_by_others, setting_values
+from basics.settings import SettingsReader, read_env_file, readable_by_others, setting_values
+from basics.words import count
 from run.checks import Finding
-from run.rendering import is_page
+from run.rendering import has_links
 from run.report import Report
 from run.screen import Screen
 from transport.clock import Clock
@@ -35,30 +36,31 @@ class Run:
         self.dry_run: bool = args.dry_run or args.check
         self.wrote = False
         self.calls_must_finish = True
-        self.screen = Screen(args.quiet)
+        self.screen = Screen(args.quiet, "see the report" if args.report else "see --report")
         self.say = self.screen.say
         mode = "dry-run" if self.dry_run else "apply"
         self.report = Report(job, title, mode, clock.timestamp())
 
     def settings(self, build: Callable[[SettingsReader], T]) -> T:
         """Raises SettingsError that names all that is missing or wrong."""
-        path = env_file_path(self.args.env_file)
-        if path and path.exists() and readable_by_others(path):
+        env_file = read_env_file(self.args.env_file)
+        path = env_file.path
+        if path and readable_by_others(path):
             log.warning("Other users of this machine can read %s. Run: chmod 600 %s", path, path)
-        values = setting_values(self.args.env_file, os.environ)
-        reader = SettingsReader(values, os.path.basename(sys.argv[0]))
+        values = setting_values(env_file, os.environ)
+        reader = SettingsReader(values, os.path.basename(sys.argv[0]), env_file)
         settings = reader.load(build)
         self.report.settings = reader.used
         return settings
 
     @property
-    def wants_page(self) -> bool:
-        return any(is_page(path) for path in self.args.report)
+    def wants_links(self) -> bool:
+        return any(has_links(path) for path in self.args.report)
 
     def summarise(self, line: str) -> None:
         """Say what came of the run: these lines can be forwarded as they are."""
         self.report.summary.append(line)
-        self.say(line)
+        self.screen.say_result(line)
 
     @contextlib.contextmanager
     def using(self, *clients: HttpClient) -> Iterator[None]:
@@ -84,18 +86,26 @@ class Run:
         self.report.refusals = refusals
         self.summarise("Refused for safety, nothing has been changed:")
         for refusal in refusals:
-            self.say(f"  {refusal.reason}", "red")
+            self.screen.say_result(f"  {refusal.reason}", "red")
         flags = " ".join(refusal.allow_with for refusal in refusals)
-        self.say(f"If this is what you want, run it once more with: {flags}")
+        self.screen.say_result(f"If this is what you want, run it once more with: {flags}")
         return Outcome.REFUSED
 
-    def end_dry_run(self) -> Outcome:
-        self.summarise("This was a dry run: nothing has been changed.")
+    def end_dry_run(self, plan: str = "") -> Outcome:
+        """`plan`: what would happen, as words that follow "Dry run:"."""
+        said = f"Dry run: {plan}." if plan else "This was a dry run: nothing has been changed."
+        self.summarise(said)
         return Outcome.PLANNED
 
     def show_findings(self, findings: Sequence[Finding]) -> Outcome:
-        """Print what `--check` found, a line each, and return the outcome."""
-        for finding in findings:
-            self.say(f"{'OK ' if finding.ok else 'FIX'}  {finding.text}")
+        """Print what `--check` found, a line each, with a verdict, and return the outcome."""
         self.report.findings = findings
-        return Outcome.PLANNED if all(finding.ok for finding in findings) else Outcome.FAILED
+        for finding in findings:
+            sign, colour = ("OK ", "green") if finding.ok else ("FIX", "red")
+            self.say(f"{sign}  {finding.text}", colour)
+        to_fix = sum(not finding.ok for finding in findings)
+        if to_fix:
+            self.screen.say_result(f"{count(to_fix, 'thing')} to fix.", "red")
+            return Outcome.FAILED
+        self.screen.say_result("Ready.", "green")
+        return Outcome.PLANNED

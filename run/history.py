@@ -43,8 +43,8 @@ class PastChange(NamedTuple):
 
 
 class PastRun(NamedTuple):
-    """`began_at`: seconds since 1970; `outcome`: its word in the report, or BROKEN_OFF; `total`: how
-    many were followed, or subscribed, in the end."""
+    """`began_at`: seconds since 1970; `outcome`: its word in the report, or BROKEN_OFF; `total`:
+    how many were followed, or subscribed, in the end."""
 
     id: int
     began_at: float

@@ -8,7 +8,8 @@ import logging
 import os
 import socket
 import sys
-from typing import IO, Iterator
+from pathlib import Path
+from typing import IO, Iterator, Optional
 
 from basics.errors import AnotherRunActive, AppError
 from run.files import account_file
@@ -35,28 +36,48 @@ def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Itera
             file = stack.enter_context(open(path, "a+b", buffering=0))
             _take_in_time(file, clock, wait_s)
             file.truncate(0)
-            holder = f"process {os.getpid()} on {socket.gethostname()}, since {clock.timestamp()}"
-            file.write(holder.encode())
+            words = f"process {os.getpid()} on {socket.gethostname()}, since {clock.timestamp()}"
+            file.write(words.encode())
         except OSError as error:
-            raise AppError(
-                f"{path} cannot be used as a lock: {error.strerror}. Let XDG_STATE_HOME name a"
-                " folder on another disk, or make room there."
-            ) from None
+            raise _unusable(path, error) from None
         yield
         with contextlib.suppress(OSError):
             file.truncate(0)
+
+
+def holder(job: str, account: str) -> Optional[str]:
+    """Who holds the lock now; None when nobody does. Raises AppError."""
+    path = account_file(job, account, ".lock", make=False)
+    try:
+        with open(path, "r+b", buffering=0) as file:
+            return None if _take(file) else _read_holder(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path, error: OSError) -> AppError:
+    return AppError(
+        f"{path} cannot be used as a lock: {error.strerror}. Let XDG_STATE_HOME name a folder on"
+        " another disk, or make room there."
+    )
+
+
+def _read_holder(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read(200).decode("utf-8", "replace").strip() or "unknown"
 
 
 def _take_in_time(file: IO[bytes], clock: Clock, wait_s: float) -> None:
     end = clock.monotonic() + wait_s
     is_told = False
     while not _take(file):
-        file.seek(0)
-        holder = file.read(200).decode("utf-8", "replace").strip() or "unknown"
+        active = _read_holder(file)
         if clock.monotonic() >= end:
-            raise AnotherRunActive(f"Another run is active: {holder}. Wait until it has ended.")
+            raise AnotherRunActive(f"Another run is active: {active}. Wait until it has ended.")
         if not is_told:
-            log.info("Another run is active: %s. Waiting up to %d s for it.", holder, wait_s)
+            log.info("Another run is active: %s. Waiting up to %d s for it.", active, wait_s)
             is_told = True
         clock.sleep(POLL_S)
 

@@ -6,15 +6,17 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from basics.words import printable
 from run import page
 from run.files import write_whole
-from run.report import Report
+from run.report import Report, Row
 
 SCHEMA_VERSION = 1
+ENDINGS = (".json", ".csv", ".html", ".htm")  # of a report's name; it may have none as well
 LAST_COLUMNS = ("status", "reason", "error")  # of the CSV: the others come before them
+BYTE_ORDER_MARK = "\ufeff"  # by which Excel knows that a CSV is UTF-8
 # A cell that begins so is a formula to a spreadsheet, and could do anything there:
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
@@ -23,16 +25,18 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 def write_report(path: Path, report: Report, exit_code: int) -> None:
     """Write the whole file or nothing, in the form that its ending names, else JSON; a reader
     never meets half a report. Raises OSError."""
-    if path.suffix.lower() == ".csv":
-        write_whole(path, _csv(report))
-    elif is_page(path):
+    ending = path.suffix.lower()
+    if ending == ".csv":
+        write_whole(path, BYTE_ORDER_MARK + _csv(report))
+    elif ending in (".html", ".htm"):
         write_whole(path, page.render(report, exit_code))
     else:
         write_whole(path, json.dumps(as_json(report, exit_code), indent=2) + "\n")
 
 
-def is_page(path: Path) -> bool:
-    return path.suffix.lower() in (".html", ".htm")
+def has_links(path: Path) -> bool:
+    """Whether such a report leads to the records in HubSpot."""
+    return path.suffix.lower() in (".csv", ".html", ".htm")
 
 
 def as_json(report: Report, exit_code: int) -> Dict[str, Any]:
@@ -60,12 +64,18 @@ def as_json(report: Report, exit_code: int) -> Dict[str, Any]:
         data["checked_after"] = report.checked_after._asdict()
     if report.record_url:
         data["record_url"] = report.record_url
+    if report.history:
+        data["history"] = [past._asdict() for past in report.history]
     return {**data, **{section.key: list(section.rows) for section in report.sections}}
 
 
 def _csv(report: Report) -> str:
     """One line for each row of each section."""
-    rows = [(section.key, row) for section in report.sections for row in section.rows]
+    rows = [
+        (section.key, _with_link(row, report.link(row)))
+        for section in report.sections
+        for row in section.rows
+    ]
     names = dict.fromkeys(name for _, row in rows for name in row)
     columns = [name for name in names if name not in LAST_COLUMNS]
     columns += [name for name in LAST_COLUMNS if name in names or name != "error"]
@@ -76,6 +86,10 @@ def _csv(report: Report) -> str:
         cells = {name: _cell(value) for name, value in row.items()}
         writer.writerow({"action": key, "status": key, **cells})
     return text.getvalue()
+
+
+def _with_link(row: Row, link: Optional[str]) -> Row:
+    return {**row, "link": link} if link else row
 
 
 def _cell(value: Any) -> str:

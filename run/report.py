@@ -14,15 +14,17 @@ Row = Mapping[str, Any]
 
 
 class Kind(enum.Enum):
-    """What the rows of a section are to the other service: its sign and colour on the screen."""
+    """What the rows of a section are to the other service, in the order of the page: its sign and
+    colour on the screen. No two are the same, else one would be the other under a second name."""
 
+    DECIDE = ("?", "yellow")
+    REMOVE = ("-", "red")
     ADD = ("+", "green")
     CHANGE = ("~", "")
-    REMOVE = ("-", "red")
+    STEP = ("", "")
     KEEP = ("=", "")
     SKIP = ("!", "yellow")
-    WAIT = ("", "")
-    STEP = ("", "")
+    WAIT = ("…", "")
 
     def __init__(self, sign: str, colour: str) -> None:
         self.sign = sign
@@ -32,9 +34,10 @@ class Kind(enum.Enum):
 class Section(NamedTuple):
     """One list of the report. `key` names it in JSON and CSV, `title` on the page.
 
-    `rows` hold plain values by name; a row with a `status` is a change. `columns`: the names that
-    people see, the first one says whom the row is about. `linked`: the column that leads to the
-    record in HubSpot. `hint`: what to do about these rows.
+    `rows` hold plain values by name; a row with a `status` is a change, and with an `error` it did
+    not come to what was planned. `columns`: the names that people see, the first one says whom the
+    row is about. `linked`: the column that leads to the record in HubSpot. `hint`: what to do about
+    these rows.
     """
 
     key: str
@@ -55,10 +58,25 @@ class CheckedAfter(NamedTuple):
     unwanted: Sequence[str]
 
 
+class PastRun(NamedTuple):
+    """An earlier run that changed something.
+
+    `at`: seconds since 1970; `outcome` and the keys of `counts` in words; `changes`: action, name
+    and reason of each; `total`: how many the other service had then, if that is known.
+    """
+
+    at: float
+    outcome: str
+    counts: Mapping[str, int]
+    changes: Sequence[Tuple[str, str, str]]
+    total: Optional[int] = None
+
+
 @dataclass
 class Report:
     """`title`: what the job is about. `unchanged`: how many are as they should be, if that is
-    known. `record_url`: what a record's id follows to make its address."""
+    known. `record_url`: what a record's id follows to make its address. `total_name`: what the
+    totals of `history` count. `version`: of the program."""
 
     job: str
     title: str
@@ -78,3 +96,12 @@ class Report:
     warnings: Optional[List[str]] = None
     record_url: Optional[str] = None
     checked_after: Optional[CheckedAfter] = None
+    history: Sequence[PastRun] = ()
+    total_name: str = "Total"
+    version: str = ""
+
+    def link(self, row: Row) -> Optional[str]:
+        """The address of the row's record in HubSpot, if it is known."""
+        if self.record_url and row.get("hubspot_id"):
+            return f"{self.record_url}{row['hubspot_id']}"
+        return row.get("link")

@@ -8,6 +8,7 @@ import os
 import sys
 from typing import List, Sequence, TextIO, Tuple
 
+from basics.domains import display_domains
 from basics.words import clip, printable
 from run.report import Kind
 
@@ -18,15 +19,29 @@ log = logging.getLogger("crm_sync")
 
 
 class Screen:
-    """Lines for people on stdout. With `quiet` they wait until there is something to tell."""
+    """Lines for people on stdout. With `quiet` they wait for the end, as cron mails them: the
+    results first; and nothing is printed unless something was done or is `news`.
 
-    def __init__(self, quiet: bool) -> None:
+    `more`: where to find what a list does not show.
+    """
+
+    def __init__(self, quiet: bool, more: str = "") -> None:
         self._quiet = quiet
+        self._more = more
+        self._results: List[Tuple[str, str]] = []
         self._unsaid: List[Tuple[str, str]] = []
+        self.has_news = False
 
     def say(self, line: str = "", colour: str = "") -> None:
+        self._say(line, colour, self._unsaid)
+
+    def say_result(self, line: str, colour: str = "") -> None:
+        """What a mail begins with."""
+        self._say(line, colour, self._results)
+
+    def _say(self, line: str, colour: str, waiting: List[Tuple[str, str]]) -> None:
         if self._quiet:
-            self._unsaid.append((line, colour))
+            waiting.append((line, colour))
         else:
             _print(line, colour)
 
@@ -37,17 +52,23 @@ class Screen:
         if not lines:
             return
         self.say(f"{title}:")
-        rows = [(clip(name, NAME_WIDTH), clip(words, WORDS_WIDTH)) for name, words in lines[:shown]]
+        rows = [
+            (clip(display_domains(name), NAME_WIDTH), clip(display_domains(words), WORDS_WIDTH))
+            for name, words in lines[:shown]
+        ]
         width = max(len(name) for name, _ in rows)
         for name, words in rows:
             self.say(f"  {kind.sign or ' '} {name:<{width}}  {words}", kind.colour)
         if len(lines) > shown:
-            self.say(f"  and {len(lines) - shown:,} more (see --report)")
+            self.say(f"  and {len(lines) - shown:,} more ({self._more})")
         self.say()
 
     def say_all(self) -> None:
-        while self._unsaid:
-            _print(*self._unsaid.pop(0))
+        """What has waited."""
+        gap = [("", "")] if self._results and self._unsaid else []
+        for line, colour in (*self._results, *gap, *self._unsaid):
+            _print(line, colour)
+        self._results, self._unsaid = [], []
 
 
 class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
@@ -86,7 +107,7 @@ def flush_output() -> None:
 
 
 def _print(line: str, colour: str = "") -> None:
-    text = printable(line)
+    text = printable(display_domains(line))
     if colour and _wants_colour():
         text = f"{COLOURS[colour]}{text}\x1b[0m"
     try:

@@ -1,4 +1,4 @@
-"""A local stand-in for HubSpot, PredictLeads and MailerLite, on loopback.
+"""Local stand-ins of the services, on loopback.
 
 For trying the project without an account (`python -m sandbox sync.py --dry-run`), for its
 end-to-end tests, and for timing it. Start with `Sandbox`; `sandbox.data` has sample records.

@@ -24,7 +24,7 @@ python -m sandbox sync.py --dry-run  run a script of the project against made-up
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
-        description="HubSpot, PredictLeads and MailerLite on this machine, with made-up records.",
+        description="The services on this machine, with made-up records.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""What the three services share: requests, answers, rolling rate limits and routing."""
+"""What the services share: requests, answers, rolling rate limits and routing."""
 
 from __future__ import annotations
 
@@ -151,6 +151,10 @@ class Service:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.clock: Clock = time.monotonic
+
+    def credentials(self) -> Dict[str, str]:
+        """The settings by which the project's scripts log in."""
+        raise NotImplementedError
 
     def routes(self) -> List[Route]:
         """Method, path pattern, handler; the groups of the pattern are passed to the handler."""

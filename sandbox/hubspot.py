@@ -51,6 +51,9 @@ class HubSpot(Associations, Lists, Consent):
 
     max_in_values: Optional[int] = None
 
+    def credentials(self) -> Dict[str, str]:
+        return {"HUBSPOT_ACCESS_TOKEN": self.token}
+
     def routes(self) -> List[Route]:
         objects = "/crm/v3/objects/{kind}"
         return [

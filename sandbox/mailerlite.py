@@ -44,6 +44,9 @@ class MailerLite(Account):
     name = "mailerlite"
     prefix = "/mailerlite/api"
 
+    def credentials(self) -> Dict[str, str]:
+        return {"MAILERLITE_API_KEY": self.token}
+
     def routes(self) -> List[Tuple[str, str, Callable[..., Answer]]]:
         one, group, field = "/subscribers/([^/]+)", "/groups/([^/]+)", "/fields/([^/]+)"
         return [

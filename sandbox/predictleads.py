@@ -152,6 +152,12 @@ class PredictLeads(Service):
         self._late: List[_Late] = []
         self._reads = 0
 
+    def credentials(self) -> Dict[str, str]:
+        return {
+            "PREDICTLEADS_API_KEY": self.api_key,
+            "PREDICTLEADS_API_TOKEN": self.api_token,
+        }
+
     def routes(self) -> List[Tuple[str, str, Callable[..., Answer]]]:
         return [
             ("GET", "/api_subscription", self._subscription),

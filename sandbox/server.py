@@ -31,7 +31,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close() sen
 
 
 class Sandbox:
-    """HubSpot, PredictLeads and MailerLite on one loopback port; a context manager.
+    """All services on one loopback port; a context manager.
 
     `latency_s` seconds (give or take the fraction `latency_jitter`) pass between carrying a
     request out and answering. `clock` runs every rate limit and index lag. After the first
@@ -68,21 +68,16 @@ class Sandbox:
 
     @property
     def services(self) -> Tuple[Service, ...]:
-        return (self.hubspot, self.predictleads, self.mailerlite)
+        return tuple(value for value in vars(self).values() if isinstance(value, Service))
 
     @property
     def settings(self) -> Dict[str, str]:
         """The environment that points the project's scripts at this sandbox."""
-        urls = {s.name: f"http://{HOST}:{self.port}{s.prefix}" for s in self.services}
-        return {
-            "HUBSPOT_ACCESS_TOKEN": self.hubspot.token,
-            "HUBSPOT_BASE_URL": urls["hubspot"],
-            "PREDICTLEADS_API_KEY": self.predictleads.api_key,
-            "PREDICTLEADS_API_TOKEN": self.predictleads.api_token,
-            "PREDICTLEADS_BASE_URL": urls["predictleads"],
-            "MAILERLITE_API_KEY": self.mailerlite.token,
-            "MAILERLITE_BASE_URL": urls["mailerlite"],
-        }
+        found: Dict[str, str] = {}
+        for service in self.services:
+            found.update(service.credentials())
+            found[f"{service.name.upper()}_BASE_URL"] = f"http://{HOST}:{self.port}{service.prefix}"
+        return found
 
     def start(self) -> Sandbox:
         """Listen, in a thread of its own."""

@@ -55,7 +55,8 @@ def run_main(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., Ended]:
-    """Run a script's `main` in this process, against a sandbox, and return all that it showed."""
+    """Run a script's `main` in this process, against a sandbox, and return all that it showed but
+    the line that leads to the report."""
 
     def run(
         main: Main,
@@ -71,6 +72,7 @@ def run_main(
         capsys.readouterr()
         code = main([*arguments, "--report", str(path)], clock)
         shown = capsys.readouterr()
-        return Ended(code, shown.out, shown.err, json.loads(path.read_text()))
+        out = shown.out.replace(f"Report: {path}\n", "")
+        return Ended(code, out, shown.err, json.loads(path.read_text()))
 
     return run

@@ -96,6 +96,7 @@ class Job(NamedTuple):
     make: Callable[[FakeClock], Sandbox]
     state: Callable[[Sandbox], Any]
     settings: Mapping[str, str] = {}
+    flags: Sequence[str] = ()
 
 
 def make_companies(clock: FakeClock) -> Sandbox:
@@ -138,7 +139,7 @@ COMPANIES = Job(
 SUBSCRIBERS = Job(
     sync_subscribers.main,
     {
-        "property": Call("hubspot", "GET", "/properties/"),
+        "properties": Call("hubspot", "GET", "/properties/"),
         "contacts": Call("hubspot", "GET", "/contacts$"),
         "fields": Call("mailerlite", "GET", "^/fields$"),
         "groups": Call("mailerlite", "GET", "^/groups$"),
@@ -149,6 +150,7 @@ SUBSCRIBERS = Job(
     make_people,
     people_of,
     {"MAILERLITE_GROUPS": "7"},
+    ("--first-run",),
 )
 JOBS = {"companies": COMPANIES, "subscribers": SUBSCRIBERS}
 
@@ -195,7 +197,7 @@ def run_cell(job_name: str, fault: str, call_name: str) -> Cell:
         with mock.patch.dict(os.environ, environment, clear=True), mock.patch.object(
             http_client, "READ_TIMEOUT_S", 0.2
         ), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = job.main(["-v", "--report", str(report)], clock)
+            code = job.main(["-v", *job.flags, "--report", str(report)], clock)
         # A call that is repeated, because its first answer was lost, writes the same once more.
         writes = {(request.method, request.path, request.body) for request in sandbox.writes}
         state, text = job.state(sandbox), report.read_text()

@@ -41,7 +41,12 @@ ERRORS = {
 
 @pytest.fixture
 def run(clock: FakeClock) -> Run:
-    return Run("test", "A test", argparse.Namespace(dry_run=False, check=False, quiet=True), clock)
+    return Run(
+        "test",
+        "A test",
+        argparse.Namespace(dry_run=False, check=False, quiet=True, report=[]),
+        clock,
+    )
 
 
 @pytest.fixture

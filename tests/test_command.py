@@ -186,7 +186,7 @@ def test_real_time_moves_and_can_be_stopped() -> None:
 
 
 def test_using_closes_the_services_whatever_happens(clock: FakeClock) -> None:
-    args = argparse.Namespace(dry_run=False, check=False, quiet=False)
+    args = argparse.Namespace(dry_run=False, check=False, quiet=False, report=[])
     run = Run("test", "A test", args, clock)
     service = Service("Service", lambda _response: "")
     client = HttpClient(service, "http://x.test", {}, 1, clock=clock, dry_run=True)

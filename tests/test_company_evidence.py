@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import List, Mapping, Optional, Sequence
 
 import pytest
 
@@ -12,6 +12,7 @@ from companies.evidence import Evidence
 from companies.plan import (
     Criteria,
     Difference,
+    Doubt,
     Listed,
     Plan,
     Protected,
@@ -169,11 +170,12 @@ def test_what_is_held_back_after_the_additions() -> None:
         for domain in ("brand.example", "gone.example", "x.example", "y.example", "z.example")
     ]
     found = Evidence([company(5, "x.example"), company(6, "y.example", "wix")], {})
-    assert held_back(remove, now, wanted, found, (), LIST) == {
+    assert held_back(remove, now, wanted, found, Doubt(set(), (), LIST)) == {
         "brand.example": "The list lists a.example under this name",
         "x.example": "a company in HubSpot with this domain matches after all",
     }
-    doubt: Dict[str, str] = held_back(remove, now, wanted, Evidence([], {}), ["b.example"], LIST)
+    nothing = Evidence([], {})
+    doubt = held_back(remove, now, wanted, nothing, Doubt(set(), ["b.example"], LIST))
     reason = "it may be b.example, which The list has accepted and does not list"
     assert doubt["x.example"] == doubt["y.example"] == reason
 

@@ -252,3 +252,12 @@ def test_what_matches_is_never_removed(
     plan = plan_for([], followings, evidence=companies)
     matching = {normalise_domain(each.domain) for each in companies if not CRITERIA.mismatch(each)}
     assert not matching & {entry.domain for entry in plan.remove}
+
+
+@pytest.mark.parametrize("order", [[1, 2, 3], [3, 2, 1], [2, 1, 3]])
+def test_of_several_companies_with_one_domain_the_oldest_stands_for_all(order: List[int]) -> None:
+    wanted = Wanted(CRITERIA)
+    for number in order:
+        wanted.add(company(number, "www.a.example"))
+    assert wanted.companies["a.example"].hubspot_id == 1
+    assert sorted(each.hubspot_id for each in wanted.shared) == [2, 3]

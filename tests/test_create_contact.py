@@ -723,7 +723,7 @@ def test_a_dry_run_says_what_would_be_created(run_main: RunMain, clock: FakeCloc
         "Company would be created: Sample Shop, shop.example",
         "Contact would be created: Ann Lee, ann.lee@mail.example",
         "Association would be created: the contact with the company",
-        "This was a dry run: nothing has been changed.",
+        "Dry run: company, contact, association would be created.",
     ]
     assert (outcome.code, outcome.report["outcome"], outcome.report["mode"]) == (
         0,
@@ -760,17 +760,23 @@ def test_a_dry_run_finds_what_is_there(
     assert outcome.code == 0
 
 
-def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock) -> None:
+def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+    state = Path.home() / ".local" / "state" / "crm-sync"
     with make(clock) as sandbox:
         outcome = run_main(create_contact.main, sandbox, *WORDS, "--check")
         assert sandbox.writes == []
         assert len(sandbox.requests) == 3
-    assert outcome.out.splitlines() == [
+    assert re.sub(r"-[0-9a-f]{16}", "-HASH", outcome.out).splitlines() == [
         "OK   HubSpot knows the key: account 12345 on app.hubspot.com.",
         "OK   HubSpot lets the key read companies.",
-        "OK   HubSpot lets the key read contacts.",
-        "Whether the key may write, only a run can show: it needs crm.objects.companies.write and"
-        " crm.objects.contacts.write.",
+        "OK   HubSpot lets the key read contacts. Whether it may write, only a run can show: it"
+        " needs crm.objects.companies.write and crm.objects.contacts.write.",
+        f"OK   What runs leave for later ones goes to {state}.",
+        "OK   There is no memory of earlier runs yet: the first makes"
+        f" {state / 'contact-HASH.sqlite3'}.",
+        "OK   No other run is active.",
+        f"OK   The report goes to {tmp_path / 'report.json'}.",
+        "Ready.",
     ]
     assert outcome.code == 0
 
@@ -878,7 +884,7 @@ def test_the_csv_report(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> 
     path = tmp_path / "contact.csv"
     with make(clock) as sandbox:
         run_main(create_contact.main, sandbox, *WORDS, "--report", str(path))
-    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
     assert [(row["step"], row["status"], row["id"]) for row in rows] == [
         ("company", "created", str(FIRST_ID)),
         ("contact", "created", str(FIRST_ID + 1)),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basics.domains import display_domain, normalise_domain
+from basics.domains import display_domain, display_domains, normalise_domain
 
 SAME_SHOP = [
     "shop.example",
@@ -88,3 +88,20 @@ def test_a_normalised_domain_stays_as_it_is(text: str) -> None:
         assert domain.isascii()
         assert domain == domain.lower()
         assert normalise_domain(f"https://www.{domain}./") == domain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("It is now www.xn--mnze-0ra.example.", "It is now www.münze.example."),
+        ("xn--mnze-0ra.example, xn--0.example", "münze.example, xn--0.example"),
+        ("'xn--mnze-0ra.xn--p1ai'", "'münze.рф'"),
+        (
+            "Report: /srv/xn--mnze-0ra.example/run.html",
+            "Report: /srv/xn--mnze-0ra.example/run.html",
+        ),
+        ("a.xn--mnze-0ra", "a.xn--mnze-0ra"),
+    ],
+)
+def test_domains_within_a_text(text: str, shown: str) -> None:
+    assert display_domains(text) == shown

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Iterator, List, Sequence
+from typing import Any, Iterator, List, Optional
 
 import pytest
 
@@ -14,7 +17,7 @@ from basics.limits import Refusal
 from basics.outcome import Outcome
 from run import page
 from run.checks import Finding
-from run.report import Kind, Report, Row, Section
+from run.report import CheckedAfter, Kind, PastRun, Report, Row, Section
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox
 from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain
 
@@ -57,13 +60,22 @@ def browser() -> Iterator[Any]:
     driver.quit()
 
 
-@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
-def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int) -> None:
+def show(browser: Any, path: Path, width: int, scheme: str = "light") -> str:
+    """The text that is on the page; the page must not be wider than the screen."""
     metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(run_page.as_uri())
-    text = browser.find_element("css selector", "body").text
-    assert browser.title == "Companies followed in PredictLeads: partial"
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get(path.as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    return str(browser.find_element("css selector", "body").text)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
+def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int, scheme: str) -> None:
+    text = show(browser, run_page, width, scheme)
+    assert browser.title == "Companies followed in PredictLeads: done in part"
     assert "1 company newly followed, 1 no longer followed" in text
     assert "<script>document.title='pwned'</script>" in text
     assert "\\x1b]0;pwned\\x07=cmd" in text
@@ -72,11 +84,13 @@ def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int) -> None
     assert "kept on purpose (--keep or KEEP_FOLLOWING)" in text
     assert "its domain in HubSpot, 'info@d.example', is not a usable domain" in text
     assert "Company domain name" in text
+    assert "KEEP_FOLLOWING" not in text.replace("--keep or KEEP_FOLLOWING", "")  # folded
     link = browser.find_element("link text", "Shop C")
     assert link.get_attribute("href") == "https://app.hubspot.com/contacts/12345/record/0-2/103"
-    for row in browser.find_elements("css selector", "tbody tr"):
+    for row in browser.find_elements("css selector", "body > table tbody tr"):
         assert row.is_displayed()
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    back = browser.find_element("css selector", "body").value_of_css_property("background-color")
+    assert ("255, 255, 255" in back) == (scheme == "light")
 
 
 def test_the_page_needs_nothing_from_outside_and_runs_nothing(run_page: Path) -> None:
@@ -87,68 +101,121 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing(run_page: Path) ->
         assert secret not in text
 
 
-def report(**changes: Any) -> Report:
-    return Report("companies", "Companies", "apply", "then", finished_at="now", **changes)
+def report(mode: str = "apply", **changes: Any) -> Report:
+    return Report("companies", "Companies", mode, "2026-11-21T08:04:11Z", **changes)
 
 
-def test_a_failed_run_says_so_in_one_sentence() -> None:
-    failed = report(error="HubSpot, search: 401.")
-    assert "HubSpot, search: 401.<br>Nothing has been changed." in page.render(failed, 1)
+def shop(number: int, status: str = "done", error: Optional[str] = None) -> Row:
+    name = f"shop-{number}.example"
+    return {"domain": name, "company": f"Shop {number}", "status": status, "error": error}
+
+
+def part(key: str, kind: Kind, *rows: Row, title: str = "") -> Section:
+    columns = ("domain", "company", "reason", "status", "error")
+    return Section(key, title or key.capitalize(), kind, columns, rows, linked="company")
+
+
+# Why it came out as it did
+
+
+def test_a_failed_run_says_why_at_the_top() -> None:
+    failed = report(error="HubSpot, search:\n401.")
+    text = page.render(failed, 1)
+    assert ">Failed, nothing has been changed.</p>" in text
+    assert "<h2>What went wrong</h2><ul>\n<li>HubSpot, search: 401.</li>" in text
+    assert text.index("search: 401.") < text.index("<nav")
     for outcome in (Outcome.PARTIAL, Outcome.INTERRUPTED):
         text = page.render(replace(failed, outcome=outcome), outcome.exit_code)
         assert "HubSpot, search: 401." in text
-        assert "Nothing has been changed" not in text
+        assert "nothing has been changed" not in text
+
+
+def test_each_cause_of_what_is_not_done_is_told_once() -> None:
+    rows = [shop(n, "not_reached", "PredictLeads, follow shop-1.example: 503") for n in range(2, 8)]
+    rows += [shop(1, "failed", "PredictLeads, follow shop-1.example: 503"), shop(8)]
+    rows += [shop(n, "failed", f"refused because of {n}") for n in range(10, 16)]
+    text = page.render(report(sections=[part("follow", Kind.ADD, *rows)]), 4)
+    top, table = text.split("<nav")
+    assert top.count("follow shop-1.example: 503") == 1
+    assert "shop-2.example, shop-3.example, shop-4.example and 4 more: PredictLeads" in top
+    assert "<li>shop-10.example: refused because of 10</li>" in top
+    assert "<li>2 more errors: see the tables below.</li>" in top
+    assert table.count("follow shop-1.example: 503") == 1
+    down = report(sections=[part("follow", Kind.ADD, *rows[:7])], error=rows[0]["error"])
+    assert page.render(down, 4).split("<nav")[0].count("shop-1.example: 503") == 1
+    assert table.index("Shop 15<") < table.index("Shop 8<") < text.index("Shop 2<")
 
 
 def test_a_refusal_findings_and_warnings_are_shown() -> None:
     text = page.render(
         report(
+            outcome=Outcome.REFUSED,
+            summary=["Refused for safety, nothing has been changed:"],
             refusals=[Refusal("Too many.", "--max-unfollow 9")],
             findings=[Finding(False, "Add the scope."), Finding(True, "The key is known.")],
             warnings=["Another company"],
         ),
         3,
     )
+    assert ">Refused for safety, nothing has been changed.</p>" in text
     assert "Too many. To allow this one plan: <code>--max-unfollow 9</code>" in text
     assert "To fix: Add the scope." in text
     assert "OK: The key is known." in text
     assert "<li>Another company</li>" in text
-
-
-def part(key: str, kind: Kind, statuses: Sequence[str], title: str = "") -> Section:
-    rows = [{"domain": f"{n}.example", "status": status} for n, status in enumerate(statuses)]
-    return Section(key, title or key.capitalize(), kind, ("domain", "status"), rows)
+    assert text.index("Another company") < text.index("<nav")
 
 
 def test_the_picture_tells_plans_from_deeds() -> None:
     kept = Section("kept", "Kept all the same", Kind.KEEP, ("domain",), [{"domain": "k.example"}])
-    planned = [part("follow", Kind.ADD, ["planned"], "To follow"), kept]
-    text = page.render(report(unchanged=2, sections=planned), 0)
-    assert "Kept <b>3</b>" in text
-    assert "To follow <b>1</b>" in text
+    planned = part("follow", Kind.ADD, shop(1, "planned"), title="To follow")
+    text = page.render(report(unchanged=2, sections=[planned, kept]), 0)
+    assert 'aria-label="To follow 1, Kept all the same 1, Unchanged 2"' in text
+    assert ">planned<" not in text
     made = [
-        part("followed", Kind.ADD, ["done", "failed", "not_reached"]),
-        part("unfollowed", Kind.REMOVE, []),
-        part("steps", Kind.STEP, ["done"]),
+        part("followed", Kind.ADD, shop(1), shop(2, "failed", "no"), shop(3, "not_reached", "no")),
+        part("unfollowed", Kind.REMOVE, shop(4, "held_back", "wanted")),
+        part("steps", Kind.STEP, shop(5)),
     ]
     text = page.render(report(sections=made), 4)
-    assert "Followed <b>1</b>" in text
-    assert "Unfollowed <b>0</b>" in text
-    assert "Steps <b>" not in text
-    assert "Kept <b>" not in text
+    assert 'aria-label="Followed 1 of 3, Held back 1, Failed 1, Not reached 1"' in text
+    assert '<a href="#unfollowed">Unfollowed</a> <b>0 of 1</b>' in text
+    assert '<h2 id="followed">Followed <b>1 of 3</b></h2>' in text
+    assert ">not reached</td>" in text
+    assert "role=" not in page.render(report(sections=made[2:]), 0)
 
 
-def test_lists_are_shown_as_words() -> None:
-    row = {"email": "a@b.example", "fields": ["name", "city"], "status": "not_reached"}
-    section = Section("update", "Updated", Kind.CHANGE, ("email", "fields"), [row])
-    assert "<td>name, city</td>" in page.render(report(sections=[section]), 4)
+# Sections
 
 
-def test_a_column_without_content_is_left_out() -> None:
-    rows: List[Row] = [{"email": "a@b.example", "groups": [], "error": None}]
-    section = Section("update", "Updated", Kind.CHANGE, ("email", "groups", "error"), rows)
+def test_what_people_must_decide_comes_first_and_what_stays_last() -> None:
+    sections = [part(kind.name, kind, shop(1)) for kind in reversed(Kind)]
+    text = page.render(report(sections=sections, warnings=["Careful"]), 0)
+    assert re.findall(r"<h[23][^>]*>([A-Za-z ]+?) ?<", text) == [
+        *("Warnings", "For you to decide", "Decide", "Remove", "Add", "Change", "Step"),
+        *("Keep", "Skip", "Wait"),
+    ]
+    assert text.index(">Wait <") < text.index("<summary>Settings and technical details")
+
+
+def test_what_is_on_the_page_is_written_for_people() -> None:
+    row = {
+        "domain": "xn--mnze-0ra.example",
+        "names": ["a", "b"],
+        "since": "2026-11-03",
+        "error": "",
+    }
+    later = {"domain": "x.example", "asked_again_on": "tomorrow"}
+    columns = ("domain", "names", "since", "asked_again_on", "error")
+    section = Section("waiting", "Waiting", Kind.WAIT, columns, [row, later])
     text = page.render(report(sections=[section]), 0)
-    assert "<th>email</th></tr>" in text
+    assert ">münze.example</td>" in text
+    assert ">a, b</td>" in text
+    assert ">3 Nov 2026</td>" in text
+    assert ">tomorrow</td>" in text
+    assert ">Asked again on</th></tr>" in text  # no column without content
+    text = page.render(report(sections=[section._replace(rows=[{"error": "asleep"}, {}])]), 4)
+    assert "<b>1 of 2</b>" in text
+    assert page.render(report(sections=[section._replace(rows=[{}])]), 0)
 
 
 def test_where_a_row_leads_to() -> None:
@@ -160,4 +227,116 @@ def test_where_a_row_leads_to() -> None:
     text = page.render(report(sections=[section], record_url="https://hub.example/"), 0)
     assert '<a href="https://hub.example/7">A</a>' in text
     assert '<a href="https://x.example/8">B</a>' in text
-    assert "<a href" not in page.render(report(sections=[section._replace(rows=rows[:1])]), 0)
+    without = page.render(report(sections=[section._replace(rows=rows[:1])]), 0)
+    assert '<a href="http' not in without
+
+
+def test_the_list_after_the_last_write_in_words() -> None:
+    after = CheckedAfter(1047, ["xn--mnze-0ra.example", "b.example"], [])
+    text = page.render(report(checked_after=after), 4)
+    words = "1,047 listed; missing: münze.example, b.example; listed and not wanted: none"
+    assert f"<td>{words}</td>" in text
+
+
+@pytest.fixture
+def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_berlin")
+def test_times_are_those_of_the_reader() -> None:
+    text = page.render(report(finished_at="2026-11-21T23:05:00Z", version="1.2.3"), 0)
+    assert '<p class="soft">21 Nov 2026, 09:04 CET</p>' in text
+    assert "<td>Ended</td><td>22 Nov 2026, 00:05 CET</td>" in text
+    assert "<td>program 1.2.3, Python 3" in text
+    text = page.render(replace(report(mode="dry-run"), started_at="2026-07-01T08:00:00Z"), 0)
+    assert ">1 Jul 2026, 10:00 CEST · dry run, nothing has been changed</p>" in text
+
+
+# Earlier runs
+
+
+def past(days: float, followed: int, total: Optional[int], outcome: str = "synced") -> PastRun:
+    counts = {"followed": followed, "no longer followed": 1}
+    changes = [("followed", f"shop-{n}.example", "") for n in range(followed)]
+    changes.append(("unfollowed", "xn--mnze-0ra.example", "its platform is now wix"))
+    return PastRun(1_795_000_000.0 + days * 86_400, outcome, counts, changes, total)
+
+
+@pytest.mark.usefixtures("_in_berlin")
+def test_earlier_runs_are_folded_with_what_they_changed() -> None:
+    text = page.render(report(history=[past(0, 2, 35), past(1, 300, None, "partial")]), 0)
+    newer, older = re.findall(r'<details class="run">.*?</details>', text, re.DOTALL)
+    assert "19 Nov 2026, 12:06 CET: done in part" in newer
+    assert "300 followed, 1 no longer followed" in newer
+    assert ">and 101 more</td>" in newer
+    assert newer.count("<tr>") == 1 + 200 + 1
+    assert "18 Nov 2026, 12:06 CET: done <" in older
+    assert ">münze.example</td>" in older
+    assert ">its platform is now wix</td>" in older
+    assert "<svg" not in text  # one number is no development
+    assert "Recent runs" not in page.render(report(), 0)
+
+
+def test_the_numbers_of_earlier_runs_are_drawn() -> None:
+    history = [past(4, 1, 50), past(0, 1, 40), past(1, 0, 60)]
+    text = page.render(report(history=history, total_name="Companies followed"), 0)
+    assert 'd="M0.0,100.0L25.0,0.0L100.0,50.0"' in text
+    words = "Companies followed: 40 on 18 Nov 2026, 50 on 22 Nov 2026"
+    assert f'role="img" aria-label="{words}"' in text
+    assert "<span>60</span><span>40</span>" in text
+    assert 'd="M0.0,0.0L100.0,0.0L100.0,0.0"' in page.render(
+        report(history=[past(0, 1, 7), past(1, 1, 7), past(1, 1, 7)]), 0
+    )
+
+
+# Long pages
+
+
+@pytest.fixture(scope="module")
+def long_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """5,000 companies, some of which failed, with names that are long, and earlier runs."""
+    rows = [shop(n) for n in range(4_990)]
+    rows += [shop(n, "not_reached", "stopped") for n in range(4_990, 5_000)]
+    rows[77] = {**rows[77], "domain": f"{'long' * 15}.{'name' * 15}.example"}
+    rows[78] = {**rows[78], "status": "failed", "error": "PredictLeads: 422 is its answer"}
+    sections = [part("follow", Kind.ADD, *rows), part("skipped", Kind.SKIP, *rows[:60])]
+    history = [past(day, 150, 5_000 + day) for day in range(10)]
+    path = tmp_path_factory.mktemp("long") / "run.html"
+    path.write_text(page.render(report(sections=sections, history=history), 4), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [*WIDTHS.values(), 820])
+def test_a_long_page_stays_usable(browser: Any, long_page: Path, width: int) -> None:
+    text = show(browser, long_page, width)
+    assert browser.execute_script("return document.documentElement.scrollHeight") < 12_000
+    assert "Show 4,950 more" in text
+    assert "Show 10 more" in text
+    assert "Shop 4999" not in text
+    assert text.count("PredictLeads: 422 is its answer") == 2  # at the top, and first of its table
+    browser.find_element("css selector", "#follow ~ details summary").click()
+    last = browser.find_element("xpath", "//td[.='Shop 4999']")
+    assert last.is_displayed()
+    broken = """
+        const short = [...document.querySelectorAll("th, td")].filter(cell =>
+            cell.checkVisibility() && cell.firstChild && cell.innerText.length < 14);
+        return short.filter(cell => {
+            const range = document.createRange();
+            range.selectNodeContents(cell);
+            return new Set([...range.getClientRects()].map(line => line.top)).size > 1;
+        }).map(cell => cell.innerText);
+    """
+    assert browser.execute_script(broken) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_a_long_page_prints_as_a_handful(browser: Any, long_page: Path) -> None:
+    show(browser, long_page, 1280)
+    paper = {"paperWidth": 8.27, "paperHeight": 11.69}  # A4 in inches
+    printed = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", paper)["data"])
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 5

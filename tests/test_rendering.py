@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
 
 from basics.outcome import Outcome
-from run.rendering import write_report
-from run.report import Kind, Report, Section
+from run import command
+from run.rendering import ENDINGS, has_links, write_report
+from run.report import Kind, PastRun, Report, Row, Section
 
 MADE_UP = Section(
     "greeted",
@@ -27,7 +29,9 @@ MADE_UP = Section(
 
 
 def report(*sections: Section, **changes: Any) -> Report:
-    return Report("greetings", "Guests", "apply", "then", sections=sections, **changes)
+    return Report(
+        "greetings", "Guests", "apply", "2026-11-21T08:00:00Z", sections=sections, **changes
+    )
 
 
 def written(folder: Path, name: str, what: Report, exit_code: int = 0) -> str:
@@ -36,7 +40,12 @@ def written(folder: Path, name: str, what: Report, exit_code: int = 0) -> str:
 
 
 def cells(folder: Path, *sections: Section) -> List[Dict[str, str]]:
-    return list(csv.DictReader(written(folder, "run.csv", report(*sections)).splitlines()))
+    return list(csv.DictReader(csv_lines(folder, report(*sections))))
+
+
+def csv_lines(folder: Path, what: Report) -> List[str]:
+    write_report(folder / "run.csv", what, 0)
+    return (folder / "run.csv").read_text(encoding="utf-8-sig").splitlines()
 
 
 def test_a_made_up_section_is_in_the_json(tmp_path: Path) -> None:
@@ -46,7 +55,7 @@ def test_a_made_up_section_is_in_the_json(tmp_path: Path) -> None:
 
 
 def test_a_made_up_section_is_in_the_csv(tmp_path: Path) -> None:
-    assert written(tmp_path, "run.csv", report(MADE_UP)).splitlines() == [
+    assert csv_lines(tmp_path, report(MADE_UP)) == [
         "action,guest,words,status,reason,error",
         'greeted,Jo,"hello, welcome",done,,',
         "greeted,'=Al,,failed,,asleep",
@@ -56,18 +65,18 @@ def test_a_made_up_section_is_in_the_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_a_made_up_section_is_on_the_page(tmp_path: Path, kind: Kind) -> None:
     text = written(tmp_path, "run.html", report(MADE_UP._replace(kind=kind)))
-    assert '<h2 id="greeted">Greeted at the door (2)</h2>' in text
+    assert re.search('<h[23] id="greeted">Greeted at the door <b>1 of 2</b></h[23]>', text)
     assert "Greet the others tomorrow." in text
-    assert "<th>guest</th><th>words</th>" in text
-    assert "<td>Jo</td><td>hello, welcome</td>" in text
-    assert "<td>=Al</td>" in text
+    assert "<th>Guest</th><th>Words</th>" in text
+    assert '<td data-label="Guest">Jo</td><td data-label="Words">hello, welcome</td>' in text
+    assert ">=Al</td>" in text
 
 
 def test_a_section_without_rows_is_in_the_json_alone(tmp_path: Path) -> None:
     empty = MADE_UP._replace(rows=[])
     assert json.loads(written(tmp_path, "run.json", report(empty)))["greeted"] == []
-    assert written(tmp_path, "run.csv", report(empty)) == "action,status,reason\n"
-    assert "Greeted at the door (0)" not in written(tmp_path, "run.html", report(empty))
+    assert csv_lines(tmp_path, report(empty)) == ["action,status,reason"]
+    assert "Greeted at the door" not in written(tmp_path, "run.html", report(empty))
 
 
 def test_rows_without_a_status_have_the_key_of_their_section_for_it(tmp_path: Path) -> None:
@@ -83,4 +92,53 @@ def test_rows_without_a_status_have_the_key_of_their_section_for_it(tmp_path: Pa
 @pytest.mark.parametrize("name", ["run.html", "RUN.HTM"])
 def test_the_ending_names_the_form(tmp_path: Path, name: str) -> None:
     assert written(tmp_path, name, report()).startswith("<!doctype html>")
-    assert json.loads(written(tmp_path, "run.txt", report()))["schema_version"] == 1
+    assert json.loads(written(tmp_path, "run", report()))["schema_version"] == 1
+
+
+def test_a_csv_opens_in_excel_with_accents_and_leads_to_the_records(tmp_path: Path) -> None:
+    rows: List[Row] = [
+        {"domain": "xn--mnze-0ra.example", "company": "Münze", "hubspot_id": 7},
+        {"company": "B"},
+    ]
+    section = Section("kept", "Kept", Kind.KEEP, ("domain",), rows)
+    first, second = cells(tmp_path, section)
+    assert (tmp_path / "run.csv").read_bytes().startswith(b"\xef\xbb\xbfaction,")
+    assert (first["company"], first["domain"]) == ("Münze", "xn--mnze-0ra.example")
+    assert "link" not in first
+    known = report(section, record_url="https://hub.example/")
+    first, second = csv.DictReader(csv_lines(tmp_path, known))
+    assert (first["link"], second["link"]) == ("https://hub.example/7", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "linked"), [("a.html", True), ("a.HTM", True), ("a.csv", True), ("a.json", False)]
+)
+def test_which_reports_lead_to_the_records(name: str, linked: bool) -> None:
+    assert has_links(Path(name)) == linked
+
+
+def test_earlier_runs_are_in_the_json_if_there_are_any(tmp_path: Path) -> None:
+    assert "history" not in json.loads(written(tmp_path, "run.json", report()))
+    past = PastRun(1.5, "synced", {"followed": 1}, [("followed", "a.example", "")], 7)
+    (found,) = json.loads(written(tmp_path, "run.json", report(history=[past])))["history"]
+    assert found == {
+        "at": 1.5,
+        "outcome": "synced",
+        "counts": {"followed": 1},
+        "changes": [["followed", "a.example", ""]],
+        "total": 7,
+    }
+
+
+@pytest.mark.parametrize("ending", ["", *ENDINGS])
+def test_a_report_of_a_known_ending_is_taken(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"run{ending}"
+    args = command.parser("A script.").parse_args(["--report", str(path)])
+    assert args.report == [path.resolve()]
+
+
+def test_another_ending_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        command.parser("A script.").parse_args(["--report", "run.pdf"])
+    assert stop.value.code == 2
+    assert "run.pdf: its name must end in .html, .csv or .json" in capsys.readouterr().err

@@ -6,10 +6,19 @@ from typing import Dict
 
 import pytest
 
+from basics import settings as basics_settings
 from basics.errors import SettingsError
 from basics.limits import Limit
 from basics.secret import Secret
-from basics.settings import SettingsReader, readable_by_others, setting_values
+from basics.settings import (
+    NO_FILE,
+    PYTHON,
+    EnvFile,
+    SettingsReader,
+    read_env_file,
+    readable_by_others,
+    setting_values,
+)
 from sync import Settings, settings
 
 KEYS = {
@@ -99,27 +108,90 @@ def test_all_problems_are_named_together_with_the_place_to_go_to() -> None:
 
 def test_a_forgotten_op_run() -> None:
     text = problems({"HUBSPOT_ACCESS_TOKEN": "op://team/hubspot/token"})
-    assert "op run --env-file=.env -- python sync.py" in text
+    assert f"op run --env-file=.env -- {PYTHON} sync.py" in text
 
 
 def test_the_environment_wins_over_the_file_and_an_empty_variable_does_not(tmp_path: Path) -> None:
     path = tmp_path / "settings"
     path.write_text('\ufeffA="from file"\nB=from file # why\nC\nD=$A', encoding="utf-8")
-    values = setting_values(str(path), {"A": " ", "B": "from environment"})
+    env_file = read_env_file(str(path))
+    assert env_file.path == path
+    values = setting_values(env_file, {"A": " ", "B": "from environment"})
     assert values == {"A": "from file", "B": "from environment", "D": "$A"}
 
 
 def test_env_of_the_current_folder_is_found() -> None:
+    assert read_env_file(None) == NO_FILE
     Path(".env").write_text("X=1")
-    assert setting_values(None, {})["X"] == "1"
+    assert read_env_file(None) == EnvFile(Path(".env"), {"X": "1"})
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"Cannot read the settings file .*: No such file"):
-        setting_values(str(tmp_path / "missing"), {})
+        read_env_file(str(tmp_path / "missing"))
     (tmp_path / "latin1").write_bytes(b"A=\xe4")
     with pytest.raises(SettingsError, match="it is not UTF-8 text"):
-        setting_values(str(tmp_path / "latin1"), {})
+        read_env_file(str(tmp_path / "latin1"))
+
+
+# Names in the file that nobody reads
+
+
+def told_of(name: str) -> str:
+    """What is said of a file with this name in it, by sync.py; nothing when all is well."""
+    env_file = EnvFile(Path("/here/.env"), {**KEYS, name: ""})
+    try:
+        SettingsReader(env_file.values, "sync.py", env_file).load(settings)
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("KEEP_FOLOWING", "KEEP_FOLLOWING"),
+        ("ECOMMERCE_PLATFORM", "ECOMMERCE_PLATFORMS"),
+        ("max_unfollow", "MAX_UNFOLLOW"),
+        ("FIRST_NAME", "FIRSTNAME"),
+        ("MAX_NEWS", "MAX_NEW"),
+        ("HUBSPOT_TOKEN", "HUBSPOT_ACCESS_TOKEN"),
+        ("HUBSPOT_REQUESTS_PER_MINUTE", "HUBSPOT_REQUESTS_PER_SECOND"),
+        ("PREDICTLEADS_KEY", "PREDICTLEADS_API_KEY"),
+        ("MAILERLITE_TOKEN", "MAILERLITE_API_KEY"),
+        ("mailerlite_group", "MAILERLITE_GROUPS"),
+    ],
+)
+def test_a_misspelt_name_is_an_error_that_suggests_one(name: str, meant: str) -> None:
+    assert told_of(name) == (
+        f"Please fix these settings:\n  - {name} is no setting of these scripts: did you mean"
+        f" {meant}?\nThey come from the environment and from {Path('/here/.env')}."
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["MAILERLITE_API_KEY", "MAX_NEW", "LASTNAME", "MAILERSEND_API_KEY", "HTTPS_PROXY", "NODE_ENV"],
+)
+def test_names_of_other_scripts_and_programs_may_stand_in_the_file(name: str) -> None:
+    assert told_of(name) == ""
+
+
+def test_without_the_example_only_what_the_script_reads_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(basics_settings, "_EXAMPLE", tmp_path / "missing")
+    assert "did you mean KEEP_FOLLOWING?" in told_of("KEEP_FOLOWING")
+    assert told_of("MAILERLITE_API_KEY") == ""
+
+
+def test_names_in_the_environment_are_none_of_its_business() -> None:
+    load({"HUBSPOT_TOKEN": "x", "KEEP_FOLOWING": "a.example"})
+
+
+def test_the_example_is_to_be_copied_only_where_there_is_no_file() -> None:
+    assert problems({"ALEXA_BELOW": "x"}).endswith("(start with: cp .env.example .env).")
+    assert "cp .env.example" not in told_of("KEEP_FOLOWING")
 
 
 def test_a_file_that_others_can_read(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 import hubspot_client
 import sync_subscribers
 from basics.errors import AppError
+from basics.settings import PYTHON
 from run import apply
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
 from subscribers.memory import Memory
@@ -358,13 +359,13 @@ def test_created_fields_and_joined_groups_are_in_every_form_of_the_report(
     (field,) = outcome.report["create_fields"]
     assert field == {"key": "nick", "type": "text", "status": "done", "error": None}
     assert outcome.report["update"][0]["groups"] == ["Shops"]
-    table, page = (path.read_text(encoding="utf-8") for path in paths)
+    table, page = (path.read_text(encoding="utf-8-sig") for path in paths)
     rows = {row["action"]: row for row in csv.DictReader(io.StringIO(table))}
     assert (rows["create_fields"]["key"], rows["create_fields"]["type"]) == ("nick", "text")
     assert (rows["update"]["email"], rows["update"]["groups"]) == (AL, "Shops")
-    assert '<h2 id="create_fields">Fields created (1)</h2>' in page
-    assert "<td>nick</td><td>text</td><td>done</td>" in page
-    assert f">{AL}</a></td><td>Shops</td><td>done</td>" in page
+    assert '<h2 id="create_fields">Fields created <b>1</b></h2>' in page
+    assert '<td data-label="Key">nick</td><td data-label="Type">text</td>' in page
+    assert f'>{AL}</a></td><td data-label="Groups">Shops</td>' in page
 
 
 @pytest.mark.parametrize(
@@ -665,7 +666,7 @@ def test_wrong_settings_are_named_together(run_main: RunMain) -> None:
     )
     assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
     assert "HUBSPOT_ACCESS_TOKEN is missing" in outcome.err
-    assert "op run --env-file=.env -- python sync_subscribers.py" in outcome.err
+    assert f"op run --env-file=.env -- {PYTHON} sync_subscribers.py" in outcome.err
     assert "MAILERLITE_FIELDS must be pairs such as firstname:name" in outcome.err
     assert "MAX_NEW must be a whole number, not 'many'" in outcome.err
     assert "MAILERLITE_REQUESTS_PER_MINUTE must be a number above 0" in outcome.err
@@ -744,6 +745,7 @@ def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_p
         "OK   MailerLite has the group Shops.",
         "OK   HubSpot's contacts can be read.",
         "OK   MailerLite's subscribers can be read: 1 active subscriber.",
+        "Ready.",
     ]
     assert not list(tmp_path.rglob("*.sqlite3"))
 
@@ -785,7 +787,7 @@ def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_
         )
     assert outcome.code == 0
     assert "\x1b" not in outcome.text
-    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
     assert [(row["action"], row["email"]) for row in rows] == [
         ("create", "'=1+1@mail.example"),
         ("skipped", "\\x1b]0;x\\x07@mail.example"),

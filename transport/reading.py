@@ -23,7 +23,8 @@ from basics.errors import Moved
 MAX_READS = 3  # of the whole list: what still moves then is not to be trusted
 MAX_NUMBERED_READS = 6  # several, because pages of a list without an order show some rows twice
 MAX_PAGES = 10_000  # an endless list has more
-PAGES_WITHOUT_NEWS = 3  # in a row: the list has ended, whatever its pages say
+MAX_SAME_READS = 2  # after the first of them: the list does hold some rows twice
+MAX_IDLE_PAGES = 4  # without a new row, one after another: nothing new is to come
 
 T = TypeVar("T")
 log = logging.getLogger("crm_sync")
@@ -48,14 +49,22 @@ class Page(NamedTuple):
 
 class Read(NamedTuple):
     """`rows`: as they came; `lengths`: all that the pages said of the length of the list;
-    `is_whole`: it was read to where the list says that it ends."""
+    `is_whole`: it was read to where the list says that it ends, and not only until it repeated
+    itself."""
 
-    rows: List[Any]
+    rows: List[Hashable]
     lengths: FrozenSet[int]
     is_whole: bool
 
-    def fits(self) -> bool:
-        return self.lengths <= {len(self.rows), len(set(self.rows))}
+    @property
+    def length(self) -> int:
+        """How many rows there are at least: pages that overlap lack as many as they repeat."""
+        return len(self.rows) if self.is_whole else max(self.lengths, default=0)
+
+    def is_proof(self) -> bool:
+        """Whether it is the whole list beyond doubt."""
+        one_length = self.lengths <= {len(self.rows)} and (self.is_whole or self.lengths)
+        return bool(one_length) and len(set(self.rows)) == len(self.rows)
 
 
 def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Any], Optional[int]]:
@@ -69,40 +78,42 @@ def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Any], Op
     """
     union: Dict[Hashable, None] = {}
     before: List[Hashable] = []
-    longest = 0
+    length = same = 0
     for _ in range(MAX_NUMBERED_READS):
         read = _read_once(fetch)
-        different = dict.fromkeys(read.rows)
-        if read.is_whole and read.fits() and len(different) == len(read.rows):
-            return list(different), None
-        is_news = not different.keys() <= union.keys()
-        union.update(different)
-        longest = max(longest, len(read.rows) if read.is_whole else 0)
-        is_complete = len(different) == len(read.rows) or len(union) >= longest
-        if read.rows == before or (is_complete and not is_news):
+        if read.is_proof():
+            return read.rows, None
+        is_news = not union.keys() >= set(read.rows)
+        union.update(dict.fromkeys(read.rows))
+        length = max(length, read.length)
+        same = same + 1 if read.is_whole and read.rows == before else 0
+        if not is_news and (len(union) >= length or same == MAX_SAME_READS):
             break
         before = read.rows
     else:
-        if is_news:
+        if is_news and len(union) != length:
             raise Moved(f"{len(union):,} rows came, and it does not settle")
-    return list(union), None if read.fits() else max(read.lengths)
+    claims = read.lengths - {len(read.rows), len(union)}
+    return list(union), max(claims, default=None)
 
 
 def _read_once(fetch: Callable[[int], Optional[Page]]) -> Read:
-    rows: List[Any] = []
-    seen: Set[Hashable] = set()
+    rows: List[Hashable] = []
+    seen: Dict[Hashable, None] = {}
     lengths: Set[int] = set()
-    pages_without_news = 0
-    last: Sequence[Hashable] = ()
+    idle_pages = idle_rows = 0  # in a row, without a row that is new
     for number in range(1, MAX_PAGES + 1):
         page = fetch(number)
+        if page and page.length is not None and (page.rows or not seen):
+            lengths.add(page.length)  # past the end some count 0, and mean the page
         if page is None or not page.rows:
             return Read(rows, frozenset(lengths), is_whole=True)
-        pages_without_news = pages_without_news + 1 if seen.issuperset(page.rows) else 0
+        if seen.keys() >= set(page.rows):
+            idle_pages, idle_rows = idle_pages + 1, idle_rows + len(page.rows)
+        else:
+            idle_pages = idle_rows = 0
         rows += page.rows
-        seen.update(page.rows)
-        lengths.update([] if page.length is None else [page.length])
-        if page.rows == last or pages_without_news == PAGES_WITHOUT_NEWS:
-            return Read(rows, frozenset(lengths), is_whole=False)
-        last = page.rows
+        seen.update(dict.fromkeys(page.rows))
+        if idle_pages >= MAX_IDLE_PAGES and idle_rows >= 2 * len(seen):
+            return Read(list(seen), frozenset(lengths), is_whole=False)
     raise Moved(f"it has more than {MAX_PAGES:,} pages")

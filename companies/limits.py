@@ -1,0 +1,90 @@
+"""How much one run may change in a destination of companies, and what it must leave: the flags,
+and what they refuse or protect. Every destination has them all."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import FrozenSet, List, Optional
+
+from basics.domains import parse_domains
+from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number_limit
+from basics.words import companies
+from companies.plan import Difference, Plan, nothing_wanted, protect
+from companies.sections import Change
+from run import command
+
+
+def add_flags(arguments: ArgumentParser, adding: Change, removing: Change) -> None:
+    """`--max-follow` and so on: they are named after the keys of the changes, as are the settings
+    MAX_FOLLOW and so on, which the script reads."""
+    add, to_add, to_remove = arguments.add_argument, adding.title.lower(), removing.title.lower()
+    add(
+        f"--max-{removing.key}",
+        dest="max_remove",
+        metavar="N|P%",
+        type=command.flag_type(parse_limit),
+        help=f"refuse to {to_remove} more than this (default: MAX_{removing.key.upper()} or 20%%)",
+    )
+    add(
+        f"--max-{adding.key}",
+        dest="max_add",
+        metavar="N",
+        type=command.flag_type(parse_number_limit),
+        help=f"refuse to {to_add} more than this (default: MAX_{adding.key.upper()} or no limit)",
+    )
+    add(
+        f"--no-{removing.key}",
+        dest="no_remove",
+        action="store_true",
+        help=f"only {to_add}, {to_remove} nothing",
+    )
+    add(
+        "--keep",
+        metavar="DOMAIN",
+        type=command.flag_type(parse_domains),
+        action="append",
+        default=[],
+        help=f"never {to_remove} this company; may be given more than once",
+    )
+    add(
+        "--allow-empty",
+        action="store_true",
+        help="go on even when no company in HubSpot matches",
+    )
+
+
+def leave(
+    difference: Difference, args: Namespace, keep: FrozenSet[str], setting: str, removing: Change
+) -> Difference:
+    """The difference without what is not to be removed. `keep`: the domains that the setting of
+    this name holds."""
+    return protect(
+        difference,
+        keep.union(*args.keep),
+        f"kept on purpose (--keep or {setting})",
+        f"kept on purpose (--no-{removing.key})" if args.no_remove else None,
+    )
+
+
+def refusals(
+    plan: Plan,
+    args: Namespace,
+    adding: Change,
+    removing: Change,
+    max_add: Optional[Limit],
+    max_remove: Limit,
+    listed: str,
+) -> List[Refusal]:
+    """Why the plan is not applied. `max_add`, `max_remove`: what the settings allow; `listed`: what
+    is true of the companies that are listed, such as "followed"."""
+    adds, removes = len(plan.add), len(plan.remove)
+    max_remove, max_add = args.max_remove or max_remove, args.max_add or max_add
+    remove_flag, add_flag = f"--max-{removing.key}", f"--max-{adding.key}"
+    empty = plan.listed and not plan.wanted and not args.allow_empty
+    return [
+        *over_limit(
+            max_remove, companies(removes), removing.would, remove_flag, removes, plan.listed
+        ),
+        *([nothing_wanted(plan, listed)] if empty else []),
+        *over_limit(max_add, companies(adds), adding.would, add_flag, adds),
+    ]

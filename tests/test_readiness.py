@@ -1,0 +1,97 @@
+"""What `--check` finds on this machine, and that looking leaves nothing behind."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Dict, Optional
+
+import pytest
+
+from basics.errors import AppError
+from run.context import Run
+from run.files import account_file
+from run.lock import run_lock
+from run.readiness import check_here
+from tests.helpers import FakeClock
+
+
+def look(
+    clock: FakeClock, state: Optional[Path] = None, report: Optional[Path] = None
+) -> Dict[str, bool]:
+    """Each finding, and whether it is OK."""
+    args = argparse.Namespace(dry_run=False, check=True, quiet=False)
+    args.report, args.state = [report] if report else [], state
+    findings = check_here(Run("test", "A test", args, clock), "an account", open_memory)
+    return {text: is_ok for is_ok, text in findings}
+
+
+def open_memory(path: Path) -> None:
+    if path.read_text() == "damaged":
+        raise AppError("It is damaged.")
+
+
+def test_before_the_first_run(clock: FakeClock) -> None:
+    state = Path.home() / ".local" / "state" / "crm-sync"
+    path = account_file("test", "an account", ".sqlite3", make=False)
+    assert look(clock, report=Path("run.html")) == {
+        f"What runs leave for later ones goes to {state}.": True,
+        f"There is no memory of earlier runs yet: the first makes {path}.": True,
+        "No other run is active.": True,
+        "The report goes to run.html.": True,
+    }
+    assert list(Path.home().iterdir()) == []
+
+
+def test_a_memory_of_earlier_runs(clock: FakeClock) -> None:
+    path = account_file("test", "an account", ".sqlite3")
+    path.write_text("sound")
+    assert look(clock)[f"The memory of earlier runs can be used: {path}."]
+    path.write_text("damaged")
+    assert not look(clock)["It is damaged."]
+
+
+def test_a_file_that_is_named(clock: FakeClock, tmp_path: Path) -> None:
+    path = tmp_path / "named"
+    assert look(clock, path)[f"There is no memory of earlier runs yet: the first makes {path}."]
+    path.write_text("sound")
+    assert look(clock, path)[f"The memory of earlier runs can be used: {path}."]
+    lost = tmp_path / "missing" / "file"
+    assert not look(clock, lost)[
+        f"Cannot write into {lost.parent}: let --state name another place."
+    ]
+
+
+def test_a_folder_that_cannot_be_made(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    words = "Cannot write into /dev/null: let XDG_STATE_HOME name another place."
+    assert not look(clock)[words]
+
+
+def test_what_may_not_be_written(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "named"
+    path.write_text("sound")
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    found = look(clock, path)
+    assert list(found.values()) == [False, False, True]
+    assert "let --state name another place." in list(found)[1]
+
+
+def test_another_run_is_named_and_not_disturbed(clock: FakeClock) -> None:
+    with run_lock("test", "an account", clock):
+        (told,) = [text for text in look(clock) if "run is active" in text]
+        assert told.startswith("Another run is active: process ")
+        assert told.endswith("since 2026-11-21T08:00:00Z.")
+        assert look(clock)[told]
+    assert look(clock)["No other run is active."]
+    with run_lock("test", "an account", clock):
+        pass
+
+
+def test_a_lock_that_cannot_be_used(clock: FakeClock) -> None:
+    path = account_file("test", "an account", ".lock")
+    path.mkdir()
+    found = look(clock)
+    assert [is_ok for text, is_ok in found.items() if f"{path} cannot be used" in text] == [False]
