@@ -57,7 +57,7 @@ _MAKE_LISTED = (
     "CREATE TEMP TABLE listed (hash BLOB PRIMARY KEY, contact_id INTEGER, is_canonical INTEGER)"
 )
 _NOTE_LISTED = (
-    "INSERT OR IGNORE INTO known (hash) SELECT hash FROM listed WHERE is_canonical",
+    "INSERT OR IGNORE INTO known (hash) SELECT hash FROM listed",
     "DELETE FROM known WHERE hash IN (SELECT hash FROM listed WHERE NOT is_canonical)",
     "UPDATE known SET is_gone = 0 WHERE is_gone AND hash IN (SELECT hash FROM listed)",
     "UPDATE known SET is_gone = 1 WHERE NOT is_gone AND hash NOT IN (SELECT hash FROM listed)",

@@ -13,7 +13,7 @@ from typing import List
 import pytest
 
 from basics.errors import AppError
-from subscribers.memory import Memory
+from subscribers.memory import Lists, Memory
 from subscribers.plan import Action, Decision
 from tests.helpers import ROOT, START
 
@@ -81,6 +81,35 @@ def test_a_dry_run_writes_no_file(path: Path) -> None:
         assert memory.recall(JO).is_known
         memory.note_lists([(AL, None)])
     assert path.read_bytes() == before
+
+
+def test_a_person_is_counted_once_however_the_address_is_spelt(path: Path) -> None:
+    people = ["jo@m\u00fcnze.example", "al@xn--mnze-0ra.example", JO]
+    with open_memory(path) as memory:
+        memory.note_lists((email, None) for email in people)
+        assert memory.compare([]) == Lists(known=3, missing=3)
+        assert memory.compare(["jo@xn--mnze-0ra.example", JO]) == Lists(known=3, missing=1)
+
+
+def test_who_is_gone_is_no_news_twice_and_may_come_back(path: Path) -> None:
+    with open_memory(path) as memory:
+        memory.note_lists([(JO, None), (AL, None)])
+        memory.note_lists([(AL, None)])
+        assert memory.compare([AL]) == Lists(known=1, missing=0)
+        assert memory.recall(JO).is_known
+        memory.note_lists([(JO, None), (AL, None)])
+        assert memory.compare([AL]) == Lists(known=2, missing=1)
+
+
+def test_a_refusal_is_forgotten_when_it_was_taken(path: Path) -> None:
+    with open_memory(path) as memory:
+        memory.note_refused(JO, "no")
+        memory.note_refused(JO, "no", "city", "X")
+        memory.note_refused(JO, "no", "name", "Y")
+        assert memory.any_refusal(JO, "city", "Z") is None
+        memory.note_written(Decision(Action.UPDATE, JO, 1, fields={"city": "X"}), {})
+        assert memory.any_refusal(JO) is memory.any_refusal(JO, "city", "X") is None
+        assert memory.any_refusal(JO, "name", "Y") is not None
 
 
 @pytest.mark.parametrize("content", [b"", b"no database, but long enough to look like one" * 99])

@@ -11,6 +11,7 @@ from typing import Callable, Dict, List, Optional, Tuple
 import pytest
 
 import sync_subscribers
+from run import apply
 from sandbox import Fault
 from subscribers.memory import Memory
 from tests.helpers import START, FakeClock, RunMain
@@ -461,6 +462,9 @@ def test_a_refused_value_does_not_keep_the_person_out(run_main: RunMain, clock: 
         tried = len([*people_written(sandbox)])
         second = run(run_main, sandbox)
         assert len([*people_written(sandbox)]) == tried == 5
+        clock.now += 7 * DAY_S
+        third = run(run_main, sandbox)
+        assert len([*people_written(sandbox)]) == 8
         sandbox.mailerlite.keep = {}
         assert run(run_main, sandbox).report["outcome"] == "in_sync"
         sandbox.hubspot.edit("contacts", 101, city="Elsewhere")  # another value is tried at once
@@ -472,10 +476,12 @@ def test_a_refused_value_does_not_keep_the_person_out(run_main: RunMain, clock: 
         assert run(run_main, sandbox).report["waiting"] == []
     assert (first.code, second.code) == (0, 0)
     assert "Values that MailerLite does not take:\n" in first.out
-    assert "Values that MailerLite does not take:\n" not in second.out
+    assert "Values that MailerLite does not take:\n" not in second.out + third.out
+    assert (third.code, len(reasons(third))) == (0, 3)
     assert emails(first.report["waiting"]) == emails(second.report["waiting"])
     assert {row["field"] for row in second.report["waiting"]} == {"city"}
-    assert "jo@mail.example" not in first.report["waiting"][0]["reason"]
+    for row in first.report["waiting"] + second.report["waiting"]:
+        assert row["reason"] == "The fields.city must not be ***@mail.example."
     assert list(reasons(first)) == [BO]
 
 
@@ -495,6 +501,30 @@ def test_a_full_plan_stops_the_run_and_is_no_ones_fault(
     assert "This is what 10 people in a row got." in outcome.err
     assert again.report["waiting"] == []
     assert "Nothing has been changed." in again.err
+
+
+def test_who_was_refused_before_everybody_is_waits_and_the_others_do_not(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "WRITERS", 1)
+    people = many(20)
+    with make([*map(contact, people)], [], clock, not_taken=people[:2], plan_full=422) as sandbox:
+        assert run(run_main, sandbox).code == 1
+        assert len([*people_written(sandbox)]) == 12
+        sandbox.mailerlite.plan_full = None
+        again = run(run_main, sandbox)
+        assert set(statuses(sandbox)) == set(people[2:])
+    assert emails(again.report["waiting"]) == people[:2]
+
+
+def test_another_refusal_is_asked_again_by_the_next_run(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO), contact(AL)], [], clock) as sandbox:
+        sandbox.faults = [Fault("status", path="^/subscribers$", method="POST", nth=1, status=404)]
+        assert run(run_main, sandbox).code == 4
+        assert run(run_main, sandbox).code == 0
+        assert len(statuses(sandbox)) == 2
 
 
 # Groups
