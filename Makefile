@@ -9,7 +9,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m sandbox sync.py
 
 demo-subscribers: $(VENV)/installed
-	$(BIN)/python -m sandbox sync_subscribers.py
+	$(BIN)/python -m sandbox sync_subscribers.py --first-run
 
 demo-contact: $(VENV)/installed
 	$(BIN)/python -m sandbox create_contact.py
