@@ -20,6 +20,7 @@ from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_numbe
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
 from basics.words import companies, count, day
+from companies import explain as explaining
 from companies import limits, verdict
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
@@ -31,6 +32,7 @@ from companies.plan import (
     Listed,
     Plan,
     Wanted,
+    WantedCompany,
     compare,
     found_under,
     make_plan,
@@ -59,7 +61,9 @@ from run.apply import done, in_part
 from run.checks import Finding, demand_all_ok, look
 from run.context import Run
 from run.files import account_file
+from run.history import SENT, History
 from run.lock import run_lock
+from run.past import recent, recorded, say_history
 from run.progress import Progress
 from run.readiness import check_here
 from transport import threads
@@ -72,6 +76,7 @@ UNFOLLOW = Change(
 )
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
+VERBS = {FOLLOW.key: "followed", UNFOLLOW.key: "no longer followed"}
 VANISHED = (verdict.UNLISTED, "PredictLeads does not list it any more, since others were followed")
 
 log = logging.getLogger("crm_sync")
@@ -87,6 +92,7 @@ class Settings(NamedTuple):
     max_follow: Optional[Limit]
     keep_following: FrozenSet[str]
     ask_again_days: int
+    keep_history_days: int
 
 
 def settings(reader: SettingsReader) -> Settings:
@@ -98,6 +104,7 @@ def settings(reader: SettingsReader) -> Settings:
         reader.optional("MAX_FOLLOW", parse_number_limit),
         reader.get("KEEP_FOLLOWING", "", parse_domains),
         reader.get("ASK_AGAIN_DAYS", "7", parse_number),
+        reader.get("KEEP_HISTORY_DAYS", "400", parse_number),
     )
 
 
@@ -110,10 +117,20 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "--state",
         metavar="PATH",
         type=Path,
-        help="file that remembers other names and refusals (default: one for each API key)",
+        help="file that remembers other names, refusals and runs (default: one for each API key)",
+    )
+    command.add_questions(
+        arguments, "DOMAIN", _parse_domain, "why a company is followed, or is not"
     )
     title = "Companies followed in PredictLeads"
     return command.main("companies", title, arguments, _run, argv, clock)
+
+
+def _parse_domain(text: str) -> str:
+    domain = normalise_domain(text)
+    if domain is None:
+        raise ValueError("a domain such as shop.example")
+    return domain
 
 
 def _run(run: Run) -> Outcome:
@@ -126,6 +143,8 @@ def _run(run: Run) -> Outcome:
         if not run.dry_run:
             stack.enter_context(run_lock("companies", account, run.clock))
         stack.enter_context(run.using(hubspot.http, predictleads.http))
+        if run.args.history or run.args.explain:
+            return _answer(run, _sync(run, chosen, source, predictleads, account, stack))
         in_hubspot, (in_predictleads, subscription) = threads.side_by_side(
             source.check, lambda: _check_subscription(predictleads)
         )
@@ -135,8 +154,28 @@ def _run(run: Run) -> Outcome:
             return run.show_findings([*findings, *source.check_search(), *here])
         demand_all_ok(findings)
         _name_accounts(source, in_predictleads)
-        memory = stack.enter_context(contextlib.closing(_memory(run, account)))
-        return Sync(run, chosen, source, predictleads, memory, subscription).outcome()
+        sync = _sync(run, chosen, source, predictleads, account, stack)
+        days = chosen.keep_history_days
+        return recorded(run, sync.history, days, lambda: sync.outcome(subscription))
+
+
+def _sync(
+    run: Run,
+    chosen: Settings,
+    source: CompanySource,
+    predictleads: PredictLeadsClient,
+    account: str,
+    stack: contextlib.ExitStack,
+) -> Sync:
+    memory = stack.enter_context(contextlib.closing(_memory(run, account)))
+    return Sync(run, chosen, source, predictleads, memory, History(memory, run.clock))
+
+
+def _answer(run: Run, sync: Sync) -> Outcome:
+    """To a question about earlier runs, or about single companies."""
+    if run.args.history:
+        return say_history(run, sync.history, run.args.history, VERBS)
+    return sync.explain(run.args.explain)
 
 
 def _check_subscription(
@@ -186,17 +225,19 @@ class Sync:
         source: CompanySource,
         predictleads: PredictLeadsClient,
         memory: CompanyMemory,
-        subscription: Optional[Subscription],
+        history: History,
     ) -> None:
         self._run, self._settings = run, chosen
         self._source, self._predictleads = source, predictleads
-        self._memory, self._subscription = memory, subscription
+        self._memory, self.history = memory, history
+        self._subscription: Optional[Subscription] = None
         self._wanted = Wanted(chosen.criteria)
         # Domains that PredictLeads has accepted and does not list, and nobody can tell why: lately,
         # and for so long that they hold nothing back any more.
         self._nameless, self._given_up = memory.noted(DOUBT, chosen.ask_again_days)
 
-    def outcome(self) -> Outcome:
+    def outcome(self, subscription: Optional[Subscription]) -> Outcome:
+        self._subscription = subscription
         difference = self._compare(self._read())
         waiting = self._waiting(difference)
         plan = self._plan(difference, waiting)
@@ -276,6 +317,43 @@ class Sync:
                 del names[domain]
         return names
 
+    def explain(self, domains: Sequence[str]) -> Outcome:
+        """Why each is followed, or is not; what the next run would do, limits aside."""
+        rows = self._predictleads.followings(lambda _rows: None).rows
+        explained = [self._explained(domain, rows) for domain in domains]
+        for each in explained:
+            for line in explaining.in_words(each, NAME, VERBS):
+                self._run.say(line)
+            self._run.say()
+        self._run.report.sections = [explaining.section(explained)]
+        return Outcome.PLANNED
+
+    def _explained(self, domain: str, all_rows: Listed) -> explaining.Explained:
+        names = self._memory.other_names()
+        rows = explaining.related([domain], all_rows, names)
+        domains = sorted({domain}.union(explaining.names_in(rows)))
+        evidence = self._source.evidence(domains, self._memory.records(domains))
+        self._wanted = Wanted(self._settings.criteria)
+        for company in evidence.companies():
+            self._wanted.add(company)
+        rows = explaining.related([domain, *self._wanted.all_domains()], all_rows, names)
+        difference = self._compare(Followings(dict(rows), None))
+        waiting = self._waiting(difference)
+        plan = self._plan(difference, waiting)
+        found = explaining.in_hubspot(domain, evidence, self._settings.criteria)
+        keys = (FOLLOW.key, UNFOLLOW.key)
+        by_domain = {each.domain: each for each in waiting}
+        coming = explaining.next_of(domain, plan, self._wanted, by_domain, found, keys, NAME)
+        return explaining.Explained(
+            domain,
+            coming,
+            found,
+            explaining.related([domain], all_rows, names),
+            by_domain.get(domain),
+            self.history.changes_of(domain),
+            self._source.record_url(),
+        )
+
     def _waiting(self, difference: Difference) -> List[Waiting]:
         """What PredictLeads did not take lately, and is not asked for again yet."""
         days = self._settings.ask_again_days
@@ -314,10 +392,10 @@ class Sync:
         return limits.refusals(plan, args, FOLLOW, UNFOLLOW, max_add, max_remove, FOLLOWED)
 
     def _apply(self, plan: Plan, waiting: Sequence[Waiting]) -> Outcome:
-        run, names = self._run, self._memory.other_names()
-        afterwards = Afterwards(self._destination(), self._wanted, names, self._nameless, run.clock)
+        run, names, destination = self._run, self._memory.other_names(), self._destination(plan)
+        afterwards = Afterwards(destination, self._wanted, names, self._nameless, run.clock)
         application = Application(
-            run, self._destination(), self._wanted, self._look_up, afterwards, self._given_up
+            run, destination, self._wanted, self._look_up, afterwards, self._given_up
         )
         applied = application.apply(plan, FOLLOW.title, UNFOLLOW.title)
         self._note(plan, applied, afterwards)
@@ -325,16 +403,24 @@ class Sync:
         application.changes.demand_a_write()
         return self._tell(plan, applied)
 
-    def _destination(self) -> Destination:
-        client = self._predictleads
-        return Destination(
-            NAME,
-            FOLLOWS,
-            lambda entry: client.follow(entry.domain),
-            client.unfollow,
-            lambda: client.followings(lambda _rows: None).rows,
-            client.listed_under,
-        )
+    def _destination(self, plan: Plan) -> Destination:
+        """Every change is noted before it is made, so that a run that is killed has left it."""
+        client, note = self._predictleads, self.history.note
+        removals = {entry.domain: entry for entry in plan.remove}
+
+        def follow(entry: WantedCompany) -> None:
+            note(FOLLOW.key, entry.domain, entry.company, entry.hubspot_id, None, SENT)
+            client.follow(entry.domain)
+
+        def unfollow(domain: str) -> None:
+            entry = removals[domain]
+            note(UNFOLLOW.key, domain, entry.company, entry.hubspot_id, entry.reason, SENT)
+            client.unfollow(domain)
+
+        def listed() -> Listed:
+            return client.followings(lambda _rows: None).rows
+
+        return Destination(NAME, FOLLOWS, follow, unfollow, listed, client.listed_under)
 
     def _note(self, plan: Plan, applied: Applied, afterwards: Afterwards) -> None:
         """What later runs should know."""
@@ -349,6 +435,8 @@ class Sync:
         memory.note(FOLLOW.key, [(each.domain, each.company, *VANISHED) for each in vanished])
         nameless = afterwards.nameless(now)
         memory.note(DOUBT, [(each, wanted[each].company, *VANISHED) for each in nameless])
+        self.history.judge(FOLLOW.key, verdict.statuses(plan.add, applied.added))
+        self.history.judge(UNFOLLOW.key, verdict.statuses(plan.remove, applied.removed))
         self._remember(now.difference)
 
     def _remember(self, difference: Difference) -> None:
@@ -371,6 +459,7 @@ class Sync:
             shared_section(self._wanted),
         ]
         report.unchanged = len(plan.unchanged)
+        report.total = applied.now.rows if applied and applied.now else plan.listed
         report.counts.update(
             {
                 "matching": self._wanted.matching,
@@ -387,6 +476,9 @@ class Sync:
         )
         if self._run.wants_links:
             report.record_url = self._source.record_url()
+            report.total_name = "Companies followed"
+            now = self._run.clock.utcnow().timestamp()
+            report.history = recent(self.history, now, VERBS)
 
     def _news(self, plan: Plan, waiting: Sequence[Waiting]) -> Set[str]:
         """Of what waits for a person, the keys of what is to be told: all, but with --quiet only

@@ -37,6 +37,9 @@ class Evidence:
             if merged.strip().isdecimal()
         }
 
+    def companies(self) -> List[Company]:
+        return list(self._by_id.values())
+
     def naming(self, names: Sequence[str]) -> List[Company]:
         """The companies that name one of these domains: as their own before others, then by id."""
         found = {each.id: each for name in names for each in self._naming.get(name, ())}

@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Collection,
+    Dict,
+    Iterator,
     List,
     Mapping,
     NamedTuple,
@@ -15,13 +17,16 @@ from typing import (
     Tuple,
 )
 
-from basics.domains import normalise_domain
+from basics.domains import display_domain, normalise_domain
 from companies.evidence import Evidence, names_of
 from companies.plan import Criteria, Listed, Plan, Wanted
+from run.past import change_row, date
+from run.report import Kind, Section
 
 if TYPE_CHECKING:
     from companies.memory import Waiting
     from hubspot_api.shapes import Company
+    from run.history import ChangeEntry
 
 
 class Next(NamedTuple):
@@ -39,6 +44,19 @@ class InHubSpot(NamedTuple):
     company: Company
     how: str
     mismatch: Optional[str]
+
+
+class Explained(NamedTuple):
+    """`rows`: how the destination lists it; `record_url`: what a company's id follows to make its
+    address."""
+
+    domain: str
+    next: Next
+    found: Sequence[InHubSpot]
+    rows: Listed
+    waiting: Optional[Waiting]
+    history: Sequence[ChangeEntry]
+    record_url: Optional[str]
 
 
 def related(domains: Collection[str], rows: Listed, names: Mapping[str, str]) -> Listed:
@@ -101,3 +119,76 @@ def next_of(
         return Next("skip", "its domain field in HubSpot is no usable domain")
     reasons = [each.mismatch for each in found if each.mismatch]
     return Next("nothing", reasons[0] if reasons else "no company in HubSpot has this domain")
+
+
+def in_words(explained: Explained, destination: str, verbs: Mapping[str, str]) -> Iterator[str]:
+    """Plain sentences. `verbs`: the key of a change -> what is said of it."""
+    yield f"{display_domain(explained.domain)}"
+    if not explained.found:
+        yield "  HubSpot has no company with this domain."
+    for each in explained.found:
+        yield f"  HubSpot: {_company(each, explained.record_url)}"
+    if not explained.rows:
+        yield f"  {destination} does not list it."
+    for listed, others in explained.rows.items():
+        known = f", with the identifier {', '.join(others)}" if others else ""
+        yield f"  {destination} lists it as {listed}{known}."
+    if explained.waiting:
+        yield f"  Not taken since {date(explained.waiting.since)}: {explained.waiting.reason}"
+    yield f"  Next run: {_next(explained.next, verbs)}."
+    told = [_past(change, verbs) for change in explained.history]
+    yield f"  Earlier runs: {', '.join(told)}." if told else "  No earlier run has changed it."
+
+
+def _company(each: InHubSpot, record_url: Optional[str]) -> str:
+    company = each.company
+    name = company.name or "(no name)"
+    link = f" {record_url}{company.id}" if record_url else ""
+    verdict = f"does not match: {each.mismatch}" if each.mismatch else "matches"
+    facts = f"platform {company.platform or 'none'}, Alexa rank {company.alexa or 'none'}"
+    return f"{name}, id {company.id},{link} {each.how}; {facts}. It {verdict}."
+
+
+def _next(coming: Next, verbs: Mapping[str, str]) -> str:
+    what = {"skip": "left out", "nothing": "nothing changes"}.get(coming.action)
+    return f"{what or 'it would be ' + verbs[coming.action]}, because {coming.reason.rstrip('.')}"
+
+
+def _past(change: ChangeEntry, verbs: Mapping[str, str]) -> str:
+    verb = verbs.get(change.action, change.action)
+    status = "" if change.status == "done" else f" ({change.status.replace('_', ' ')})"
+    reason = f": {change.reason}" if change.reason else ""
+    return f"{verb}{status} on {date(change.at)}{reason}"
+
+
+def section(explained: Sequence[Explained]) -> Section:
+    columns = ("domain", "next", "reason", "hubspot", "destination", "history")
+    rows = [_row(each) for each in explained]
+    return Section("explain", "Explained", Kind.STEP, columns, rows)
+
+
+def _row(each: Explained) -> Dict[str, object]:
+    return {
+        "domain": each.domain,
+        "next": each.next.action,
+        "reason": each.next.reason,
+        "fields": [],
+        "hubspot": [
+            {
+                "id": found.company.id,
+                "name": found.company.name,
+                "link": f"{each.record_url}{found.company.id}" if each.record_url else None,
+                "domain": found.company.domain,
+                "platform": found.company.platform,
+                "alexa": found.company.alexa,
+                "how": found.how,
+                "matches": found.mismatch is None,
+                "reason": found.mismatch,
+            }
+            for found in each.found
+        ],
+        "destination": [
+            {"domain": listed, "identifiers": list(others)} for listed, others in each.rows.items()
+        ],
+        "history": [change_row(change) for change in each.history],
+    }

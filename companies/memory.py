@@ -12,7 +12,6 @@ import logging
 from pathlib import Path
 from typing import (
     AbstractSet,
-    Any,
     Callable,
     Dict,
     Iterable,
@@ -27,8 +26,8 @@ from typing import (
 
 from basics.errors import AppError
 from companies.plan import WantedCompany
-from run import told
-from run.store import Store
+from run import history, told
+from run.store import Row, Store
 from transport.clock import Clock
 
 _VERSIONS = (
@@ -44,6 +43,7 @@ _VERSIONS = (
     ) WITHOUT ROWID;
     """,
     told.SQL,
+    history.SQL,
 )
 _REMEDY = "The run goes on without it. Delete the file, or bring it back from a backup."
 DAY_S = 86_400.0
@@ -113,7 +113,7 @@ class CompanyMemory:
             "INSERT INTO record VALUES (?, ?) ON CONFLICT (domain) DO UPDATE"
             " SET hubspot_id = excluded.hubspot_id WHERE hubspot_id <> excluded.hubspot_id"
         )
-        self._write(sql, ((company.domain, company.hubspot_id) for company in companies))
+        self.write(sql, ((company.domain, company.hubspot_id) for company in companies))
 
     def other_names(self) -> Dict[str, str]:
         """Wanted domain -> the domain under which the destination lists the company."""
@@ -131,11 +131,11 @@ class CompanyMemory:
         return []
 
     def forget_names(self, domains: Iterable[str]) -> None:
-        self._write("DELETE FROM other_name WHERE domain = ?", [(domain,) for domain in domains])
+        self.write("DELETE FROM other_name WHERE domain = ?", [(domain,) for domain in domains])
 
     def remember_names(self, names: Mapping[str, str]) -> None:
         rows = [(domain, listed, self._now()) for domain, listed in names.items()]
-        self._write("INSERT OR REPLACE INTO other_name VALUES (?, ?, ?)", rows)
+        self.write("INSERT OR REPLACE INTO other_name VALUES (?, ?, ?)", rows)
 
     def waiting(self, action: str, days: int) -> Dict[str, Waiting]:
         """What was asked for less than so many days ago, and is not to be asked for yet."""
@@ -159,7 +159,7 @@ class CompanyMemory:
     def note(self, action: str, refused: Iterable[Tuple[str, Optional[str], str, str]]) -> None:
         """Domain, company, status and reason of what was not taken just now."""
         now = self._now()
-        self._write(
+        self.write(
             "INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (action, domain)"
             " DO UPDATE SET company = excluded.company, status = excluded.status,"
             " reason = excluded.reason, asked_at = excluded.asked_at",
@@ -170,7 +170,7 @@ class CompanyMemory:
         """Those of the domains that have been taken, or are not to be asked for any more."""
         settled = [each.domain for each in self._refused(action) if is_settled(each.domain)]
         sql = "DELETE FROM refusal WHERE action = ? AND domain = ?"
-        self._write(sql, [(action, domain) for domain in settled])
+        self.write(sql, [(action, domain) for domain in settled])
 
     def due(self, waiting: AbstractSet[str]) -> Set[str]:
         """Those of the keys of what waits for a person that are to be told now."""
@@ -182,21 +182,26 @@ class CompanyMemory:
         with self._unless_unusable():
             told.Told(self._store, self._clock).note(now, waiting)
 
+    def rows(self, sql: str, *values: object) -> List[Row]:
+        """As of a Store; none when the file cannot be used."""
+        with self._unless_unusable():
+            return self._store.rows(sql, *values)
+        return []
+
+    def write(self, sql: str, rows: Iterable[Row]) -> None:
+        """As of a Store."""
+        with self._unless_unusable():
+            self._store.write(sql, rows)
+
     def close(self) -> None:
         self._store.close()
 
     def _refused(self, action: str) -> List[Waiting]:
-        with self._unless_unusable():
-            sql = "SELECT * FROM refusal WHERE action = ? ORDER BY domain"
-            return [Waiting(*row) for row in self._store.rows(sql, action)]
-        return []
+        sql = "SELECT * FROM refusal WHERE action = ? ORDER BY domain"
+        return [Waiting(*row) for row in self.rows(sql, action)]
 
     def _now(self) -> float:
         return self._clock.utcnow().timestamp()
-
-    def _write(self, sql: str, rows: Iterable[Tuple[Any, ...]]) -> None:
-        with self._unless_unusable():
-            self._store.write(sql, rows)
 
     @contextlib.contextmanager
     def _unless_unusable(self) -> Iterator[None]:

@@ -129,6 +129,10 @@ class Wanted:
         """The wanted domain that a listed name stands for, also as an additional one; or None."""
         return name if name in self.companies else self._additional.get(name or "")
 
+    def all_domains(self) -> Set[str]:
+        """Of all companies, the additional ones as well."""
+        return {*self.companies, *self._additional}
+
     def unusable_field(self, name: str) -> Optional[str]:
         """What a matching company has in its domain field that is no domain, but names this one."""
         return self._unusable.get(name)

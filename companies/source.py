@@ -123,6 +123,7 @@ class CompanySource:
         return read_settled(lambda: self._hubspot.companies_found(groups))
 
     def record_url(self) -> Optional[str]:
+        self.account = self.account or self._hubspot.account_if_told()
         return self.account and self.account.link(COMPANIES, "")
 
 

@@ -90,3 +90,10 @@ def refused(
         for entry, result in zip(entries, results)
         if is_refusal(result)
     ]
+
+
+def statuses(
+    entries: Sequence[Union[WantedCompany, Removal]], results: Sequence[Result]
+) -> List[Tuple[str, str]]:
+    """The status of each domain."""
+    return [(entry.domain, result.status) for entry, result in zip(entries, results)]

@@ -15,7 +15,7 @@ from typing import Callable, Iterator, Optional, Sequence, TypeVar
 
 from basics.errors import AppError, Interrupted
 from basics.outcome import Outcome
-from basics.settings import PYTHON
+from basics.settings import PYTHON, parse_positive
 from run.context import Run
 from run.rendering import ENDINGS, write_report
 from run.screen import flush_output, set_up_output
@@ -23,6 +23,7 @@ from run.start import missing_packages
 from transport.clock import Clock
 
 VERSION = "1.0.0"
+HISTORY_RUNS = 20
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 
 T = TypeVar("T")
@@ -62,6 +63,28 @@ def parser(description: str) -> argparse.ArgumentParser:
     )
     add("--version", action="version", version=VERSION)
     return arguments
+
+
+def add_questions(
+    arguments: argparse.ArgumentParser, metavar: str, parse: Callable[[str], str], what: str
+) -> None:
+    """The flags that ask what earlier runs did, and why."""
+    arguments.add_argument(
+        "--explain",
+        metavar=metavar,
+        type=flag_type(parse),
+        action="append",
+        default=[],
+        help=f"tell {what}, and what the next run would do; may be given more than once",
+    )
+    arguments.add_argument(
+        "--history",
+        metavar="N",
+        type=flag_type(parse_positive),
+        nargs="?",
+        const=HISTORY_RUNS,
+        help=f"tell what the last runs did (default: {HISTORY_RUNS} of them)",
+    )
 
 
 def flag_type(parse: Callable[[str], T]) -> Callable[[str], T]:

@@ -33,7 +33,7 @@ class Run:
     def __init__(self, job: str, title: str, args: argparse.Namespace, clock: Clock) -> None:
         self.args = args
         self.clock = clock
-        self.dry_run: bool = args.dry_run or args.check
+        self.dry_run = reads_only(args)
         self.wrote = False
         self.calls_must_finish = True
         self.screen = Screen(args.quiet, "see the report" if args.report else "see --report")
@@ -109,3 +109,9 @@ class Run:
             return Outcome.FAILED
         self.screen.say_result("Ready.", "green")
         return Outcome.PLANNED
+
+
+def reads_only(args: argparse.Namespace) -> bool:
+    """Whether a run with these flags changes nothing, and leaves nothing behind."""
+    asks = getattr(args, "explain", None) or getattr(args, "history", None)
+    return bool(args.dry_run or args.check or asks)

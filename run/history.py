@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import List, Mapping, NamedTuple, Optional, Union
+from typing import Iterable, List, Mapping, NamedTuple, Optional, Protocol, Tuple, Union
 
 from basics.outcome import Outcome
-from run.store import Store
+from run.store import Row
 from transport.clock import Clock
 
 DAY_S = 86_400.0
+SENT = "sent"  # the status of a change until it is known what came of it
 BROKEN_OFF = "broken off"  # a run that ended without a word: it was killed
 
 # One version of the file of a job; see Store. `who` is a domain, or the hash of an address.
@@ -29,7 +30,7 @@ CREATE INDEX change_run ON change (run);
 Who = Union[str, bytes]
 
 
-class PastChange(NamedTuple):
+class ChangeEntry(NamedTuple):
     """`at`: seconds since 1970; `status`: as in the report of that run."""
 
     run: int
@@ -42,7 +43,7 @@ class PastChange(NamedTuple):
     status: str
 
 
-class PastRun(NamedTuple):
+class RunEntry(NamedTuple):
     """`began_at`: seconds since 1970; `outcome`: its word in the report, or BROKEN_OFF; `total`:
     how many were followed, or subscribed, in the end."""
 
@@ -54,10 +55,18 @@ class PastRun(NamedTuple):
     total: Optional[int]
 
 
+class Rows(Protocol):
+    """A Store, or what stands for one."""
+
+    def rows(self, sql: str, *values: object) -> List[Row]: ...
+
+    def write(self, sql: str, rows: Iterable[Row]) -> None: ...
+
+
 class History:
     """Any thread may note a change. Raises what the store raises."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Rows, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._run: Optional[int] = None
@@ -74,7 +83,7 @@ class History:
             "INSERT INTO run (began_at, outcome, counts) VALUES (?, ?, '{}')",
             [(self._now(), BROKEN_OFF)],
         )
-        ((self._run,),) = self._store.rows("SELECT max(id) FROM run")
+        self._run = next((row[0] for row in self._store.rows("SELECT max(id) FROM run")), None)
 
     def note(
         self,
@@ -89,10 +98,10 @@ class History:
         row = (self._run, self._now(), action, who, name, hubspot_id, reason, status)
         self._store.write("INSERT INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row])
 
-    def judge(self, action: str, statuses: Mapping[Who, str]) -> None:
+    def judge(self, action: str, statuses: Iterable[Tuple[Who, str]]) -> None:
         """What came of the changes, as it is known in the end."""
         sql = "UPDATE change SET status = ? WHERE run = ? AND action = ? AND who = ?"
-        rows = [(status, self._run, action, who) for who, status in statuses.items()]
+        rows = [(status, self._run, action, who) for who, status in statuses]
         self._store.write(sql, rows)
 
     def end(
@@ -106,22 +115,22 @@ class History:
         row = (outcome.word, error, json.dumps(dict(counts)), total, self._run)
         self._store.write(sql, [row])
 
-    def runs(self) -> List[PastRun]:
+    def runs(self) -> List[RunEntry]:
         """All that are kept, the newest first, without the one that is under way."""
         sql = "SELECT * FROM run WHERE id IS NOT ? ORDER BY id DESC"
         return [
-            PastRun(run_id, began_at, outcome, error, json.loads(counts), total)
+            RunEntry(run_id, began_at, outcome, error, json.loads(counts), total)
             for run_id, began_at, outcome, error, counts, total in self._store.rows(sql, self._run)
         ]
 
-    def changes_of(self, who: Who) -> List[PastChange]:
+    def changes_of(self, who: Who) -> List[ChangeEntry]:
         """In order of time."""
         rows = self._store.rows("SELECT * FROM change WHERE who = ? ORDER BY at, rowid", who)
-        return [PastChange(*row) for row in rows]
+        return [ChangeEntry(*row) for row in rows]
 
-    def changes_in(self, run: int) -> List[PastChange]:
+    def changes_in(self, run: int) -> List[ChangeEntry]:
         rows = self._store.rows("SELECT * FROM change WHERE run = ? ORDER BY at, rowid", run)
-        return [PastChange(*row) for row in rows]
+        return [ChangeEntry(*row) for row in rows]
 
     def _now(self) -> float:
         return self._clock.utcnow().timestamp()

@@ -75,8 +75,8 @@ class PastRun(NamedTuple):
 @dataclass
 class Report:
     """`title`: what the job is about. `unchanged`: how many are as they should be, if that is
-    known. `record_url`: what a record's id follows to make its address. `total_name`: what the
-    totals of `history` count. `version`: of the program."""
+    known. `total`: how many the other service has in the end; `total_name`: what that counts.
+    `record_url`: what a record's id follows to make its address. `version`: of the program."""
 
     job: str
     title: str
@@ -96,6 +96,7 @@ class Report:
     warnings: Optional[List[str]] = None
     record_url: Optional[str] = None
     checked_after: Optional[CheckedAfter] = None
+    total: Optional[int] = None
     history: Sequence[PastRun] = ()
     total_name: str = "Total"
     version: str = ""

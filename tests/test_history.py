@@ -31,7 +31,7 @@ def a_run(path: Path, clock: FakeClock, domain: str = "shop.example", days: int 
     with history(path, clock) as runs:
         runs.begin(days)
         runs.note("follow", domain, "Shop", 7, None, "sent")
-        runs.judge("follow", {domain: "done"})
+        runs.judge("follow", [(domain, "done")])
         runs.end(Outcome.SYNCED, None, {"follow": 1}, total=12)
 
 

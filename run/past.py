@@ -1,0 +1,149 @@
+"""What earlier runs did, in words: `--history`, and the recent runs on the page."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Callable, Dict, List, Mapping, Sequence, Tuple
+
+from basics.errors import AppError
+from basics.outcome import Outcome
+from basics.words import count, listing
+from run.context import Run
+from run.history import BROKEN_OFF, DAY_S, ChangeEntry, History, RunEntry
+from run.report import Kind, PastRun, Section
+
+NOTHING_TO_DO = Outcome.IN_SYNC.word
+RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
+IN_WORDS = {
+    "synced": "done",
+    "partial": "done in part",
+    "refused": "refused for safety",
+    "failed": "failed",
+    "interrupted": "interrupted",
+    BROKEN_OFF: BROKEN_OFF,
+}
+
+
+def recorded(run: Run, history: History, keep_days: int, work: Callable[[], Outcome]) -> Outcome:
+    """The outcome of the work, which is noted as one run, unless it leaves no trace."""
+    if run.dry_run:
+        return work()
+    history.begin(keep_days)
+    try:
+        outcome = work()
+    except AppError as error:
+        history.end(error.outcome, str(error), run.report.counts, None)
+        raise
+    if run.clock.is_stopped():
+        outcome = Outcome.INTERRUPTED
+    history.end(outcome, run.report.error, run.report.counts, run.report.total)
+    return outcome
+
+
+def say_history(run: Run, history: History, most: int, verbs: Mapping[str, str]) -> Outcome:
+    """The last runs that changed something, failed or were refused, the newest first; the others
+    are counted between them. `verbs`: action -> what is said of it, such as "followed"."""
+    shown: List[RunEntry] = []
+    quiet = 0
+    for entry in history.runs():
+        if len(shown) == most:
+            break
+        if entry.outcome == NOTHING_TO_DO:
+            quiet += 1
+            continue
+        _say_quiet(run, quiet)
+        quiet = 0
+        shown.append(entry)
+        changes = history.changes_in(entry.id)
+        run.say(f"{moment(entry.began_at)}  {_in_words(entry, changes, verbs)}")
+    _say_quiet(run, quiet)
+    if not shown:
+        run.summarise("No run is known that changed something, failed or was refused.")
+    run.report.sections = _sections(shown, history)
+    return Outcome.PLANNED
+
+
+def _say_quiet(run: Run, runs: int) -> None:
+    if runs:
+        run.say(f"  {count(runs, 'run')} with nothing to do")
+
+
+def _in_words(entry: RunEntry, changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> str:
+    told = [f"{number:,} {verbs.get(action, action)}" for action, number in _done(changes).items()]
+    words = ": ".join([IN_WORDS.get(entry.outcome, entry.outcome), listing(told)] if told else [])
+    return words or f"{IN_WORDS.get(entry.outcome, entry.outcome)}{_because(entry)}"
+
+
+def _because(entry: RunEntry) -> str:
+    return f": {entry.error}" if entry.error else ""
+
+
+def _done(changes: Sequence[ChangeEntry]) -> Dict[str, int]:
+    found: Dict[str, int] = {}
+    for change in changes:
+        if change.status == "done":
+            found[change.action] = found.get(change.action, 0) + 1
+    return found
+
+
+def _sections(shown: Sequence[RunEntry], history: History) -> List[Section]:
+    runs = [
+        {
+            "at": moment(entry.began_at),
+            "outcome": entry.outcome,
+            "error": entry.error,
+            "counts": dict(entry.counts),
+        }
+        for entry in shown
+    ]
+    changes = [change_row(each) for entry in shown for each in history.changes_in(entry.id)]
+    columns = ("at", "action", "who", "company", "reason", "status")
+    return [
+        Section("runs", "Runs", Kind.STEP, ("at", "outcome", "error"), runs),
+        Section("changes", "Changes", Kind.STEP, columns, changes),
+    ]
+
+
+def change_row(change: ChangeEntry) -> Dict[str, object]:
+    who = change.who.hex() if isinstance(change.who, bytes) else change.who
+    return {
+        "at": moment(change.at),
+        "action": change.action,
+        "who": who,
+        "company": change.name,
+        "hubspot_id": change.hubspot_id,
+        "reason": change.reason,
+        "status": change.status,
+    }
+
+
+def recent(history: History, now: float, verbs: Mapping[str, str]) -> List[PastRun]:
+    """For the page: the last runs that changed something."""
+    found: List[PastRun] = []
+    for entry in history.runs():
+        if len(found) == RECENT_RUNS or entry.began_at < now - RECENT_DAYS * DAY_S:
+            break
+        changes = [each for each in history.changes_in(entry.id) if each.status == "done"]
+        if changes:
+            counts = {
+                verbs.get(action, action): number for action, number in _done(changes).items()
+            }
+            rows = [_page_change(each, verbs) for each in changes]
+            words = IN_WORDS.get(entry.outcome, entry.outcome)
+            found.append(PastRun(entry.began_at, words, counts, rows, entry.total))
+    return found
+
+
+def _page_change(change: ChangeEntry, verbs: Mapping[str, str]) -> Tuple[str, str, str]:
+    who = "" if isinstance(change.who, bytes) else change.who
+    return verbs.get(change.action, change.action), who, change.reason or ""
+
+
+def moment(timestamp: float) -> str:
+    """Local date and time, as people write them."""
+    return datetime.fromtimestamp(timestamp, timezone.utc).astimezone().strftime("%d %b %Y, %H:%M")
+
+
+def date(timestamp: float) -> str:
+    """Local date, as people write it."""
+    return moment(timestamp).split(",")[0].lstrip("0")

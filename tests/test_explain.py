@@ -1,0 +1,199 @@
+"""Why? What `sync.py` tells of single companies and of earlier runs."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import pytest
+
+import sync
+from sandbox import HubSpot, PredictLeads, Sandbox
+from tests.helpers import MATCH, FakeClock, RunMain
+
+DAY_S = 86_400
+
+
+def world(clock: FakeClock, companies: List[Dict[str, Any]], *followed: str) -> Sandbox:
+    predictleads = PredictLeads(dict.fromkeys(followed), requests_per_second=None)
+    return Sandbox(HubSpot(companies), predictleads, clock=clock)
+
+
+def shop(domain: Optional[str], **values: Any) -> Dict[str, Any]:
+    return {"name": "A shop", "domain": domain, **MATCH, **values}
+
+
+ANSWERS: Dict[str, Any] = {
+    "it would be followed": (
+        [shop("a.example")],
+        [],
+        "follow",
+        "it matches, and PredictLeads does",
+    ),
+    "it is followed": ([shop("a.example")], ["a.example"], "nothing", "PredictLeads lists it"),
+    "it would be unfollowed": (
+        [shop("a.example", alexa="1000000")],
+        ["a.example"],
+        "unfollow",
+        "its Alexa rank is now 1,000,000",
+    ),
+    "nobody knows it": ([], [], "nothing", "no company in HubSpot has this domain"),
+    "followed, and nobody knows it": ([], ["a.example"], "unfollow", "no company in HubSpot"),
+    "an additional domain": (
+        [shop("b.example", hs_additional_domains="x.example; a.example")],
+        ["b.example"],
+        "nothing",
+        "PredictLeads lists it",
+    ),
+    "a field that is no domain": ([shop("info@a.example")], [], "skip", "no usable domain"),
+    "the same, and followed": ([shop("info@a.example")], ["a.example"], "nothing", "names it as"),
+    "it does not match": (
+        [shop("a.example", ecommerce_platform="wix", alexa=None)],
+        [],
+        "nothing",
+        "its platform is now wix and it has no Alexa rank",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("companies", "followed", "coming", "reason"), ANSWERS.values(), ids=ANSWERS.keys()
+)
+def test_each_answer(
+    run_main: RunMain,
+    clock: FakeClock,
+    companies: List[Dict[str, Any]],
+    followed: List[str],
+    coming: str,
+    reason: str,
+) -> None:
+    with world(clock, companies, *followed) as sandbox:
+        outcome = run_main(sync.main, sandbox, "--explain", "https://www.A.example/de")
+        assert sandbox.writes == []
+    assert outcome.code == 0
+    (told,) = outcome.report["explain"]
+    assert (told["domain"], told["next"]) == ("a.example", coming)
+    assert reason in told["reason"]
+    assert reason in outcome.out
+    assert list(Path.home().iterdir()) == []
+
+
+def test_what_is_told_of_a_company(run_main: RunMain, clock: FakeClock) -> None:
+    with world(clock, [shop("a.example"), shop("c.example")], "b.example") as sandbox:
+        run_main(sync.main, sandbox)
+        sandbox.hubspot.companies[101]["ecommerce_platform"] = "woocommerce"
+        clock.now += 11 * DAY_S
+        run_main(sync.main, sandbox)
+        outcome = run_main(sync.main, sandbox, "--explain", "a.example", "--explain", "b.example")
+    assert outcome.out.splitlines()[:10] == [
+        "a.example",
+        "  HubSpot: A shop, id 101, https://app.hubspot.com/contacts/12345/record/0-2/101 has this"
+        " domain; platform woocommerce, Alexa rank 1. It does not match: its platform is now"
+        " woocommerce.",
+        "  PredictLeads does not list it.",
+        "  Next run: nothing changes, because its platform is now woocommerce.",
+        "  Earlier runs: followed on 21 Nov 2026, no longer followed on 2 Dec 2026: its platform is"
+        " now woocommerce.",
+        "",
+        "b.example",
+        "  HubSpot has no company with this domain.",
+        "  PredictLeads does not list it.",
+        "  Next run: nothing changes, because no company in HubSpot has this domain.",
+    ]
+
+
+def test_a_word_that_is_no_domain(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        sync.main(["--explain", "nothing"])
+    assert ended.value.code == 2
+    assert "must be a domain such as shop.example" in capsys.readouterr().err
+
+
+def test_it_needs_no_lock_and_few_calls(run_main: RunMain, clock: FakeClock) -> None:
+    with world(clock, [shop(f"shop-{n}.example") for n in range(2_000)]) as sandbox:
+        run_main(sync.main, sandbox, "--explain", "shop-7.example")
+        asked = [each for each in sandbox.requests if each.service == "hubspot"]
+    assert len(asked) <= 5
+
+
+def random_company(rng: random.Random, number: int) -> Dict[str, Any]:
+    domain = rng.choice([f"shop-{number}.example", f"https://www.shop-{number}.example/x", None])
+    return {
+        "name": f"Shop {number}",
+        "domain": rng.choice([domain, f"shop-{number}.example", f"shop-{number - 1}.example"]),
+        "ecommerce_platform": rng.choice(["shopify", "shopify", "magento_2", "wix", None]),
+        "alexa": rng.choice(["1", "999999", "1000000", None]),
+        "hs_additional_domains": rng.choice([None, f"other-{number}.example"]),
+    }
+
+
+def test_explain_and_run_never_disagree(run_main: RunMain, clock: FakeClock) -> None:
+    rng = random.Random(7)
+    companies = [random_company(rng, number) for number in range(400)]
+    names = [f"shop-{n}.example" for n in range(450)] + [f"other-{n}.example" for n in range(50)]
+    with world(clock, companies, *rng.sample(names, 150)) as sandbox:
+        sandbox.hubspot.searches_per_second = None
+        flags = [text for name in names for text in ("--explain", name)]
+        told = run_main(sync.main, sandbox, *flags, HUBSPOT_REQUESTS_PER_SECOND="1000")
+        done = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+    coming = {row["domain"]: row["next"] for row in told.report["explain"]}
+    follows = {row["domain"] for row in done.report["follow"]}
+    unfollows = {row["domain"] for row in done.report["unfollow"]}
+    own = set(names)
+    assert {name for name in names if coming[name] == "follow"} >= follows & own
+    assert {name for name in names if coming[name] == "unfollow"} == unfollows & own
+    others = {name for name in names if coming[name] == "follow"} - follows
+    assert all(name.startswith("other-") for name in others)  # told with the company's own domain
+
+
+# Earlier runs
+
+
+def test_history(run_main: RunMain, clock: FakeClock) -> None:
+    with world(clock, [shop("a.example")], "b.example") as sandbox:
+        run_main(sync.main, sandbox)
+        for _ in range(3):
+            clock.now += 3600
+            run_main(sync.main, sandbox)
+        sandbox.hubspot.companies.clear()
+        run_main(sync.main, sandbox)
+        outcome = run_main(sync.main, sandbox, "--history")
+        one = run_main(sync.main, sandbox, "--history", "1")
+    lines = [line.split("  ", 1)[1] for line in outcome.out.splitlines()]
+    assert lines == [
+        "refused for safety",
+        "3 runs with nothing to do",
+        "done: 1 followed, 1 no longer followed",
+    ]
+    assert [row["outcome"] for row in outcome.report["runs"]] == ["refused", "synced"]
+    changes = [(row["who"], row["action"], row["status"]) for row in outcome.report["changes"]]
+    assert changes == [("a.example", "follow", "done"), ("b.example", "unfollow", "done")]
+    assert len(one.out.splitlines()) == 1
+
+
+def test_what_a_broken_off_run_did_is_known(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with world(clock, [shop("a.example")], "b.example") as sandbox:
+        with monkeypatch.context() as patch:
+            patch.setattr(sync.Sync, "_note", killed)
+            with pytest.raises(KeyboardInterrupt):
+                run_main(sync.main, sandbox)
+        outcome = run_main(sync.main, sandbox, "--history")
+    assert "broken off" in outcome.out
+    assert [row["who"] for row in outcome.report["changes"]] == ["a.example", "b.example"]
+
+
+def test_a_damaged_memory_stops_no_question(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "memory.sqlite3"
+    path.write_bytes(b"no database" * 999)
+    with world(clock, [shop("a.example")]) as sandbox:
+        outcome = run_main(sync.main, sandbox, "--explain", "a.example", "--state", str(path))
+    assert (outcome.code, outcome.report["explain"][0]["next"]) == (0, "follow")
+    assert "Cannot use" in outcome.err
