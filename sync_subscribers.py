@@ -41,6 +41,7 @@ from subscribers.plan import (
     make_plan,
     people,
 )
+from subscribers.reading import Contacts
 from subscribers.rounds import Writer
 from subscribers.sections import (
     SHOWN,
@@ -51,6 +52,7 @@ from subscribers.sections import (
     say_results,
     sections,
 )
+from subscribers.selection import Selection, by_id_is_cheaper
 from subscribers.settings import Settings, settings
 from transport import threads
 from transport.clock import Clock
@@ -88,6 +90,11 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "--first-run",
         action="store_true",
         help="go on without a memory of earlier runs; for the very first run alone",
+    )
+    add(
+        "--list",
+        metavar="NAME|ID",
+        help="only the contacts of this HubSpot list are meant (default: HUBSPOT_LIST, or all)",
     )
     add("--fill-only", action="store_true", help="keep every value that MailerLite already has")
     add(
@@ -127,6 +134,7 @@ def _parse_email(text: str) -> str:
 
 def _run(run: Run) -> Outcome:
     chosen = run.settings(settings)
+    chosen = chosen._replace(list=run.args.list or chosen.list)
     services = Services(
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
@@ -152,16 +160,17 @@ def _sync(
     run: Run, chosen: Settings, preflight: Preflight, services: Services, path: Path
 ) -> Outcome:
     """The plan is made with a copy of the memory: a refused run leaves nothing behind."""
-    rules = _rules(run, preflight)
-    contacts, subscribers = _read(run, rules, services)
+    rules = _with_list(_rules(run, preflight), preflight, services.hubspot)
     with _memory(run, chosen, path, dry_run=True) as memory:
+        contacts, subscribers, total = _read(run, rules, services, memory)
         plan = make_plan(contacts, subscribers, memory, rules)
         lists, is_new = memory.compare(subscribers), memory.is_new
     _report_plan(run, plan, preflight)
-    run.report.counts.update(contacts=len(contacts), subscribers=len(subscribers))
+    run.report.counts.update(subscribers=len(subscribers))
     if run.wants_links:
         run.report.record_url = services.hubspot.record_url(CONTACTS)
     say_plan(run.screen, plan, preflight.missing, preflight.groups)
+    _say_who_is_meant(run, rules, contacts, total)
     _warn_of_needless_flags(run, plan, is_new)
     begins_anew = _begins_anew(run, subscribers, is_new, path)
     refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
@@ -192,24 +201,44 @@ def _memory(run: Run, chosen: Settings, path: Path, dry_run: bool) -> Memory:
     return Memory(path, dry_run, run.clock.utcnow().date(), chosen.ask_again_days)
 
 
+def _with_list(rules: Rules, preflight: Preflight, hubspot: HubSpotClient) -> Rules:
+    if not preflight.list:
+        return rules
+    members = hubspot.members(preflight.list.id)
+    log.info("HubSpot: the list %s has %s.", preflight.list.name, count(len(members), "member"))
+    return rules._replace(selection=Selection(preflight.list.name, members))
+
+
 def _read(
-    run: Run, rules: Rules, services: Services
-) -> Tuple[List[Contact], Dict[str, Subscriber]]:
-    """All contacts and all subscribers, read side by side."""
+    run: Run, rules: Rules, services: Services, memory: Memory
+) -> Tuple[List[Contact], Dict[str, Subscriber], int]:
+    """Contacts, all subscribers, and how many contacts HubSpot has. All of them are read side by
+    side with the subscribers; those of a list afterwards, if that takes fewer calls."""
     hubspot, mailerlite = services
+    contacts_of, members = Contacts(hubspot, rules), rules.selection.members
     with Progress("HubSpot", "contacts", run.clock) as in_hubspot, Progress(
         "MailerLite", "subscribers", run.clock
     ) as in_mailerlite:
-        contacts, found = threads.side_by_side(
-            lambda: in_hubspot.count(hubspot.contacts(rules.properties, rules.needed)),
-            lambda: mailerlite.subscribers(rules.keys, bool(rules.groups), in_mailerlite.advance),
-        )
+
+        def read_subscribers() -> List[Subscriber]:
+            with_groups = bool(rules.groups)
+            return mailerlite.subscribers(rules.keys, with_groups, in_mailerlite.advance)
+
+        total = hubspot.count_contacts() if members is not None else 0
+        if members is not None and by_id_is_cheaper(len(members), mailerlite.count_active(), total):
+            found = read_subscribers()
+            contacts = in_hubspot.count(contacts_of.of_list(by_email(found), memory))
+        else:
+            contacts, found = threads.side_by_side(
+                lambda: in_hubspot.count(contacts_of.everyone()), read_subscribers
+            )
+            total = len(contacts)
     subscribers = by_email(found)
     log.info("HubSpot: %s.", count(len(contacts), "contact"))
     statuses = Counter(person.status for person in subscribers.values())
     in_words = [f"{number:,} {status}" for status, number in statuses.items()]
     log.info("MailerLite: %s.", ", ".join(in_words) or "no subscribers")
-    return contacts, subscribers
+    return contacts, subscribers, total
 
 
 def _with_contacts(
@@ -241,6 +270,16 @@ def _report_plan(
         unusable_values=dict(plan.unusable),
         kept_in_another_form=dict(plan.other_form),
     )
+
+
+def _say_who_is_meant(run: Run, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
+    run.report.counts["contacts"] = total
+    if rules.selection.is_all:
+        return
+    meant = sum(map(rules.selection.is_meant, contacts))
+    run.report.counts["not_meant"] = total - meant
+    others = f"the other {total - meant:,} are not"
+    run.say(f"Meant: {count(meant, 'contact')} {rules.selection.in_words()}; {others}.")
 
 
 def _warn_of_needless_flags(run: Run, plan: Plan, is_new: bool) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from basics.words import count
-from hubspot_client import HubSpotClient, Property
+from hubspot_client import COMPANIES, CONTACTS, HubSpotClient, Property, RecordList
 from mailerlite_client import MailerLiteClient
 from run.checks import Finding, look
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
@@ -24,7 +24,8 @@ class Services(NamedTuple):
 class Preflight(NamedTuple):
     """`findings` concern the services, `mapping` what the settings say of them. `fields`: where
     values go; `missing`: those of them to create; `groups`: id -> name of the groups to join;
-    `consent`: property -> why nobody who has it is written."""
+    `consent`: property -> why nobody who has it is written; `list`: of the contacts that are meant
+    alone."""
 
     findings: List[Finding]
     mapping: List[Finding]
@@ -32,11 +33,14 @@ class Preflight(NamedTuple):
     missing: List[Field]
     groups: Dict[str, str]
     consent: Dict[str, str]
+    list: Optional[RecordList] = None
 
 
 class _HubSpot(NamedTuple):
     findings: List[Finding]
     properties: Dict[str, Property]
+    list: Optional[RecordList]
+    on_list: List[Finding]
 
 
 class _MailerLite(NamedTuple):
@@ -50,10 +54,11 @@ class _MailerLite(NamedTuple):
 def check_services(settings: Settings, services: Services, create_fields: bool) -> Preflight:
     """Both services are asked side by side. Raises nothing that a service may answer."""
     hubspot, mailerlite = threads.side_by_side(
-        lambda: _read_hubspot(services.hubspot),
+        lambda: _read_hubspot(settings, services.hubspot),
         lambda: _read_mailerlite(settings, services.mailerlite),
     )
-    result = Preflight([*hubspot.findings, *mailerlite.findings], [], [], [], {}, {})
+    findings = [*hubspot.findings, *mailerlite.findings]
+    result = Preflight(findings, [*hubspot.on_list], [], [], {}, {}, hubspot.list)
     if hubspot.properties:
         _add_consent(result, settings, hubspot.properties)
     for name, key in settings.fields if hubspot.properties and mailerlite.types else ():
@@ -79,7 +84,7 @@ def check_reading(services: Services) -> Iterator[Finding]:
     yield from look(count_subscribers)
 
 
-def _read_hubspot(hubspot: HubSpotClient) -> _HubSpot:
+def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
     properties: Dict[str, Property] = {}
 
     def read() -> Finding:
@@ -93,7 +98,28 @@ def _read_hubspot(hubspot: HubSpotClient) -> _HubSpot:
         number = count(len(properties), "property", "properties")
         return Finding(True, f"HubSpot can be used: its contacts have {number}.")
 
-    return _HubSpot(look(read), properties)
+    findings = look(read)
+    if not (settings.list and properties):
+        return _HubSpot(findings, properties, None, [])
+    found: List[RecordList] = []
+    on_list = look(lambda: _look_for_list(settings.list, hubspot, found))
+    return _HubSpot(findings, properties, found[0] if found else None, on_list)
+
+
+def _look_for_list(wanted: str, hubspot: HubSpotClient, found: List[RecordList]) -> Finding:
+    """The list goes to `found` if it is one of contacts."""
+    named = hubspot.list_called(wanted, CONTACTS)
+    other = named or hubspot.list_called(wanted, COMPANIES)
+    if other is None:
+        text = "fix HUBSPOT_LIST or --list (digits alone are an id). See HubSpot > CRM > Segments."
+        return Finding(False, f"HubSpot has no list of contacts {wanted}: {text}")
+    if other.object_type != CONTACTS:
+        text = f"HubSpot's list {other.name} is not one of contacts: fix HUBSPOT_LIST or --list."
+        return Finding(False, text)
+    found.append(other)
+    return Finding(
+        True, f"Only the contacts of HubSpot's list {other.name} ({other.id}) are meant."
+    )
 
 
 def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _MailerLite:

@@ -29,6 +29,7 @@ from typing import (
 from basics.emails import canonical, normalise_email
 from basics.words import count
 from subscribers.consent import objection
+from subscribers.selection import Selection
 from subscribers.values import Field, as_kept, in_words, trimmed, usable
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
@@ -98,7 +99,8 @@ class Remembered(Protocol):
 
 class Rules(NamedTuple):
     """`consent`: property -> the reason not to write; `groups`: ids that everyone joins;
-    `restore`: deleted people, as canonical addresses, to write all the same."""
+    `restore`: deleted people, as canonical addresses, to write all the same; `selection`: who is
+    meant."""
 
     fields: Sequence[Field]
     consent: Mapping[str, str]
@@ -106,6 +108,7 @@ class Rules(NamedTuple):
     fill_only: bool = False
     unsubscribe_opted_out: bool = False
     restore: AbstractSet[str] = frozenset()
+    selection: Selection = Selection()
 
     @property
     def properties(self) -> Tuple[str, ...]:
@@ -226,9 +229,10 @@ def make_plan(
 ) -> Plan:
     """What to write. `subscribers`: see `by_email`."""
     planning = _Planning()
-    by_address = _by_address(contacts, planning.add)
+    selection = rules.selection
+    by_address = _by_address(contacts, selection, planning.add)
     for person in _people(contacts, by_address, subscribers, remembered):
-        for each in person.contacts[:-1]:
+        for each in person.contacts[:-1] if not selection.why_not(person.contacts) else ():
             planning.add(_skip(each, person.email, OLDER))
         planning.add(decide(person, remembered, rules))
     return planning.result(sum(each.status == "active" for each in subscribers.values()))
@@ -257,6 +261,9 @@ def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
             action=Action.LEAVER if is_leaver else Action.NOTHING,
             reason=OTHER_ADDRESS if person.former else NO_CONTACT,
         )
+    not_meant = rules.selection.why_not(person.contacts)
+    if not_meant:
+        return blank._replace(reason=not_meant)
     why_not = objected.reason if objected else _why_not(person, remembered, rules)
     if why_not:
         return blank._replace(action=Action.SKIP, reason=why_not)
@@ -279,7 +286,7 @@ def people(number: int) -> str:
 
 
 def _by_address(
-    contacts: Iterable[Contact], leave: Callable[[Decision], None]
+    contacts: Iterable[Contact], selection: Selection, leave: Callable[[Decision], None]
 ) -> Dict[str, List[Contact]]:
     found: Dict[str, List[Contact]] = {}
     for contact in contacts:
@@ -287,7 +294,7 @@ def _by_address(
         typed = contact.values["email"]
         if key:
             found.setdefault(key, []).append(contact)
-        else:
+        elif selection.is_meant(contact):
             leave(_skip(contact, typed, INVALID_EMAIL if trimmed(typed) else NO_EMAIL))
     return found
 

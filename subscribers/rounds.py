@@ -34,6 +34,7 @@ from subscribers.plan import (
     decide,
     in_order,
 )
+from subscribers.reading import Contacts
 from subscribers.values import Field, as_kept
 
 ROUND = BATCH_SIZE  # people
@@ -62,8 +63,8 @@ class Evidence:
 
     def _read(self) -> Dict[str, Person]:
         rules, (hubspot, mailerlite) = self._rules, self._services
-        ids = dict.fromkeys(id for each in self._people for id in each.contact_ids)
-        contacts = hubspot.contacts_by_id(list(ids), rules.properties, rules.needed)
+        ids = (id for each in self._people for id in each.contact_ids)
+        contacts = Contacts(hubspot, rules).by_id(ids)
         by_id = {contact.id: contact for contact in contacts}
         whom = [each.subscriber_id or each.address for each in self._people]
         there = mailerlite.look_up(whom, rules.keys, bool(rules.groups))

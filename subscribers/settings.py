@@ -21,7 +21,7 @@ _FIELD_PAIR = re.compile(r"([a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
 class Settings(NamedTuple):
     """`fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to;
     `groups` and `subscriptions` (kinds of mail, none: all): names or ids; `labels`: whether an
-    enumeration's labels are sent, and not its internal values."""
+    enumeration's labels are sent, and not its internal values; `list`: name or id, "" for none."""
 
     hubspot: HubSpotSettings
     mailerlite: MailerLiteSettings
@@ -29,6 +29,7 @@ class Settings(NamedTuple):
     groups: Tuple[str, ...]
     subscriptions: Tuple[str, ...]
     labels: bool
+    list: str
     max_new: Limit
     max_unsubscribe: Limit
     max_deleted: Limit
@@ -43,6 +44,7 @@ def settings(reader: SettingsReader) -> Settings:
         reader.optional("MAILERLITE_GROUPS", parse_names) or (),
         reader.optional("HUBSPOT_SUBSCRIPTIONS", parse_names) or (),
         reader.get("MAILERLITE_VALUES", "labels", _wants_labels),
+        reader.get("HUBSPOT_LIST", "", str),
         reader.get("MAX_NEW", "500", parse_number_limit),
         reader.get("MAX_UNSUBSCRIBE", "20%", parse_limit),
         reader.get("MAX_DELETED", "20%", parse_limit),
