@@ -160,7 +160,7 @@ def _sync(
     run: Run, chosen: Settings, preflight: Preflight, services: Services, path: Path
 ) -> Outcome:
     """The plan is made with a copy of the memory: a refused run leaves nothing behind."""
-    rules = _with_list(_rules(run, preflight), preflight, services.hubspot)
+    rules = _rules(run, preflight, _selection(preflight, services.hubspot))
     with _memory(run, chosen, path, dry_run=True) as memory:
         contacts, subscribers, total = _read(run, rules, services, memory)
         plan = make_plan(contacts, subscribers, memory, rules)
@@ -201,12 +201,12 @@ def _memory(run: Run, chosen: Settings, path: Path, dry_run: bool) -> Memory:
     return Memory(path, dry_run, run.clock.utcnow().date(), chosen.ask_again_days)
 
 
-def _with_list(rules: Rules, preflight: Preflight, hubspot: HubSpotClient) -> Rules:
+def _selection(preflight: Preflight, hubspot: HubSpotClient) -> Selection:
     if not preflight.list:
-        return rules
+        return Selection(conditions=preflight.conditions)
     members = hubspot.members(preflight.list.id)
     log.info("HubSpot: the list %s has %s.", preflight.list.name, count(len(members), "member"))
-    return rules._replace(selection=Selection(preflight.list.name, members))
+    return Selection(preflight.list.name, members, preflight.conditions)
 
 
 def _read(
@@ -248,7 +248,7 @@ def _with_contacts(
     return ((email, ids.get(email)) for email in subscribers)
 
 
-def _rules(run: Run, preflight: Preflight) -> Rules:
+def _rules(run: Run, preflight: Preflight, selection: Selection) -> Rules:
     return Rules(
         preflight.fields,
         preflight.consent,
@@ -256,6 +256,7 @@ def _rules(run: Run, preflight: Preflight) -> Rules:
         run.args.fill_only,
         run.args.unsubscribe_opted_out,
         frozenset(run.args.restore),
+        selection,
     )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from basics.words import count
+from basics.words import alternatives, count
 from hubspot_client import COMPANIES, CONTACTS, HubSpotClient, Property, RecordList
 from mailerlite_client import MailerLiteClient
 from run.checks import Finding, look
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
+from subscribers.selection import Condition, Wanted, condition_of, unknown_values
 from subscribers.settings import Settings
-from subscribers.values import Field
+from subscribers.values import Field, field_type
 from transport import threads
-
-_TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -> MailerLite's
 
 
 class Services(NamedTuple):
@@ -24,8 +24,8 @@ class Services(NamedTuple):
 class Preflight(NamedTuple):
     """`findings` concern the services, `mapping` what the settings say of them. `fields`: where
     values go; `missing`: those of them to create; `groups`: id -> name of the groups to join;
-    `consent`: property -> why nobody who has it is written; `list`: of the contacts that are meant
-    alone."""
+    `consent`: property -> why nobody who has it is written; `list`, `conditions`:
+    which contacts are meant alone."""
 
     findings: List[Finding]
     mapping: List[Finding]
@@ -33,7 +33,8 @@ class Preflight(NamedTuple):
     missing: List[Field]
     groups: Dict[str, str]
     consent: Dict[str, str]
-    list: Optional[RecordList] = None
+    list: Optional[RecordList]
+    conditions: List[Condition]
 
 
 class _HubSpot(NamedTuple):
@@ -58,13 +59,15 @@ def check_services(settings: Settings, services: Services, create_fields: bool) 
         lambda: _read_mailerlite(settings, services.mailerlite),
     )
     findings = [*hubspot.findings, *mailerlite.findings]
-    result = Preflight(findings, [*hubspot.on_list], [], [], {}, {}, hubspot.list)
+    result = Preflight(findings, [*hubspot.on_list], [], [], {}, {}, hubspot.list, [])
     if hubspot.properties:
         _add_consent(result, settings, hubspot.properties)
+        for wanted in settings.conditions:
+            _add_condition(result, wanted, hubspot.properties)
     for name, key in settings.fields if hubspot.properties and mailerlite.types else ():
         _add_field(result, settings, (name, key), hubspot, mailerlite, create_fields)
-    for wanted in settings.groups if mailerlite.types else ():
-        _add_group(result, wanted, mailerlite.groups)
+    for group in settings.groups if mailerlite.types else ():
+        _add_group(result, group, mailerlite.groups)
     return result
 
 
@@ -163,6 +166,22 @@ def _add_consent(result: Preflight, settings: Settings, properties: Dict[str, Pr
         result.mapping.append(Finding(True, text))
 
 
+def _add_condition(result: Preflight, wanted: Wanted, properties: Dict[str, Property]) -> None:
+    name, known = wanted.property, properties.get(wanted.property)
+    if known is None:
+        close = difflib.get_close_matches(name, properties, cutoff=0.0)
+        text = f"HubSpot has no contact property {name}: fix CONTACT_FILTER. It has, for one,"
+        result.mapping.append(Finding(False, f"{text} {alternatives(close)}."))
+        return
+    wrong = unknown_values(wanted, known)
+    if wrong:
+        text = f"HubSpot's {name} has no value {wrong}. Fix CONTACT_FILTER."
+        result.mapping.append(Finding(False, text))
+    else:
+        result.conditions.append(condition_of(wanted, known))
+        result.mapping.append(Finding(True, f"CONTACT_FILTER looks at HubSpot's {name}."))
+
+
 def _add_field(
     result: Preflight,
     settings: Settings,
@@ -197,7 +216,7 @@ def _add_field(
 
 
 def _field(definition: Property, key: str, types: Dict[str, str], labels: bool) -> Field:
-    kind = types.get(key) or _TYPES.get(definition.type, "text")
+    kind = types.get(key) or field_type(definition.type)
     if not labels or definition.type != "enumeration":
         return Field(definition.name, key, kind)
     return Field(definition.name, key, kind, definition.options, definition.is_multiple)

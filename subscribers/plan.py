@@ -114,12 +114,13 @@ class Rules(NamedTuple):
     def properties(self) -> Tuple[str, ...]:
         """All that a decision looks at in a contact."""
         fields = (field.property for field in self.fields)
-        return tuple(dict.fromkeys((*PLAN_PROPERTIES, *self.consent, *fields)))
+        meant = self.selection.properties
+        return tuple(dict.fromkeys((*PLAN_PROPERTIES, *self.consent, *meant, *fields)))
 
     @property
     def needed(self) -> Tuple[str, ...]:
         """Without these an answer says nothing of a contact."""
-        return ("email", *self.consent)
+        return ("email", *self.consent, *self.selection.properties)
 
     @property
     def keys(self) -> List[str]:

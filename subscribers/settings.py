@@ -9,6 +9,7 @@ from basics.limits import Limit, parse_limit, parse_number, parse_number_limit
 from basics.settings import SettingsReader, parse_names
 from hubspot_client import HubSpotSettings, hubspot_settings
 from mailerlite_client import MailerLiteSettings, mailerlite_settings
+from subscribers.selection import Wanted, parse_conditions
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
 DEFAULT_FIELDS = (
@@ -30,6 +31,7 @@ class Settings(NamedTuple):
     subscriptions: Tuple[str, ...]
     labels: bool
     list: str
+    conditions: Tuple[Wanted, ...]
     max_new: Limit
     max_unsubscribe: Limit
     max_deleted: Limit
@@ -45,6 +47,7 @@ def settings(reader: SettingsReader) -> Settings:
         reader.optional("HUBSPOT_SUBSCRIPTIONS", parse_names) or (),
         reader.get("MAILERLITE_VALUES", "labels", _wants_labels),
         reader.get("HUBSPOT_LIST", "", str),
+        reader.get("CONTACT_FILTER", "", parse_conditions),
         reader.get("MAX_NEW", "500", parse_number_limit),
         reader.get("MAX_UNSUBSCRIBE", "20%", parse_limit),
         reader.get("MAX_DELETED", "20%", parse_limit),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].*)?")
 _MILLISECONDS = re.compile(r"-?[0-9]{1,15}")
 _DAY_MS = 86_400_000
+_TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -> MailerLite's
 
 
 class Field(NamedTuple):
@@ -31,6 +32,11 @@ class Field(NamedTuple):
 
 def trimmed(text: Optional[str]) -> str:
     return (text or "").strip()
+
+
+def field_type(property_type: str) -> str:
+    """The type of the MailerLite field that suits a property of HubSpot."""
+    return _TYPES.get(property_type, "text")
 
 
 def in_words(text: str, field: Field) -> str:

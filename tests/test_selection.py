@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import pytest
 
 import hubspot_client
+from hubspot_api.shapes import Property
 from hubspot_client import Contact
 from sandbox import Fault, Request, Sandbox
-from subscribers.selection import Selection, by_id_is_cheaper
+from sandbox.hubspot import definition
+from subscribers.selection import (
+    Selection,
+    Wanted,
+    by_id_is_cheaper,
+    condition_of,
+    parse_conditions,
+    unknown_values,
+)
 from tests.helpers import FakeClock, RunMain
 from tests.people import (
     AL,
     BO,
     JO,
     Row,
+    before_looks,
     contact,
     emails,
     make,
@@ -257,3 +267,171 @@ def test_any_contact_of_a_person_counts() -> None:
     assert selection.why_not([one, other]) is None
     assert selection.why_not([other]) == "not in the list Customers"
     assert Selection().why_not([other]) is None
+
+
+# Conditions
+
+STAGES = {"customer": "Customer", "lead": "Lead", "a,b|c": "Odd"}
+STAGE = Property("lifecyclestage", "enumeration", "select", STAGES, "Lifecycle Stage")
+INTERESTS = Property(
+    "interests", "enumeration", "checkbox", {"a": "Art", "b": "Books"}, "Interests"
+)
+COUNTRY = Property("country", "string", "text", {}, "Country")
+ORDERS = Property("orders", "number", "number", {}, "Orders")
+SINCE = Property("since", "datetime", "date", {}, "Since")
+MARKETABLE = Property("hs_marketable_status", "bool", "booleancheckbox", {}, "Marketable")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", []),
+        ("a=b", [("a", ("b",), False)]),
+        (" a = b | c , d != e,", [("a", ("b", "c"), False), ("d", ("e",), True)]),
+        ("a=,b!=", [("a", (), False), ("b", (), True)]),
+        ('a="b,c|d"|e, f=g h', [("a", ("b,c|d", "e"), False), ("f", ("g h",), False)]),
+        ("a=b|b|", [("a", ("b",), False)]),
+        ("a=x=y", [("a", ("x=y",), False)]),
+    ],
+)
+def test_conditions_as_they_are_written(text: str, wanted: List[Any]) -> None:
+    assert list(parse_conditions(text)) == [Wanted(*each) for each in wanted]
+
+
+@pytest.mark.parametrize("text", ["a", "=b", "a<b", 'a="b', 'a=b"c"', "A=b", "a=b,,c=d", 'a=b c="'])
+def test_what_is_no_condition(text: str) -> None:
+    with pytest.raises(ValueError, match="conditions such as"):
+        parse_conditions(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "value", "why_not"),
+    [
+        ("lifecyclestage=customer", STAGE, "customer", None),
+        ("lifecyclestage=customer|lead", STAGE, "lead", None),
+        ("lifecyclestage=customer", STAGE, "lead", "its lifecycle stage is now Lead"),
+        ("lifecyclestage=customer", STAGE, "gone", "its lifecycle stage is now gone"),
+        ("lifecyclestage=customer", STAGE, None, "it has no lifecycle stage"),
+        ("lifecyclestage!=customer", STAGE, "lead", None),
+        ("lifecyclestage!=customer", STAGE, None, None),
+        ("lifecyclestage!=customer|lead", STAGE, "lead", "its lifecycle stage is now Lead"),
+        ('lifecyclestage="a,b|c"', STAGE, "a,b|c", None),
+        ("interests=b", INTERESTS, "a; b", None),
+        ("interests=b", INTERESTS, "a", "its interests is now Art"),
+        ("interests!=b", INTERESTS, "a;b", "its interests is now Art, Books"),
+        ("interests=", INTERESTS, ";", None),
+        ("country=", COUNTRY, None, None),
+        ("country=", COUNTRY, " ", None),
+        ("country=", COUNTRY, "de", "its country is now de"),
+        ("country!=", COUNTRY, "de", None),
+        ("country!=", COUNTRY, "", "it has no country"),
+        ("country=DE", COUNTRY, " de ", None),
+        ("country=a;b", COUNTRY, "a;b", None),
+        ("orders=12", ORDERS, "12.0", None),
+        ("orders=12", ORDERS, "13", "its orders is now 13"),
+        ("since=2026-03-01", SINCE, "2026-03-01T08:00:00Z", None),
+        ("hs_marketable_status=true", MARKETABLE, "true", None),
+        ("hs_marketable_status=true", MARKETABLE, "false", "its marketable is now false"),
+    ],
+)
+def test_whether_a_condition_holds(
+    text: str, known: Property, value: Optional[str], why_not: Optional[str]
+) -> None:
+    (wanted,) = parse_conditions(text)
+    person = Contact(1, {known.name: value})
+    assert condition_of(wanted, known).why_not(person) == why_not
+
+
+def test_all_conditions_must_hold() -> None:
+    conditions = [
+        condition_of(wanted, known)
+        for wanted, known in zip(parse_conditions("country=de,orders=1"), (COUNTRY, ORDERS))
+    ]
+    selection = Selection("Customers", {1, 2}, conditions)
+    assert selection.is_meant(Contact(1, {"country": "de", "orders": "1"}))
+    assert not selection.is_meant(Contact(2, {"country": "de", "orders": "2"}))
+    assert not selection.is_meant(Contact(3, {"country": "de", "orders": "1"}))
+    assert selection.in_words() == "in the list Customers and as CONTACT_FILTER says"
+    assert Selection().is_all
+    assert not Selection(conditions=conditions).is_all
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "wrong"),
+    [
+        ("lifecyclestage=lead", STAGE, None),
+        ("lifecyclestage=", STAGE, None),
+        ("lifecyclestage=Lead|x", STAGE, "Lead or x: possible are customer, lead, a,b|c"),
+        ("hs_marketable_status=yes", MARKETABLE, "yes: possible are true, false"),
+        ("country=x", COUNTRY, None),
+    ],
+)
+def test_values_that_there_are_not(text: str, known: Property, wrong: Optional[str]) -> None:
+    assert unknown_values(parse_conditions(text)[0], known) == wrong
+
+
+PROPERTIES = {
+    "contacts": {
+        "lifecyclestage": {**definition("enumeration", options=["customer", "lead"])},
+        "hs_marketable_status": definition("bool"),
+    }
+}
+FILTER = {"CONTACT_FILTER": "lifecyclestage=customer, hs_marketable_status=true, country!="}
+FITTING = {"lifecyclestage": "customer", "hs_marketable_status": "true", "country": "de"}
+
+
+def test_only_the_contacts_that_conditions_hold_for(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [
+        contact(JO, **FITTING),
+        contact(AL, **{**FITTING, "lifecyclestage": "lead"}),
+        contact(BO, **{**FITTING, "country": None}),
+    ]
+    with make(contacts, [], clock, {"properties": PROPERTIES}) as sandbox:
+        outcome = run(run_main, sandbox, **FILTER)
+        assert statuses(sandbox) == {JO: "active"}
+        with_list(sandbox, 102)
+        assert run(run_main, sandbox, *LIST, **FILTER).report["outcome"] == "in_sync"
+    assert outcome.code == 0
+    assert "Meant: 1 contact as CONTACT_FILTER says; the other 2 are not.\n" in outcome.out
+    assert outcome.report["skipped"] == []
+
+
+def test_conditions_are_judged_again_before_a_write(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO, **FITTING)], [], clock, {"properties": PROPERTIES}) as sandbox:
+        edit = {"lifecyclestage": "lead"}
+        before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, **edit))
+        outcome = run(run_main, sandbox, **FILTER)
+        assert statuses(sandbox) == {}
+    assert reasons(outcome) == {JO: "its lifecyclestage is now Lead"}
+
+
+def test_an_answer_without_the_property_is_no_answer(run_main: RunMain, clock: FakeClock) -> None:
+    def without(page: Row) -> Row:
+        for each in page["results"]:
+            each["properties"].pop("lifecyclestage", None)
+        return page
+
+    with make([contact(JO, **FITTING)], [], clock, {"properties": PROPERTIES}) as sandbox:
+        sandbox.faults = [Fault("edit", path="/objects/contacts$", edit=without)]
+        outcome = run(run_main, sandbox, **FILTER)
+    assert outcome.code == 1
+    assert "a contact without one of" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lifecycle_stage=lead", "no contact property lifecycle_stage: fix CONTACT_FILTER. It has"),
+        ("lifecyclestage=Lead", "no value Lead: possible are customer, lead. Fix CONTACT_FILTER."),
+        ("hs_marketable_status=yes", "no value yes: possible are true, false."),
+        ("lifecyclestage", "CONTACT_FILTER must be conditions such as lifecyclestage=customer"),
+    ],
+)
+def test_a_condition_that_cannot_be(
+    run_main: RunMain, clock: FakeClock, text: str, words: str
+) -> None:
+    with make([contact(JO)], [], clock, {"properties": PROPERTIES}) as sandbox:
+        outcome = run(run_main, sandbox, CONTACT_FILTER=text)
+        assert sandbox.writes == []
+    assert outcome.code == 2
+    assert words in outcome.err
