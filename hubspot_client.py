@@ -141,9 +141,15 @@ class HubSpotClient:
 
     def contact_properties(self) -> Dict[str, Property]:
         """Every property that contacts have, by name. Raises CallRejected."""
-        call = "list of contact properties"
+        return self._properties("contacts", "list of contact properties")
+
+    def company_properties(self) -> Dict[str, Property]:
+        """Every property that companies have, by name. Raises CallRejected."""
+        return self._properties("companies", "list of company properties")
+
+    def _properties(self, object_type: str, call: str) -> Dict[str, Property]:
         found: Dict[str, Property] = {}
-        for data in self._pages(call, f"{_PROPERTIES}/contacts", {}):
+        for data in self._pages(call, f"{_PROPERTIES}/{object_type}", {}):
             try:
                 page = [property_of(str(each["name"]), each) for each in data["results"]]
             except WRONG_SHAPE:
@@ -206,16 +212,30 @@ class HubSpotClient:
         Raises CallRejected.
         """
         companies: List[Company] = []
-        call, path = "companies by id", f"{_OBJECTS}/companies/batch/read"
-        for start in range(0, len(ids), BATCH_SIZE):
-            inputs = [{"id": str(company_id)} for company_id in ids[start : start + BATCH_SIZE]]
-            body = {"properties": list(COMPANY_PROPERTIES), "inputs": inputs}
-            data = self.http.read("POST", path, call, body=body)
+        call, names = "companies by id", {"properties": list(COMPANY_PROPERTIES)}
+        for data in self._batches(call, "companies", list(map(str, ids)), names):
             try:
                 companies += [company_of(result) for result in data["results"]]
             except WRONG_SHAPE:
                 self.http.bad_answer(call, "results is missing or holds something else")
         return companies
+
+    def company_values(
+        self, ids: Sequence[int], names: Sequence[str]
+    ) -> Dict[int, Mapping[str, Optional[str]]]:
+        """Id -> the properties `names` of those of the companies that there are. A company that was
+        archived, or merged into another one, is none. Raises CallRejected."""
+        found: Dict[int, Mapping[str, Optional[str]]] = {}
+        call = "values of companies"
+        for data in self._batches(
+            call, "companies", list(map(str, ids)), {"properties": list(names)}
+        ):
+            try:
+                rows = [contact_of(result, names) for result in data["results"]]
+            except WRONG_SHAPE:
+                self.http.bad_answer(call, "results is missing or holds something else")
+            found.update((row.id, row.values) for row in rows)
+        return found
 
     def create_company(self, name: str, domain: str) -> Created:
         """HubSpot makes a second company of the same domain without a word, so this call is not
@@ -355,14 +375,18 @@ class HubSpotClient:
     def _contacts_by(
         self, key: str, values: Sequence[str], names: Sequence[str], needed: Sequence[str]
     ) -> Iterator[Contact]:
-        call, path = f"contacts by {key}", f"{_OBJECTS}/contacts/batch/read"
-        for start in range(0, len(values), BATCH_SIZE):
-            inputs = [{"id": value} for value in values[start : start + BATCH_SIZE]]
-            body: Dict[str, object] = {"properties": list(names), "inputs": inputs}
-            if key != "id":
-                body["idProperty"] = key
-            data = self.http.read("POST", path, call, body=body)
+        call, by = f"contacts by {key}", {} if key == "id" else {"idProperty": key}
+        for data in self._batches(call, "contacts", values, {"properties": list(names), **by}):
             yield from self._contacts(call, data, names, needed)
+
+    def _batches(
+        self, call: str, object_type: str, keys: Sequence[str], asked: Mapping[str, object]
+    ) -> Iterator[JsonObject]:
+        """Those of the records that there are, in no order."""
+        path = f"{_OBJECTS}/{object_type}/batch/read"
+        for start in range(0, len(keys), BATCH_SIZE):
+            inputs = [{"id": key} for key in keys[start : start + BATCH_SIZE]]
+            yield self.http.read("POST", path, call, body={**asked, "inputs": inputs})
 
     def _create(
         self, object_type: str, call: str, properties: Mapping[str, str], repeatable: bool

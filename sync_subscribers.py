@@ -230,7 +230,7 @@ def _read(
             contacts = in_hubspot.count(contacts_of.of_list(by_email(found), memory))
         else:
             contacts, found = threads.side_by_side(
-                lambda: in_hubspot.count(contacts_of.everyone()), read_subscribers
+                lambda: contacts_of.everyone(in_hubspot), read_subscribers
             )
             total = len(contacts)
     subscribers = by_email(found)

@@ -12,7 +12,7 @@ from run.checks import Finding, look
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
 from subscribers.selection import Condition, Wanted, condition_of, unknown_values
 from subscribers.settings import Settings
-from subscribers.values import Field, field_type
+from subscribers.values import OF_COMPANY, Field, field_type
 from transport import threads
 
 
@@ -40,6 +40,7 @@ class Preflight(NamedTuple):
 class _HubSpot(NamedTuple):
     findings: List[Finding]
     properties: Dict[str, Property]
+    of_companies: Dict[str, Property]
     list: Optional[RecordList]
     on_list: List[Finding]
 
@@ -89,6 +90,7 @@ def check_reading(services: Services) -> Iterator[Finding]:
 
 def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
     properties: Dict[str, Property] = {}
+    of_companies: Dict[str, Property] = {}
 
     def read() -> Finding:
         properties.update(hubspot.contact_properties())
@@ -101,12 +103,19 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
         number = count(len(properties), "property", "properties")
         return Finding(True, f"HubSpot can be used: its contacts have {number}.")
 
-    findings = look(read)
+    def read_companies() -> Finding:
+        of_companies.update(hubspot.company_properties())
+        hubspot.company_values([1], ["name"])
+        number = count(len(of_companies), "property", "properties")
+        return Finding(True, f"HubSpot's companies can be read: they have {number}.")
+
+    needs_companies = any(name.startswith(OF_COMPANY) for name, _ in settings.fields)
+    findings = look(read, *([read_companies] if needs_companies else []))
     if not (settings.list and properties):
-        return _HubSpot(findings, properties, None, [])
+        return _HubSpot(findings, properties, of_companies, None, [])
     found: List[RecordList] = []
     on_list = look(lambda: _look_for_list(settings.list, hubspot, found))
-    return _HubSpot(findings, properties, found[0] if found else None, on_list)
+    return _HubSpot(findings, properties, of_companies, found[0] if found else None, on_list)
 
 
 def _look_for_list(wanted: str, hubspot: HubSpotClient, found: List[RecordList]) -> Finding:
@@ -191,15 +200,17 @@ def _add_field(
     create_fields: bool,
 ) -> None:
     name, key = pair
-    definition = hubspot.properties.get(name)
+    is_of_company = name.startswith(OF_COMPANY)
+    own = name[len(OF_COMPANY) :] if is_of_company else name
+    definition = (hubspot.of_companies if is_of_company else hubspot.properties).get(own)
     if definition is None:
         text = (
-            f"HubSpot has no contact property {name}: fix MAILERLITE_FIELDS, or create the"
-            " property in HubSpot > Settings > Properties."
+            f"HubSpot has no {'company' if is_of_company else 'contact'} property {own}: fix"
+            " MAILERLITE_FIELDS, or create the property in HubSpot > Settings > Properties."
         )
         result.mapping.append(Finding(False, text))
         return
-    field = _field(definition, key, mailerlite.types, settings.labels)
+    field = _field(definition._replace(name=name), key, mailerlite.types, settings.labels)
     result.fields.append(field)
     text = f"HubSpot's {name} ({definition.type}) goes to MailerLite's {key} ({field.type})"
     if key in mailerlite.types:

@@ -30,12 +30,13 @@ from basics.emails import canonical, normalise_email
 from basics.words import count
 from subscribers.consent import objection
 from subscribers.selection import Selection
-from subscribers.values import Field, as_kept, in_words, trimmed, usable
+from subscribers.values import OF_COMPANY, Field, as_kept, in_words, trimmed, usable
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
     from hubspot_api.shapes import Contact
     from mailerlite_client import Subscriber, Value
 
+COMPANY_ID = "associatedcompanyid"  # of the primary company, if there is one
 PLAN_PROPERTIES = ("email", "lastmodifieddate")  # and those of consent, and those of the fields
 
 # Why someone is left alone; `consent` has the reasons that HubSpot gives.
@@ -112,10 +113,17 @@ class Rules(NamedTuple):
 
     @property
     def properties(self) -> Tuple[str, ...]:
-        """All that a decision looks at in a contact."""
-        fields = (field.property for field in self.fields)
+        """All that a decision looks at in a contact itself."""
+        names = (field.property for field in self.fields)
+        fields = (COMPANY_ID if name.startswith(OF_COMPANY) else name for name in names)
         meant = self.selection.properties
         return tuple(dict.fromkeys((*PLAN_PROPERTIES, *self.consent, *meant, *fields)))
+
+    @property
+    def of_company(self) -> Tuple[str, ...]:
+        """All that it looks at in the contact's company."""
+        names = (field.property for field in self.fields if field.property.startswith(OF_COMPANY))
+        return tuple(dict.fromkeys(name[len(OF_COMPANY) :] for name in names))
 
     @property
     def needed(self) -> Tuple[str, ...]:

@@ -16,11 +16,12 @@ DEFAULT_FIELDS = (
     "firstname:name,lastname:last_name,company:company,phone:phone,city:city,state:state,"
     "zip:z_i_p,country:country"
 )
-_FIELD_PAIR = re.compile(r"([a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
+_FIELD_PAIR = re.compile(r"((?:company\.)?[a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
 
 
 class Settings(NamedTuple):
-    """`fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to;
+    """`fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to; a
+    property of the contact's company begins with "company.";
     `groups` and `subscriptions` (kinds of mail, none: all): names or ids; `labels`: whether an
     enumeration's labels are sent, and not its internal values; `list`: name or id, "" for none."""
 

@@ -17,6 +17,9 @@ _DAY_MS = 86_400_000
 _TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -> MailerLite's
 
 
+OF_COMPANY = "company."  # so begins the name of a property of the contact's company
+
+
 class Field(NamedTuple):
     """A HubSpot property and the MailerLite field it goes to; `type`: text, number or date.
 
