@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from basics.words import alternatives, count
 from hubspot_client import COMPANIES, CONTACTS, HubSpotClient, Property, RecordList
 from mailerlite_client import MailerLiteClient
 from run.checks import Finding, look
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
+from subscribers.mirror import Mirror, placeholder
 from subscribers.selection import Condition, Wanted, condition_of, unknown_values
 from subscribers.settings import Settings
 from subscribers.values import OF_COMPANY, Field, field_type
@@ -25,7 +26,7 @@ class Preflight(NamedTuple):
     """`findings` concern the services, `mapping` what the settings say of them. `fields`: where
     values go; `missing`: those of them to create; `groups`: id -> name of the groups to join;
     `consent`: property -> why nobody who has it is written; `list`, `conditions`:
-    which contacts are meant alone."""
+    which contacts are meant alone; `mirror`: the groups that they are to be in alone."""
 
     findings: List[Finding]
     mapping: List[Finding]
@@ -35,6 +36,12 @@ class Preflight(NamedTuple):
     consent: Dict[str, str]
     list: Optional[RecordList]
     conditions: List[Condition]
+    mirror: Mirror
+
+    @property
+    def group_names(self) -> Dict[str, str]:
+        """By id, of all groups that a plan may name."""
+        return {**self.groups, **self.mirror.names}
 
 
 class _HubSpot(NamedTuple):
@@ -53,14 +60,16 @@ class _MailerLite(NamedTuple):
     groups: Dict[str, str]
 
 
-def check_services(settings: Settings, services: Services, create_fields: bool) -> Preflight:
+def check_services(
+    settings: Settings, services: Services, create_fields: bool, create_groups: bool
+) -> Preflight:
     """Both services are asked side by side. Raises nothing that a service may answer."""
     hubspot, mailerlite = threads.side_by_side(
         lambda: _read_hubspot(settings, services.hubspot),
         lambda: _read_mailerlite(settings, services.mailerlite),
     )
     findings = [*hubspot.findings, *mailerlite.findings]
-    result = Preflight(findings, [*hubspot.on_list], [], [], {}, {}, hubspot.list, [])
+    result = Preflight(findings, [*hubspot.on_list], [], [], {}, {}, hubspot.list, [], Mirror())
     if hubspot.properties:
         _add_consent(result, settings, hubspot.properties)
         for wanted in settings.conditions:
@@ -69,7 +78,9 @@ def check_services(settings: Settings, services: Services, create_fields: bool) 
         _add_field(result, settings, (name, key), hubspot, mailerlite, create_fields)
     for group in settings.groups if mailerlite.types else ():
         _add_group(result, group, mailerlite.groups)
-    return result
+    if not (hubspot.properties and mailerlite.types):
+        return result
+    return result._replace(mirror=_mirror(result, settings, hubspot, mailerlite, create_groups))
 
 
 def check_reading(services: Services) -> Iterator[Finding]:
@@ -139,7 +150,7 @@ def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _Maile
     groups: Dict[str, str] = {}
 
     def read() -> Finding:
-        if settings.groups:
+        if settings.groups or settings.mirror_group or settings.group_by:
             groups.update(mailerlite.groups())
         types.update(mailerlite.fields())
         return Finding(True, f"MailerLite can be used: it has {count(len(types), 'field')}.")
@@ -243,3 +254,50 @@ def _add_group(result: Preflight, wanted: str, groups: Dict[str, str]) -> None:
     else:
         text = f"MailerLite has no group {wanted}: create it there, or fix MAILERLITE_GROUPS."
     result.mapping.append(Finding(len(ids) == 1, text))
+
+
+def _mirror(
+    result: Preflight,
+    settings: Settings,
+    hubspot: _HubSpot,
+    mailerlite: _MailerLite,
+    create_groups: bool,
+) -> Mirror:
+    names: Dict[str, str] = {}
+
+    def id_of(wanted: str, ids: Sequence[str], setting: str, may_be_made: bool) -> str:
+        """The group's, or a placeholder; "" with a finding that says what is wrong."""
+        mine = f"The group {wanted} is to hold the people who are meant, and nobody else"
+        if len(ids) > 1:
+            text = f"MailerLite has several groups {wanted}: rename all but one, or give the id."
+        elif ids and ids[0] in result.groups:
+            text = f"{mine}: take it out of MAILERLITE_GROUPS, or give {setting} one of its own."
+        elif not ids and not may_be_made:
+            text = (
+                f"MailerLite has no group {wanted}: fix {setting}, or make it by --create-groups."
+            )
+        else:
+            id = ids[0] if ids else placeholder(wanted)
+            names[id] = mailerlite.groups.get(id, wanted)
+            to_make = "" if ids else ", and is to be created"
+            result.mapping.append(Finding(True, f"{mine}{to_make}."))
+            return id
+        result.mapping.append(Finding(False, text))
+        return ""
+
+    everyone, wanted = "", settings.mirror_group
+    if wanted:
+        ids = [id for id, name in mailerlite.groups.items() if wanted in (id, name)]
+        may_be_made = create_groups and not wanted.isdecimal()
+        everyone = id_of(wanted, ids, "MIRROR_GROUP", may_be_made)
+    by = hubspot.properties.get(settings.group_by)
+    if settings.group_by and (by is None or by.type != "enumeration"):
+        what = "is no property of contacts with fixed values (an enumeration)"
+        result.mapping.append(Finding(False, f"{settings.group_by} {what}: fix GROUP_BY."))
+        by = None
+    by_value: Dict[str, str] = {}
+    for value, label in by.options.items() if by else ():
+        name = f"{settings.group_prefix} {label}".strip()
+        ids = [id for id, each in mailerlite.groups.items() if each == name]
+        by_value[value] = id_of(name, ids, "GROUP_BY", create_groups)
+    return Mirror(everyone, by, by_value, names)

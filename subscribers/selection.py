@@ -9,11 +9,12 @@ import re
 from typing import TYPE_CHECKING, AbstractSet, List, NamedTuple, Optional, Sequence, Tuple
 
 from basics.words import alternatives
-from subscribers.values import as_kept, field_type, trimmed
+from subscribers.values import as_kept, field_type, parts
 
 if TYPE_CHECKING:
     from hubspot_api.shapes import Contact, Property
 
+NOT_IN_LIST = "not in the list"
 BATCH_SIZE = 100  # of HubSpot, for contacts by id and for pages of all of them
 
 # A value stands in double quotes, or has neither a comma nor a bar; no value means "has none".
@@ -41,24 +42,10 @@ class Condition(NamedTuple):
     is_negated: bool
 
     def why_not(self, contact: Contact) -> Optional[str]:
-        label = self.property.label.lower()
-        present = trimmed(contact.values[self.property.name])
-        if self._holds(present):
-            return None
-        if not present:
-            return f"it has no {label}"
-        options = self.property.options
-        return f"its {label} is now {', '.join(options.get(e, e) for e in self._split(present))}"
-
-    def _holds(self, present: str) -> bool:
-        found = {_compared(each, self.property) for each in self._split(present)}
+        present = parts(contact.values[self.property.name], self.property.is_multiple)
+        found = {_compared(each, self.property) for each in present}
         is_one = not found.isdisjoint(self.values) if self.values else not found
-        return is_one is not self.is_negated
-
-    def _split(self, present: str) -> List[str]:
-        """A multi-select holds several."""
-        parts = present.split(";") if self.property.is_multiple else [present]
-        return [part.strip() for part in parts if part.strip()]
+        return None if is_one is not self.is_negated else now_in_words(self.property, contact)
 
 
 class Selection(NamedTuple):
@@ -77,7 +64,7 @@ class Selection(NamedTuple):
 
     def _why_not(self, contact: Contact) -> Optional[str]:
         if self.members is not None and contact.id not in self.members:
-            return f"not in the list {self.list_name}"
+            return f"{NOT_IN_LIST} {self.list_name}"
         return next(filter(None, (each.why_not(contact) for each in self.conditions)), None)
 
     def is_meant(self, contact: Contact) -> bool:
@@ -94,6 +81,15 @@ class Selection(NamedTuple):
     def in_words(self) -> str:
         in_list = [f"in the list {self.list_name}"] if self.members is not None else []
         return " and ".join([*in_list, *(["as CONTACT_FILTER says"] if self.conditions else [])])
+
+
+def now_in_words(known: Property, contact: Contact) -> str:
+    """The value of a contact as the reason for something."""
+    label = known.label.lower()
+    values = parts(contact.values[known.name], known.is_multiple)
+    if not values:
+        return f"it has no {label}"
+    return f"its {label} is now {', '.join(known.options.get(each, each) for each in values)}"
 
 
 def parse_conditions(text: str) -> Tuple[Wanted, ...]:

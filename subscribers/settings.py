@@ -23,7 +23,8 @@ class Settings(NamedTuple):
     """`fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to; a
     property of the contact's company begins with "company.";
     `groups` and `subscriptions` (kinds of mail, none: all): names or ids; `labels`: whether an
-    enumeration's labels are sent, and not its internal values; `list`: name or id, "" for none."""
+    enumeration's labels are sent, and not its internal values; `list`, `mirror_group`: name or
+    id, "" for none; `group_by`: the property whose values have a mirrored group each."""
 
     hubspot: HubSpotSettings
     mailerlite: MailerLiteSettings
@@ -33,6 +34,10 @@ class Settings(NamedTuple):
     labels: bool
     list: str
     conditions: Tuple[Wanted, ...]
+    mirror_group: str
+    group_by: str
+    group_prefix: str
+    max_leave: Limit
     max_new: Limit
     max_unsubscribe: Limit
     max_deleted: Limit
@@ -49,6 +54,10 @@ def settings(reader: SettingsReader) -> Settings:
         reader.get("MAILERLITE_VALUES", "labels", _wants_labels),
         reader.get("HUBSPOT_LIST", "", str),
         reader.get("CONTACT_FILTER", "", parse_conditions),
+        reader.get("MIRROR_GROUP", "", str),
+        reader.get("GROUP_BY", "", str),
+        reader.get("GROUP_PREFIX", "", str),
+        reader.get("MAX_LEAVE", "20%", parse_limit),
         reader.get("MAX_NEW", "500", parse_number_limit),
         reader.get("MAX_UNSUBSCRIBE", "20%", parse_limit),
         reader.get("MAX_DELETED", "20%", parse_limit),
