@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import (
+    Callable,
+    Dict,
+    FrozenSet,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
+from urllib.parse import quote
 
 from basics.errors import CallRejected, ServiceError
 from basics.secret import Secret
@@ -19,8 +31,11 @@ from hubspot_api.shapes import (
     Contact,
     Created,
     Property,
+    RecordList,
     company_of,
     contact_of,
+    list_of,
+    member_of,
     next_cursor,
     property_of,
     record_id,
@@ -28,6 +43,7 @@ from hubspot_api.shapes import (
 from transport.clock import Clock
 from transport.http_client import HttpClient
 from transport.keyset import Contradiction, End, read_pages
+from transport.reading import read_settled
 from transport.response import json_object
 from transport.service import JsonObject
 
@@ -41,18 +57,21 @@ __all__ = [
     "HubSpotClient",
     "HubSpotSettings",
     "Property",
+    "RecordList",
     "hubspot_settings",
 ]
 
 # One place for the version: https://developers.hubspot.com/docs/api-reference/overview
 _OBJECTS = "/crm/v3/objects"
 _PROPERTIES = "/crm/v3/properties"
+_LISTS = "/crm/v3/lists"
 _ASSOCIATIONS = "/crm/v4/objects/contact/{}/associations"
 _ACCOUNT = "/account-info/v3/details"
 
 SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
 CONTACTS_PAGE_SIZE = 100  # the maximum of a list
 BATCH_SIZE = 100  # the maximum of a batch read
+MEMBERS_PAGE_SIZE = 250  # the maximum
 
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 
@@ -122,9 +141,15 @@ class HubSpotClient:
 
     def contact_properties(self) -> Dict[str, Property]:
         """Every property that contacts have, by name. Raises CallRejected."""
-        call = "list of contact properties"
+        return self._properties("contacts", "list of contact properties")
+
+    def company_properties(self) -> Dict[str, Property]:
+        """Every property that companies have, by name. Raises CallRejected."""
+        return self._properties("companies", "list of company properties")
+
+    def _properties(self, object_type: str, call: str) -> Dict[str, Property]:
         found: Dict[str, Property] = {}
-        for data in self._pages(call, f"{_PROPERTIES}/contacts", {}):
+        for data in self._pages(call, f"{_PROPERTIES}/{object_type}", {}):
             try:
                 page = [property_of(str(each["name"]), each) for each in data["results"]]
             except WRONG_SHAPE:
@@ -187,16 +212,30 @@ class HubSpotClient:
         Raises CallRejected.
         """
         companies: List[Company] = []
-        call, path = "companies by id", f"{_OBJECTS}/companies/batch/read"
-        for start in range(0, len(ids), BATCH_SIZE):
-            inputs = [{"id": str(company_id)} for company_id in ids[start : start + BATCH_SIZE]]
-            body = {"properties": list(COMPANY_PROPERTIES), "inputs": inputs}
-            data = self.http.read("POST", path, call, body=body)
+        call, names = "companies by id", {"properties": list(COMPANY_PROPERTIES)}
+        for data in self._batches(call, "companies", list(map(str, ids)), names):
             try:
                 companies += [company_of(result) for result in data["results"]]
             except WRONG_SHAPE:
                 self.http.bad_answer(call, "results is missing or holds something else")
         return companies
+
+    def company_values(
+        self, ids: Sequence[int], names: Sequence[str]
+    ) -> Dict[int, Mapping[str, Optional[str]]]:
+        """Id -> the properties `names` of those of the companies that there are. A company that was
+        archived, or merged into another one, is none. Raises CallRejected."""
+        found: Dict[int, Mapping[str, Optional[str]]] = {}
+        call = "values of companies"
+        for data in self._batches(
+            call, "companies", list(map(str, ids)), {"properties": list(names)}
+        ):
+            try:
+                rows = [contact_of(result, names) for result in data["results"]]
+            except WRONG_SHAPE:
+                self.http.bad_answer(call, "results is missing or holds something else")
+            found.update((row.id, row.values) for row in rows)
+        return found
 
     def create_company(self, name: str, domain: str) -> Created:
         """HubSpot makes a second company of the same domain without a word, so this call is not
@@ -231,14 +270,25 @@ class HubSpotClient:
     ) -> List[Contact]:
         """Those of the contacts that there are, as they are now. Raises like `contacts`, and
         CallRejected."""
-        contacts: List[Contact] = []
-        call, path = "contacts by id", f"{_OBJECTS}/contacts/batch/read"
-        for start in range(0, len(ids), BATCH_SIZE):
-            inputs = [{"id": str(contact_id)} for contact_id in ids[start : start + BATCH_SIZE]]
-            body = {"properties": list(names), "inputs": inputs}
-            data = self.http.read("POST", path, call, body=body)
-            contacts += self._contacts(call, data, names, needed)
-        return contacts
+        return list(self._contacts_by("id", list(map(str, ids)), names, needed))
+
+    def contacts_by_email(
+        self, emails: Sequence[str], names: Sequence[str], needed: Sequence[str] = ()
+    ) -> List[Contact]:
+        """Like `contacts_by_id`, by address in lower case."""
+        return list(self._contacts_by("email", emails, names, needed))
+
+    def count_contacts(self) -> int:
+        """How many contacts the search finds. Raises CallRejected."""
+        call = "number of contacts"
+        body = {
+            **search.query([search.everyone()], End(None, falling=False), ["email"]),
+            "limit": 1,
+        }
+        data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
+        if not isinstance(data.get("total"), int):
+            self.http.bad_answer(call, "total is missing")
+        return int(data["total"])
 
     def contact_with_email(self, email: str) -> Optional[Contact]:
         """The contact with this address in lower case, if the search shows it yet."""
@@ -277,7 +327,66 @@ class HubSpotClient:
                 self.http.bad_answer(call, "results is missing or holds something else")
         return ids
 
+    # Lists
+
+    def list_called(self, wanted: str, object_type: str) -> Optional[RecordList]:
+        """The list with this id, if it is a number, of any type; else that of the type with this
+        name in any letter case. None when there is none. Raises CallRejected.
+        https://developers.hubspot.com/docs/api-reference/crm-lists-v3/guide"""
+        by_name = f"{_LISTS}/object-type-id/{object_type}/name/{quote(wanted, safe='')}"
+        path = f"{_LISTS}/{wanted}" if wanted.isdecimal() else by_name
+        call = f"list {wanted}"
+        try:
+            data = self.http.read("GET", path, call)
+        except CallRejected as error:
+            if error.status == 404 and is_not_found(json_object(error.body)):
+                return None
+            raise
+        try:
+            return list_of(data)
+        except WRONG_SHAPE:
+            self.http.bad_answer(call, "it is no list")
+
+    def members(self, list_id: str) -> FrozenSet[int]:
+        """The ids of all records in a list. Raises CallRejected, and Moved when HubSpot is still
+        filling the list, or fewer came than it says there are."""
+        return read_settled(lambda: self._members(list_id))
+
+    def _members(self, list_id: str) -> FrozenSet[int]:
+        call = f"members of the list {list_id}"
+        found = self.list_called(list_id, CONTACTS)
+        if found is None or found.is_processing:
+            self.http.moved(call, "HubSpot is still filling it" if found else "it is gone")
+        ids: Set[int] = set()
+        totals: List[int] = []
+        params = {"limit": MEMBERS_PAGE_SIZE}
+        for data in self._pages(call, f"{_LISTS}/{list_id}/memberships", params):
+            try:
+                ids.update(map(member_of, data["results"]))
+                totals.append(int(data["total"]))
+            except WRONG_SHAPE:
+                self.http.bad_answer(call, "results or total is missing or holds something else")
+        if len(ids) < min(totals):
+            self.http.moved(call, f"it promises {min(totals):,} members, but {len(ids):,} came")
+        return frozenset(ids)
+
     # What these share
+
+    def _contacts_by(
+        self, key: str, values: Sequence[str], names: Sequence[str], needed: Sequence[str]
+    ) -> Iterator[Contact]:
+        call, by = f"contacts by {key}", {} if key == "id" else {"idProperty": key}
+        for data in self._batches(call, "contacts", values, {"properties": list(names), **by}):
+            yield from self._contacts(call, data, names, needed)
+
+    def _batches(
+        self, call: str, object_type: str, keys: Sequence[str], asked: Mapping[str, object]
+    ) -> Iterator[JsonObject]:
+        """Those of the records that there are, in no order."""
+        path = f"{_OBJECTS}/{object_type}/batch/read"
+        for start in range(0, len(keys), BATCH_SIZE):
+            inputs = [{"id": key} for key in keys[start : start + BATCH_SIZE]]
+            yield self.http.read("POST", path, call, body={**asked, "inputs": inputs})
 
     def _create(
         self, object_type: str, call: str, properties: Mapping[str, str], repeatable: bool

@@ -21,6 +21,7 @@ from typing import (
     Optional,
     Sequence,
     Set,
+    Tuple,
     Union,
 )
 from urllib.parse import quote
@@ -36,6 +37,7 @@ from transport.response import json_object
 from transport.service import JsonObject, Service
 
 PAGE_SIZE = 100  # no document names the maximum of subscribers; this is accepted
+GROUP_PAGE_SIZE = 1_000  # the maximum of the members of a group
 BATCH_SIZE = 50  # requests in one; together they count as one of the account's allowance
 FIELD_TYPES = ("text", "number", "date")
 
@@ -196,6 +198,40 @@ class MailerLiteClient:
         if made != key:  # or else values would be sent to a key that MailerLite ignores
             self._bad_write(call, f"the key of the new field is {made!r}, not {key!r}")
 
+    def create_group(self, name: str) -> str:
+        """The id of a new group. Raises CallRejected, ServiceError. Not repeated when the answer is
+        lost, because MailerLite makes a second group of the same name: the next run finds it."""
+        call = f"create the group {name}"
+        response = self.http.request("POST", "/groups", call, body={"name": name}, repeatable=False)
+        group = (response.data or {}).get("data")
+        made = group.get("id") if isinstance(group, dict) else None
+        if not made:
+            self._bad_write(call, "the id of the new group is missing")
+        return str(made)
+
+    def members(self, group: str) -> Dict[str, str]:
+        """Canonical address -> status of everybody in a group. Raises CallRejected, ServiceError,
+        BadAnswer as `subscribers`."""
+        path = f"/groups/{group}/subscribers"
+        found: Dict[str, str] = {}
+        for status in SUBSCRIBER_STATUSES:
+            for page in self._pages(status, [], False, path, GROUP_PAGE_SIZE):
+                found.update((canonical(person.email), person.status) for person in page)
+        return found
+
+    def leave_groups(self, members: Sequence[Tuple[str, str]]) -> List[Optional[CallRejected]]:
+        """Take people out of groups, pairs of ids, in one request: BATCH_SIZE of them at most. What
+        keeps each of them in, if anything does. Nobody is unsubscribed by this, and again does no
+        harm. Raises CallRejected, ServiceError."""
+        call = "leave a group"
+        paths = (f"api/subscribers/{person}/groups/{group}" for person, group in members)
+        body = {"requests": [{"method": "DELETE", "path": path} for path in paths]}
+        response = self.http.request("POST", "/batch", call, body=body)
+        answers = (response.data or {}).get("responses")
+        if not isinstance(answers, list) or len(answers) != len(members):
+            self._bad_write(call, "there is not one response for each request")
+        return [_not_left(call, answer) for answer in answers]
+
     def upsert(
         self, call: str, email: str, fields: Mapping[str, Value], groups: Sequence[str]
     ) -> Written:
@@ -263,17 +299,22 @@ class MailerLiteClient:
         return total
 
     def _pages(
-        self, status: str, keys: Sequence[str], with_groups: bool
+        self,
+        status: str,
+        keys: Sequence[str],
+        with_groups: bool,
+        path: str = "/subscribers",
+        size: int = PAGE_SIZE,
     ) -> Iterator[List[Subscriber]]:
         """Up to the page without a cursor: a short page, or an empty one, is not the end."""
         call = f"{status} subscribers"
-        params: Dict[str, Any] = {"filter[status]": status, "limit": PAGE_SIZE}
+        params: Dict[str, Any] = {"filter[status]": status, "limit": size}
         if with_groups:
             params["include"] = "groups"
         cursors: Set[str] = set()
         was_empty = False
         while True:  # `links.next` lacks the limit and the filter, so it is not used
-            data = self.http.read("GET", "/subscribers", call, params=params)
+            data = self.http.read("GET", path, call, params=params)
             try:
                 page = [_subscriber(row, keys, with_groups) for row in data["data"]]
                 cursor = _text_or_none(data["meta"]["next_cursor"])
@@ -322,6 +363,16 @@ def _looked_up(whom: str, row: Any, keys: Sequence[str], with_groups: bool) -> O
     if canonical(whom) not in (person.id, canonical(person.email)):
         raise TypeError("it is somebody else")
     return None if row.get("deleted_at") else person
+
+
+def _not_left(call: str, answer: Any) -> Optional[CallRejected]:
+    """None also when the person, the membership or the group is gone."""
+    answer = answer if isinstance(answer, dict) else {}
+    code, body = answer.get("code"), answer.get("body")
+    if isinstance(code, int) and (code < 300 or code == 404):
+        return None
+    detail = str(body.get("message")) if isinstance(body, dict) else "no reason is given"
+    return CallRejected(f"MailerLite, {call}: {code} {detail}", code or 0, detail)
 
 
 def _refusal(error: CallRejected, fields: Mapping[str, Value]) -> CallRejected:

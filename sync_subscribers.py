@@ -12,7 +12,7 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from basics.emails import canonical, normalise_email
 from basics.errors import AppError, SettingsError
@@ -22,18 +22,21 @@ from basics.words import count
 from hubspot_client import CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
-from run.apply import Changes, Result, conclude, in_part
+from run.apply import Changes, Result, conclude, done, in_part
 from run.checks import demand_all_ok
 from run.context import Run
 from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
-from run.report import Kind
+from run.report import CheckedAfter, Kind
+from subscribers.afterwards import look_at_groups
 from subscribers.checks import Preflight, Services, check_reading, check_services
 from subscribers.memory import Lists, Memory
+from subscribers.mirror import checked_in_words
 from subscribers.plan import (
     Action,
     Decision,
+    Leave,
     Plan,
     Rules,
     by_email,
@@ -41,6 +44,7 @@ from subscribers.plan import (
     make_plan,
     people,
 )
+from subscribers.reading import Contacts
 from subscribers.rounds import Writer
 from subscribers.sections import (
     SHOWN,
@@ -51,9 +55,12 @@ from subscribers.sections import (
     say_results,
     sections,
 )
+from subscribers.selection import Selection, by_id_is_cheaper
 from subscribers.settings import Settings, settings
 from transport import threads
 from transport.clock import Clock
+
+UNCHECKED = "Not checked afterwards:"
 
 log = logging.getLogger("crm_sync")
 
@@ -89,6 +96,34 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         action="store_true",
         help="go on without a memory of earlier runs; for the very first run alone",
     )
+    add(
+        "--list",
+        metavar="NAME|ID",
+        help="only the contacts of this HubSpot list are meant (default: HUBSPOT_LIST, or all)",
+    )
+    add(
+        "--mirror-group",
+        metavar="NAME|ID",
+        help="let this MailerLite group hold the people who are meant, and nobody else (default:"
+        " MIRROR_GROUP, or none)",
+    )
+    add("--create-groups", action="store_true", help="create mirrored groups that are missing")
+    add(
+        "--max-leave",
+        metavar="N|P%",
+        type=command.flag_type(parse_limit),
+        help="refuse to let more people than this, or than this share of its members, leave a"
+        " mirrored group (default: MAX_LEAVE or 20%%)",
+    )
+    add(
+        "--keep-in-group",
+        metavar="EMAIL",
+        type=command.flag_type(_parse_email),
+        action="append",
+        default=[],
+        help="let this person stay in a mirrored group; may be given more than once",
+    )
+    add("--allow-empty", action="store_true", help="go on even when nobody is meant")
     add("--fill-only", action="store_true", help="keep every value that MailerLite already has")
     add(
         "--create-fields",
@@ -127,6 +162,10 @@ def _parse_email(text: str) -> str:
 
 def _run(run: Run) -> Outcome:
     chosen = run.settings(settings)
+    chosen = chosen._replace(
+        list=run.args.list or chosen.list,
+        mirror_group=run.args.mirror_group or chosen.mirror_group,
+    )
     services = Services(
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
@@ -136,7 +175,8 @@ def _run(run: Run) -> Outcome:
         if not run.dry_run:
             stack.enter_context(run_lock("subscribers", account, run.clock))
         stack.enter_context(run.using(*(service.http for service in services)))
-        preflight = check_services(chosen, services, run.args.create_fields)
+        args = run.args
+        preflight = check_services(chosen, services, args.create_fields, args.create_groups)
         if run.args.check:
             reading = check_reading(services)
             return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
@@ -152,22 +192,25 @@ def _sync(
     run: Run, chosen: Settings, preflight: Preflight, services: Services, path: Path
 ) -> Outcome:
     """The plan is made with a copy of the memory: a refused run leaves nothing behind."""
-    rules = _rules(run, preflight)
-    contacts, subscribers = _read(run, rules, services)
+    rules = _rules(run, preflight, _selection(preflight, services.hubspot))
     with _memory(run, chosen, path, dry_run=True) as memory:
+        contacts, subscribers, total = _read(run, rules, services, memory)
         plan = make_plan(contacts, subscribers, memory, rules)
         lists, is_new = memory.compare(subscribers), memory.is_new
     _report_plan(run, plan, preflight)
-    run.report.counts.update(contacts=len(contacts), subscribers=len(subscribers))
+    run.report.counts.update(subscribers=len(subscribers))
     if run.wants_links:
         run.report.record_url = services.hubspot.record_url(CONTACTS)
-    say_plan(run.screen, plan, preflight.missing, preflight.groups)
+    groups_to_make = preflight.mirror.to_make
+    say_plan(run.screen, plan, preflight.missing, preflight.group_names, groups_to_make)
+    _say_who_is_meant(run, rules, contacts, total)
     _warn_of_needless_flags(run, plan, is_new)
     begins_anew = _begins_anew(run, subscribers, is_new, path)
     refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
     if refused:
         return run.refuse(refused)
-    is_in_sync = not (plan.create or plan.update or plan.unsubscribe or preflight.missing)
+    changes = (plan.create, plan.update, plan.unsubscribe, plan.leave)
+    is_in_sync = not (any(changes) or preflight.missing or groups_to_make)
     if is_in_sync:
         run.summarise(
             f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
@@ -192,24 +235,43 @@ def _memory(run: Run, chosen: Settings, path: Path, dry_run: bool) -> Memory:
     return Memory(path, dry_run, run.clock.utcnow().date(), chosen.ask_again_days)
 
 
+def _selection(preflight: Preflight, hubspot: HubSpotClient) -> Selection:
+    if not preflight.list:
+        return Selection(conditions=preflight.conditions)
+    members = hubspot.members(preflight.list.id)
+    log.info("HubSpot: the list %s has %s.", preflight.list.name, count(len(members), "member"))
+    return Selection(preflight.list.name, members, preflight.conditions)
+
+
 def _read(
-    run: Run, rules: Rules, services: Services
-) -> Tuple[List[Contact], Dict[str, Subscriber]]:
-    """All contacts and all subscribers, read side by side."""
+    run: Run, rules: Rules, services: Services, memory: Memory
+) -> Tuple[List[Contact], Dict[str, Subscriber], int]:
+    """Contacts, all subscribers, and how many contacts HubSpot has. All of them are read side by
+    side with the subscribers; those of a list afterwards, if that takes fewer calls."""
     hubspot, mailerlite = services
+    contacts_of, members = Contacts(hubspot, rules), rules.selection.members
     with Progress("HubSpot", "contacts", run.clock) as in_hubspot, Progress(
         "MailerLite", "subscribers", run.clock
     ) as in_mailerlite:
-        contacts, found = threads.side_by_side(
-            lambda: in_hubspot.count(hubspot.contacts(rules.properties, rules.needed)),
-            lambda: mailerlite.subscribers(rules.keys, bool(rules.groups), in_mailerlite.advance),
-        )
+
+        def read_subscribers() -> List[Subscriber]:
+            return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
+
+        total = hubspot.count_contacts() if members is not None else 0
+        if members is not None and by_id_is_cheaper(len(members), mailerlite.count_active(), total):
+            found = read_subscribers()
+            contacts = in_hubspot.count(contacts_of.of_list(by_email(found), memory))
+        else:
+            contacts, found = threads.side_by_side(
+                lambda: contacts_of.everyone(in_hubspot), read_subscribers
+            )
+            total = len(contacts)
     subscribers = by_email(found)
     log.info("HubSpot: %s.", count(len(contacts), "contact"))
     statuses = Counter(person.status for person in subscribers.values())
     in_words = [f"{number:,} {status}" for status, number in statuses.items()]
     log.info("MailerLite: %s.", ", ".join(in_words) or "no subscribers")
-    return contacts, subscribers
+    return contacts, subscribers, total
 
 
 def _with_contacts(
@@ -219,7 +281,7 @@ def _with_contacts(
     return ((email, ids.get(email)) for email in subscribers)
 
 
-def _rules(run: Run, preflight: Preflight) -> Rules:
+def _rules(run: Run, preflight: Preflight, selection: Selection) -> Rules:
     return Rules(
         preflight.fields,
         preflight.consent,
@@ -227,13 +289,17 @@ def _rules(run: Run, preflight: Preflight) -> Rules:
         run.args.fill_only,
         run.args.unsubscribe_opted_out,
         frozenset(run.args.restore),
+        selection,
+        preflight.mirror,
+        frozenset(run.args.keep_in_group),
     )
 
 
 def _report_plan(
     run: Run, plan: Plan, preflight: Preflight, results: Optional[Results] = None
 ) -> None:
-    run.report.sections = sections(plan, preflight.missing, preflight.groups, results)
+    names, groups_to_make = preflight.group_names, preflight.mirror.to_make
+    run.report.sections = sections(plan, preflight.missing, names, results, groups_to_make)
     run.report.unchanged = plan.unchanged
     run.report.counts.update(counts(run.report.sections))
     run.report.counts.update(
@@ -241,6 +307,16 @@ def _report_plan(
         unusable_values=dict(plan.unusable),
         kept_in_another_form=dict(plan.other_form),
     )
+
+
+def _say_who_is_meant(run: Run, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
+    run.report.counts["contacts"] = total
+    if rules.selection.is_all:
+        return
+    meant = sum(map(rules.selection.is_meant, contacts))
+    run.report.counts["not_meant"] = total - meant
+    others = f"the other {total - meant:,} are not"
+    run.say(f"Meant: {count(meant, 'contact')} {rules.selection.in_words()}; {others}.")
 
 
 def _warn_of_needless_flags(run: Run, plan: Plan, is_new: bool) -> None:
@@ -277,8 +353,23 @@ def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) 
         " it seems to belong to another account. Name the right file with --state.",
         "--first-run",
     )
+    is_empty = plan.members and not plan.mirrored and not args.allow_empty
+    are = "is" if plan.members == 1 else "are"
+    empty = Refusal(
+        f"Nobody is meant, while {people(plan.members)} {are} in the mirrored group.",
+        "--allow-empty",
+    )
     return [
         *([foreign] if is_foreign else []),
+        *([empty] if is_empty else []),
+        *over_limit(
+            args.max_leave or chosen.max_leave,
+            people(len(plan.leave)),
+            "leave the mirrored group",
+            "--max-leave",
+            len(plan.leave),
+            plan.members,
+        ),
         *over_limit(
             args.max_deleted or chosen.max_deleted,
             people(missing),
@@ -309,12 +400,19 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
     """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
     changes = Changes(run)
     fields = changes.apply("Create fields", preflight.missing, writer.create_field)
-    failed = [result.error for result in fields if result.error]
+    groups = changes.apply("Create groups", preflight.mirror.to_make, writer.create_group)
+    failed = [result.error for result in (*fields, *groups) if result.error]
     if failed:  # MailerLite ignores values for a field that it lacks
-        _report_plan(run, plan, preflight, Results(fields))
+        _report_plan(run, plan, preflight, Results(fields, create_groups=groups))
         raise AppError(failed[0])
-    results = Results(fields, _write_people(changes, plan, writer), writer.refused)
-    everything = [*fields, *(result for _, result in results.people)]
+    leave, written = _write_people(changes, plan, writer)
+    results = Results(fields, written, writer.refused, groups, leave)
+    results, checked = _check_groups(run, plan, writer, results)
+    everything = [
+        *(*fields, *groups),
+        *(result for _, result in (*results.people, *results.leave)),
+    ]
+    preflight = preflight._replace(groups={**preflight.groups, **writer.mirror.names})
     _report_plan(run, plan, preflight, results)
     changes.demand_a_write()
     say_results(run.screen, results, run.report.sections)
@@ -324,34 +422,61 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
         sorted(writer.not_new),
         SHOWN,
     )
+    left = done([result for _, result in results.leave])
     run.summarise(
         f"{in_part(everything)}: {people(results.done(Action.CREATE))} created,"
         f" {results.done(Action.UPDATE):,} updated,"
-        f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed, {plan.unchanged:,} left as they were,"
-        f" {run.report.counts['skipped']:,} skipped."
+        f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,"
+        + (f" {left:,} out of the mirrored group," if writer.mirror.ids else "")
+        + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
     )
     _summarise_leavers(run, plan)
     outcome = conclude(run, everything)
+    if checked:
+        run.summarise(checked)
+        outcome = Outcome.PARTIAL if checked.startswith(UNCHECKED) else outcome
     later = [each.refused.again_on for each in results.refused if not each.field]
     if later:
         run.summarise(f"MailerLite refused {people(len(later))}: asked again from {min(later)} on.")
     return outcome
 
 
-def _write_people(changes: Changes, plan: Plan, writer: Writer) -> List[Tuple[Decision, Result]]:
-    """Each with what was really decided about them, and what came of it."""
-    made: List[Tuple[Decision, Result]] = []
-    for label, entries, write in (
-        ("Unsubscribe", plan.unsubscribe, writer.unsubscribe),
-        ("Update", plan.update, writer.write),
-        ("Create", plan.create, writer.write),
-    ):
-        results = changes.apply(label, writer.in_rounds(entries), write)
-        made += (
-            (writer.as_written.get(each.address, each), r) for each, r in zip(entries, results)
-        )
+def _write_people(
+    changes: Changes, plan: Plan, writer: Writer
+) -> Tuple[List[Tuple[Leave, Result]], List[Tuple[Decision, Result]]]:
+    """Who left a group, and the others with what was really decided about them; each with what came
+    of it."""
+
+    def write(
+        label: str, entries: Sequence[Decision], write_one: Callable[[Decision], None]
+    ) -> List[Tuple[Decision, Result]]:
+        results = changes.apply(label, writer.in_rounds(entries), write_one)
+        decided = (writer.as_written.get(each.address, each) for each in entries)
+        return list(zip(decided, results))
+
+    made = write("Unsubscribe", plan.unsubscribe, writer.unsubscribe)
+    left = changes.apply("Leave", writer.in_batches(plan.leave), writer.leave)
+    made += write("Update", plan.update, writer.write)
+    made += write("Create", plan.create, writer.write)
     writer.end()
-    return made
+    return list(zip(plan.leave, left)), made
+
+
+def _check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> Tuple[Results, str]:
+    """The results as the lists of the mirrored groups show them, and what is to be said of these,
+    if there are any."""
+    if not writer.mirror.ids:
+        return results, ""
+    keep = frozenset(run.args.keep_in_group)
+    try:
+        after = look_at_groups(plan, writer, results, keep, run.clock)
+    except AppError as error:
+        return results, f"{UNCHECKED} {error}"
+    found = after.found
+    missing, unwanted = (sorted({m.email for m in each}) for each in found[1:])
+    run.report.checked_after = CheckedAfter(found.listed, missing, unwanted)
+    names = (writer.mirror.names[id] for id in writer.mirror.ids)
+    return after.results, f"Checked afterwards: {checked_in_words(found, after.wanted, names)}"
 
 
 def _summarise_leavers(run: Run, plan: Plan) -> None:

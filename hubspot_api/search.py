@@ -58,6 +58,10 @@ def with_email(email: str) -> Group:
     return [_filter("email", "EQ", email)]
 
 
+def everyone() -> Group:
+    return [{"propertyName": "hs_object_id", "operator": "HAS_PROPERTY"}]
+
+
 def merged_from(company_ids: Sequence[int]) -> Iterator[List[Group]]:
     """Queries for the companies that these have been merged into."""
     return _packed([_token("hs_merged_object_ids", str(each))] for each in company_ids)

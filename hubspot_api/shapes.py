@@ -66,6 +66,15 @@ class Property(NamedTuple):
         return self.field_type == "checkbox"
 
 
+class RecordList(NamedTuple):
+    """A list of records, also called a segment. `object_type`: such as CONTACTS."""
+
+    id: str
+    name: str
+    object_type: str
+    is_processing: bool
+
+
 class Account(NamedTuple):
     portal_id: int
     ui_domain: str
@@ -93,6 +102,18 @@ def property_of(name: str, data: JsonObject) -> Property:
         {str(each["value"]): str(each.get("label") or each["value"]) for each in options},
         str(data.get("label") or name),
     )
+
+
+def list_of(data: JsonObject) -> RecordList:
+    found = data["list"]
+    status = str(found.get("processingStatus"))
+    name, object_type = str(found["name"]), str(found["objectTypeId"])
+    return RecordList(str(found["listId"]), name, object_type, status == "PROCESSING")
+
+
+def member_of(result: Any) -> int:
+    """An id alone or an object with one: HubSpot has answered both."""
+    return record_id(result["recordId"] if isinstance(result, dict) else result)
 
 
 def company_of(result: Any) -> Company:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+import difflib
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from basics.words import count
-from hubspot_client import HubSpotClient, Property
+from basics.words import alternatives, count
+from hubspot_client import COMPANIES, CONTACTS, HubSpotClient, Property, RecordList
 from mailerlite_client import MailerLiteClient
 from run.checks import Finding, look
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
+from subscribers.mirror import Mirror, placeholder
+from subscribers.selection import Condition, Wanted, condition_of, unknown_values
 from subscribers.settings import Settings
-from subscribers.values import Field
+from subscribers.values import OF_COMPANY, Field, field_type
 from transport import threads
-
-_TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -> MailerLite's
 
 
 class Services(NamedTuple):
@@ -24,7 +25,8 @@ class Services(NamedTuple):
 class Preflight(NamedTuple):
     """`findings` concern the services, `mapping` what the settings say of them. `fields`: where
     values go; `missing`: those of them to create; `groups`: id -> name of the groups to join;
-    `consent`: property -> why nobody who has it is written."""
+    `consent`: property -> why nobody who has it is written; `list`, `conditions`:
+    which contacts are meant alone; `mirror`: the groups that they are to be in alone."""
 
     findings: List[Finding]
     mapping: List[Finding]
@@ -32,11 +34,22 @@ class Preflight(NamedTuple):
     missing: List[Field]
     groups: Dict[str, str]
     consent: Dict[str, str]
+    list: Optional[RecordList]
+    conditions: List[Condition]
+    mirror: Mirror
+
+    @property
+    def group_names(self) -> Dict[str, str]:
+        """By id, of all groups that a plan may name."""
+        return {**self.groups, **self.mirror.names}
 
 
 class _HubSpot(NamedTuple):
     findings: List[Finding]
     properties: Dict[str, Property]
+    of_companies: Dict[str, Property]
+    list: Optional[RecordList]
+    on_list: List[Finding]
 
 
 class _MailerLite(NamedTuple):
@@ -47,20 +60,27 @@ class _MailerLite(NamedTuple):
     groups: Dict[str, str]
 
 
-def check_services(settings: Settings, services: Services, create_fields: bool) -> Preflight:
+def check_services(
+    settings: Settings, services: Services, create_fields: bool, create_groups: bool
+) -> Preflight:
     """Both services are asked side by side. Raises nothing that a service may answer."""
     hubspot, mailerlite = threads.side_by_side(
-        lambda: _read_hubspot(services.hubspot),
+        lambda: _read_hubspot(settings, services.hubspot),
         lambda: _read_mailerlite(settings, services.mailerlite),
     )
-    result = Preflight([*hubspot.findings, *mailerlite.findings], [], [], [], {}, {})
+    findings = [*hubspot.findings, *mailerlite.findings]
+    result = Preflight(findings, [*hubspot.on_list], [], [], {}, {}, hubspot.list, [], Mirror())
     if hubspot.properties:
         _add_consent(result, settings, hubspot.properties)
+        for wanted in settings.conditions:
+            _add_condition(result, wanted, hubspot.properties)
     for name, key in settings.fields if hubspot.properties and mailerlite.types else ():
         _add_field(result, settings, (name, key), hubspot, mailerlite, create_fields)
-    for wanted in settings.groups if mailerlite.types else ():
-        _add_group(result, wanted, mailerlite.groups)
-    return result
+    for group in settings.groups if mailerlite.types else ():
+        _add_group(result, group, mailerlite.groups)
+    if not (hubspot.properties and mailerlite.types):
+        return result
+    return result._replace(mirror=_mirror(result, settings, hubspot, mailerlite, create_groups))
 
 
 def check_reading(services: Services) -> Iterator[Finding]:
@@ -79,8 +99,9 @@ def check_reading(services: Services) -> Iterator[Finding]:
     yield from look(count_subscribers)
 
 
-def _read_hubspot(hubspot: HubSpotClient) -> _HubSpot:
+def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
     properties: Dict[str, Property] = {}
+    of_companies: Dict[str, Property] = {}
 
     def read() -> Finding:
         properties.update(hubspot.contact_properties())
@@ -93,7 +114,35 @@ def _read_hubspot(hubspot: HubSpotClient) -> _HubSpot:
         number = count(len(properties), "property", "properties")
         return Finding(True, f"HubSpot can be used: its contacts have {number}.")
 
-    return _HubSpot(look(read), properties)
+    def read_companies() -> Finding:
+        of_companies.update(hubspot.company_properties())
+        hubspot.company_values([1], ["name"])
+        number = count(len(of_companies), "property", "properties")
+        return Finding(True, f"HubSpot's companies can be read: they have {number}.")
+
+    needs_companies = any(name.startswith(OF_COMPANY) for name, _ in settings.fields)
+    findings = look(read, *([read_companies] if needs_companies else []))
+    if not (settings.list and properties):
+        return _HubSpot(findings, properties, of_companies, None, [])
+    found: List[RecordList] = []
+    on_list = look(lambda: _look_for_list(settings.list, hubspot, found))
+    return _HubSpot(findings, properties, of_companies, found[0] if found else None, on_list)
+
+
+def _look_for_list(wanted: str, hubspot: HubSpotClient, found: List[RecordList]) -> Finding:
+    """The list goes to `found` if it is one of contacts."""
+    named = hubspot.list_called(wanted, CONTACTS)
+    other = named or hubspot.list_called(wanted, COMPANIES)
+    if other is None:
+        text = "fix HUBSPOT_LIST or --list (digits alone are an id). See HubSpot > CRM > Segments."
+        return Finding(False, f"HubSpot has no list of contacts {wanted}: {text}")
+    if other.object_type != CONTACTS:
+        text = f"HubSpot's list {other.name} is not one of contacts: fix HUBSPOT_LIST or --list."
+        return Finding(False, text)
+    found.append(other)
+    return Finding(
+        True, f"Only the contacts of HubSpot's list {other.name} ({other.id}) are meant."
+    )
 
 
 def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _MailerLite:
@@ -101,7 +150,7 @@ def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _Maile
     groups: Dict[str, str] = {}
 
     def read() -> Finding:
-        if settings.groups:
+        if settings.groups or settings.mirror_group or settings.group_by:
             groups.update(mailerlite.groups())
         types.update(mailerlite.fields())
         return Finding(True, f"MailerLite can be used: it has {count(len(types), 'field')}.")
@@ -137,6 +186,22 @@ def _add_consent(result: Preflight, settings: Settings, properties: Dict[str, Pr
         result.mapping.append(Finding(True, text))
 
 
+def _add_condition(result: Preflight, wanted: Wanted, properties: Dict[str, Property]) -> None:
+    name, known = wanted.property, properties.get(wanted.property)
+    if known is None:
+        close = difflib.get_close_matches(name, properties, cutoff=0.0)
+        text = f"HubSpot has no contact property {name}: fix CONTACT_FILTER. It has, for one,"
+        result.mapping.append(Finding(False, f"{text} {alternatives(close)}."))
+        return
+    wrong = unknown_values(wanted, known)
+    if wrong:
+        text = f"HubSpot's {name} has no value {wrong}. Fix CONTACT_FILTER."
+        result.mapping.append(Finding(False, text))
+    else:
+        result.conditions.append(condition_of(wanted, known))
+        result.mapping.append(Finding(True, f"CONTACT_FILTER looks at HubSpot's {name}."))
+
+
 def _add_field(
     result: Preflight,
     settings: Settings,
@@ -146,15 +211,17 @@ def _add_field(
     create_fields: bool,
 ) -> None:
     name, key = pair
-    definition = hubspot.properties.get(name)
+    is_of_company = name.startswith(OF_COMPANY)
+    own = name[len(OF_COMPANY) :] if is_of_company else name
+    definition = (hubspot.of_companies if is_of_company else hubspot.properties).get(own)
     if definition is None:
         text = (
-            f"HubSpot has no contact property {name}: fix MAILERLITE_FIELDS, or create the"
-            " property in HubSpot > Settings > Properties."
+            f"HubSpot has no {'company' if is_of_company else 'contact'} property {own}: fix"
+            " MAILERLITE_FIELDS, or create the property in HubSpot > Settings > Properties."
         )
         result.mapping.append(Finding(False, text))
         return
-    field = _field(definition, key, mailerlite.types, settings.labels)
+    field = _field(definition._replace(name=name), key, mailerlite.types, settings.labels)
     result.fields.append(field)
     text = f"HubSpot's {name} ({definition.type}) goes to MailerLite's {key} ({field.type})"
     if key in mailerlite.types:
@@ -171,7 +238,7 @@ def _add_field(
 
 
 def _field(definition: Property, key: str, types: Dict[str, str], labels: bool) -> Field:
-    kind = types.get(key) or _TYPES.get(definition.type, "text")
+    kind = types.get(key) or field_type(definition.type)
     if not labels or definition.type != "enumeration":
         return Field(definition.name, key, kind)
     return Field(definition.name, key, kind, definition.options, definition.is_multiple)
@@ -187,3 +254,50 @@ def _add_group(result: Preflight, wanted: str, groups: Dict[str, str]) -> None:
     else:
         text = f"MailerLite has no group {wanted}: create it there, or fix MAILERLITE_GROUPS."
     result.mapping.append(Finding(len(ids) == 1, text))
+
+
+def _mirror(
+    result: Preflight,
+    settings: Settings,
+    hubspot: _HubSpot,
+    mailerlite: _MailerLite,
+    create_groups: bool,
+) -> Mirror:
+    names: Dict[str, str] = {}
+
+    def id_of(wanted: str, ids: Sequence[str], setting: str, may_be_made: bool) -> str:
+        """The group's, or a placeholder; "" with a finding that says what is wrong."""
+        mine = f"The group {wanted} is to hold the people who are meant, and nobody else"
+        if len(ids) > 1:
+            text = f"MailerLite has several groups {wanted}: rename all but one, or give the id."
+        elif ids and ids[0] in result.groups:
+            text = f"{mine}: take it out of MAILERLITE_GROUPS, or give {setting} one of its own."
+        elif not ids and not may_be_made:
+            text = (
+                f"MailerLite has no group {wanted}: fix {setting}, or make it by --create-groups."
+            )
+        else:
+            id = ids[0] if ids else placeholder(wanted)
+            names[id] = mailerlite.groups.get(id, wanted)
+            to_make = "" if ids else ", and is to be created"
+            result.mapping.append(Finding(True, f"{mine}{to_make}."))
+            return id
+        result.mapping.append(Finding(False, text))
+        return ""
+
+    everyone, wanted = "", settings.mirror_group
+    if wanted:
+        ids = [id for id, name in mailerlite.groups.items() if wanted in (id, name)]
+        may_be_made = create_groups and not wanted.isdecimal()
+        everyone = id_of(wanted, ids, "MIRROR_GROUP", may_be_made)
+    by = hubspot.properties.get(settings.group_by)
+    if settings.group_by and (by is None or by.type != "enumeration"):
+        what = "is no property of contacts with fixed values (an enumeration)"
+        result.mapping.append(Finding(False, f"{settings.group_by} {what}: fix GROUP_BY."))
+        by = None
+    by_value: Dict[str, str] = {}
+    for value, label in by.options.items() if by else ():
+        name = f"{settings.group_prefix} {label}".strip()
+        ids = [id for id, each in mailerlite.groups.items() if each == name]
+        by_value[value] = id_of(name, ids, "GROUP_BY", create_groups)
+    return Mirror(everyone, by, by_value, names)

@@ -185,6 +185,11 @@ class Memory:
         taken = [(person, key) for key in ("", *written.fields)]
         self._store.write("DELETE FROM refused WHERE hash = ? AND field = ?", taken)
 
+    def note_left(self, email: str, group: str) -> None:
+        """The person left the group by us."""
+        rows = [(self._person(email), group)]
+        self._store.write("DELETE FROM joined WHERE hash = ? AND group_id = ?", rows)
+
     def note_refused(
         self, email: str, reason: str, key: str = "", value: Optional[Value] = None
     ) -> Refused:

@@ -29,12 +29,15 @@ from typing import (
 from basics.emails import canonical, normalise_email
 from basics.words import count
 from subscribers.consent import objection
-from subscribers.values import Field, as_kept, in_words, trimmed, usable
+from subscribers.mirror import Membership, Mirror
+from subscribers.selection import NOT_IN_LIST, Selection
+from subscribers.values import OF_COMPANY, Field, as_kept, in_words, trimmed, usable
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
     from hubspot_api.shapes import Contact
     from mailerlite_client import Subscriber, Value
 
+COMPANY_ID = "associatedcompanyid"  # of the primary company, if there is one
 PLAN_PROPERTIES = ("email", "lastmodifieddate")  # and those of consent, and those of the fields
 
 # Why someone is left alone; `consent` has the reasons that HubSpot gives.
@@ -45,6 +48,7 @@ OLDER = "another contact with this address was changed later"
 DELETED = "deleted in MailerLite"
 LEFT_BEFORE = "unsubscribed in MailerLite under an earlier address"
 NO_CONTACT = "no contact in HubSpot has this address any more"
+NEVER_A_CONTACT = "no contact in HubSpot has this address"
 OTHER_ADDRESS = "the contact has another address in HubSpot now"
 NOT_WRITTEN = {
     "unsubscribed": "unsubscribed in MailerLite",
@@ -98,7 +102,8 @@ class Remembered(Protocol):
 
 class Rules(NamedTuple):
     """`consent`: property -> the reason not to write; `groups`: ids that everyone joins;
-    `restore`: deleted people, as canonical addresses, to write all the same."""
+    `restore`: deleted people, as canonical addresses, to write all the same; `selection`: who is
+    meant; `keep_in_group`: who leaves no mirrored group, as canonical addresses."""
 
     fields: Sequence[Field]
     consent: Mapping[str, str]
@@ -106,17 +111,33 @@ class Rules(NamedTuple):
     fill_only: bool = False
     unsubscribe_opted_out: bool = False
     restore: AbstractSet[str] = frozenset()
+    selection: Selection = Selection()
+    mirror: Mirror = Mirror()
+    keep_in_group: AbstractSet[str] = frozenset()
 
     @property
     def properties(self) -> Tuple[str, ...]:
-        """All that a decision looks at in a contact."""
-        fields = (field.property for field in self.fields)
-        return tuple(dict.fromkeys((*PLAN_PROPERTIES, *self.consent, *fields)))
+        """All that a decision looks at in a contact itself."""
+        names = (field.property for field in self.fields)
+        fields = (COMPANY_ID if name.startswith(OF_COMPANY) else name for name in names)
+        meant = (*self.selection.properties, *self.mirror.properties)
+        return tuple(dict.fromkeys((*PLAN_PROPERTIES, *self.consent, *meant, *fields)))
+
+    @property
+    def of_company(self) -> Tuple[str, ...]:
+        """All that it looks at in the contact's company."""
+        names = (field.property for field in self.fields if field.property.startswith(OF_COMPANY))
+        return tuple(dict.fromkeys(name[len(OF_COMPANY) :] for name in names))
 
     @property
     def needed(self) -> Tuple[str, ...]:
         """Without these an answer says nothing of a contact."""
-        return ("email", *self.consent)
+        return ("email", *self.consent, *self.selection.properties, *self.mirror.properties)
+
+    @property
+    def with_groups(self) -> bool:
+        """Whether a decision looks at the groups of a subscriber."""
+        return bool(self.groups or self.mirror.ids)
 
     @property
     def keys(self) -> List[str]:
@@ -157,7 +178,8 @@ class Decision(NamedTuple):
 
     Of single values, by key: `unusable` do not fit the type of the field, `other_form` are kept
     by MailerLite in another form, `refused` were not taken by it. `taken_out`: groups that somebody
-    took the person out of; `is_news`: which was not told before.
+    took the person out of; `is_news`: which was not told before. Of mirrored groups: `mirrored`,
+    where the person belongs; `rejoins`, those that somebody took the person out of; `leaves`.
     """
 
     action: Action
@@ -173,10 +195,25 @@ class Decision(NamedTuple):
     other_form: Tuple[str, ...] = ()
     refused: Mapping[str, Refused] = {}
     taken_out: Tuple[str, ...] = ()
+    mirrored: Tuple[str, ...] = ()
+    rejoins: Tuple[str, ...] = ()
+    leaves: Tuple[str, ...] = ()
+    why_leaves: str = ""
 
     @property
     def address(self) -> str:
         return self.email or ""
+
+
+class Leave(NamedTuple):
+    """Of one mirrored group, by id."""
+
+    person: Decision
+    group: str
+
+    @property
+    def membership(self) -> Membership:
+        return Membership(canonical(self.person.address), self.group)
 
 
 class Waiting(NamedTuple):
@@ -191,7 +228,8 @@ class Waiting(NamedTuple):
 class Plan(NamedTuple):
     """Everything in order of address. `waiting`: people and values that MailerLite refused;
     `taken_out`: people who left a group, as is to be told; `unusable`, `other_form`: key -> of how
-    many people. `active`: how many subscribers are active."""
+    many people. `active`: how many subscribers are active. Of mirrored groups: who is to `leave`,
+    who belongs there (`mirrored`), and how many `members` they have who can get mail."""
 
     create: Tuple[Decision, ...]
     update: Tuple[Decision, ...]
@@ -204,6 +242,9 @@ class Plan(NamedTuple):
     unusable: Mapping[str, int]
     other_form: Mapping[str, int]
     active: int
+    leave: Tuple[Leave, ...] = ()
+    mirrored: AbstractSet[Membership] = frozenset()
+    members: int = 0
 
 
 def by_email(subscribers: Iterable[Subscriber]) -> Dict[str, Subscriber]:
@@ -226,16 +267,47 @@ def make_plan(
 ) -> Plan:
     """What to write. `subscribers`: see `by_email`."""
     planning = _Planning()
-    by_address = _by_address(contacts, planning.add)
+    selection = rules.selection
+    by_address = _by_address(contacts, selection, planning.add)
     for person in _people(contacts, by_address, subscribers, remembered):
-        for each in person.contacts[:-1]:
+        for each in person.contacts[:-1] if not selection.why_not(person.contacts) else ():
             planning.add(_skip(each, person.email, OLDER))
         planning.add(decide(person, remembered, rules))
-    return planning.result(sum(each.status == "active" for each in subscribers.values()))
+    plan = planning.result(sum(each.status == "active" for each in subscribers.values()))
+    ids, can_get_mail = rules.mirror.ids, filter(_is_subscribed, subscribers.values())
+    return plan._replace(members=sum(len(ids & each.groups) for each in can_get_mail))
 
 
 def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
     """The objection of any contact that has or had the address counts."""
+    decision, subscriber = _decide(person, remembered, rules), person.subscriber
+    is_kept = decision.action is Action.UNSUBSCRIBE or person.email in rules.keep_in_group
+    if subscriber is None or not _is_subscribed(subscriber) or is_kept:
+        return decision
+    leaves = tuple(sorted((rules.mirror.ids & subscriber.groups).difference(decision.mirrored)))
+    if not leaves:
+        return decision
+    was_in = not remembered.joined(person.email).keys().isdisjoint(leaves)
+    return decision._replace(leaves=leaves, why_leaves=_why_leaves(decision, person, rules, was_in))
+
+
+def _why_leaves(decision: Decision, person: Person, rules: Rules, was_in: bool) -> str:
+    """`was_in`: put into the group by us."""
+    reason = decision.reason
+    if not reason:
+        return rules.mirror.why_changed(person.contacts[-1])
+    if reason == NO_CONTACT and not was_in:
+        return NEVER_A_CONTACT
+    if reason.startswith(NOT_IN_LIST) and was_in:
+        return f"no longer {reason[len('not ') :]}"
+    return reason[: -len(STILL_SUBSCRIBED)] if reason.endswith(STILL_SUBSCRIBED) else reason
+
+
+def _is_subscribed(subscriber: Subscriber) -> bool:
+    return subscriber.status not in NOT_WRITTEN
+
+
+def _decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
     subscriber, known_contacts = person.subscriber, (*person.former, *person.contacts)
     blank = Decision(
         Action.NOTHING,
@@ -245,7 +317,7 @@ def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
         subscriber_id=subscriber.id if subscriber else None,
         was=subscriber.status if subscriber else None,
     )
-    is_subscribed = subscriber is not None and subscriber.status not in NOT_WRITTEN
+    is_subscribed = subscriber is not None and _is_subscribed(subscriber)
     objected = objection(known_contacts, rules.consent)
     if objected and objected.is_opt_out and is_subscribed:
         if rules.unsubscribe_opted_out:
@@ -257,6 +329,9 @@ def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
             action=Action.LEAVER if is_leaver else Action.NOTHING,
             reason=OTHER_ADDRESS if person.former else NO_CONTACT,
         )
+    not_meant = rules.selection.why_not(person.contacts)
+    if not_meant:
+        return blank._replace(reason=not_meant)
     why_not = objected.reason if objected else _why_not(person, remembered, rules)
     if why_not:
         return blank._replace(action=Action.SKIP, reason=why_not)
@@ -279,7 +354,7 @@ def people(number: int) -> str:
 
 
 def _by_address(
-    contacts: Iterable[Contact], leave: Callable[[Decision], None]
+    contacts: Iterable[Contact], selection: Selection, leave: Callable[[Decision], None]
 ) -> Dict[str, List[Contact]]:
     found: Dict[str, List[Contact]] = {}
     for contact in contacts:
@@ -287,7 +362,7 @@ def _by_address(
         typed = contact.values["email"]
         if key:
             found.setdefault(key, []).append(contact)
-        else:
+        elif selection.is_meant(contact):
             leave(_skip(contact, typed, INVALID_EMAIL if trimmed(typed) else NO_EMAIL))
     return found
 
@@ -386,14 +461,20 @@ def _with_fields(
 def _with_groups(
     decision: Decision, person: Person, remembered: Remembered, rules: Rules
 ) -> Decision:
-    """Whom we put into a group and who is not in it any more was taken out, and stays out."""
+    """Whom we put into a group and who is not in it any more was taken out, and stays out; but a
+    mirrored group is for us alone to change."""
+    mirrored = rules.mirror.groups_of(person.contacts[-1])
     if person.subscriber is None:
-        return decision._replace(groups=tuple(rules.groups))
-    missing = [group for group in rules.groups if group not in person.subscriber.groups]
-    joined = remembered.joined(person.email) if missing else {}
+        return decision._replace(groups=(*rules.groups, *mirrored), mirrored=mirrored)
+    there = person.subscriber.groups
+    missing = [group for group in rules.groups if group not in there]
+    lacking = [group for group in mirrored if group not in there]
+    joined = remembered.joined(person.email) if missing or lacking else {}
     return decision._replace(
-        groups=tuple(group for group in missing if group not in joined),
+        groups=(*(group for group in missing if group not in joined), *lacking),
         taken_out=tuple(group for group in missing if joined.get(group) is False),
+        mirrored=mirrored,
+        rejoins=tuple(group for group in lacking if group in joined),
     )
 
 
@@ -402,6 +483,8 @@ class _Planning:
         self._by_action: Dict[Action, List[Decision]] = {action: [] for action in Action}
         self._waiting: List[Waiting] = []
         self._taken_out: List[Decision] = []
+        self._leave: List[Leave] = []
+        self._mirrored: Set[Membership] = set()
         self._unchanged = 0
         self._unusable: Counter[str] = Counter()
         self._other_form: Counter[str] = Counter()
@@ -413,6 +496,9 @@ class _Planning:
             self._unchanged += 1
         self._unusable.update(decision.unusable)
         self._other_form.update(decision.other_form)
+        self._leave += (Leave(decision, group) for group in decision.leaves)
+        email = canonical(decision.address)
+        self._mirrored.update(Membership(email, group) for group in decision.mirrored)
         if decision.taken_out:
             self._taken_out.append(decision)
         for field, refused in decision.refused.items():
@@ -434,6 +520,8 @@ class _Planning:
             dict(self._unusable),
             dict(self._other_form),
             active,
+            tuple(sorted(self._leave, key=lambda each: each.membership)),
+            self._mirrored,
         )
 
 

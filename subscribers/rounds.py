@@ -23,10 +23,12 @@ from mailerlite_client import (
 from run.apply import NotWanted
 from subscribers.checks import Services
 from subscribers.memory import Memory
+from subscribers.mirror import Membership, Mirror
 from subscribers.plan import (
     NOT_WRITTEN,
     Action,
     Decision,
+    Leave,
     Person,
     Rules,
     Waiting,
@@ -34,6 +36,7 @@ from subscribers.plan import (
     decide,
     in_order,
 )
+from subscribers.reading import Contacts
 from subscribers.values import Field, as_kept
 
 ROUND = BATCH_SIZE  # people
@@ -62,11 +65,11 @@ class Evidence:
 
     def _read(self) -> Dict[str, Person]:
         rules, (hubspot, mailerlite) = self._rules, self._services
-        ids = dict.fromkeys(id for each in self._people for id in each.contact_ids)
-        contacts = hubspot.contacts_by_id(list(ids), rules.properties, rules.needed)
+        ids = (id for each in self._people for id in each.contact_ids)
+        contacts = Contacts(hubspot, rules).by_id(ids)
         by_id = {contact.id: contact for contact in contacts}
         whom = [each.subscriber_id or each.address for each in self._people]
-        there = mailerlite.look_up(whom, rules.keys, bool(rules.groups))
+        there = mailerlite.look_up(whom, rules.keys, rules.with_groups)
         return {
             each.address: _person(each, by_id, there[key])
             for each, key in zip(self._people, whom)
@@ -74,10 +77,67 @@ class Evidence:
         }
 
 
+class Departure:
+    """Up to ROUND people who leave groups by one request, made when the first of them is due.
+
+    `mirrored`: takes where they belong by now, see Writer.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        rules: Rules,
+        memory: Memory,
+        leaves: Sequence[Leave],
+        mirrored: Dict[str, Tuple[str, ...]],
+    ) -> None:
+        self._mailerlite, self._rules, self._memory = services.mailerlite, rules, memory
+        self._leaves, self._mirrored = leaves, mirrored
+        self._evidence = Evidence(services, rules, [each.person for each in leaves])
+        self._outcomes: Dict[Membership, Optional[Exception]] = {}
+        self._lock = threading.Lock()
+
+    def make(self, planned: Leave) -> None:
+        with self._lock:  # the others wait for the first
+            if not self._outcomes:
+                self._outcomes = self._outcome_of_all()
+        outcome = self._outcomes[planned.membership]
+        if outcome:
+            raise outcome
+
+    def _outcome_of_all(self) -> Dict[Membership, Optional[Exception]]:
+        try:
+            return self._send()
+        except AppError as error:
+            return {each.membership: error for each in self._leaves}
+
+    def _send(self) -> Dict[Membership, Optional[Exception]]:
+        outcomes: Dict[Membership, Optional[Exception]] = {}
+        going: Dict[Membership, Tuple[str, str]] = {}
+        for each in self._leaves:
+            person = self._evidence.of(each.person)
+            now = decide(person, self._memory, self._rules) if person else None
+            if now is None:
+                outcomes[each.membership] = _untold()
+                continue
+            self._mirrored[each.membership.email] = now.mirrored
+            if each.group not in now.leaves:
+                outcomes[each.membership] = NotWanted(now.reason or AS_IT_SHOULD)
+            else:
+                going[each.membership] = (str(now.subscriber_id), each.group)
+        refusals = self._mailerlite.leave_groups(list(going.values())) if going else []
+        for membership, refusal in zip(going, refusals):
+            outcomes[membership] = refusal
+            if refusal is None:
+                self._memory.note_left(*membership)
+        return outcomes
+
+
 class Writer:
     """The writes of one run; what they show is kept for the report.
 
-    `as_written`: what was really decided, by address; `not_new`: who was created, though MailerLite
+    `as_written`: what was really decided, by address; `mirrored`: in which mirrored groups people
+    belong by that, by canonical address; `not_new`: who was created, though MailerLite
     had known the address; `refused`: people and values that it was not known to refuse.
     """
 
@@ -88,7 +148,10 @@ class Writer:
         self.refused: List[Waiting] = []
         self._refusals = _Refusals(memory, self.refused)
         self._came_back = 0
+        self._lock = threading.Lock()
+        self._departures: Dict[Membership, Departure] = {}
         self.as_written: Dict[str, Decision] = {}
+        self.mirrored: Dict[str, Tuple[str, ...]] = {}
         self.not_new: List[Tuple[str, str]] = []
 
     def in_rounds(self, people: Sequence[Decision]) -> Sequence[Decision]:
@@ -99,8 +162,38 @@ class Writer:
             self._evidence.update((each.address, evidence) for each in chosen)
         return people
 
+    def in_batches(self, leaves: Sequence[Leave]) -> Sequence[Leave]:
+        """The same; to be made in this order."""
+        for start in range(0, len(leaves), ROUND):
+            chosen = leaves[start : start + ROUND]
+            departure = Departure(self._services, self._rules, self._memory, chosen, self.mirrored)
+            self._departures.update((each.membership, departure) for each in chosen)
+        return leaves
+
+    def leave(self, planned: Leave) -> None:
+        self._departures[planned.membership].make(planned)
+
     def create_field(self, field: Field) -> None:
         self._mailerlite.create_field(field.key, field.type)
+
+    def create_group(self, name: str) -> None:
+        """One of those that are mirrored, before anybody is written."""
+        id = self._mailerlite.create_group(name)
+        with self._lock:
+            self._rules = self._rules._replace(mirror=self.mirror.with_made(name, id))
+
+    def members(self) -> Dict[Membership, bool]:
+        """All who are in the mirrored groups now, each with whether they can get mail. Raises
+        CallRejected, ServiceError."""
+        return {
+            Membership(email, group): status not in NOT_WRITTEN
+            for group in sorted(self.mirror.ids)
+            for email, status in self._mailerlite.members(group).items()
+        }
+
+    @property
+    def mirror(self) -> Mirror:
+        return self._rules.mirror
 
     def unsubscribe(self, planned: Decision) -> None:
         now = self._decide(planned, (Action.UNSUBSCRIBE,))
@@ -125,9 +218,9 @@ class Writer:
         """The decision of now, if it is one of those wanted."""
         person = self._evidence[planned.address].of(planned)
         if person is None:
-            text = "MailerLite does not say how it is with this person now; nothing was written"
-            raise CallRejected(text, 404, text)
+            raise _untold()
         now = decide(person, self._memory, self._rules)
+        self.mirrored[person.email] = now.mirrored
         if now.action not in wanted:
             raise NotWanted(now.reason or AS_IT_SHOULD)
         return now
@@ -140,6 +233,7 @@ class Writer:
             try:
                 written = self._mailerlite.upsert(call, now.address, now.fields, now.groups)
             except NotSubscribed as error:  # in the last few seconds
+                self.mirrored[canonical(now.address)] = ()
                 raise NotWanted(NOT_WRITTEN[error.left_as]) from None
             except ValuesRefused as error:
                 self._note_refused(now, error.reasons)
@@ -221,6 +315,11 @@ class _Refusals:
             if is_news:
                 self._news.append(Waiting(now.address, "", now.hubspot_id, refused))
         self._in_a_row.clear()
+
+
+def _untold() -> CallRejected:
+    text = "MailerLite does not say how it is with this person now; nothing was written"
+    return CallRejected(text, 404, text)
 
 
 def _person(planned: Decision, by_id: Mapping[int, Contact], there: Optional[Subscriber]) -> Person:

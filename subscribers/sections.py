@@ -9,7 +9,7 @@ from basics.words import count
 from run.apply import DONE, FAILED, SKIPPED, Result, rows_of
 from run.report import Kind, Row, Section
 from run.screen import Screen
-from subscribers.plan import STILL_SUBSCRIBED, Action, Decision, Plan, Waiting, people
+from subscribers.plan import STILL_SUBSCRIBED, Action, Decision, Leave, Plan, Waiting, people
 from subscribers.values import Field
 
 SHOWN = 50  # lines of each list on the screen; the report has all
@@ -22,11 +22,14 @@ LEAVER_HINT = "Unsubscribe or delete in MailerLite who should get no more mail."
 
 class Results(NamedTuple):
     """What came of the changes. `people`: each with what was really decided about the person right
-    before the write; `refused`: people and values that MailerLite was not known to refuse."""
+    before the write; `refused`: people and values that MailerLite was not known to refuse;
+    `leave`: of mirrored groups."""
 
     create_fields: Sequence[Result]
     people: Sequence[Tuple[Decision, Result]] = ()
     refused: Sequence[Waiting] = ()
+    create_groups: Sequence[Result] = ()
+    leave: Sequence[Tuple[Leave, Result]] = ()
 
     def done(self, action: Action) -> int:
         return sum(each.action is action and made.status == DONE for each, made in self.people)
@@ -37,9 +40,10 @@ def sections(
     missing: Sequence[Field],
     groups: Mapping[str, str],
     results: Optional[Results] = None,
+    groups_to_make: Sequence[str] = (),
 ) -> List[Section]:
-    """`missing`: the fields to create; `groups`: id -> name. Who was left out right before the
-    write, or by it, is a skipped person and no failure."""
+    """`missing`: the fields to create; `groups`: id -> name; `groups_to_make`: names. Who was
+    left out right before the write, or by it, is a skipped person and no failure."""
     fields = rows_of(
         [{"key": field.key, "type": field.type} for field in missing],
         results and results.create_fields,
@@ -60,6 +64,13 @@ def sections(
             ("key", "type", "status", "error"),
             fields,
         ),
+        Section(
+            "create_groups",
+            "Groups created" if results else "Groups to create",
+            Kind.STEP,
+            ("name", "status", "error"),
+            rows_of([{"name": name} for name in groups_to_make], results and results.create_groups),
+        ),
         _section(Action.CREATE, Kind.ADD, "Created" if results else "To create", changes),
         _section(Action.UPDATE, Kind.CHANGE, "Updated" if results else "To update", changes),
         _section(
@@ -67,6 +78,13 @@ def sections(
             Kind.REMOVE,
             "Unsubscribed" if results else "To unsubscribe",
             changes,
+        ),
+        Section(
+            "leave",
+            "Left a group" if results else "To leave a group",
+            Kind.REMOVE,
+            ("email", "group", "reason", "status", "error"),
+            _leaves(plan, groups, results),
         ),
         Section(
             "leavers",
@@ -102,7 +120,7 @@ def sections(
 
 
 def counts(sections: Sequence[Section]) -> Dict[str, Any]:
-    rows = {section.key: section.rows for section in sections if section.key != "create_fields"}
+    rows = {each.key: each.rows for each in sections if not each.key.startswith("create_")}
     reasons = Counter(row["reason"] for row in rows["skipped"])
     return {
         **{key: len(found) for key, found in rows.items()},
@@ -111,7 +129,11 @@ def counts(sections: Sequence[Section]) -> Dict[str, Any]:
 
 
 def say_plan(
-    screen: Screen, plan: Plan, missing: Sequence[Field], groups: Mapping[str, str]
+    screen: Screen,
+    plan: Plan,
+    missing: Sequence[Field],
+    groups: Mapping[str, str],
+    groups_to_make: Sequence[str] = (),
 ) -> None:
     """The whole plan in words; whom it leaves alone as numbers, since the report lists them."""
 
@@ -121,9 +143,16 @@ def say_plan(
 
     fields = [(field.key, field.type) for field in missing]
     screen.say_list(f"Create {count(len(fields), 'field')}", Kind.ADD, fields, SHOWN)
+    made = [(name, "") for name in groups_to_make]
+    screen.say_list(f"Create {count(len(made), 'group')}", Kind.ADD, made, SHOWN)
     say("Create", Kind.ADD, plan.create)
     say("Update", Kind.CHANGE, plan.update)
     say("Unsubscribe", Kind.REMOVE, plan.unsubscribe)
+    leaves = [
+        (each.person.address, f"{groups[each.group]}: {each.person.why_leaves}")
+        for each in plan.leave
+    ]
+    screen.say_list(f"Leave a group, {people(len(leaves))}", Kind.REMOVE, leaves, SHOWN)
     still = [each for each in plan.skipped if each.reason.endswith(STILL_SUBSCRIBED)]
     decide = "For you to decide (see --unsubscribe-opted-out)"
     screen.say_list(decide, Kind.SKIP, [(each.address, each.reason) for each in still], SHOWN)
@@ -206,7 +235,23 @@ def _entry(entry: Decision, groups: Mapping[str, str]) -> Row:
         "fields": list(entry.fields),
         "groups": _names(entry.groups, groups),
     }
-    return {**row, "reason": entry.reason} if entry.reason else row
+    by_hand = f"somebody took them out of {', '.join(_names(entry.rejoins, groups))}"
+    reason = entry.reason or (by_hand if entry.rejoins else "")
+    return {**row, "reason": reason} if reason else row
+
+
+def _leaves(plan: Plan, groups: Mapping[str, str], results: Optional[Results]) -> List[Row]:
+    """Without those who turned out to belong there, or were not found any more."""
+    made = [each for each, _ in results.leave] if results else plan.leave
+    entries = [
+        {
+            **_short(each.person.email, each.person.hubspot_id, each.person.why_leaves),
+            "group": groups[each.group],
+        }
+        for each in made
+    ]
+    rows = rows_of(entries, [result for _, result in results.leave] if results else None)
+    return [row for row in rows if row["status"] != SKIPPED]
 
 
 def _short(email: Optional[str], hubspot_id: Optional[int], reason: str) -> Row:
@@ -231,5 +276,8 @@ def _names(ids: Sequence[str], groups: Mapping[str, str]) -> List[str]:
 def _in_words(entry: Decision, groups: Mapping[str, str]) -> str:
     if entry.reason:
         return entry.reason
-    joins = [f"joins {name}" for name in _names(entry.groups, groups)]
+    joins = [
+        f"joins {groups[each]}{' again (taken out by hand)' if each in entry.rejoins else ''}"
+        for each in entry.groups
+    ]
     return ", ".join([*entry.fields, *joins]) or "no values"

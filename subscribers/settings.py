@@ -9,19 +9,22 @@ from basics.limits import Limit, parse_limit, parse_number, parse_number_limit
 from basics.settings import SettingsReader, parse_names
 from hubspot_client import HubSpotSettings, hubspot_settings
 from mailerlite_client import MailerLiteSettings, mailerlite_settings
+from subscribers.selection import Wanted, parse_conditions
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
 DEFAULT_FIELDS = (
     "firstname:name,lastname:last_name,company:company,phone:phone,city:city,state:state,"
     "zip:z_i_p,country:country"
 )
-_FIELD_PAIR = re.compile(r"([a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
+_FIELD_PAIR = re.compile(r"((?:company\.)?[a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
 
 
 class Settings(NamedTuple):
-    """`fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to;
+    """`fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to; a
+    property of the contact's company begins with "company.";
     `groups` and `subscriptions` (kinds of mail, none: all): names or ids; `labels`: whether an
-    enumeration's labels are sent, and not its internal values."""
+    enumeration's labels are sent, and not its internal values; `list`, `mirror_group`: name or
+    id, "" for none; `group_by`: the property whose values have a mirrored group each."""
 
     hubspot: HubSpotSettings
     mailerlite: MailerLiteSettings
@@ -29,6 +32,12 @@ class Settings(NamedTuple):
     groups: Tuple[str, ...]
     subscriptions: Tuple[str, ...]
     labels: bool
+    list: str
+    conditions: Tuple[Wanted, ...]
+    mirror_group: str
+    group_by: str
+    group_prefix: str
+    max_leave: Limit
     max_new: Limit
     max_unsubscribe: Limit
     max_deleted: Limit
@@ -43,6 +52,12 @@ def settings(reader: SettingsReader) -> Settings:
         reader.optional("MAILERLITE_GROUPS", parse_names) or (),
         reader.optional("HUBSPOT_SUBSCRIPTIONS", parse_names) or (),
         reader.get("MAILERLITE_VALUES", "labels", _wants_labels),
+        reader.get("HUBSPOT_LIST", "", str),
+        reader.get("CONTACT_FILTER", "", parse_conditions),
+        reader.get("MIRROR_GROUP", "", str),
+        reader.get("GROUP_BY", "", str),
+        reader.get("GROUP_PREFIX", "", str),
+        reader.get("MAX_LEAVE", "20%", parse_limit),
         reader.get("MAX_NEW", "500", parse_number_limit),
         reader.get("MAX_UNSUBSCRIBE", "20%", parse_limit),
         reader.get("MAX_DELETED", "20%", parse_limit),

@@ -6,7 +6,7 @@ import math
 import re
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, List, Mapping, NamedTuple, Optional
 
 if TYPE_CHECKING:
     from mailerlite_client import Value
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].*)?")
 _MILLISECONDS = re.compile(r"-?[0-9]{1,15}")
 _DAY_MS = 86_400_000
+_TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -> MailerLite's
+
+
+OF_COMPANY = "company."  # so begins the name of a property of the contact's company
 
 
 class Field(NamedTuple):
@@ -33,12 +37,23 @@ def trimmed(text: Optional[str]) -> str:
     return (text or "").strip()
 
 
+def field_type(property_type: str) -> str:
+    """The type of the MailerLite field that suits a property of HubSpot."""
+    return _TYPES.get(property_type, "text")
+
+
+def parts(text: Optional[str], is_multiple: bool) -> List[str]:
+    """The values of a property, none where it is unset."""
+    found = (text or "").split(";") if is_multiple else [text or ""]
+    return [part.strip() for part in found if part.strip()]
+
+
 def in_words(text: str, field: Field) -> str:
     """The labels of an enumeration's values, with commas between them; other text as it is."""
     if not (field.labels or field.is_multiple):
         return text
-    values = [part.strip() for part in (text.split(";") if field.is_multiple else [text])]
-    return ", ".join(field.labels.get(value, value) for value in values if value)
+    values = parts(text, field.is_multiple)
+    return ", ".join(field.labels.get(value, value) for value in values)
 
 
 def usable(text: str, kind: str) -> Optional[Value]:

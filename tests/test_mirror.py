@@ -1,0 +1,443 @@
+"""Groups of MailerLite that hold exactly the people who are meant."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Sequence, Set
+
+import pytest
+
+from hubspot_api.shapes import Contact, Property
+from sandbox import Fault, Request, Sandbox
+from sandbox.hubspot import definition
+from subscribers.mirror import (
+    Membership,
+    Mirror,
+    checked_in_words,
+    compare,
+    placeholder,
+    wanted_now,
+)
+from tests.helpers import Ended, FakeClock, RunMain
+from tests.people import (
+    AL,
+    BO,
+    JO,
+    Row,
+    before_looks,
+    contact,
+    make,
+    run,
+    run_first,
+    statuses,
+    subscriber,
+)
+
+MIRROR = ["--mirror-group", "Shops"]
+LIST = ["--list", "Customers"]
+STAGES = {
+    "contacts": {
+        "lifecyclestage": {
+            **definition("enumeration", options=["customer", "lead"]),
+            "label": "Lifecycle Stage",
+        }
+    }
+}
+GROUPS = {"7": "Shops", "8": "Others"}
+
+
+def member(email: str, *groups: str, **more: Any) -> Row:
+    return {**subscriber(email, "New", **more), "groups": list(groups or ["7"])}
+
+
+def shops(clock: FakeClock, contacts: Sequence[Row], people: Sequence[Row] = ()) -> Sandbox:
+    return make(contacts, people, clock, {"properties": STAGES}, groups=GROUPS)
+
+
+def members(sandbox: Sandbox, group: str = "7") -> Set[str]:
+    people = sandbox.mailerlite.subscribers.items()
+    return {email for email, each in people if group in each["groups"]}
+
+
+def why(ended: Ended) -> Dict[str, str]:
+    return {row["email"]: row["reason"] for row in ended.report["leave"]}
+
+
+def batches(sandbox: Sandbox) -> List[Request]:
+    found = [each for each in sandbox.requests if each.path == "/batch"]
+    return [each for each in found if each.json()["requests"][0]["method"] == "DELETE"]
+
+
+def test_the_group_holds_who_is_meant_and_may_get_mail(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [
+        contact(JO),
+        contact(AL, hs_email_optout="true"),
+        contact(BO),
+        contact("in@mail.example"),
+        contact("bad@mail.example", hs_email_bad_address="true"),
+        contact("left@mail.example"),
+    ]
+    people = [
+        member(AL),
+        member(BO),
+        subscriber("in@mail.example", "New"),
+        member("bad@mail.example"),
+        member("left@mail.example", status="unsubscribed"),
+        member("stranger@mail.example"),
+        member("bounced@mail.example", status="bounced"),
+        member("other@mail.example", "8"),
+    ]
+    with shops(clock, contacts, people) as sandbox:
+        sandbox.hubspot.add_list("Customers", "contacts", 101, 102, 104, 105, 106)
+        dry = run_first(run_main, sandbox, *MIRROR, *LIST, "--dry-run")
+        assert sandbox.writes == []
+        outcome = run_first(run_main, sandbox, *MIRROR, *LIST)
+        left_alone = {"left@mail.example", "bounced@mail.example"}
+        assert members(sandbox) == {JO, "in@mail.example", *left_alone}
+        assert members(sandbox, "8") == {"other@mail.example"}
+        assert statuses(sandbox)["stranger@mail.example"] == "active"
+        written = len(sandbox.writes)
+        again = run(run_main, sandbox, *MIRROR, *LIST)
+        assert len(sandbox.writes) == written
+    assert why(outcome) == {
+        AL: "opted out in HubSpot",
+        BO: "not in the list Customers",
+        "bad@mail.example": "bad address according to HubSpot",
+        "stranger@mail.example": "no contact in HubSpot has this address",
+    }
+    assert {row["status"] for row in outcome.report["leave"]} == {"done"}
+    assert {row["group"] for row in outcome.report["leave"]} == {"Shops"}
+    assert why(dry) == why(outcome)
+    assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
+    assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
+    assert f"  - {BO}        Shops: not in the list Customers\n" in outcome.out
+    assert "1 updated, 0 unsubscribed, 4 out of the mirrored group, 0 left" in outcome.out
+    words = "Checked afterwards: the group Shops has all 2 people who are meant and nobody else.\n"
+    assert words in outcome.out
+
+
+def test_who_is_not_meant_any_more_leaves(run_main: RunMain, clock: FakeClock) -> None:
+    people = [contact(JO), contact(AL), contact(BO), contact("di@mail.example")]
+    contacts = [{**each, "lifecyclestage": "customer"} for each in people]
+    conditions = {"CONTACT_FILTER": "lifecyclestage=customer"}
+    with shops(clock, contacts) as sandbox:
+        sandbox.hubspot.add_list("Customers", "contacts", 101, 102, 103, 104)
+        assert run(run_main, sandbox, *MIRROR, *LIST, **conditions).code == 0
+        assert members(sandbox) == {JO, AL, BO, "di@mail.example"}
+        sandbox.hubspot.lists[1].members.discard(101)
+        sandbox.hubspot.edit("contacts", 102, lifecyclestage="lead")
+        sandbox.hubspot.archive("contacts", 103)
+        outcome = run(run_main, sandbox, *MIRROR, *LIST, **conditions)
+        assert members(sandbox) == {"di@mail.example"}
+        assert set(statuses(sandbox).values()) == {"active"}
+        sandbox.hubspot.lists[1].members.add(101)
+        back = run(run_main, sandbox, *MIRROR, *LIST, **conditions)
+        assert members(sandbox) == {JO, "di@mail.example"}
+    assert why(outcome) == {
+        JO: "no longer in the list Customers",
+        AL: "its lifecycle stage is now Lead",
+        BO: "no contact in HubSpot has this address any more",
+    }
+    assert f"  ~ {JO}  joins Shops\n" in back.out
+
+
+def test_what_is_changed_by_hand_is_undone_and_told(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO)], [subscriber(AL)]) as sandbox:
+        assert run_first(run_main, sandbox, *MIRROR).code == 0
+        sandbox.mailerlite.subscribers[JO]["groups"] = []
+        sandbox.mailerlite.subscribers[AL]["groups"] = ["7"]
+        outcome = run(run_main, sandbox, *MIRROR)
+        assert members(sandbox) == {JO}
+    assert f"  ~ {JO}  joins Shops again (taken out by hand)\n" in outcome.out
+    assert outcome.report["update"][0]["reason"] == "somebody took them out of Shops"
+    assert why(outcome) == {AL: "no contact in HubSpot has this address"}
+
+
+def test_who_is_to_stay_in_the_group(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO)], [member(AL), member(BO)]) as sandbox:
+        flags = ["--keep-in-group", AL.upper(), *MIRROR]
+        outcome = run_first(run_main, sandbox, *flags)
+        assert members(sandbox) == {JO, AL}
+        assert run(run_main, sandbox, *flags).report["outcome"] == "in_sync"
+    assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
+
+
+def test_who_is_unsubscribed_does_not_leave_besides(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO, hs_email_optout="true")], [member(JO)]) as sandbox:
+        outcome = run_first(run_main, sandbox, *MIRROR, "--unsubscribe-opted-out", "--allow-empty")
+        assert statuses(sandbox) == {JO: "unsubscribed"}
+        assert members(sandbox) == {JO}
+    assert (outcome.code, outcome.report["leave"]) == (0, [])
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("number", "flags", "settings", "code"),
+    [
+        (5, [], {}, 0),
+        (6, [], {}, 3),
+        (6, ["--max-leave", "6"], {}, 0),
+        (6, [], {"MAX_LEAVE": "60%"}, 0),
+        (5, ["--max-leave", "4"], {}, 3),
+    ],
+)
+def test_how_many_may_leave(
+    run_main: RunMain,
+    clock: FakeClock,
+    number: int,
+    flags: List[str],
+    settings: Dict[str, str],
+    code: int,
+) -> None:
+    there = [f"p{n}@mail.example" for n in range(10)]
+    contacts = [contact(each) for each in there[number:]]
+    with shops(clock, contacts, [*map(member, there)]) as sandbox:
+        outcome = run_first(run_main, sandbox, *MIRROR, *flags, **settings)
+        assert len(members(sandbox)) == (10 if code else 10 - number)
+    assert outcome.code == code
+    if code:
+        assert "would leave the mirrored group, and the limit is" in outcome.out
+        assert outcome.out.endswith(f"run it once more with: --max-leave {number}\n")
+
+
+def test_an_empty_selection_is_refused(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO)], [member(JO)]) as sandbox:
+        sandbox.hubspot.add_list("Customers", "contacts")
+        outcome = run_first(run_main, sandbox, *MIRROR, *LIST)
+        assert members(sandbox) == {JO}
+        allowed = run_first(run_main, sandbox, *MIRROR, *LIST, "--allow-empty")
+        assert members(sandbox) == set()
+        assert run(run_main, sandbox, *MIRROR, *LIST).report["outcome"] == "in_sync"
+    assert (outcome.code, allowed.code) == (3, 0)
+    assert "Nobody is meant, while 1 person is in the mirrored group." in outcome.out
+    assert "run it once more with: --allow-empty\n" in outcome.out
+
+
+# The group itself
+
+
+def test_a_missing_group_is_created(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO)], [subscriber(AL)]) as sandbox:
+        settings = {"MIRROR_GROUP": "Customers"}
+        refused = run_first(run_main, sandbox, **settings)
+        dry = run_first(run_main, sandbox, "--create-groups", "--dry-run", **settings)
+        assert sandbox.writes == []
+        outcome = run_first(run_main, sandbox, "--create-groups", **settings)
+        (made,) = (id for id, name in sandbox.mailerlite.groups.items() if name == "Customers")
+        assert members(sandbox, made) == {JO}
+        again = run(run_main, sandbox, "--create-groups", **settings)
+    assert refused.code == 2
+    assert "MailerLite has no group Customers: fix MIRROR_GROUP, or make it by" in refused.err
+    assert "Create 1 group:\n  + Customers" in dry.out
+    assert f"  + {JO}  name, joins Customers\n" in dry.out
+    assert outcome.report["create_groups"] == [
+        {"name": "Customers", "status": "done", "error": None}
+    ]
+    assert outcome.report["create"][0]["groups"] == ["Customers"]
+    assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
+
+
+@pytest.mark.parametrize("kind", ["status", "body", "reset_after"])
+def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, kind: str) -> None:
+    flags = ["--mirror-group", "Customers", "--create-groups"]
+    details: Dict[str, Dict[str, Any]] = {"status": {"status": 422}, "body": {"body": {}}}
+    more = details.get(kind, {})
+    with shops(clock, [contact(JO)]) as sandbox:
+        sandbox.faults = [Fault(kind, method="POST", path="^/groups$", times=1, **more)]
+        outcome = run(run_main, sandbox, *flags)
+        assert statuses(sandbox) == {}
+        assert run(run_main, sandbox, *flags).code == 0
+        assert list(sandbox.mailerlite.groups.values()).count("Customers") == 1
+    assert outcome.code in (1, 4)
+    assert "MailerLite, create the group Customers" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"MIRROR_GROUP": "404"}, "MailerLite has no group 404: fix MIRROR_GROUP"),
+        ({"MIRROR_GROUP": "Twice"}, "MailerLite has several groups Twice: rename all but one"),
+        (
+            {"MIRROR_GROUP": "Shops", "MAILERLITE_GROUPS": "7"},
+            "The group Shops is to hold the people who are meant, and nobody else: take it out of",
+        ),
+        ({"GROUP_BY": "city"}, "city is no property of contacts with fixed values"),
+        ({"GROUP_BY": "nothing"}, "nothing is no property of contacts with fixed values"),
+    ],
+)
+def test_a_group_that_cannot_be_a_mirror(
+    run_main: RunMain, clock: FakeClock, settings: Dict[str, str], words: str
+) -> None:
+    with shops(clock, [contact(JO)]) as sandbox:
+        sandbox.mailerlite.groups.update({"9": "Twice", "10": "Twice"})
+        outcome = run(run_main, sandbox, "--create-groups", **settings)
+        assert sandbox.writes == []
+    assert outcome.code == 2
+    assert words in outcome.err
+
+
+# One group for each value
+
+
+def test_who_changes_the_stage_changes_the_group(run_main: RunMain, clock: FakeClock) -> None:
+    settings = {"GROUP_BY": "lifecyclestage", "GROUP_PREFIX": "Stage"}
+    contacts = [
+        contact(JO, lifecyclestage="lead"),
+        contact(AL, lifecyclestage="customer"),
+        contact(BO),
+    ]
+    with shops(clock, contacts) as sandbox:
+        assert run(run_main, sandbox, **settings).code == 2
+        first = run(run_main, sandbox, "--create-groups", **settings)
+        ids = {name: id for id, name in sandbox.mailerlite.groups.items()}
+        customers, leads = ids["Stage Customer"], ids["Stage Lead"]
+        assert (members(sandbox, customers), members(sandbox, leads)) == ({AL}, {JO})
+        sandbox.hubspot.edit("contacts", 101, lifecyclestage="customer")
+        sandbox.hubspot.edit("contacts", 102, lifecyclestage=None)
+        second = run(run_main, sandbox, **settings)
+        assert (members(sandbox, customers), members(sandbox, leads)) == ({JO}, set())
+        assert run(run_main, sandbox, **settings).report["outcome"] == "in_sync"
+    assert "Checked afterwards: 2 groups have all 2 people who are meant" in first.out
+    assert why(second) == {
+        JO: "its lifecycle stage is now Customer",
+        AL: "it has no lifecycle stage",
+    }
+
+
+# What may go wrong
+
+
+def test_leaving_takes_one_request_for_fifty(run_main: RunMain, clock: FakeClock) -> None:
+    there = [f"p{n:03d}@mail.example" for n in range(120)]
+    with shops(clock, [contact(JO)], [*map(member, there)]) as sandbox:
+        outcome = run_first(run_main, sandbox, *MIRROR, "--max-leave", "120")
+        assert members(sandbox) == {JO}
+        sizes = [len(each.json()["requests"]) for each in batches(sandbox)]
+    assert outcome.code == 0
+    assert sizes == [50, 50, 20]
+
+
+def test_who_is_meant_after_all_stays(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [contact(JO), contact(AL, lifecyclestage="lead"), contact(BO)]
+    with shops(clock, contacts, [member(AL), member(BO)]) as sandbox:
+        edit = {"lifecyclestage": "customer"}
+        before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 102, **edit))
+        outcome = run_first(run_main, sandbox, *MIRROR, CONTACT_FILTER="lifecyclestage!=lead")
+        assert members(sandbox) == {JO, AL, BO}
+    assert (outcome.code, outcome.report["leave"]) == (0, [])
+    assert outcome.report["checked_after"] == {"listed": 3, "missing": [], "unwanted": []}
+
+
+def refuse_one(payload: Row) -> Row:
+    """A batch whose first deletion failed."""
+    if payload["responses"][0]["code"] != 204:
+        return payload
+    first = {"code": 500, "body": {"message": "Server Error"}}
+    return {**payload, "responses": [first, *payload["responses"][1:]]}
+
+
+def test_each_answer_of_a_batch_is_judged(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO)], [member(AL), member(BO)]) as sandbox:
+        sandbox.faults = [Fault("edit", path="^/batch$", edit=refuse_one)]
+        outcome = run_first(run_main, sandbox, *MIRROR)
+        sandbox.faults = []
+        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert members(sandbox) == {JO}
+    assert outcome.code == 4
+    failed = [row for row in outcome.report["leave"] if row["status"] == "failed"]
+    assert [row["error"] for row in failed] == ["MailerLite, leave a group: 500 Server Error"]
+
+
+def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
+    """MailerLite says that somebody left and somebody joined, and its list says otherwise."""
+
+    def undo(request: Request) -> None:
+        if request.path == "/groups/7/subscribers":
+            for email, groups in ((AL, ["7"]), (JO, [])):
+                sandbox.mailerlite.subscribers[email]["groups"] = groups
+
+    with shops(clock, [contact(JO)], [member(AL)]) as sandbox:
+        sandbox.on_request = undo
+        outcome = run_first(run_main, sandbox, *MIRROR)
+        sandbox.on_request = None
+        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert members(sandbox) == {JO}
+    assert outcome.code == 4
+    assert outcome.report["checked_after"] == {"listed": 1, "missing": [JO], "unwanted": [AL]}
+    (left,), (joined,) = outcome.report["leave"], outcome.report["create"]
+    assert left["error"] == "MailerLite's list still has the person in the group"
+    assert joined["error"] == "MailerLite's list does not have the person in the group"
+    words = "the group Shops has 0 of 1 person who is meant. Missing: jo@mail.example."
+    assert f"{words} In it and not meant: al@mail.example.\n" in outcome.out
+
+
+def test_a_list_that_cannot_be_read_afterwards(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO)]) as sandbox:
+        sandbox.faults = [Fault("status", path="^/groups/7/subscribers$", status=403)]
+        outcome = run(run_main, sandbox, *MIRROR)
+        assert members(sandbox) == {JO}
+    assert outcome.code == 4
+    assert "Not checked afterwards: MailerLite, " in outcome.out
+    assert "checked_after" not in outcome.report
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("status", {"status": 422}),
+        ("status", {"status": 500}),
+        ("reset_after", {}),
+        ("body", {"body": {"responses": []}}),
+        ("body", {"body": {"responses": [{}]}}),
+        ("status", {"status": 401}),
+    ],
+)
+def test_whatever_fails_the_next_run_converges(
+    run_main: RunMain, clock: FakeClock, kind: str, more: Dict[str, Any]
+) -> None:
+    with shops(clock, [contact(JO), contact(BO)], [member(AL), member(BO, "8")]) as sandbox:
+        fault = Fault(kind, path="^/batch$", nth=2, times=30, **more)
+        sandbox.faults = [fault]
+        outcome = run_first(run_main, sandbox, *MIRROR)
+        assert outcome.code in (1, 4)
+        sandbox.faults = []
+        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert members(sandbox) == {JO, BO}
+        assert run(run_main, sandbox, *MIRROR).report["outcome"] == "in_sync"
+
+
+# Pure decisions
+
+STAGE = Property("stage", "enumeration", "checkbox", {"a": "Alpha", "b": "Beta"}, "Stage")
+
+
+def test_the_groups_of_a_person() -> None:
+    mirror = Mirror("1", STAGE, {"a": "2", "b": placeholder("Beta")}, {"1": "All", "2": "Alpha"})
+    mirror = mirror._replace(names={**mirror.names, placeholder("Beta"): "Beta"})
+    both = Contact(1, {"stage": "b; a;x"})
+    assert mirror.groups_of(both) == ("1", placeholder("Beta"), "2")
+    assert mirror.to_make == ["Beta"]
+    made = mirror.with_made("Beta", "3")
+    assert made.groups_of(both) == ("1", "3", "2")
+    assert (made.to_make, made.names["3"]) == ([], "Beta")
+    assert (made.real(placeholder("Beta")), made.real("2")) == ("3", "2")
+    assert made.why_changed(both) == "its stage is now Beta, Alpha, x"
+    assert Mirror().groups_of(both) == ()
+    assert Mirror().why_changed(both) == ""
+
+
+def test_lists_against_who_belongs_there() -> None:
+    wanted = {Membership(JO, "7"), Membership(AL, "7"), Membership("wait@mail.example", "7")}
+    there = {Membership(JO, "7"): False, Membership(BO, "7"): True, Membership("x", "7"): True}
+    found = compare(wanted, there, {"wait@mail.example", "x"})
+    assert tuple(found) == (2, {Membership(AL, "7")}, {Membership(BO, "7")})
+    assert wanted_now(wanted, {AL: (), BO: ("8",)}) == {
+        Membership(JO, "7"),
+        Membership("wait@mail.example", "7"),
+        Membership(BO, "8"),
+    }
+    assert checked_in_words(found, 3, ["Shops", "Others"]) == (
+        "2 groups have 2 of 3 people who are meant. Missing: al@mail.example. In it and not meant:"
+        " bo@mail.example."
+    )

@@ -1,0 +1,437 @@
+"""Who is meant: a list in HubSpot, and conditions on contacts."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Sequence
+
+import pytest
+
+import hubspot_client
+from hubspot_api.shapes import Property
+from hubspot_client import Contact
+from sandbox import Fault, Request, Sandbox
+from sandbox.hubspot import definition
+from subscribers.selection import (
+    Selection,
+    Wanted,
+    by_id_is_cheaper,
+    condition_of,
+    parse_conditions,
+    unknown_values,
+)
+from tests.helpers import FakeClock, RunMain
+from tests.people import (
+    AL,
+    BO,
+    JO,
+    Row,
+    before_looks,
+    contact,
+    emails,
+    make,
+    reasons,
+    run,
+    run_first,
+    statuses,
+    subscriber,
+)
+
+LIST = ["--list", "Customers"]
+
+
+def with_list(sandbox: Sandbox, *members: int, kind: str = "contacts", **more: str) -> int:
+    return sandbox.hubspot.add_list("Customers", kind, *members, **more)
+
+
+def crowd(number: int) -> List[Row]:
+    """Contacts beside those of the list, so that reading all of them takes more calls."""
+    return [contact(f"crowd.{n:03d}@mail.example", id=5000 + n) for n in range(number)]
+
+
+def paths(sandbox: Sandbox) -> List[str]:
+    return [f"{each.method} {each.path}" for each in sandbox.requests]
+
+
+# One list
+
+
+@pytest.mark.parametrize("others", [0, 200])
+@pytest.mark.parametrize("name", ["Customers", "customers", "1"])
+def test_only_the_contacts_of_the_list(
+    run_main: RunMain, clock: FakeClock, others: int, name: str
+) -> None:
+    contacts = [contact(JO), contact(AL), contact(BO), contact("x"), *crowd(others)]
+    with make(contacts, [subscriber(AL)], clock) as sandbox:
+        with_list(sandbox, 101, 104)
+        outcome = run_first(run_main, sandbox, "--list", name)
+        assert statuses(sandbox) == {JO: "active", AL: "active"}
+        again = run(run_main, sandbox, HUBSPOT_LIST=name)
+        read_all = paths(sandbox).count("GET /crm/v3/objects/contacts") > 0
+    assert read_all is (others == 0)
+    assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
+    assert emails(outcome.report["create"]) == [JO]
+    assert outcome.report["update"] == []
+    assert reasons(outcome) == {"x": "invalid e-mail address"}
+    number = 2 + others
+    assert (
+        f"Meant: 2 contacts in the list Customers; the other {number:,} are not.\n" in outcome.out
+    )
+    counts = outcome.report["counts"]
+    assert (counts["contacts"], counts["not_meant"], counts["skipped"]) == (4 + others, number, 1)
+
+
+@pytest.mark.parametrize("others", [0, 200])
+def test_consent_comes_before_the_list(run_main: RunMain, clock: FakeClock, others: int) -> None:
+    contacts = [
+        contact(JO, hs_email_optout="true"),
+        contact(AL, hs_email_optout="true"),
+        contact(BO, hs_email_optout="true"),
+        *crowd(others),
+    ]
+    with make(contacts, [subscriber(AL), subscriber(BO)], clock) as sandbox:
+        with_list(sandbox, 101, 102)
+        outcome = run_first(run_main, sandbox, *LIST)
+        done = run(run_main, sandbox, *LIST, "--unsubscribe-opted-out")
+        assert statuses(sandbox) == {AL: "unsubscribed", BO: "unsubscribed"}
+    still = "opted out in HubSpot, but still subscribed in MailerLite"
+    assert reasons(outcome) == {JO: "opted out in HubSpot", AL: still, BO: still}
+    assert done.code == 0
+
+
+@pytest.mark.parametrize("others", [0, 200])
+def test_who_changed_the_address_is_known_in_a_list_too(
+    run_main: RunMain, clock: FakeClock, others: int
+) -> None:
+    with make([contact(JO), *crowd(others)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        assert run(run_main, sandbox, *LIST).code == 0
+        sandbox.hubspot.edit("contacts", 101, email=AL)
+        sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
+        outcome = run(run_main, sandbox, *LIST)
+        assert statuses(sandbox) == {JO: "unsubscribed"}
+    assert reasons(outcome) == {AL: "unsubscribed in MailerLite under an earlier address"}
+
+
+@pytest.mark.parametrize("others", [0, 200])
+def test_a_leaver_is_known_in_a_list_too(run_main: RunMain, clock: FakeClock, others: int) -> None:
+    with make([contact(JO), contact(AL), *crowd(others)], [], clock) as sandbox:
+        with_list(sandbox, 101, 102)
+        assert run(run_main, sandbox, *LIST).code == 0
+        sandbox.hubspot.archive("contacts", 101)
+        sandbox.hubspot.lists[1].members.discard(102)
+        outcome = run(run_main, sandbox, *LIST)
+    assert emails(outcome.report["leavers"]) == [JO]
+
+
+@pytest.mark.parametrize("others", [0, 200])
+def test_another_spelling_of_a_members_address_may_object(
+    run_main: RunMain, clock: FakeClock, others: int
+) -> None:
+    twin = contact("jo@xn--mnze-0ra.example", hs_email_optout="true")
+    with make([contact("jo@münze.example"), twin, *crowd(others)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        outcome = run(run_main, sandbox, *LIST)
+        assert statuses(sandbox) == {}
+    assert set(reasons(outcome).values()) >= {"opted out in HubSpot"}
+
+
+def test_members_as_ids_and_in_pages(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubspot_client, "MEMBERS_PAGE_SIZE", 2)
+    with make(crowd(7), [], clock) as sandbox:
+        sandbox.hubspot.members_as_ids = True
+        with_list(sandbox, *range(5000, 5005))
+        assert run(run_main, sandbox, *LIST).code == 0
+        assert len(statuses(sandbox)) == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--list", "Nobody"], "HubSpot has no list of contacts Nobody: fix HUBSPOT_LIST"),
+        (["--list", "77"], "HubSpot has no list of contacts 77: fix HUBSPOT_LIST"),
+        (["--list", "Shops"], "HubSpot's list Shops is not one of contacts: fix HUBSPOT_LIST"),
+        (["--list", "2"], "HubSpot's list Shops is not one of contacts: fix HUBSPOT_LIST"),
+    ],
+)
+def test_a_list_that_is_not_there(
+    run_main: RunMain, clock: FakeClock, flags: Sequence[str], words: str
+) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        sandbox.hubspot.add_list("Shops", "companies")
+        outcome = run(run_main, sandbox, *flags)
+        checked = run(run_main, sandbox, "--check", *flags)
+        assert sandbox.writes == []
+    assert (outcome.code, checked.code) == (2, 1)
+    assert words in outcome.err
+    assert f"FIX  {words}" in checked.out
+
+
+def test_a_missing_scope_is_named(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        sandbox.hubspot.scopes.remove("crm.lists.read")
+        outcome = run(run_main, sandbox, *LIST)
+    assert outcome.code == 2
+    assert "the token lacks the scope crm.lists.read" in outcome.err
+    assert "Add the scope to the key" in outcome.err
+
+
+def test_the_check_names_the_list(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        checked = run(run_main, sandbox, "--check", *LIST)
+    assert checked.code == 0
+    assert "OK   Only the contacts of HubSpot's list Customers (1) are meant.\n" in checked.out
+
+
+@pytest.mark.parametrize(("times", "code"), [(2, 0), (3, 1)])
+def test_a_list_that_is_still_filled_is_read_again(
+    run_main: RunMain, clock: FakeClock, times: int, code: int
+) -> None:
+    looks = 0
+
+    def fill(request: Request) -> None:
+        nonlocal looks
+        if request.path == "/crm/v3/lists/1":
+            looks += 1
+            done = looks > times
+            sandbox.hubspot.lists[1].processing_status = "COMPLETE" if done else "PROCESSING"
+
+    with make([contact(JO)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        sandbox.on_request = fill
+        outcome = run(run_main, sandbox, *LIST)
+        assert statuses(sandbox) == ({JO: "active"} if code == 0 else {})
+    assert outcome.code == code
+    assert "HubSpot is still filling it; run it again" in outcome.err
+
+
+@pytest.mark.parametrize(("times", "code"), [(2, 0), (3, 1)])
+def test_a_list_that_lacks_members_is_read_again(
+    run_main: RunMain, clock: FakeClock, times: int, code: int
+) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        more: Dict[str, Any] = {"edit": lambda page: {**page, "total": 2}}
+        sandbox.faults = [Fault("edit", path="/memberships$", times=times, **more)]
+        assert run(run_main, sandbox, *LIST).code == code
+        assert statuses(sandbox) == ({JO: "active"} if code == 0 else {})
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/lists/1$", {"list": {"name": "Customers"}}),
+        ("/memberships$", {"results": [{}], "total": 1}),
+        ("/memberships$", {"results": []}),
+        ("/contacts/search$", {"results": []}),
+    ],
+)
+def test_an_odd_answer_about_a_list_ends_the_run(
+    run_main: RunMain, clock: FakeClock, path: str, body: Row
+) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        sandbox.faults = [Fault("body", path=path, body=body)]
+        outcome = run(run_main, sandbox, "--list", "1")
+        assert sandbox.writes == []
+    assert outcome.code in (1, 2)
+    assert "the answer cannot be used" in outcome.err
+
+
+def test_a_list_that_vanishes(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        gone = {"category": "OBJECT_NOT_FOUND"}
+        sandbox.faults = [Fault("status", path="/lists/1$", status=404, body=gone)]
+        outcome = run(run_main, sandbox, *LIST)
+        assert sandbox.writes == []
+    assert outcome.code == 1
+    assert "members of the list 1: the answer cannot be used: it is gone" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("members", "subscribers", "contacts", "is_cheaper"),
+    [(10, 10, 1000, True), (500, 400, 1000, False), (0, 0, 100, False), (0, 0, 101, True)],
+)
+def test_the_cheaper_way(members: int, subscribers: int, contacts: int, is_cheaper: bool) -> None:
+    assert by_id_is_cheaper(members, subscribers, contacts) is is_cheaper
+
+
+def test_any_contact_of_a_person_counts() -> None:
+    selection = Selection("Customers", {1})
+    one, other = Contact(1, {}), Contact(2, {})
+    assert selection.why_not([one, other]) is None
+    assert selection.why_not([other]) == "not in the list Customers"
+    assert Selection().why_not([other]) is None
+
+
+# Conditions
+
+STAGES = {"customer": "Customer", "lead": "Lead", "a,b|c": "Odd"}
+STAGE = Property("lifecyclestage", "enumeration", "select", STAGES, "Lifecycle Stage")
+INTERESTS = Property(
+    "interests", "enumeration", "checkbox", {"a": "Art", "b": "Books"}, "Interests"
+)
+COUNTRY = Property("country", "string", "text", {}, "Country")
+ORDERS = Property("orders", "number", "number", {}, "Orders")
+SINCE = Property("since", "datetime", "date", {}, "Since")
+MARKETABLE = Property("hs_marketable_status", "bool", "booleancheckbox", {}, "Marketable")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", []),
+        ("a=b", [("a", ("b",), False)]),
+        (" a = b | c , d != e,", [("a", ("b", "c"), False), ("d", ("e",), True)]),
+        ("a=,b!=", [("a", (), False), ("b", (), True)]),
+        ('a="b,c|d"|e, f=g h', [("a", ("b,c|d", "e"), False), ("f", ("g h",), False)]),
+        ("a=b|b|", [("a", ("b",), False)]),
+        ("a=x=y", [("a", ("x=y",), False)]),
+    ],
+)
+def test_conditions_as_they_are_written(text: str, wanted: List[Any]) -> None:
+    assert list(parse_conditions(text)) == [Wanted(*each) for each in wanted]
+
+
+@pytest.mark.parametrize("text", ["a", "=b", "a<b", 'a="b', 'a=b"c"', "A=b", "a=b,,c=d", 'a=b c="'])
+def test_what_is_no_condition(text: str) -> None:
+    with pytest.raises(ValueError, match="conditions such as"):
+        parse_conditions(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "value", "why_not"),
+    [
+        ("lifecyclestage=customer", STAGE, "customer", None),
+        ("lifecyclestage=customer|lead", STAGE, "lead", None),
+        ("lifecyclestage=customer", STAGE, "lead", "its lifecycle stage is now Lead"),
+        ("lifecyclestage=customer", STAGE, "gone", "its lifecycle stage is now gone"),
+        ("lifecyclestage=customer", STAGE, None, "it has no lifecycle stage"),
+        ("lifecyclestage!=customer", STAGE, "lead", None),
+        ("lifecyclestage!=customer", STAGE, None, None),
+        ("lifecyclestage!=customer|lead", STAGE, "lead", "its lifecycle stage is now Lead"),
+        ('lifecyclestage="a,b|c"', STAGE, "a,b|c", None),
+        ("interests=b", INTERESTS, "a; b", None),
+        ("interests=b", INTERESTS, "a", "its interests is now Art"),
+        ("interests!=b", INTERESTS, "a;b", "its interests is now Art, Books"),
+        ("interests=", INTERESTS, ";", None),
+        ("country=", COUNTRY, None, None),
+        ("country=", COUNTRY, " ", None),
+        ("country=", COUNTRY, "de", "its country is now de"),
+        ("country!=", COUNTRY, "de", None),
+        ("country!=", COUNTRY, "", "it has no country"),
+        ("country=DE", COUNTRY, " de ", None),
+        ("country=a;b", COUNTRY, "a;b", None),
+        ("orders=12", ORDERS, "12.0", None),
+        ("orders=12", ORDERS, "13", "its orders is now 13"),
+        ("since=2026-03-01", SINCE, "2026-03-01T08:00:00Z", None),
+        ("hs_marketable_status=true", MARKETABLE, "true", None),
+        ("hs_marketable_status=true", MARKETABLE, "false", "its marketable is now false"),
+    ],
+)
+def test_whether_a_condition_holds(
+    text: str, known: Property, value: Optional[str], why_not: Optional[str]
+) -> None:
+    (wanted,) = parse_conditions(text)
+    person = Contact(1, {known.name: value})
+    assert condition_of(wanted, known).why_not(person) == why_not
+
+
+def test_all_conditions_must_hold() -> None:
+    conditions = [
+        condition_of(wanted, known)
+        for wanted, known in zip(parse_conditions("country=de,orders=1"), (COUNTRY, ORDERS))
+    ]
+    selection = Selection("Customers", {1, 2}, conditions)
+    assert selection.is_meant(Contact(1, {"country": "de", "orders": "1"}))
+    assert not selection.is_meant(Contact(2, {"country": "de", "orders": "2"}))
+    assert not selection.is_meant(Contact(3, {"country": "de", "orders": "1"}))
+    assert selection.in_words() == "in the list Customers and as CONTACT_FILTER says"
+    assert Selection().is_all
+    assert not Selection(conditions=conditions).is_all
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "wrong"),
+    [
+        ("lifecyclestage=lead", STAGE, None),
+        ("lifecyclestage=", STAGE, None),
+        ("lifecyclestage=Lead|x", STAGE, "Lead or x: possible are customer, lead, a,b|c"),
+        ("hs_marketable_status=yes", MARKETABLE, "yes: possible are true, false"),
+        ("country=x", COUNTRY, None),
+    ],
+)
+def test_values_that_there_are_not(text: str, known: Property, wrong: Optional[str]) -> None:
+    assert unknown_values(parse_conditions(text)[0], known) == wrong
+
+
+PROPERTIES = {
+    "contacts": {
+        "lifecyclestage": {**definition("enumeration", options=["customer", "lead"])},
+        "hs_marketable_status": definition("bool"),
+    }
+}
+FILTER = {"CONTACT_FILTER": "lifecyclestage=customer, hs_marketable_status=true, country!="}
+FITTING = {"lifecyclestage": "customer", "hs_marketable_status": "true", "country": "de"}
+
+
+def test_only_the_contacts_that_conditions_hold_for(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [
+        contact(JO, **FITTING),
+        contact(AL, **{**FITTING, "lifecyclestage": "lead"}),
+        contact(BO, **{**FITTING, "country": None}),
+    ]
+    with make(contacts, [], clock, {"properties": PROPERTIES}) as sandbox:
+        outcome = run(run_main, sandbox, **FILTER)
+        assert statuses(sandbox) == {JO: "active"}
+        with_list(sandbox, 102)
+        assert run(run_main, sandbox, *LIST, **FILTER).report["outcome"] == "in_sync"
+    assert outcome.code == 0
+    assert "Meant: 1 contact as CONTACT_FILTER says; the other 2 are not.\n" in outcome.out
+    assert outcome.report["skipped"] == []
+
+
+def test_conditions_are_judged_again_before_a_write(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO, **FITTING)], [], clock, {"properties": PROPERTIES}) as sandbox:
+        edit = {"lifecyclestage": "lead"}
+        before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, **edit))
+        outcome = run(run_main, sandbox, **FILTER)
+        assert statuses(sandbox) == {}
+    assert reasons(outcome) == {JO: "its lifecyclestage is now Lead"}
+
+
+def test_an_answer_without_the_property_is_no_answer(run_main: RunMain, clock: FakeClock) -> None:
+    def without(page: Row) -> Row:
+        for each in page["results"]:
+            each["properties"].pop("lifecyclestage", None)
+        return page
+
+    with make([contact(JO, **FITTING)], [], clock, {"properties": PROPERTIES}) as sandbox:
+        sandbox.faults = [Fault("edit", path="/objects/contacts$", edit=without)]
+        outcome = run(run_main, sandbox, **FILTER)
+    assert outcome.code == 1
+    assert "a contact without one of" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("lifecycle_stage=lead", "no contact property lifecycle_stage: fix CONTACT_FILTER. It has"),
+        ("lifecyclestage=Lead", "no value Lead: possible are customer, lead. Fix CONTACT_FILTER."),
+        ("hs_marketable_status=yes", "no value yes: possible are true, false."),
+        ("lifecyclestage", "CONTACT_FILTER must be conditions such as lifecyclestage=customer"),
+    ],
+)
+def test_a_condition_that_cannot_be(
+    run_main: RunMain, clock: FakeClock, text: str, words: str
+) -> None:
+    with make([contact(JO)], [], clock, {"properties": PROPERTIES}) as sandbox:
+        outcome = run(run_main, sandbox, CONTACT_FILTER=text)
+        assert sandbox.writes == []
+    assert outcome.code == 2
+    assert words in outcome.err
