@@ -1,37 +1,43 @@
-# `make demo` first. PYTHON and VENV choose another interpreter: make test PYTHON=python3.8 VENV=.venv-3.8
+# PYTHON and VENV choose another interpreter: make test PYTHON=python3.8 VENV=.venv-3.8
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo demo-subscribers demo-contact test check faults bench clean
+.PHONY: help demo demo-subscribers demo-contact test how-long check faults bench clean
 
-demo: $(VENV)/installed
+help: ## list what make can do here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/installed ## run sync.py against made-up companies
 	$(BIN)/python -m sandbox sync.py
 
-demo-subscribers: $(VENV)/installed
+demo-subscribers: $(VENV)/installed ## run sync_subscribers.py against made-up people
 	$(BIN)/python -m sandbox sync_subscribers.py --first-run
 
-demo-contact: $(VENV)/installed
+demo-contact: $(VENV)/installed ## run create_contact.py against a made-up account
 	$(BIN)/python -m sandbox create_contact.py
 
-test: $(VENV)/installed-dev
+test: how-long $(VENV)/installed-dev ## run all tests, in about three minutes on two cores
 	$(BIN)/python -m pytest --cov --cov-report=
 	$(BIN)/python -m coverage report --fail-under=95
 	$(BIN)/python -m coverage report --include=$$($(BIN)/python -m tests.layers) --fail-under=100
 
-check: $(VENV)/installed-dev
+how-long:
+	@echo "The tests take about three minutes on two cores, and what they need is set up first."
+
+check: $(VENV)/installed-dev ## check lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 
-faults: $(VENV)/installed-dev
+faults: $(VENV)/installed-dev ## print what a run comes to when a service fails
 	$(BIN)/python -m tests.fault_matrix
 
-bench: $(VENV)/installed-dev
+bench: $(VENV)/installed-dev ## measure how fast it is, in about a quarter of an hour
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmark/requirements.txt
 	$(BIN)/python -m benchmark
 
-clean:
+clean: ## remove what make has made, .venv included
 	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/installed: requirements.txt

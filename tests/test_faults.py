@@ -39,7 +39,7 @@ DONE = {
 # The same where PredictLeads says that it does not know the companies.
 UNKNOWN = (["shop-3.example"], "Done: 0 companies newly followed, 2 no longer followed")
 # Exit codes of the subscribers' job: 0 for what happens once, 1 for what lasts, and these. (Those
-# of the companies' job are in the README's table.)
+# of the companies' job are in the table of docs/operations.md.)
 CODES: Dict[Tuple[str, str], int] = {
     ("403", "a subscriber"): 4,
     ("500 always", "a subscriber"): 4,
@@ -111,5 +111,5 @@ def test_a_follow_phase_that_stopped_is_followed_by_no_unfollow() -> None:
     assert set(cell.state) == {f"shop-{n}.example" for n in (3, 4, 5)}
 
 
-def test_the_readme_shows_the_table() -> None:
-    assert table() in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_manual_shows_the_table() -> None:
+    assert table() in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -1,20 +1,43 @@
-"""The README tells everything that a user can type, set or see."""
+"""The manuals, README and docs together, tell everything that a user can type, set or see, and show
+what is really printed."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
+import inspect
+import io
 import re
-from typing import Iterator
+import sys
+from pathlib import Path
+from typing import Any, Iterator, List, Set, Tuple
 
 import pytest
 
+import sandbox.__main__
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
-from tests.helpers import ROOT
+from sandbox.data import sample_sandbox
+from tests.helpers import ROOT, FakeClock, RunMain
 from tests.layers import product_files, scripts
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+FILES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
+MANUALS = "\n".join(TEXTS.values())
+WORDS_OF_README = 1800
+NOTE = "These are made-up records on this machine, not your account.\n"
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+RUNS = [
+    ("sync", ["--report", "run.html"]),
+    ("sync", ["--report", "run.html"]),
+    ("sync", ["--check"]),
+    ("sync", ["--explain", "former-shop-00060.example", "--history"]),
+    ("sync_subscribers", ["--first-run"]),
+    ("sync_subscribers", ["--check"]),
+    ("create_contact", []),
+    ("create_contact", ["--check"]),
+]
 READS = {name for name in vars(SettingsReader) if not name.startswith("_")} - {"load"}
 
 
@@ -36,26 +59,143 @@ def test_every_flag(script: str, capsys: pytest.CaptureFixture[str]) -> None:
         importlib.import_module(script).main(["--help"])
     flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
     assert len(flags) > 10
-    assert {flag for flag in flags if f"`{flag}" not in README} == set()
+    assert {flag for flag in flags if f"`{flag}" not in MANUALS} == set()
 
 
 def test_every_setting() -> None:
     names = set(settings())
     assert {"HUBSPOT_ACCESS_TOKEN", "KEEP_FOLLOWING", "FIRSTNAME", "MAX_NEW"} <= names
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
-    assert {name for name in names if f"`{name}`" not in README} == set()
+    assert {name for name in names if f"`{name}`" not in MANUALS} == set()
     assert set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE)) == names
 
 
 def test_every_exit_code() -> None:
     codes = {outcome.exit_code for outcome in Outcome}
-    assert {code for code in codes if f"\n| {code} | " not in README} == set()
+    assert {code for code in codes if f"\n| {code} | " not in MANUALS} == set()
 
 
 def test_every_outcome() -> None:
-    assert {outcome.word for outcome in Outcome if f"`{outcome.word}`" not in README} == set()
+    assert {outcome.word for outcome in Outcome if f"`{outcome.word}`" not in MANUALS} == set()
 
 
 def test_every_module_has_its_line() -> None:
     modules = {path.name for path in ROOT.glob("*.py")}
-    assert {name for name in modules if f"`{name}`" not in README} == set()
+    assert {name for name in modules if f"`{name}`" not in MANUALS} == set()
+
+
+def keys(report: Any) -> Iterator[str]:
+    """Its own, and those of its rows and counts; not the names of settings and reasons."""
+    for key, value in report.items():
+        yield key
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, dict) and key not in ("settings", "requests"):
+                yield from each
+    for usage in report["requests"].values():
+        yield from usage
+
+
+def test_every_key_of_the_reports(clock: FakeClock, run_main: RunMain) -> None:
+    with sample_sandbox(clock=clock) as services:
+        reports = [
+            run_main(importlib.import_module(script).main, services, *arguments).report
+            for script, arguments in RUNS
+        ]
+    found = {key for report in reports for key in keys(report)}
+    assert {
+        "schema_version",
+        "shared",
+        "steps",
+        "waited_s",
+        "skipped_by_reason",
+        "checked_after",
+    } <= found
+    assert {key for key in found if not re.search(rf"`{key}(\[\])?`", MANUALS)} == set()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXTS["README.md"].split()) < WORDS_OF_README
+
+
+def anchors(text: str) -> Set[str]:
+    """Those that a page makes of its headings."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_link_leads_somewhere(name: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", TEXTS[name]):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        found = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found.read_text(encoding="utf-8")), target
+
+
+def test_every_manual_is_linked_from_the_readme() -> None:
+    docs = {name for name in TEXTS if name.startswith("docs/")}
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", TEXTS["README.md"]))
+    assert docs - linked <= {"docs/adding-a-destination.md"}
+    assert "](adding-a-destination.md)" in TEXTS["docs/design.md"]
+
+
+def samples() -> Iterator[Tuple[str, str, str]]:
+    """Manual, command and what it shows, of each block that is marked as such."""
+    for name, text in TEXTS.items():
+        for command, shown in re.findall(
+            r"^```console\n\$ (.+)\n((?:.*\n)*?)```$", text, re.MULTILINE
+        ):
+            yield name, command, shown
+
+
+def test_there_are_samples() -> None:
+    assert {"README.md", "docs/subscribers.md", "docs/contact.md"} == {
+        name for name, *_ in samples()
+    }
+
+
+def recipe(target: str) -> str:
+    """The command that make prints and runs."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (command,) = re.findall(rf"^{target}:.*\n\t(.+)$", makefile, re.MULTILINE)
+    return str(command).replace("$(BIN)", ".venv/bin")
+
+
+def output(
+    script: str, arguments: List[str], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """What `python -m sandbox` shows of a script, in one stream as a terminal has it; here no time
+    passes."""
+    assert NOTE.strip() in inspect.getsource(sandbox.__main__)
+    screen = io.StringIO()
+    screen.write(NOTE)
+    monkeypatch.setattr(sys, "argv", [script])
+    with sample_sandbox(clock=clock) as services:
+        for name, value in services.settings.items():
+            monkeypatch.setenv(name, value)
+        with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+            code = importlib.import_module(Path(script).stem).main(arguments, clock)
+    assert code == 0
+    return screen.getvalue()
+
+
+def masked(text: str) -> str:
+    return re.sub(TIME, "TIME", text)
+
+
+@pytest.mark.parametrize(("command", "shown"), [each[1:] for each in samples()])
+def test_what_a_manual_shows_is_printed(
+    command: str, shown: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times may differ, and three dots stand for anything."""
+    target = re.fullmatch("make (.+)", command)
+    if target:
+        command, shown = shown.split("\n", 1)
+        assert command == recipe(target[1])
+    words = command.split()
+    assert words[:3] == [".venv/bin/python", "-m", "sandbox"]
+    printed = output(words[3], words[4:], clock, monkeypatch)
+    pattern = re.escape(masked(shown)).replace(r"\.\.\.", ".*")
+    assert re.fullmatch(pattern, masked(printed), re.DOTALL), printed
