@@ -77,6 +77,7 @@ UNFOLLOW = Change(
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
 VERBS = {FOLLOW.key: "followed", UNFOLLOW.key: "no longer followed"}
+WOULD = {each.key: each.would for each in (FOLLOW, UNFOLLOW)}
 VANISHED = (verdict.UNLISTED, "PredictLeads does not list it any more, since others were followed")
 
 log = logging.getLogger("crm_sync")
@@ -322,7 +323,7 @@ class Sync:
         rows = self._predictleads.followings(lambda _rows: None).rows
         explained = [self._explained(domain, rows) for domain in domains]
         for each in explained:
-            for line in explaining.in_words(each, NAME, VERBS):
+            for line in explaining.in_words(each, NAME, VERBS, WOULD):
                 self._run.say(line)
             self._run.say()
         self._run.report.sections = [explaining.section(explained)]

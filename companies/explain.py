@@ -121,8 +121,11 @@ def next_of(
     return Next("nothing", reasons[0] if reasons else "no company in HubSpot has this domain")
 
 
-def in_words(explained: Explained, destination: str, verbs: Mapping[str, str]) -> Iterator[str]:
-    """Plain sentences. `verbs`: the key of a change -> what is said of it."""
+def in_words(
+    explained: Explained, destination: str, verbs: Mapping[str, str], would: Mapping[str, str]
+) -> Iterator[str]:
+    """Plain sentences. `verbs`: the key of a change -> what is said of it when it was made; `would`:
+    what stands after "it would"."""
     yield f"{display_domain(explained.domain)}"
     if not explained.found:
         yield "  HubSpot has no company with this domain."
@@ -135,7 +138,7 @@ def in_words(explained: Explained, destination: str, verbs: Mapping[str, str]) -
         yield f"  {destination} lists it as {listed}{known}."
     if explained.waiting:
         yield f"  Not taken since {date(explained.waiting.since)}: {explained.waiting.reason}"
-    yield f"  Next run: {_next(explained.next, verbs)}."
+    yield f"  Next run: {_next(explained.next, would)}."
     told = [_past(change, verbs) for change in explained.history]
     yield f"  Earlier runs: {', '.join(told)}." if told else "  No earlier run has changed it."
 
@@ -149,9 +152,9 @@ def _company(each: InHubSpot, record_url: Optional[str]) -> str:
     return f"{name}, id {company.id},{link} {each.how}; {facts}. It {verdict}."
 
 
-def _next(coming: Next, verbs: Mapping[str, str]) -> str:
+def _next(coming: Next, would: Mapping[str, str]) -> str:
     what = {"skip": "left out", "nothing": "nothing changes"}.get(coming.action)
-    return f"{what or 'it would be ' + verbs[coming.action]}, because {coming.reason.rstrip('.')}"
+    return f"{what or 'it would ' + would[coming.action]}, because {coming.reason.rstrip('.')}"
 
 
 def _past(change: ChangeEntry, verbs: Mapping[str, str]) -> str:
