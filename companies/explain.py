@@ -124,8 +124,8 @@ def next_of(
 def in_words(
     explained: Explained, destination: str, verbs: Mapping[str, str], would: Mapping[str, str]
 ) -> Iterator[str]:
-    """Plain sentences. `verbs`: the key of a change -> what is said of it when it was made; `would`:
-    what stands after "it would"."""
+    """Plain sentences. `verbs`: the key of a change -> what is said of it once it was made;
+    `would`: what stands after "it would"."""
     yield f"{display_domain(explained.domain)}"
     if not explained.found:
         yield "  HubSpot has no company with this domain."
