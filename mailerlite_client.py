@@ -212,10 +212,9 @@ class MailerLiteClient:
     def members(self, group: str) -> Dict[str, str]:
         """Canonical address -> status of everybody in a group. Raises CallRejected, ServiceError,
         BadAnswer as `subscribers`."""
-        path = f"/groups/{group}/subscribers"
         found: Dict[str, str] = {}
         for status in SUBSCRIBER_STATUSES:
-            for page in self._pages(status, [], False, path, GROUP_PAGE_SIZE):
+            for page in self._pages(status, [], False, group):
                 found.update((canonical(person.email), person.status) for person in page)
         return found
 
@@ -299,15 +298,13 @@ class MailerLiteClient:
         return total
 
     def _pages(
-        self,
-        status: str,
-        keys: Sequence[str],
-        with_groups: bool,
-        path: str = "/subscribers",
-        size: int = PAGE_SIZE,
+        self, status: str, keys: Sequence[str], with_groups: bool, group: Optional[str] = None
     ) -> Iterator[List[Subscriber]]:
-        """Up to the page without a cursor: a short page, or an empty one, is not the end."""
-        call = f"{status} subscribers"
+        """Of everybody or of one group. Up to the page without a cursor: a short page, or an empty
+        one, is not the end."""
+        call, path, size = f"{status} subscribers", "/subscribers", PAGE_SIZE
+        if group:
+            path, size = f"/groups/{group}/subscribers", GROUP_PAGE_SIZE
         params: Dict[str, Any] = {"filter[status]": status, "limit": size}
         if with_groups:
             params["include"] = "groups"

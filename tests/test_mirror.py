@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Set
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 import pytest
 
@@ -163,7 +163,9 @@ def test_who_is_to_stay_in_the_group(run_main: RunMain, clock: FakeClock) -> Non
 
 def test_who_is_unsubscribed_does_not_leave_besides(run_main: RunMain, clock: FakeClock) -> None:
     with shops(clock, [contact(JO, hs_email_optout="true")], [member(JO)]) as sandbox:
-        outcome = run_first(run_main, sandbox, *MIRROR, "--unsubscribe-opted-out", "--allow-empty")
+        flags = [*MIRROR, "--unsubscribe-opted-out", "--allow-empty"]
+        assert run_first(run_main, sandbox, *flags, "--dry-run").report["leave"] == []
+        outcome = run_first(run_main, sandbox, *flags)
         assert statuses(sandbox) == {JO: "unsubscribed"}
         assert members(sandbox) == {JO}
     assert (outcome.code, outcome.report["leave"]) == (0, [])
@@ -372,6 +374,15 @@ def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
     assert f"{words} In it and not meant: al@mail.example.\n" in outcome.out
 
 
+def test_a_list_that_lags_is_looked_at_again(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO)]) as sandbox:
+        empty: Dict[str, Any] = {"edit": lambda page: {**page, "data": []}}
+        sandbox.faults = [Fault("edit", path="^/groups/7/subscribers$", times=5, **empty)]
+        outcome = run(run_main, sandbox, *MIRROR)
+    assert outcome.code == 0
+    assert outcome.report["checked_after"] == {"listed": 1, "missing": [], "unwanted": []}
+
+
 def test_a_list_that_cannot_be_read_afterwards(run_main: RunMain, clock: FakeClock) -> None:
     with shops(clock, [contact(JO)]) as sandbox:
         sandbox.faults = [Fault("status", path="^/groups/7/subscribers$", status=403)]
@@ -441,3 +452,89 @@ def test_lists_against_who_belongs_there() -> None:
         "2 groups have 2 of 3 people who are meant. Missing: al@mail.example. In it and not meant:"
         " bo@mail.example."
     )
+
+
+# Many people
+
+
+Kind = Tuple[Row, Optional[Row], Optional[bool]]
+
+
+def kinds(email: str) -> List[Kind]:
+    """What HubSpot has, what MailerLite has, and whether the person is in the group afterwards;
+    None: as before."""
+    customer, lead = {"lifecyclestage": "customer"}, {"lifecyclestage": "lead"}
+    out, new = {"hs_email_optout": "true"}, contact(email, **customer)
+    return [
+        (new, None, True),
+        (new, subscriber(email, "Old"), True),
+        (new, member(email), True),
+        (new, member(email, "8"), True),
+        (new, member(email, status="unconfirmed"), True),
+        (new, member(email, status="unsubscribed"), None),
+        (new, subscriber(email, status="bounced"), None),
+        (contact(email, **lead), None, False),
+        (contact(email, **lead), member(email), False),
+        (contact(email, **lead), member(email, "7", "8"), False),
+        (contact(email, **lead), subscriber(email), False),
+        (contact(email, **customer, **out), member(email), False),
+        (contact(email, **lead, **out), member(email), False),
+        (contact(email, **customer, **out), None, False),
+    ]
+
+
+@pytest.mark.parametrize("in_list", [0.2, 1.0])
+def test_5000_contacts_of_all_kinds(run_main: RunMain, clock: FakeClock, in_list: float) -> None:
+    """In and out of a list: exactly the right group after one run, and nothing to do afterwards."""
+    contacts: List[Row] = []
+    people: List[Row] = []
+    after: Set[str] = set()
+    listed: List[int] = []
+    for n in range(5_000):
+        email = f"person.{n:05d}@mail.example"
+        here, there, is_in = kinds(email)[n % len(kinds(""))]
+        contacts.append({"id": 1_000 + n, **here})
+        people += [there] if there else []
+        is_listed = n // len(kinds("")) % 10 < 10 * in_list
+        listed += [1_000 + n] if is_listed else []
+        was_in = there is not None and "7" in there.get("groups", ())
+        if (is_in and is_listed) or (is_in is None and was_in):
+            after.add(email)
+    with shops(clock, contacts, people) as sandbox:
+        sandbox.hubspot.add_list("Customers", "contacts", *listed)
+        flags = [*MIRROR, *LIST, "--max-leave", "5000", "--max-new", "5000"]
+        conditions = {"CONTACT_FILTER": "lifecyclestage=customer"}
+        outcome = run_first(run_main, sandbox, *flags, **conditions)
+        assert members(sandbox) == after
+        before = {email for each in people for email in [each["email"]]}
+        created = {each["email"] for each in outcome.report["create"]}
+        assert set(statuses(sandbox)) == before | created
+        assert created <= after
+        written = len(sandbox.writes)
+        again = run(run_main, sandbox, *flags, **conditions)
+        assert len(sandbox.writes) == written
+    assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
+    checked = outcome.report["checked_after"]
+    assert (checked["missing"], checked["unwanted"]) == ([], [])
+
+
+@pytest.mark.parametrize("status", [401, 503])
+@pytest.mark.parametrize("nth", range(1, 9))
+def test_a_run_that_breaks_off_anywhere_is_finished_by_the_next(
+    run_main: RunMain, clock: FakeClock, nth: int, status: int
+) -> None:
+    contacts = [contact(JO, lifecyclestage="lead"), contact(BO, lifecyclestage="customer")]
+    flags = [*MIRROR, "--create-groups"]
+    with shops(clock, contacts, [member(AL), subscriber(BO)]) as sandbox:
+        fault = Fault("status", "mailerlite", method="POST", nth=nth, times=1_000, status=status)
+        sandbox.faults = [fault]
+        broken = run_first(run_main, sandbox, *flags, GROUP_BY="lifecyclestage")
+        sandbox.faults = []
+        assert run_first(run_main, sandbox, *flags).code == 0
+        assert members(sandbox) == {JO, BO}
+        ids = {name: id for id, name in sandbox.mailerlite.groups.items()}
+        assert members(sandbox, ids["Customer"]) == {BO}
+        assert members(sandbox, ids["Lead"]) == {JO}
+        assert len(ids) == len(sandbox.mailerlite.groups)
+        assert run(run_main, sandbox, *flags).report["outcome"] == "in_sync"
+    assert broken.report["outcome"] in ("failed", "partial", "synced")
