@@ -82,7 +82,8 @@ class Afterwards:
         now = self._list()
         for domain in now.lacks(present):
             if domain not in self._told:
-                self._note(domain, self._ask(domain)[:1])
+                for name in self._ask(domain)[:1]:
+                    self._note(domain, name)
         now = self._with_names(now)
         for wait_s in LOOK_AGAIN_AFTER_S:
             if not now.lacks(present) and gone.isdisjoint(now.difference.surplus):
@@ -111,7 +112,7 @@ class Afterwards:
             told = self._ask(row)
             found = next((known[name] for name in told if name in known), None)
             if found:
-                self._note(found, [row])
+                self._note(found, row)
             elif told:
                 others.add(row)
         return self._with_names(now), others
@@ -122,8 +123,8 @@ class Afterwards:
             self._told.pop(domain, None)
 
     def _ask(self, domain: str) -> Sequence[str]:
-        """The names under which the destination keeps a company, once asked for; none when it does
-        not tell. After a fault no more is asked."""
+        """The names under which the destination keeps a company, the surest first, once asked for;
+        none when it does not tell. After a fault no more is asked."""
         if domain not in self._told:
             self._told[domain] = self._names_told(domain) if self._tells else ()
         return self._told[domain]
@@ -137,9 +138,8 @@ class Afterwards:
             self._tells = False
             return ()
 
-    def _note(self, domain: str, names: Iterable[str]) -> None:
-        for name in names:
-            self._names[domain] = self.found[domain] = name
+    def _note(self, domain: str, name: str) -> None:
+        self._names[domain] = self.found[domain] = name
 
     def _list(self) -> ListNow:
         rows = self._destination.listed()
@@ -148,7 +148,4 @@ class Afterwards:
         return self._with_names(ListNow(difference, number))
 
     def _with_names(self, now: ListNow) -> ListNow:
-        listed = now.difference.listed_names()
-        for domain in now.difference.missing:
-            self._note(domain, listed.intersection(self._told.get(domain, ())))
         return now._replace(difference=found_under(now.difference, self._names, self._wanted))

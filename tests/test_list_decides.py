@@ -95,6 +95,8 @@ def test_a_rebranded_shop(
         ) as sandbox:
             outcome = run_once(run_main, sandbox)
             assert sandbox.predictleads.followed == {sandbox.predictleads.entity(NEW)}
+            unfollows = [each for each in sandbox.writes if each.path.endswith("/unfollow")]
+            assert not unfollows or follow_again == "add"  # which makes a second row
         assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
         assert outcome.report["checked_after"]["missing"] == []
 

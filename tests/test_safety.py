@@ -448,6 +448,37 @@ def test_killed_after_any_write_the_next_run_converges(number: int) -> None:
         assert numbers(sandbox) == [*range(4)]
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+@pytest.mark.parametrize("number", range(1, 6))
+def test_killed_while_companies_have_two_names_the_next_run_converges(
+    number: int, is_lost: bool
+) -> None:
+    """The list hands no identifiers back, and two of the followed companies were rebranded."""
+    with real_time([1, 2, 3], [10, 11]) as sandbox:
+        service = sandbox.predictleads
+        service.redirects = {"shop-1.example": "old-1.example", "shop-2.example": "old-2.example"}
+        service.followings.update({"old-1.example": None, "old-2.example": None})
+        service.with_identifiers = False
+        writes: List[Request] = []
+
+        def kill(request: Request) -> None:
+            writes.extend([request] if request.path.endswith("follow") else [])
+            if len(writes) == number + 1:
+                process.kill()
+
+        sandbox.on_request = kill
+        process = start(SCRIPT, sandbox, "--max-unfollow", "100%")
+        process.communicate()
+        sandbox.on_request = None
+        for path in Path.home().rglob("*.sqlite3*") if is_lost else ():
+            path.unlink()
+        process = start(SCRIPT, sandbox, "--max-unfollow", "100%")
+        process.communicate()
+        assert process.returncode == 0
+        assert set(service.followings) == {"old-1.example", "old-2.example", "shop-3.example"}
+        assert not [each for each in sandbox.writes if each.path.startswith("/companies/old-")]
+
+
 def test_a_second_signal_ends_at_once_even_while_a_call_hangs() -> None:
     with real_time([1], []) as sandbox:
         sandbox.faults = [Fault("hang", path="/follow$")]

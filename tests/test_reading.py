@@ -1,0 +1,144 @@
+"""Lists whose pages go by number: every row once, whatever order, count or end they come with."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any, Callable, List, Optional
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basics.errors import Moved
+from transport import reading
+from transport.reading import Page, read_numbered, read_settled
+
+Fetch = Callable[[int], Optional[Page]]
+
+
+def paged(
+    rows: List[Any],
+    size: int,
+    count: Optional[int] = None,
+    order: Optional[random.Random] = None,
+    end: Optional[Page] = None,
+) -> Fetch:
+    """A list with a new `order` for each page, if any, and `count` on every page."""
+
+    def fetch(number: int) -> Optional[Page]:
+        shown = order.sample(rows, len(rows)) if order else rows
+        page = shown[(number - 1) * size : number * size]
+        return Page(page, count) if page or number == 1 else end
+
+    return fetch
+
+
+@pytest.mark.parametrize("end", [None, Page((), None), Page((), 0)])
+@pytest.mark.parametrize("count", [None, 7])
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_a_list_in_order_is_read_once(size: int, count: Optional[int], end: Optional[Page]) -> None:
+    fetch, rows = paged([*range(7)], size, count, end=end), [*range(7)]
+    asked: List[int] = []
+
+    def noted(number: int) -> Optional[Page]:
+        asked.append(number)
+        return fetch(number)
+
+    assert read_numbered(noted) == (rows, None)
+    assert asked == [*range(1, len(asked) + 1)]
+
+
+@given(st.integers(0, 30), st.integers(4, 40), st.booleans(), st.randoms(use_true_random=False))
+def test_a_list_without_an_order_is_read_until_nothing_is_missing(
+    length: int, size: int, has_count: bool, order: random.Random
+) -> None:
+    rows, _ = read_numbered(paged([*range(length)], size, length if has_count else None, order))
+    assert len(rows) == len(set(rows))
+    assert length - len(rows) <= length // 10  # six reads at most: chance may hide a row
+
+
+@pytest.mark.parametrize("count", [6, 8, 500, 0])
+def test_a_count_that_does_not_fit_is_told(count: int) -> None:
+    assert read_numbered(paged([*range(7)], 3, count)) == ([*range(7)], count)
+
+
+def test_the_count_of_an_empty_list() -> None:
+    assert read_numbered(paged([], 3, 0)) == ([], None)
+    assert read_numbered(paged([], 3, 5)) == ([], 5)
+
+
+def test_rows_that_the_list_holds_twice() -> None:
+    for count in (None, 3, 2):
+        assert read_numbered(paged(["a", "b", "a"], 2, count)) == (["a", "b"], None)
+
+
+@pytest.mark.parametrize("count", [None, 2, 500])
+def test_a_service_that_ignores_the_number_of_the_page(count: Optional[int]) -> None:
+    numbers: List[int] = []
+
+    def fetch(number: int) -> Page:
+        numbers.append(number)
+        return Page(["a", "b"], count)
+
+    assert read_numbered(fetch) == (["a", "b"], count if count == 500 else None)
+    assert len(numbers) == 1 + reading.MAX_IDLE_PAGES
+
+
+@pytest.mark.parametrize("count", [None, 3])
+def test_a_service_whose_last_page_comes_for_every_later_number(count: Optional[int]) -> None:
+    pages = [["a", "b"], ["c"]]
+    assert read_numbered(lambda number: Page(pages[min(number, 2) - 1], count)) == (
+        ["a", "b", "c"],
+        None,
+    )
+
+
+def test_a_page_that_came_twice_once() -> None:
+    reads = itertools.count()
+
+    def fetch(number: int) -> Optional[Page]:
+        is_wrong = number == 2 and next(reads) == 0
+        return paged([*range(9)], 3)(1 if is_wrong else number)
+
+    assert sorted(read_numbered(fetch)[0]) == [*range(9)]
+
+
+def test_a_row_that_slipped_to_an_earlier_page_is_read_again() -> None:
+    """The first read misses c, because a has gone between its pages: only the count tells."""
+    lists = [["a", "b", "c", "d"], ["b", "c", "d"]]
+    reads = itertools.count()
+
+    def fetch(number: int) -> Optional[Page]:
+        rows = lists[min(next(reads), 1)]
+        return paged(rows, 2, len(rows))(number)
+
+    rows, claimed = read_numbered(fetch)
+    assert ({"b", "c", "d"} <= set(rows), claimed) == (True, None)
+
+
+def test_a_list_that_never_settles() -> None:
+    numbers = itertools.count()
+    with pytest.raises(Moved, match="6 rows came, and it does not settle"):
+        read_numbered(lambda number: Page([next(numbers)] * 2, None) if number == 1 else None)
+
+
+def test_a_list_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_PAGES", 20)
+    with pytest.raises(Moved, match="it has more than 20 pages"):
+        read_numbered(lambda number: Page([number], None))
+
+
+def test_what_moves_is_read_three_times() -> None:
+    answers: List[Any] = [Moved("first"), Moved("second"), "settled"]
+
+    def read() -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Moved):
+            raise answer
+        return answer
+
+    assert read_settled(read) == "settled"
+    answers[:] = [Moved("first"), Moved("second"), Moved("third"), "too late"]
+    with pytest.raises(Moved, match="third"):
+        read_settled(read)
