@@ -33,9 +33,10 @@ from transport.clock import Clock
 from transport.http_client import HttpClient
 from transport.reading import read_settled
 from transport.response import json_object
-from transport.service import JsonObject, Service
+from transport.service import Allowance, JsonObject, Service
 
-PAGE_SIZE = 100  # no document names the maximum of subscribers; this is accepted
+PAGE_SIZE = 1_000  # subscribers: no document names the maximum, and what is given is taken
+SAFE_PAGE_SIZE = 100  # is accepted everywhere
 BATCH_SIZE = 50  # requests in one; together they count as one of the account's allowance
 FIELD_TYPES = ("text", "number", "date")
 
@@ -61,7 +62,13 @@ def _says(body: JsonObject) -> Iterator[str]:
         yield from map(str, messages if isinstance(messages, list) else ())
 
 
-SERVICE = Service("MailerLite", lambda response: REMEDIES.get(response.status, ""), says=_says)
+SERVICE = Service(
+    "MailerLite",
+    lambda response: REMEDIES.get(response.status, ""),
+    says=_says,
+    # https://developers.mailerlite.com/docs/#rate-limits
+    allowance=Allowance(period_s=60.0, for_others=0.1),
+)
 
 _NOT_SUBSCRIBED = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)
 _FIELD = "fields."  # so begins the name of a refused value
@@ -129,6 +136,7 @@ class MailerLiteClient:
             clock=clock,
             dry_run=dry_run,
         )
+        self._page_size = PAGE_SIZE
 
     def count_active(self) -> int:
         """How many subscribers are active: the cheapest call. Raises ServiceError."""
@@ -267,13 +275,13 @@ class MailerLiteClient:
     ) -> Iterator[List[Subscriber]]:
         """Up to the page without a cursor: a short page, or an empty one, is not the end."""
         call = f"{status} subscribers"
-        params: Dict[str, Any] = {"filter[status]": status, "limit": PAGE_SIZE}
+        params: Dict[str, Any] = {"filter[status]": status}
         if with_groups:
             params["include"] = "groups"
         cursors: Set[str] = set()
         was_empty = False
         while True:  # `links.next` lacks the limit and the filter, so it is not used
-            data = self.http.read("GET", "/subscribers", call, params=params)
+            data = self._page(call, params)
             try:
                 page = [_subscriber(row, keys, with_groups) for row in data["data"]]
                 cursor = _text_or_none(data["meta"]["next_cursor"])
@@ -290,12 +298,23 @@ class MailerLiteClient:
             cursors.add(cursor)
             params["cursor"] = cursor
 
+    def _page(self, call: str, params: Mapping[str, Any]) -> JsonObject:
+        """As large as MailerLite takes it."""
+        size = self._page_size
+        try:
+            return self.http.read("GET", "/subscribers", call, params={**params, "limit": size})
+        except CallRejected as error:
+            if error.status not in (400, 422) or size == SAFE_PAGE_SIZE:
+                raise
+        self._page_size = SAFE_PAGE_SIZE
+        return self._page(call, params)
+
     def _numbered(self, path: str, id_name: str) -> Dict[str, Dict[str, Any]]:
         """Id -> row of a list that goes by page number, up to a page without a new row."""
         call = f"list of {path[1:]}"
         rows: Dict[str, Dict[str, Any]] = {}
         for number in itertools.count(1):
-            params = {"limit": PAGE_SIZE, "page": number}
+            params = {"limit": SAFE_PAGE_SIZE, "page": number}
             data = self.http.read("GET", path, call, params=params)
             try:
                 page = {str(row[id_name]): row for row in data["data"]}
