@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from basics.errors import CallRejected, ServiceError
+from basics.errors import CallRejected, Forbidden, ServiceError
+from basics.packed import Names
 from basics.secret import Secret
 from hubspot_api import search
 from hubspot_api.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
@@ -49,6 +50,7 @@ _OBJECTS = "/crm/v3/objects"
 _PROPERTIES = "/crm/v3/properties"
 _ASSOCIATIONS = "/crm/v4/objects/contact/{}/associations"
 _ACCOUNT = "/account-info/v3/details"
+_OPT_OUT = "/communication-preferences/v3/unsubscribe"
 
 SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
 CONTACTS_PAGE_SIZE = 100  # the maximum of a list
@@ -57,6 +59,8 @@ BATCH_SIZE = 100  # the maximum of a batch read
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 
 PERSON_PROPERTIES = ("email", "firstname", "lastname")
+
+_LEGAL_BASIS = re.compile("legal ?basis", re.IGNORECASE)
 
 # How HubSpot refuses to create a contact whose address another one has, by status; the second is
 # its answer when both were created at the same moment.
@@ -220,8 +224,9 @@ class HubSpotClient:
         """
         params = {"limit": CONTACTS_PAGE_SIZE, "properties": ",".join(names)}
         ids: Set[int] = set()
+        shared = Names(names)
         for data in self._pages("contacts", f"{_OBJECTS}/contacts", params):
-            for contact in self._contacts("contacts", data, names, needed):
+            for contact in self._contacts("contacts", data, shared, needed):
                 if contact.id not in ids:
                     ids.add(contact.id)
                     yield contact
@@ -237,7 +242,7 @@ class HubSpotClient:
             inputs = [{"id": str(contact_id)} for contact_id in ids[start : start + BATCH_SIZE]]
             body = {"properties": list(names), "inputs": inputs}
             data = self.http.read("POST", path, call, body=body)
-            contacts += self._contacts(call, data, names, needed)
+            contacts += self._contacts(call, data, Names(names), needed)
         return contacts
 
     def contact_with_email(self, email: str) -> Optional[Contact]:
@@ -246,7 +251,7 @@ class HubSpotClient:
         groups = [search.with_email(email)]
         body = search.query(groups, End(None, falling=False), PERSON_PROPERTIES)
         data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
-        contacts = self._contacts(call, data, PERSON_PROPERTIES, ())
+        contacts = self._contacts(call, data, Names(PERSON_PROPERTIES), ())
         same = (each for each in contacts if (each.values["email"] or "").lower() == email)
         return next(same, None)
 
@@ -277,6 +282,24 @@ class HubSpotClient:
                 self.http.bad_answer(call, "results is missing or holds something else")
         return ids
 
+    def opt_out(self, email: str, subscription_id: str, legal_basis: Optional[str]) -> None:
+        """Opt an address out of one kind of mail. HubSpot may refuse to do it twice, so this call
+        is not repeated when its answer is lost. Raises CallRejected.
+        https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences/v3/guide
+        """
+        call, body = "opt someone out", {"emailAddress": email, "subscriptionId": subscription_id}
+        if legal_basis:
+            body["legalBasis"] = legal_basis
+            body["legalBasisExplanation"] = "unsubscribed in MailerLite"
+        try:
+            response = self.http.request("POST", _OPT_OUT, call, body=body, repeatable=False)
+        except CallRejected as error:
+            if legal_basis or not _LEGAL_BASIS.search(error.detail):
+                raise
+            raise Forbidden(f"{error} Let HUBSPOT_LEGAL_BASIS name one.") from None
+        if (response.data or {}).get("status") in (None, "SUBSCRIBED"):
+            self.http.bad_answer(call, "it does not say that it is done", after_write=True)
+
     # What these share
 
     def _create(
@@ -295,7 +318,7 @@ class HubSpotClient:
             self.http.bad_answer(call, "the id of the new record is missing", after_write=True)
 
     def _contacts(
-        self, call: str, data: JsonObject, names: Sequence[str], needed: Sequence[str]
+        self, call: str, data: JsonObject, names: Names, needed: Sequence[str]
     ) -> List[Contact]:
         try:
             return [contact_of(result, names, needed) for result in data["results"]]

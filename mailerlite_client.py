@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from basics.emails import canonical
 from basics.errors import CallRejected
+from basics.packed import Names, Packed
 from basics.secret import Secret
 from basics.settings import SettingsReader
 from transport.clock import Clock
@@ -44,6 +45,7 @@ FIELD_TYPES = ("text", "number", "date")
 # order, whoever confirms, unsubscribes or bounces during the read moves on to a list that is still
 # to be read, and so is seen.
 SUBSCRIBER_STATUSES = ("unconfirmed", "active", "unsubscribed", "bounced", "junk")
+_STATUSES = {status: status for status in SUBSCRIBER_STATUSES}  # one text for all who have it
 
 WHERE_KEY = "an API token from MailerLite > Integrations > API"
 REMEDIES = {
@@ -175,7 +177,7 @@ class MailerLiteClient:
                 if answer["code"] == 404:
                     found[each] = None
                 elif answer["code"] == 200:
-                    found[each] = _looked_up(each, answer["body"]["data"], keys, with_groups)
+                    found[each] = _looked_up(each, answer["body"]["data"], Names(keys), with_groups)
             except (KeyError, TypeError, AttributeError):
                 self.http.bad_answer(call, "a subscriber is not as documented")
         return found
@@ -252,8 +254,9 @@ class MailerLiteClient:
         was read is compared with the size of all lists together, before and after."""
         before = sum(map(self._count, SUBSCRIBER_STATUSES))
         found: List[Subscriber] = []
+        names = Names(keys)
         for status in SUBSCRIBER_STATUSES:
-            for page in self._pages(status, keys, with_groups):
+            for page in self._pages(status, names, with_groups):
                 found += page
                 on_read(len(page))
         total = min(before, sum(map(self._count, SUBSCRIBER_STATUSES)))
@@ -270,9 +273,7 @@ class MailerLiteClient:
             self.http.bad_answer(call, "total is missing")
         return total
 
-    def _pages(
-        self, status: str, keys: Sequence[str], with_groups: bool
-    ) -> Iterator[List[Subscriber]]:
+    def _pages(self, status: str, keys: Names, with_groups: bool) -> Iterator[List[Subscriber]]:
         """Up to the page without a cursor: a short page, or an empty one, is not the end."""
         call = f"{status} subscribers"
         params: Dict[str, Any] = {"filter[status]": status}
@@ -326,16 +327,16 @@ class MailerLiteClient:
         return rows
 
 
-def _subscriber(row: Any, keys: Sequence[str], with_groups: bool) -> Subscriber:
-    email, status, fields = row["email"], row["status"], row["fields"] or {}
-    if not isinstance(email, str) or status not in SUBSCRIBER_STATUSES:
-        raise TypeError("a subscriber needs an address and a status")
+def _subscriber(row: Any, keys: Names, with_groups: bool) -> Subscriber:
+    email, status, fields = row["email"], _STATUSES[row["status"]], row["fields"] or {}
+    if not isinstance(email, str):
+        raise TypeError("an address is text")
     groups = frozenset(str(group["id"]) for group in row["groups"]) if with_groups else frozenset()
-    values = {key: _text(fields.get(key)) for key in keys}
+    values = Packed(keys, [_text(fields.get(key)) for key in keys])
     return Subscriber(str(row["id"]), email.strip().lower(), status, values, groups)
 
 
-def _looked_up(whom: str, row: Any, keys: Sequence[str], with_groups: bool) -> Optional[Subscriber]:
+def _looked_up(whom: str, row: Any, keys: Names, with_groups: bool) -> Optional[Subscriber]:
     """None for someone who is shown as deleted."""
     person = _subscriber(row, keys, with_groups)
     if canonical(whom) not in (person.id, canonical(person.email)):

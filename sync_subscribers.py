@@ -29,6 +29,7 @@ from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
 from run.report import Kind
+from subscribers import opt_outs
 from subscribers.checks import Preflight, Services, check_reading, check_services
 from subscribers.memory import Lists, Memory
 from subscribers.plan import (
@@ -47,6 +48,7 @@ from subscribers.sections import (
     Results,
     counts,
     leavers_in_words,
+    opt_outs_in_words,
     say_plan,
     say_results,
     sections,
@@ -101,6 +103,19 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         help="unsubscribe in MailerLite who has opted out in HubSpot",
     )
     add(
+        "--opt-out-unsubscribed",
+        action="store_true",
+        help="opt out in HubSpot, of the kind of mail that HUBSPOT_SUBSCRIPTIONS names, who has"
+        " unsubscribed or complained in MailerLite",
+    )
+    add(
+        "--max-opt-out",
+        metavar="N|P%",
+        type=command.flag_type(parse_limit),
+        help="refuse to opt out more people than this, or than this share of the contacts with an"
+        " address (default: MAX_OPT_OUT or 20%%)",
+    )
+    add(
         "--restore",
         metavar="EMAIL",
         type=command.flag_type(_parse_email),
@@ -137,6 +152,9 @@ def _run(run: Run) -> Outcome:
             stack.enter_context(run_lock("subscribers", account, run.clock))
         stack.enter_context(run.using(*(service.http for service in services)))
         preflight = check_services(chosen, services, run.args.create_fields)
+        if run.args.opt_out_unsubscribed and preflight.consent:
+            opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
+            preflight.mapping.append(opt_outs.check(opt_out, preflight.consent))
         if run.args.check:
             reading = check_reading(services)
             return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
@@ -152,7 +170,7 @@ def _sync(
     run: Run, chosen: Settings, preflight: Preflight, services: Services, path: Path
 ) -> Outcome:
     """The plan is made with a copy of the memory: a refused run leaves nothing behind."""
-    rules = _rules(run, preflight)
+    rules = _rules(run, chosen, preflight)
     contacts, subscribers = _read(run, rules, services)
     with _memory(run, chosen, path, dry_run=True) as memory:
         plan = make_plan(contacts, subscribers, memory, rules)
@@ -167,7 +185,8 @@ def _sync(
     refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
     if refused:
         return run.refuse(refused)
-    is_in_sync = not (plan.create or plan.update or plan.unsubscribe or preflight.missing)
+    changes = (plan.create, plan.update, plan.unsubscribe, plan.opt_out, preflight.missing)
+    is_in_sync = not any(changes)
     if is_in_sync:
         run.summarise(
             f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
@@ -219,7 +238,8 @@ def _with_contacts(
     return ((email, ids.get(email)) for email in subscribers)
 
 
-def _rules(run: Run, preflight: Preflight) -> Rules:
+def _rules(run: Run, chosen: Settings, preflight: Preflight) -> Rules:
+    opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
     return Rules(
         preflight.fields,
         preflight.consent,
@@ -227,6 +247,7 @@ def _rules(run: Run, preflight: Preflight) -> Rules:
         run.args.fill_only,
         run.args.unsubscribe_opted_out,
         frozenset(run.args.restore),
+        opt_out if run.args.opt_out_unsubscribed else None,
     )
 
 
@@ -270,6 +291,7 @@ def _begins_anew(
 def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) -> List[Refusal]:
     """MailerLite bills by the number of subscribers, so their growth is limited as well."""
     args, new, unsubscribed = run.args, len(plan.create), len(plan.unsubscribe)
+    opted_out = len(plan.opt_out)
     missing = lists.missing
     is_foreign = missing > FEW and 2 * missing > lists.known and not args.first_run
     foreign = Refusal(
@@ -296,6 +318,14 @@ def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) 
             plan.active,
         ),
         *over_limit(
+            args.max_opt_out or chosen.max_opt_out,
+            people(opted_out),
+            "be opted out in HubSpot, which only they can undo",
+            "--max-opt-out",
+            opted_out,
+            plan.with_address,
+        ),
+        *over_limit(
             args.max_new or chosen.max_new,
             people(new),
             "be created in MailerLite",
@@ -313,10 +343,14 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
     if failed:  # MailerLite ignores values for a field that it lacks
         _report_plan(run, plan, preflight, Results(fields))
         raise AppError(failed[0])
-    results = Results(fields, _write_people(changes, plan, writer), writer.refused)
+    in_hubspot = Changes(run)
+    opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
+    made = [*zip(plan.opt_out, opted_out), *_write_people(changes, plan, writer)]
+    results = Results(fields, made, writer.refused)
     everything = [*fields, *(result for _, result in results.people)]
     _report_plan(run, plan, preflight, results)
     changes.demand_a_write()
+    in_hubspot.demand_a_write()
     say_results(run.screen, results, run.report.sections)
     run.screen.say_list(
         "Not new to MailerLite, and in none of its lists: deleted there once",
@@ -327,7 +361,8 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
     run.summarise(
         f"{in_part(everything)}: {people(results.done(Action.CREATE))} created,"
         f" {results.done(Action.UPDATE):,} updated,"
-        f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed, {plan.unchanged:,} left as they were,"
+        f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
+        f" {plan.unchanged:,} left as they were,"
         f" {run.report.counts['skipped']:,} skipped."
     )
     _summarise_leavers(run, plan)

@@ -34,11 +34,13 @@ from subscribers.values import Field, as_kept, in_words, trimmed, usable
 if TYPE_CHECKING:  # a decision needs no client to be loaded
     from hubspot_api.shapes import Contact
     from mailerlite_client import Subscriber, Value
+    from subscribers.opt_outs import OptOut
 
 PLAN_PROPERTIES = ("email", "lastmodifieddate")  # and those of consent, and those of the fields
 
 # Why someone is left alone; `consent` has the reasons that HubSpot gives.
 STILL_SUBSCRIBED = ", but still subscribed in MailerLite"  # after the reason
+SUBSCRIBED_AGAIN = " after leaving MailerLite, but subscribed there again"  # likewise
 NO_EMAIL = "no e-mail address"
 INVALID_EMAIL = "invalid e-mail address"
 OLDER = "another contact with this address was changed later"
@@ -72,11 +74,12 @@ class Refused(NamedTuple):
 
 class Trace(NamedTuple):
     """What is remembered of an address: whether MailerLite had it, whether it was written by us,
-    and the contact that had it then."""
+    the contact that had it then, and whether we opted it out in HubSpot."""
 
     is_known: bool
     is_written: bool = False
     contact_id: Optional[int] = None
+    is_opted_out: bool = False
 
 
 class Remembered(Protocol):
@@ -98,7 +101,8 @@ class Remembered(Protocol):
 
 class Rules(NamedTuple):
     """`consent`: property -> the reason not to write; `groups`: ids that everyone joins;
-    `restore`: deleted people, as canonical addresses, to write all the same."""
+    `restore`: deleted people, as canonical addresses, to write all the same; `opt_out`: of what
+    people are opted out in HubSpot who have left MailerLite."""
 
     fields: Sequence[Field]
     consent: Mapping[str, str]
@@ -106,6 +110,7 @@ class Rules(NamedTuple):
     fill_only: bool = False
     unsubscribe_opted_out: bool = False
     restore: AbstractSet[str] = frozenset()
+    opt_out: Optional[OptOut] = None
 
     @property
     def properties(self) -> Tuple[str, ...]:
@@ -142,6 +147,7 @@ class Action(enum.Enum):
     CREATE = "create"
     UPDATE = "update"
     UNSUBSCRIBE = "unsubscribe"
+    OPT_OUT = "opt_out"  # in HubSpot
     SKIP = "skip"
     WAIT = "wait"  # MailerLite has refused it, and is not asked again yet
     LEAVER = "leaver"  # written by us, subscribed, and no contact any more
@@ -191,7 +197,8 @@ class Waiting(NamedTuple):
 class Plan(NamedTuple):
     """Everything in order of address. `waiting`: people and values that MailerLite refused;
     `taken_out`: people who left a group, as is to be told; `unusable`, `other_form`: key -> of how
-    many people. `active`: how many subscribers are active."""
+    many people. `active`: how many subscribers are active; `with_address`: how many contacts have
+    one."""
 
     create: Tuple[Decision, ...]
     update: Tuple[Decision, ...]
@@ -204,6 +211,8 @@ class Plan(NamedTuple):
     unusable: Mapping[str, int]
     other_form: Mapping[str, int]
     active: int
+    opt_out: Tuple[Decision, ...]
+    with_address: int
 
 
 def by_email(subscribers: Iterable[Subscriber]) -> Dict[str, Subscriber]:
@@ -226,12 +235,13 @@ def make_plan(
 ) -> Plan:
     """What to write. `subscribers`: see `by_email`."""
     planning = _Planning()
-    by_address = _by_address(contacts, planning.add)
+    by_address = _by_address(contacts, subscribers, planning.add)
     for person in _people(contacts, by_address, subscribers, remembered):
         for each in person.contacts[:-1]:
             planning.add(_skip(each, person.email, OLDER))
         planning.add(decide(person, remembered, rules))
-    return planning.result(sum(each.status == "active" for each in subscribers.values()))
+    active = sum(each.status == "active" for each in subscribers.values())
+    return planning.result(active, sum(map(len, by_address.values())))
 
 
 def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
@@ -248,6 +258,8 @@ def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
     is_subscribed = subscriber is not None and subscriber.status not in NOT_WRITTEN
     objected = objection(known_contacts, rules.consent)
     if objected and objected.is_opt_out and is_subscribed:
+        if remembered.recall(person.email).is_opted_out:
+            return blank._replace(action=Action.SKIP, reason=objected.reason + SUBSCRIBED_AGAIN)
         if rules.unsubscribe_opted_out:
             return blank._replace(action=Action.UNSUBSCRIBE, reason=objected.reason)
         return blank._replace(action=Action.SKIP, reason=objected.reason + STILL_SUBSCRIBED)
@@ -257,6 +269,11 @@ def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
             action=Action.LEAVER if is_leaver else Action.NOTHING,
             reason=OTHER_ADDRESS if person.former else NO_CONTACT,
         )
+    is_opted_out = objected is not None and objected.is_opt_out
+    if rules.opt_out and not is_opted_out and subscriber and subscriber.status in _OBJECTIONS:
+        email = normalise_email(person.contacts[-1].values["email"])
+        reason = NOT_WRITTEN[subscriber.status]
+        return blank._replace(action=Action.OPT_OUT, email=email, reason=reason)
     why_not = objected.reason if objected else _why_not(person, remembered, rules)
     if why_not:
         return blank._replace(action=Action.SKIP, reason=why_not)
@@ -279,14 +296,18 @@ def people(number: int) -> str:
 
 
 def _by_address(
-    contacts: Iterable[Contact], leave: Callable[[Decision], None]
-) -> Dict[str, List[Contact]]:
-    found: Dict[str, List[Contact]] = {}
+    contacts: Iterable[Contact],
+    subscribers: Mapping[str, Subscriber],
+    leave: Callable[[Decision], None],
+) -> Dict[str, Tuple[Contact, ...]]:
+    found: Dict[str, Tuple[Contact, ...]] = {}
     for contact in contacts:
         key = contact_address(contact)
         typed = contact.values["email"]
         if key:
-            found.setdefault(key, []).append(contact)
+            if key in subscribers:  # one text for both: there may be hundreds of thousands
+                key = canonical(subscribers[key].email)
+            found[key] = (*found.get(key, ()), contact)
         else:
             leave(_skip(contact, typed, INVALID_EMAIL if trimmed(typed) else NO_EMAIL))
     return found
@@ -294,20 +315,25 @@ def _by_address(
 
 def _people(
     contacts: Sequence[Contact],
-    by_address: Mapping[str, List[Contact]],
+    by_address: Mapping[str, Sequence[Contact]],
     subscribers: Mapping[str, Subscriber],
     remembered: Remembered,
 ) -> Iterator[Person]:
     """Whoever has a contact or is a subscriber."""
-    by_id = {contact.id: contact for contact in contacts}
+    had: Dict[int, List[str]] = {}  # contact -> addresses that are not its own any more
+    for key in subscribers:
+        contact_id = remembered.recall(key).contact_id
+        if contact_id is not None and all(
+            each.id != contact_id for each in by_address.get(key, ())
+        ):
+            had.setdefault(contact_id, []).append(key)
     former: Dict[str, Contact] = {}
     left: Set[int] = set()
-    for key, subscriber in subscribers.items():
-        contact_id = remembered.recall(key).contact_id
-        if contact_id in by_id and contact_address(by_id[contact_id]) != key:
-            former[key] = by_id[contact_id]
-            if subscriber.status in _OBJECTIONS:
-                left.add(contact_id)
+    for contact in contacts:
+        for key in had.get(contact.id, ()):
+            former[key] = contact
+            if subscribers[key].status in _OBJECTIONS:
+                left.add(contact.id)
     for key, same in by_address.items():
         before = [former[key]] if key in former else []
         has_left = any(contact.id in left for contact in same)
@@ -418,7 +444,7 @@ class _Planning:
         for field, refused in decision.refused.items():
             self._waiting.append(Waiting(decision.address, field, decision.hubspot_id, refused))
 
-    def result(self, active: int) -> Plan:
+    def result(self, active: int, with_address: int) -> Plan:
         def sorted_by_email(decisions: Iterable[Decision]) -> Tuple[Decision, ...]:
             return tuple(sorted(decisions, key=lambda each: (each.address, each.hubspot_id or 0)))
 
@@ -434,6 +460,8 @@ class _Planning:
             dict(self._unusable),
             dict(self._other_form),
             active,
+            sorted_by_email(self._by_action[Action.OPT_OUT]),
+            with_address,
         )
 
 

@@ -21,6 +21,7 @@ from mailerlite_client import (
     Written,
 )
 from run.apply import NotWanted
+from subscribers import opt_outs
 from subscribers.checks import Services
 from subscribers.memory import Memory
 from subscribers.plan import (
@@ -105,6 +106,12 @@ class Writer:
     def unsubscribe(self, planned: Decision) -> None:
         now = self._decide(planned, (Action.UNSUBSCRIBE,))
         self._mailerlite.unsubscribe("unsubscribe someone", now.address)
+
+    def opt_out(self, planned: Decision) -> None:
+        now = self._decide(planned, (Action.OPT_OUT,))
+        assert self._rules.opt_out
+        self._memory.note_opted_out(now.address)
+        opt_outs.write(self._services.hubspot, self._rules.opt_out, now)
 
     def write(self, planned: Decision) -> None:
         sent, written = self._upsert(self._decide(planned, _WRITES))
