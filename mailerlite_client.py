@@ -6,6 +6,7 @@ The API is described at https://developers.mailerlite.com/docs/subscribers.html,
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from typing import (
@@ -21,6 +22,7 @@ from typing import (
     Optional,
     Sequence,
     Set,
+    Tuple,
     Union,
 )
 from urllib.parse import quote
@@ -73,6 +75,7 @@ SERVICE = Service(
 )
 
 _NOT_SUBSCRIBED = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)
+_IMPORT = re.compile(r"/subscribers/import/([A-Za-z0-9_-]+)$")
 _FIELD = "fields."  # so begins the name of a refused value
 
 Value = Union[str, int, float]
@@ -192,6 +195,41 @@ class MailerLiteClient:
         rows = self._numbered("/groups", "id")
         return {id: str(row.get("name")) for id, row in rows.items()}
 
+    def members(self, group: str, keys: Sequence[str]) -> List[Subscriber]:
+        """The subscribers of every status in a group. Raises CallRejected, ServiceError."""
+        names, path = Names(keys), f"/groups/{group}/subscribers"
+        return [
+            person
+            for status in SUBSCRIBER_STATUSES
+            for page in self._pages(status, names, with_groups=False, path=path)
+            for person in page
+        ]
+
+    def start_import(self, group: str, people: Sequence[Tuple[str, Mapping[str, Value]]]) -> str:
+        """Import addresses, each with its fields, into a group; returns the key of the import.
+
+        It brings deleted people back, and asks nobody to confirm: that is for the caller to avoid.
+        Not repeated when the answer is lost: the group shows who arrived. Raises CallRejected,
+        ServiceError.
+        """
+        call, path = "import subscribers", f"/groups/{group}/import-subscribers"
+        rows = [{"email": email, "fields": dict(fields)} for email, fields in people]
+        body: JsonObject = {"subscribers": rows}
+        response = self.http.request("POST", path, call, body=body, repeatable=False)
+        url = (response.data or {}).get("import_progress_url")
+        found = _IMPORT.search(str(url))
+        if not found:
+            self._bad_write(call, "it does not say where the progress is shown")
+        return found[1]
+
+    def import_is_done(self, key: str) -> bool:
+        """Raises CallRejected, ServiceError."""
+        call = "progress of an import"
+        report = self.http.read("GET", f"/subscribers/import/{key}", call).get("data")
+        if not isinstance(report, dict) or not isinstance(report.get("done"), bool):
+            self.http.bad_answer(call, "done is missing")
+        return bool(report["done"])
+
     def create_field(self, key: str, kind: str) -> None:
         """Make a field. MailerLite derives the key from the name, so the key is the name.
 
@@ -273,7 +311,9 @@ class MailerLiteClient:
             self.http.bad_answer(call, "total is missing")
         return total
 
-    def _pages(self, status: str, keys: Names, with_groups: bool) -> Iterator[List[Subscriber]]:
+    def _pages(
+        self, status: str, keys: Names, with_groups: bool, path: str = "/subscribers"
+    ) -> Iterator[List[Subscriber]]:
         """Up to the page without a cursor: a short page, or an empty one, is not the end."""
         call = f"{status} subscribers"
         params: Dict[str, Any] = {"filter[status]": status}
@@ -282,7 +322,7 @@ class MailerLiteClient:
         cursors: Set[str] = set()
         was_empty = False
         while True:  # `links.next` lacks the limit and the filter, so it is not used
-            data = self._page(call, params)
+            data = self._page(path, call, params)
             try:
                 page = [_subscriber(row, keys, with_groups) for row in data["data"]]
                 cursor = _text_or_none(data["meta"]["next_cursor"])
@@ -299,16 +339,16 @@ class MailerLiteClient:
             cursors.add(cursor)
             params["cursor"] = cursor
 
-    def _page(self, call: str, params: Mapping[str, Any]) -> JsonObject:
+    def _page(self, path: str, call: str, params: Mapping[str, Any]) -> JsonObject:
         """As large as MailerLite takes it."""
         size = self._page_size
         try:
-            return self.http.read("GET", "/subscribers", call, params={**params, "limit": size})
+            return self.http.read("GET", path, call, params={**params, "limit": size})
         except CallRejected as error:
             if error.status not in (400, 422) or size == SAFE_PAGE_SIZE:
                 raise
         self._page_size = SAFE_PAGE_SIZE
-        return self._page(call, params)
+        return self._page(path, call, params)
 
     def _numbered(self, path: str, id_name: str) -> Dict[str, Dict[str, Any]]:
         """Id -> row of a list that goes by page number, up to a page without a new row."""
@@ -331,9 +371,16 @@ def _subscriber(row: Any, keys: Names, with_groups: bool) -> Subscriber:
     email, status, fields = row["email"], _STATUSES[row["status"]], row["fields"] or {}
     if not isinstance(email, str):
         raise TypeError("an address is text")
-    groups = frozenset(str(group["id"]) for group in row["groups"]) if with_groups else frozenset()
+    groups = (str(group["id"]) for group in row["groups"]) if with_groups else ()
     values = Packed(keys, [_text(fields.get(key)) for key in keys])
-    return Subscriber(str(row["id"]), email.strip().lower(), status, values, groups)
+    shared = _shared(frozenset(groups))
+    return Subscriber(str(row["id"]), email.strip().lower(), status, values, shared)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _shared(groups: FrozenSet[str]) -> FrozenSet[str]:
+    """One set for all who are in the same groups: even an empty one takes 200 bytes."""
+    return groups
 
 
 def _looked_up(whom: str, row: Any, keys: Names, with_groups: bool) -> Optional[Subscriber]:

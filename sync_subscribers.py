@@ -29,8 +29,9 @@ from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
 from run.report import Kind
-from subscribers import opt_outs
+from subscribers import importing, opt_outs
 from subscribers.checks import Preflight, Services, check_reading, check_services
+from subscribers.importing import Importer
 from subscribers.memory import Lists, Memory
 from subscribers.plan import (
     Action,
@@ -98,6 +99,13 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         help="create the fields of MAILERLITE_FIELDS that MailerLite lacks",
     )
     add(
+        "--import",
+        dest="wants_import",
+        action="store_true",
+        help="create new people by MailerLite's import, up to 1,000 in one call, into the group"
+        " that MAILERLITE_GROUPS names; nobody is asked to confirm",
+    )
+    add(
         "--unsubscribe-opted-out",
         action="store_true",
         help="unsubscribe in MailerLite who has opted out in HubSpot",
@@ -155,6 +163,8 @@ def _run(run: Run) -> Outcome:
         if run.args.opt_out_unsubscribed and preflight.consent:
             opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
             preflight.mapping.append(opt_outs.check(opt_out, preflight.consent))
+        if run.args.wants_import:
+            preflight.mapping.append(importing.check(preflight.groups))
         if run.args.check:
             reading = check_reading(services)
             return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
@@ -180,6 +190,8 @@ def _sync(
     if run.wants_links:
         run.report.record_url = services.hubspot.record_url(CONTACTS)
     say_plan(run.screen, plan, preflight.missing, preflight.groups)
+    if run.args.wants_import and plan.create:
+        run.say(importing.in_words(len(plan.create), preflight.groups))
     _warn_of_needless_flags(run, plan, is_new)
     begins_anew = _begins_anew(run, subscribers, is_new, path)
     refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
@@ -204,7 +216,12 @@ def _sync(
                 run.screen.say_all()
             return Outcome.IN_SYNC
         with run.finishing_calls():
-            return _apply(run, plan, preflight, Writer(services, rules, memory))
+            writer = Writer(services, rules, memory)
+            importer = None
+            if run.args.wants_import:
+                group = rules.groups[0]
+                importer = Importer(services.mailerlite, writer, memory, group, run.clock)
+            return _apply(run, plan, preflight, writer, importer)
 
 
 def _memory(run: Run, chosen: Settings, path: Path, dry_run: bool) -> Memory:
@@ -335,7 +352,9 @@ def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) 
     ]
 
 
-def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcome:
+def _apply(
+    run: Run, plan: Plan, preflight: Preflight, writer: Writer, importer: Optional[Importer]
+) -> Outcome:
     """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
     changes = Changes(run)
     fields = changes.apply("Create fields", preflight.missing, writer.create_field)
@@ -345,7 +364,7 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
         raise AppError(failed[0])
     in_hubspot = Changes(run)
     opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
-    made = [*zip(plan.opt_out, opted_out), *_write_people(changes, plan, writer)]
+    made = [*zip(plan.opt_out, opted_out), *_write_people(changes, plan, writer, importer)]
     results = Results(fields, made, writer.refused)
     everything = [*fields, *(result for _, result in results.people)]
     _report_plan(run, plan, preflight, results)
@@ -373,7 +392,9 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
     return outcome
 
 
-def _write_people(changes: Changes, plan: Plan, writer: Writer) -> List[Tuple[Decision, Result]]:
+def _write_people(
+    changes: Changes, plan: Plan, writer: Writer, importer: Optional[Importer]
+) -> List[Tuple[Decision, Result]]:
     """Each with what was really decided about them, and what came of it."""
     made: List[Tuple[Decision, Result]] = []
     for label, entries, write in (
@@ -381,10 +402,16 @@ def _write_people(changes: Changes, plan: Plan, writer: Writer) -> List[Tuple[De
         ("Update", plan.update, writer.write),
         ("Create", plan.create, writer.write),
     ):
-        results = changes.apply(label, writer.in_rounds(entries), write)
-        made += (
-            (writer.as_written.get(each.address, each), r) for each, r in zip(entries, results)
-        )
+        by_import = importer.bring(changes, entries) if importer and label == "Create" else {}
+        singly = [each for each in entries if each.address not in by_import]
+        results = iter(changes.apply(label, writer.in_rounds(singly), write))
+        made += [
+            (
+                writer.as_written.get(each.address, each),
+                by_import[each.address] if each.address in by_import else next(results),
+            )
+            for each in entries
+        ]
     writer.end()
     return made
 

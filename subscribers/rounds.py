@@ -115,14 +115,26 @@ class Writer:
 
     def write(self, planned: Decision) -> None:
         sent, written = self._upsert(self._decide(planned, _WRITES))
-        self.as_written[planned.address] = sent
+        self.note(planned.address, sent, written)
+        self._demand_no_return(sent, written)
+        if sent.was is None and not written.is_new:
+            self.not_new.append((sent.address, f"{written.status} now"))  # an append is atomic
+
+    def note(self, address: str, sent: Decision, written: Written) -> None:
+        """`address`: that of the plan."""
+        self.as_written[address] = sent
         try:
             self._memory.note_written(sent, self._other_forms(sent, written))
         except AppError as error:  # who is written from now on could come back after a deletion
             self._mailerlite.http.give_up(str(error))
-        self._demand_no_return(sent, written)
-        if sent.was is None and not written.is_new:
-            self.not_new.append((sent.address, f"{written.status} now"))  # an append is atomic
+
+    def to_create(self, planned: Decision) -> Decision:
+        """The decision of now. Raises NotWanted if it is another one than to create them."""
+        return self._decide(planned, (Action.CREATE,))
+
+    @property
+    def keys(self) -> List[str]:
+        return self._rules.keys
 
     def end(self) -> None:
         """To be called after the last write: remember what was refused."""
