@@ -8,6 +8,7 @@ import pytest
 
 import sync_subscribers
 from sandbox import Fault, Request, Sandbox
+from sandbox.hubspot import definition
 from subscribers import importing
 from tests.helpers import FakeClock, RunMain
 from tests.people import (
@@ -76,14 +77,53 @@ def test_everybody_arrives_with_values_and_group(run_main: RunMain, clock: FakeC
     assert "asks nobody who is imported to confirm" in outcome.out
 
 
-@pytest.mark.parametrize("groups", ["", "Shops, Others"])
-def test_it_needs_one_group(run_main: RunMain, clock: FakeClock, groups: str) -> None:
-    settings = {"MAILERLITE_GROUPS": groups} if groups else {}
-    with make([contact(JO)], [], clock, **GROUPS) as sandbox:
-        outcome = run(run_main, sandbox, FLAG, **settings)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"MAILERLITE_GROUPS": "Shops, Others"},
+        {"MAILERLITE_GROUPS": "Shops", "MIRROR_GROUP": "Others"},
+        {"GROUP_BY": "tier"},
+    ],
+)
+def test_it_needs_one_group(run_main: RunMain, clock: FakeClock, settings: Dict[str, str]) -> None:
+    tiers = {"contacts": {"tier": definition("enumeration", options=["Shops"])}}
+    with make([contact(JO)], [], clock, {"properties": tiers}, **GROUPS) as sandbox:
+        outcome = run(run_main, sandbox, FLAG, "--create-groups", **settings)
         assert statuses(sandbox) == {}
     assert outcome.code == 2
     assert "let MAILERLITE_GROUPS name it, and no other" in outcome.err
+
+
+def test_the_group_may_be_a_mirrored_one(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [contact(JO), contact(AL), contact(BO, hs_email_optout="true")]
+    flags = [FLAG, "--list", "Customers", "--mirror-group", "News"]
+    with make(contacts, [], clock, **GROUPS) as sandbox:
+        sandbox.hubspot.add_list("Customers", "contacts", 101, 103)
+        outcome = run(run_main, sandbox, *flags, "--create-groups")
+        assert outcome.code == 0, outcome.err
+        assert [row["email"] for rows in imports(sandbox) for row in rows] == [JO]
+        assert list(people_written(sandbox)) == []
+        assert statuses(sandbox) == {JO: "active"}
+        writes = len(sandbox.writes)
+        again = run(run_main, sandbox, *flags)
+        assert len(sandbox.writes) == writes
+    assert again.report["outcome"] == "in_sync"
+    assert [(row["email"], row["status"]) for row in outcome.report["create"]] == [(JO, "done")]
+    assert outcome.report["checked_after"] == {"listed": 1, "missing": [], "unwanted": []}
+    assert "New people come by import into the group News: 1 person" in outcome.out
+
+
+def test_who_is_taken_off_the_list_before_the_import_is_left_out(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    filtered = {"CONTACT_FILTER": "city=Anytown"}
+    contacts = [contact(JO, city="Anytown"), contact(AL, city="Anytown")]
+    with make(contacts, [], clock, **GROUPS) as sandbox:
+        before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, city="Elsewhere"))
+        assert run(run_main, sandbox, FLAG, **SHOPS, **filtered).code == 0
+        assert [row["email"] for rows in imports(sandbox) for row in rows] == [AL]
+        assert statuses(sandbox) == {AL: "active"}
 
 
 def test_a_dry_run_imports_nobody(run_main: RunMain, clock: FakeClock) -> None:

@@ -95,6 +95,38 @@ def test_no_call_for_who_is_opted_out_already(run_main: RunMain, clock: FakeCloc
     assert reasons(outcome)[JO] == "opted out of Newsletter in HubSpot"
 
 
+def test_whoever_has_left_is_opted_out_in_the_list_or_not(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    addresses = [JO, AL, BO, *(f"p{n:03d}@mail.example" for n in range(200))]
+    with make([*map(contact, addresses)], [left(JO), left(AL)], clock) as sandbox:
+        sandbox.hubspot.add_list("Customers", "contacts", 102, 103)
+        flags = [FLAG, "--list", "Customers"]
+        outcome = run_first(run_main, sandbox, *flags, **NEWS)
+        assert outcome.code == 0, outcome.err
+        assert consent(sandbox, JO, AL, BO) == [OPTED_OUT, OPTED_OUT, UNKNOWN]
+        assert statuses(sandbox) == {JO: "unsubscribed", AL: "unsubscribed", BO: "active"}
+        assert run(run_main, sandbox, *flags, **NEWS).report["outcome"] == "in_sync"
+    assert emails(outcome.report["opt_out"]) == [AL, JO]
+
+
+def test_who_has_opted_out_and_subscribes_again_leaves_the_mirrored_group(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    people = [{**left(JO), "groups": ["7"]}, {**subscriber(AL, "New"), "groups": ["7"]}]
+    with make([contact(JO), contact(AL)], people, clock, groups={"7": "Shops"}) as sandbox:
+        flags = [FLAG, "--mirror-group", "Shops"]
+        assert run_first(run_main, sandbox, *flags, **NEWS).code == 0
+        assert sandbox.mailerlite.subscribers[JO]["groups"] == ["7"]  # no mail goes to them anyway
+        sandbox.mailerlite.subscribers[JO]["status"] = "active"
+        outcome = run(run_main, sandbox, *flags, "--unsubscribe-opted-out", **NEWS)
+        assert outcome.code == 0, outcome.err
+        groups = {key: each["groups"] for key, each in sandbox.mailerlite.subscribers.items()}
+        assert groups == {JO: [], AL: ["7"]}
+        assert statuses(sandbox) == {JO: "active", AL: "active"}
+        assert run(run_main, sandbox, *flags, **NEWS).report["outcome"] == "in_sync"
+
+
 def test_a_bad_address_is_opted_out_all_the_same(run_main: RunMain, clock: FakeClock) -> None:
     contacts = [contact(JO, hs_email_bad_address="true")]
     with make(contacts, [left(JO)], clock) as sandbox:
