@@ -17,7 +17,8 @@ from typing import (
 )
 from urllib.parse import quote
 
-from basics.errors import CallRejected, ServiceError
+from basics.errors import CallRejected, Forbidden, ServiceError
+from basics.packed import Names
 from basics.secret import Secret
 from hubspot_api import search
 from hubspot_api.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
@@ -67,6 +68,7 @@ _PROPERTIES = "/crm/v3/properties"
 _LISTS = "/crm/v3/lists"
 _ASSOCIATIONS = "/crm/v4/objects/contact/{}/associations"
 _ACCOUNT = "/account-info/v3/details"
+_OPT_OUT = "/communication-preferences/v3/unsubscribe"
 
 SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
 CONTACTS_PAGE_SIZE = 100  # the maximum of a list
@@ -76,6 +78,8 @@ MEMBERS_PAGE_SIZE = 250  # the maximum
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 
 PERSON_PROPERTIES = ("email", "firstname", "lastname")
+
+_LEGAL_BASIS = re.compile("legal ?basis", re.IGNORECASE)
 
 # How HubSpot refuses to create a contact whose address another one has, by status; the second is
 # its answer when both were created at the same moment.
@@ -226,12 +230,12 @@ class HubSpotClient:
         """Id -> the properties `names` of those of the companies that there are. A company that was
         archived, or merged into another one, is none. Raises CallRejected."""
         found: Dict[int, Mapping[str, Optional[str]]] = {}
-        call = "values of companies"
+        call, shared = "values of companies", Names(names)
         for data in self._batches(
             call, "companies", list(map(str, ids)), {"properties": list(names)}
         ):
             try:
-                rows = [contact_of(result, names) for result in data["results"]]
+                rows = [contact_of(result, shared) for result in data["results"]]
             except WRONG_SHAPE:
                 self.http.bad_answer(call, "results is missing or holds something else")
             found.update((row.id, row.values) for row in rows)
@@ -259,8 +263,9 @@ class HubSpotClient:
         """
         params = {"limit": CONTACTS_PAGE_SIZE, "properties": ",".join(names)}
         ids: Set[int] = set()
+        shared = Names(names)
         for data in self._pages("contacts", f"{_OBJECTS}/contacts", params):
-            for contact in self._contacts("contacts", data, names, needed):
+            for contact in self._contacts("contacts", data, shared, needed):
                 if contact.id not in ids:
                     ids.add(contact.id)
                     yield contact
@@ -296,7 +301,7 @@ class HubSpotClient:
         groups = [search.with_email(email)]
         body = search.query(groups, End(None, falling=False), PERSON_PROPERTIES)
         data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
-        contacts = self._contacts(call, data, PERSON_PROPERTIES, ())
+        contacts = self._contacts(call, data, Names(PERSON_PROPERTIES), ())
         same = (each for each in contacts if (each.values["email"] or "").lower() == email)
         return next(same, None)
 
@@ -370,14 +375,33 @@ class HubSpotClient:
             self.http.moved(call, f"it promises {min(totals):,} members, but {len(ids):,} came")
         return frozenset(ids)
 
+    def opt_out(self, email: str, subscription_id: str, legal_basis: Optional[str]) -> None:
+        """Opt an address out of one kind of mail. HubSpot may refuse to do it twice, so this call
+        is not repeated when its answer is lost. Raises CallRejected.
+        https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences/v3/guide
+        """
+        call, body = "opt someone out", {"emailAddress": email, "subscriptionId": subscription_id}
+        if legal_basis:
+            body["legalBasis"] = legal_basis
+            body["legalBasisExplanation"] = "unsubscribed in MailerLite"
+        try:
+            response = self.http.request("POST", _OPT_OUT, call, body=body, repeatable=False)
+        except CallRejected as error:
+            if legal_basis or not _LEGAL_BASIS.search(error.detail):
+                raise
+            raise Forbidden(f"{error} Let HUBSPOT_LEGAL_BASIS name one.") from None
+        if (response.data or {}).get("status") in (None, "SUBSCRIBED"):
+            self.http.bad_answer(call, "it does not say that it is done", after_write=True)
+
     # What these share
 
     def _contacts_by(
         self, key: str, values: Sequence[str], names: Sequence[str], needed: Sequence[str]
     ) -> Iterator[Contact]:
         call, by = f"contacts by {key}", {} if key == "id" else {"idProperty": key}
+        shared = Names(names)
         for data in self._batches(call, "contacts", values, {"properties": list(names), **by}):
-            yield from self._contacts(call, data, names, needed)
+            yield from self._contacts(call, data, shared, needed)
 
     def _batches(
         self, call: str, object_type: str, keys: Sequence[str], asked: Mapping[str, object]
@@ -404,7 +428,7 @@ class HubSpotClient:
             self.http.bad_answer(call, "the id of the new record is missing", after_write=True)
 
     def _contacts(
-        self, call: str, data: JsonObject, names: Sequence[str], needed: Sequence[str]
+        self, call: str, data: JsonObject, names: Names, needed: Sequence[str]
     ) -> List[Contact]:
         try:
             return [contact_of(result, names, needed) for result in data["results"]]

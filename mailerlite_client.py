@@ -6,6 +6,7 @@ The API is described at https://developers.mailerlite.com/docs/subscribers.html,
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from typing import (
@@ -28,16 +29,19 @@ from urllib.parse import quote
 
 from basics.emails import canonical
 from basics.errors import CallRejected
+from basics.packed import Names, Packed
 from basics.secret import Secret
 from basics.settings import SettingsReader
 from transport.clock import Clock
 from transport.http_client import HttpClient
 from transport.reading import read_settled
 from transport.response import json_object
-from transport.service import JsonObject, Service
+from transport.service import Allowance, JsonObject, Service
 
-PAGE_SIZE = 100  # no document names the maximum of subscribers; this is accepted
-GROUP_PAGE_SIZE = 1_000  # the maximum of the members of a group
+# The maximum of the members of a group; of all subscribers no document names it, and what is given
+# is taken.
+PAGE_SIZE = 1_000
+SAFE_PAGE_SIZE = 100  # is accepted everywhere
 BATCH_SIZE = 50  # requests in one; together they count as one of the account's allowance
 FIELD_TYPES = ("text", "number", "date")
 
@@ -45,6 +49,7 @@ FIELD_TYPES = ("text", "number", "date")
 # order, whoever confirms, unsubscribes or bounces during the read moves on to a list that is still
 # to be read, and so is seen.
 SUBSCRIBER_STATUSES = ("unconfirmed", "active", "unsubscribed", "bounced", "junk")
+_STATUSES = {status: status for status in SUBSCRIBER_STATUSES}  # one text for all who have it
 
 WHERE_KEY = "an API token from MailerLite > Integrations > API"
 REMEDIES = {
@@ -63,9 +68,16 @@ def _says(body: JsonObject) -> Iterator[str]:
         yield from map(str, messages if isinstance(messages, list) else ())
 
 
-SERVICE = Service("MailerLite", lambda response: REMEDIES.get(response.status, ""), says=_says)
+SERVICE = Service(
+    "MailerLite",
+    lambda response: REMEDIES.get(response.status, ""),
+    says=_says,
+    # https://developers.mailerlite.com/docs/#rate-limits
+    allowance=Allowance(period_s=60.0, for_others=0.1),
+)
 
 _NOT_SUBSCRIBED = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)
+_IMPORT = re.compile(r"/subscribers/import/([A-Za-z0-9_-]+)$")
 _FIELD = "fields."  # so begins the name of a refused value
 
 Value = Union[str, int, float]
@@ -131,6 +143,7 @@ class MailerLiteClient:
             clock=clock,
             dry_run=dry_run,
         )
+        self._page_size = PAGE_SIZE
 
     def count_active(self) -> int:
         """How many subscribers are active: the cheapest call. Raises ServiceError."""
@@ -169,7 +182,7 @@ class MailerLiteClient:
                 if answer["code"] == 404:
                     found[each] = None
                 elif answer["code"] == 200:
-                    found[each] = _looked_up(each, answer["body"]["data"], keys, with_groups)
+                    found[each] = _looked_up(each, answer["body"]["data"], Names(keys), with_groups)
             except (KeyError, TypeError, AttributeError):
                 self.http.bad_answer(call, "a subscriber is not as documented")
         return found
@@ -183,6 +196,42 @@ class MailerLiteClient:
         """Id -> name of every group. Raises ServiceError."""
         rows = self._numbered("/groups", "id")
         return {id: str(row.get("name")) for id, row in rows.items()}
+
+    def members(self, group: str, keys: Sequence[str]) -> List[Subscriber]:
+        """The subscribers of every status in a group. Raises CallRejected, ServiceError, BadAnswer
+        as `subscribers`."""
+        names, path = Names(keys), f"/groups/{group}/subscribers"
+        return [
+            person
+            for status in SUBSCRIBER_STATUSES
+            for page in self._pages(status, names, with_groups=False, path=path)
+            for person in page
+        ]
+
+    def start_import(self, group: str, people: Sequence[Tuple[str, Mapping[str, Value]]]) -> str:
+        """Import addresses, each with its fields, into a group; returns the key of the import.
+
+        It brings deleted people back, and asks nobody to confirm: that is for the caller to avoid.
+        Not repeated when the answer is lost: the group shows who arrived. Raises CallRejected,
+        ServiceError.
+        """
+        call, path = "import subscribers", f"/groups/{group}/import-subscribers"
+        rows = [{"email": email, "fields": dict(fields)} for email, fields in people]
+        body: JsonObject = {"subscribers": rows}
+        response = self.http.request("POST", path, call, body=body, repeatable=False)
+        url = (response.data or {}).get("import_progress_url")
+        found = _IMPORT.search(str(url))
+        if not found:
+            self._bad_write(call, "it does not say where the progress is shown")
+        return found[1]
+
+    def import_is_done(self, key: str) -> bool:
+        """Raises CallRejected, ServiceError."""
+        call = "progress of an import"
+        report = self.http.read("GET", f"/subscribers/import/{key}", call).get("data")
+        if not isinstance(report, dict) or not isinstance(report.get("done"), bool):
+            self.http.bad_answer(call, "done is missing")
+        return bool(report["done"])
 
     def create_field(self, key: str, kind: str) -> None:
         """Make a field. MailerLite derives the key from the name, so the key is the name.
@@ -208,15 +257,6 @@ class MailerLiteClient:
         if not made:
             self._bad_write(call, "the id of the new group is missing")
         return str(made)
-
-    def members(self, group: str) -> Dict[str, str]:
-        """Canonical address -> status of everybody in a group. Raises CallRejected, ServiceError,
-        BadAnswer as `subscribers`."""
-        found: Dict[str, str] = {}
-        for status in SUBSCRIBER_STATUSES:
-            for page in self._pages(status, [], False, group):
-                found.update((canonical(person.email), person.status) for person in page)
-        return found
 
     def leave_groups(self, members: Sequence[Tuple[str, str]]) -> List[Optional[CallRejected]]:
         """Take people out of groups, pairs of ids, in one request: BATCH_SIZE of them at most. What
@@ -279,8 +319,9 @@ class MailerLiteClient:
         was read is compared with the size of all lists together, before and after."""
         before = sum(map(self._count, SUBSCRIBER_STATUSES))
         found: List[Subscriber] = []
+        names = Names(keys)
         for status in SUBSCRIBER_STATUSES:
-            for page in self._pages(status, keys, with_groups):
+            for page in self._pages(status, names, with_groups):
                 found += page
                 on_read(len(page))
         total = min(before, sum(map(self._count, SUBSCRIBER_STATUSES)))
@@ -298,20 +339,17 @@ class MailerLiteClient:
         return total
 
     def _pages(
-        self, status: str, keys: Sequence[str], with_groups: bool, group: Optional[str] = None
+        self, status: str, keys: Names, with_groups: bool, path: str = "/subscribers"
     ) -> Iterator[List[Subscriber]]:
-        """Of everybody or of one group. Up to the page without a cursor: a short page, or an empty
-        one, is not the end."""
-        call, path, size = f"{status} subscribers", "/subscribers", PAGE_SIZE
-        if group:
-            path, size = f"/groups/{group}/subscribers", GROUP_PAGE_SIZE
-        params: Dict[str, Any] = {"filter[status]": status, "limit": size}
+        """Up to the page without a cursor: a short page, or an empty one, is not the end."""
+        call = f"{status} subscribers"
+        params: Dict[str, Any] = {"filter[status]": status}
         if with_groups:
             params["include"] = "groups"
         cursors: Set[str] = set()
         was_empty = False
         while True:  # `links.next` lacks the limit and the filter, so it is not used
-            data = self.http.read("GET", path, call, params=params)
+            data = self._page(path, call, params)
             try:
                 page = [_subscriber(row, keys, with_groups) for row in data["data"]]
                 cursor = _text_or_none(data["meta"]["next_cursor"])
@@ -328,12 +366,23 @@ class MailerLiteClient:
             cursors.add(cursor)
             params["cursor"] = cursor
 
+    def _page(self, path: str, call: str, params: Mapping[str, Any]) -> JsonObject:
+        """As large as MailerLite takes it."""
+        size = self._page_size
+        try:
+            return self.http.read("GET", path, call, params={**params, "limit": size})
+        except CallRejected as error:
+            if error.status not in (400, 422) or size == SAFE_PAGE_SIZE:
+                raise
+        self._page_size = SAFE_PAGE_SIZE
+        return self._page(path, call, params)
+
     def _numbered(self, path: str, id_name: str) -> Dict[str, Dict[str, Any]]:
         """Id -> row of a list that goes by page number, up to a page without a new row."""
         call = f"list of {path[1:]}"
         rows: Dict[str, Dict[str, Any]] = {}
         for number in itertools.count(1):
-            params = {"limit": PAGE_SIZE, "page": number}
+            params = {"limit": SAFE_PAGE_SIZE, "page": number}
             data = self.http.read("GET", path, call, params=params)
             try:
                 page = {str(row[id_name]): row for row in data["data"]}
@@ -345,16 +394,23 @@ class MailerLiteClient:
         return rows
 
 
-def _subscriber(row: Any, keys: Sequence[str], with_groups: bool) -> Subscriber:
-    email, status, fields = row["email"], row["status"], row["fields"] or {}
-    if not isinstance(email, str) or status not in SUBSCRIBER_STATUSES:
-        raise TypeError("a subscriber needs an address and a status")
-    groups = frozenset(str(group["id"]) for group in row["groups"]) if with_groups else frozenset()
-    values = {key: _text(fields.get(key)) for key in keys}
-    return Subscriber(str(row["id"]), email.strip().lower(), status, values, groups)
+def _subscriber(row: Any, keys: Names, with_groups: bool) -> Subscriber:
+    email, status, fields = row["email"], _STATUSES[row["status"]], row["fields"] or {}
+    if not isinstance(email, str):
+        raise TypeError("an address is text")
+    groups = (str(group["id"]) for group in row["groups"]) if with_groups else ()
+    values = Packed(keys, [_text(fields.get(key)) for key in keys])
+    shared = _shared(frozenset(groups))
+    return Subscriber(str(row["id"]), email.strip().lower(), status, values, shared)
 
 
-def _looked_up(whom: str, row: Any, keys: Sequence[str], with_groups: bool) -> Optional[Subscriber]:
+@functools.lru_cache(maxsize=10_000)
+def _shared(groups: FrozenSet[str]) -> FrozenSet[str]:
+    """One set for all who are in the same groups: even an empty one takes 200 bytes."""
+    return groups
+
+
+def _looked_up(whom: str, row: Any, keys: Names, with_groups: bool) -> Optional[Subscriber]:
     """None for someone who is shown as deleted."""
     person = _subscriber(row, keys, with_groups)
     if canonical(whom) not in (person.id, canonical(person.email)):

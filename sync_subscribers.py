@@ -29,8 +29,10 @@ from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
 from run.report import CheckedAfter, Kind
+from subscribers import importing, opt_outs
 from subscribers.afterwards import look_at_groups
 from subscribers.checks import Preflight, Services, check_reading, check_services
+from subscribers.importing import Importer
 from subscribers.memory import Lists, Memory
 from subscribers.mirror import checked_in_words
 from subscribers.plan import (
@@ -51,6 +53,7 @@ from subscribers.sections import (
     Results,
     counts,
     leavers_in_words,
+    opt_outs_in_words,
     say_plan,
     say_results,
     sections,
@@ -131,9 +134,29 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         help="create the fields of MAILERLITE_FIELDS that MailerLite lacks",
     )
     add(
+        "--import",
+        dest="wants_import",
+        action="store_true",
+        help="create new people by MailerLite's import, up to 1,000 in one call, into the group"
+        " that MAILERLITE_GROUPS names; nobody is asked to confirm",
+    )
+    add(
         "--unsubscribe-opted-out",
         action="store_true",
         help="unsubscribe in MailerLite who has opted out in HubSpot",
+    )
+    add(
+        "--opt-out-unsubscribed",
+        action="store_true",
+        help="opt out in HubSpot, of the kind of mail that HUBSPOT_SUBSCRIPTIONS names, who has"
+        " unsubscribed or complained in MailerLite",
+    )
+    add(
+        "--max-opt-out",
+        metavar="N|P%",
+        type=command.flag_type(parse_limit),
+        help="refuse to opt out more people than this, or than this share of the contacts with an"
+        " address (default: MAX_OPT_OUT or 20%%)",
     )
     add(
         "--restore",
@@ -177,6 +200,11 @@ def _run(run: Run) -> Outcome:
         stack.enter_context(run.using(*(service.http for service in services)))
         args = run.args
         preflight = check_services(chosen, services, args.create_fields, args.create_groups)
+        if args.opt_out_unsubscribed and preflight.consent:
+            opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
+            preflight.mapping.append(opt_outs.check(opt_out, preflight.consent))
+        if args.wants_import:
+            preflight.mapping.append(importing.check(preflight.group_names, preflight.mirror))
         if run.args.check:
             reading = check_reading(services)
             return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
@@ -192,7 +220,7 @@ def _sync(
     run: Run, chosen: Settings, preflight: Preflight, services: Services, path: Path
 ) -> Outcome:
     """The plan is made with a copy of the memory: a refused run leaves nothing behind."""
-    rules = _rules(run, preflight, _selection(preflight, services.hubspot))
+    rules = _rules(run, chosen, preflight, _selection(preflight, services.hubspot))
     with _memory(run, chosen, path, dry_run=True) as memory:
         contacts, subscribers, total = _read(run, rules, services, memory)
         plan = make_plan(contacts, subscribers, memory, rules)
@@ -201,15 +229,17 @@ def _sync(
     run.report.counts.update(subscribers=len(subscribers))
     if run.wants_links:
         run.report.record_url = services.hubspot.record_url(CONTACTS)
-    groups_to_make = preflight.mirror.to_make
-    say_plan(run.screen, plan, preflight.missing, preflight.group_names, groups_to_make)
+    groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
+    say_plan(run.screen, plan, preflight.missing, groups, groups_to_make)
     _say_who_is_meant(run, rules, contacts, total)
+    if run.args.wants_import and plan.create:
+        run.say(importing.in_words(len(plan.create), groups))
     _warn_of_needless_flags(run, plan, is_new)
     begins_anew = _begins_anew(run, subscribers, is_new, path)
     refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
     if refused:
         return run.refuse(refused)
-    changes = (plan.create, plan.update, plan.unsubscribe, plan.leave)
+    changes = (plan.create, plan.update, plan.unsubscribe, plan.opt_out, plan.leave)
     is_in_sync = not (any(changes) or preflight.missing or groups_to_make)
     if is_in_sync:
         run.summarise(
@@ -228,7 +258,12 @@ def _sync(
                 run.screen.say_all()
             return Outcome.IN_SYNC
         with run.finishing_calls():
-            return _apply(run, plan, preflight, Writer(services, rules, memory))
+            writer = Writer(services, rules, memory)
+            importer = None
+            if run.args.wants_import:
+                group = next(iter(groups))
+                importer = Importer(services.mailerlite, writer, memory, group, run.clock)
+            return _apply(run, plan, preflight, writer, importer)
 
 
 def _memory(run: Run, chosen: Settings, path: Path, dry_run: bool) -> Memory:
@@ -281,7 +316,8 @@ def _with_contacts(
     return ((email, ids.get(email)) for email in subscribers)
 
 
-def _rules(run: Run, preflight: Preflight, selection: Selection) -> Rules:
+def _rules(run: Run, chosen: Settings, preflight: Preflight, selection: Selection) -> Rules:
+    opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
     return Rules(
         preflight.fields,
         preflight.consent,
@@ -292,6 +328,7 @@ def _rules(run: Run, preflight: Preflight, selection: Selection) -> Rules:
         selection,
         preflight.mirror,
         frozenset(run.args.keep_in_group),
+        opt_out if run.args.opt_out_unsubscribed else None,
     )
 
 
@@ -346,6 +383,7 @@ def _begins_anew(
 def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) -> List[Refusal]:
     """MailerLite bills by the number of subscribers, so their growth is limited as well."""
     args, new, unsubscribed = run.args, len(plan.create), len(plan.unsubscribe)
+    opted_out = len(plan.opt_out)
     missing = lists.missing
     is_foreign = missing > FEW and 2 * missing > lists.known and not args.first_run
     foreign = Refusal(
@@ -387,6 +425,14 @@ def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) 
             plan.active,
         ),
         *over_limit(
+            args.max_opt_out or chosen.max_opt_out,
+            people(opted_out),
+            "be opted out in HubSpot, which only they can undo",
+            "--max-opt-out",
+            opted_out,
+            plan.with_address,
+        ),
+        *over_limit(
             args.max_new or chosen.max_new,
             people(new),
             "be created in MailerLite",
@@ -396,7 +442,9 @@ def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) 
     ]
 
 
-def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcome:
+def _apply(
+    run: Run, plan: Plan, preflight: Preflight, writer: Writer, importer: Optional[Importer]
+) -> Outcome:
     """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
     changes = Changes(run)
     fields = changes.apply("Create fields", preflight.missing, writer.create_field)
@@ -405,8 +453,11 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
     if failed:  # MailerLite ignores values for a field that it lacks
         _report_plan(run, plan, preflight, Results(fields, create_groups=groups))
         raise AppError(failed[0])
-    leave, written = _write_people(changes, plan, writer)
-    results = Results(fields, written, writer.refused, groups, leave)
+    in_hubspot = Changes(run)
+    opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
+    leave, written = _write_people(changes, plan, writer, importer)
+    made = [*zip(plan.opt_out, opted_out), *written]
+    results = Results(fields, made, writer.refused, groups, leave)
     results, checked = _check_groups(run, plan, writer, results)
     everything = [
         *(*fields, *groups),
@@ -415,6 +466,7 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
     preflight = preflight._replace(groups={**preflight.groups, **writer.mirror.names})
     _report_plan(run, plan, preflight, results)
     changes.demand_a_write()
+    in_hubspot.demand_a_write()
     say_results(run.screen, results, run.report.sections)
     run.screen.say_list(
         "Not new to MailerLite, and in none of its lists: deleted there once",
@@ -426,7 +478,7 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
     run.summarise(
         f"{in_part(everything)}: {people(results.done(Action.CREATE))} created,"
         f" {results.done(Action.UPDATE):,} updated,"
-        f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,"
+        f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
         + (f" {left:,} out of the mirrored group," if writer.mirror.ids else "")
         + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
     )
@@ -442,7 +494,7 @@ def _apply(run: Run, plan: Plan, preflight: Preflight, writer: Writer) -> Outcom
 
 
 def _write_people(
-    changes: Changes, plan: Plan, writer: Writer
+    changes: Changes, plan: Plan, writer: Writer, importer: Optional[Importer]
 ) -> Tuple[List[Tuple[Leave, Result]], List[Tuple[Decision, Result]]]:
     """Who left a group, and the others with what was really decided about them; each with what came
     of it."""
@@ -451,13 +503,17 @@ def _write_people(
         label: str, entries: Sequence[Decision], write_one: Callable[[Decision], None]
     ) -> List[Tuple[Decision, Result]]:
         results = changes.apply(label, writer.in_rounds(entries), write_one)
-        decided = (writer.as_written.get(each.address, each) for each in entries)
-        return list(zip(decided, results))
+        return list(zip(entries, results))
 
     made = write("Unsubscribe", plan.unsubscribe, writer.unsubscribe)
     left = changes.apply("Leave", writer.in_batches(plan.leave), writer.leave)
     made += write("Update", plan.update, writer.write)
-    made += write("Create", plan.create, writer.write)
+    imported = importer.bring(changes, plan.create) if importer else {}
+    singly = [each for each in plan.create if each.address not in imported]
+    written = ((each.address, result) for each, result in write("Create", singly, writer.write))
+    created = {**imported, **dict(written)}
+    made += [(each, created[each.address]) for each in plan.create]
+    made = [(writer.as_written.get(each.address, each), result) for each, result in made]
     writer.end()
     return list(zip(plan.leave, left)), made
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
+from basics.packed import Names, Packed
 from transport.service import JsonObject
 
 # Object types as they stand in the address of a record's page.
@@ -120,14 +121,14 @@ def company_of(result: Any) -> Company:
     return Company(record_id(result["id"]), *_values(result, COMPANY_PROPERTIES))
 
 
-def contact_of(result: Any, names: Sequence[str], needed: Sequence[str] = ()) -> Contact:
+def contact_of(result: Any, names: Names, needed: Sequence[str] = ()) -> Contact:
     """`needed`: the names without which the answer says nothing of the contact."""
     for name in needed:
         result["properties"][name]  # raises KeyError
-    return Contact(record_id(result["id"]), dict(zip(names, _values(result, names))))
+    return Contact(record_id(result["id"]), Packed(names, _values(result, names)))
 
 
-def _values(result: Any, names: Sequence[str]) -> List[Optional[str]]:
+def _values(result: Any, names: Iterable[str]) -> List[Optional[str]]:
     values = [result["properties"].get(name) for name in names]
     if not all(value is None or isinstance(value, str) for value in values):
         raise ValueError("HubSpot writes every value as text")

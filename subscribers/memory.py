@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from mailerlite_client import Value
 
 # Of `known`: `is_gone`: was in no list when the lists were read last; `is_written`: by us;
-# `contact_id`: the contact that had the address then. Of `refused`: `field` is "" for a person.
+# `contact_id`: the contact that had the address then; `is_opted_out`: by us, in HubSpot.
+# Of `refused`: `field` is "" for a person.
 _VERSIONS = (
     """
     CREATE TABLE secret (key BLOB NOT NULL);
@@ -52,6 +53,7 @@ _VERSIONS = (
     CREATE TABLE refused (hash BLOB, field TEXT, sent BLOB, reason TEXT, since TEXT, asked TEXT,
         PRIMARY KEY (hash, field)) WITHOUT ROWID;
     """,
+    "ALTER TABLE known ADD COLUMN is_opted_out INTEGER NOT NULL DEFAULT 0",
 )
 _MAKE_LISTED = (
     "CREATE TEMP TABLE listed (hash BLOB PRIMARY KEY, contact_id INTEGER, is_canonical INTEGER)"
@@ -112,10 +114,10 @@ class Memory:
 
     def recall(self, email: str) -> Trace:
         """Files of the first release know an address only as MailerLite or HubSpot wrote it."""
-        sql = "SELECT is_written, contact_id FROM known WHERE hash = ?"
+        sql = "SELECT is_written, contact_id, is_opted_out FROM known WHERE hash = ?"
         for each in spellings(canonical(email)):
-            for is_written, contact_id in self._store.rows(sql, self._hash(each)):
-                return Trace(True, bool(is_written), contact_id)
+            for is_written, contact_id, is_opted_out in self._store.rows(sql, self._hash(each)):
+                return Trace(True, bool(is_written), contact_id, bool(is_opted_out))
         return Trace(False)
 
     def is_kept(self, email: str, key: str, value: Value, there: str) -> bool:
@@ -199,6 +201,11 @@ class Memory:
         row = (person, key, sent, masked(reason), since, today.isoformat())
         self._store.write("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?)", [row])
         return Refused(masked(reason), since, today.isoformat(), self._again_on(today))
+
+    def note_opted_out(self, email: str) -> None:
+        """To be called before it is done: who knows whether there is time after it."""
+        sql = "UPDATE known SET is_opted_out = 1 WHERE hash = ?"
+        self._store.write(sql, [(self._person(email),)])
 
     def note_told(self, people: Iterable[Decision]) -> None:
         """It was told that these people were taken out of groups."""

@@ -36,12 +36,14 @@ from subscribers.values import OF_COMPANY, Field, as_kept, in_words, trimmed, us
 if TYPE_CHECKING:  # a decision needs no client to be loaded
     from hubspot_api.shapes import Contact
     from mailerlite_client import Subscriber, Value
+    from subscribers.opt_outs import OptOut
 
 COMPANY_ID = "associatedcompanyid"  # of the primary company, if there is one
 PLAN_PROPERTIES = ("email", "lastmodifieddate")  # and those of consent, and those of the fields
 
 # Why someone is left alone; `consent` has the reasons that HubSpot gives.
 STILL_SUBSCRIBED = ", but still subscribed in MailerLite"  # after the reason
+SUBSCRIBED_AGAIN = " after leaving MailerLite, but subscribed there again"  # likewise
 NO_EMAIL = "no e-mail address"
 INVALID_EMAIL = "invalid e-mail address"
 OLDER = "another contact with this address was changed later"
@@ -76,11 +78,12 @@ class Refused(NamedTuple):
 
 class Trace(NamedTuple):
     """What is remembered of an address: whether MailerLite had it, whether it was written by us,
-    and the contact that had it then."""
+    the contact that had it then, and whether we opted it out in HubSpot."""
 
     is_known: bool
     is_written: bool = False
     contact_id: Optional[int] = None
+    is_opted_out: bool = False
 
 
 class Remembered(Protocol):
@@ -103,7 +106,8 @@ class Remembered(Protocol):
 class Rules(NamedTuple):
     """`consent`: property -> the reason not to write; `groups`: ids that everyone joins;
     `restore`: deleted people, as canonical addresses, to write all the same; `selection`: who is
-    meant; `keep_in_group`: who leaves no mirrored group, as canonical addresses."""
+    meant; `keep_in_group`: who leaves no mirrored group, as canonical addresses; `opt_out`: of what
+    people are opted out in HubSpot who have left MailerLite."""
 
     fields: Sequence[Field]
     consent: Mapping[str, str]
@@ -114,6 +118,7 @@ class Rules(NamedTuple):
     selection: Selection = Selection()
     mirror: Mirror = Mirror()
     keep_in_group: AbstractSet[str] = frozenset()
+    opt_out: Optional[OptOut] = None
 
     @property
     def properties(self) -> Tuple[str, ...]:
@@ -163,6 +168,7 @@ class Action(enum.Enum):
     CREATE = "create"
     UPDATE = "update"
     UNSUBSCRIBE = "unsubscribe"
+    OPT_OUT = "opt_out"  # in HubSpot
     SKIP = "skip"
     WAIT = "wait"  # MailerLite has refused it, and is not asked again yet
     LEAVER = "leaver"  # written by us, subscribed, and no contact any more
@@ -228,8 +234,9 @@ class Waiting(NamedTuple):
 class Plan(NamedTuple):
     """Everything in order of address. `waiting`: people and values that MailerLite refused;
     `taken_out`: people who left a group, as is to be told; `unusable`, `other_form`: key -> of how
-    many people. `active`: how many subscribers are active. Of mirrored groups: who is to `leave`,
-    who belongs there (`mirrored`), and how many `members` they have who can get mail."""
+    many people. `active`: how many subscribers are active; `with_address`: how many contacts have
+    one. Of mirrored groups: who is to `leave`, who belongs there (`mirrored`), and how many
+    `members` they have who can get mail."""
 
     create: Tuple[Decision, ...]
     update: Tuple[Decision, ...]
@@ -242,6 +249,8 @@ class Plan(NamedTuple):
     unusable: Mapping[str, int]
     other_form: Mapping[str, int]
     active: int
+    opt_out: Tuple[Decision, ...]
+    with_address: int
     leave: Tuple[Leave, ...] = ()
     mirrored: AbstractSet[Membership] = frozenset()
     members: int = 0
@@ -268,12 +277,13 @@ def make_plan(
     """What to write. `subscribers`: see `by_email`."""
     planning = _Planning()
     selection = rules.selection
-    by_address = _by_address(contacts, selection, planning.add)
+    by_address = _by_address(contacts, subscribers, selection, planning.add)
     for person in _people(contacts, by_address, subscribers, remembered):
         for each in person.contacts[:-1] if not selection.why_not(person.contacts) else ():
             planning.add(_skip(each, person.email, OLDER))
         planning.add(decide(person, remembered, rules))
-    plan = planning.result(sum(each.status == "active" for each in subscribers.values()))
+    active = sum(each.status == "active" for each in subscribers.values())
+    plan = planning.result(active, sum(map(len, by_address.values())))
     ids, can_get_mail = rules.mirror.ids, filter(_is_subscribed, subscribers.values())
     return plan._replace(members=sum(len(ids & each.groups) for each in can_get_mail))
 
@@ -320,6 +330,8 @@ def _decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
     is_subscribed = subscriber is not None and _is_subscribed(subscriber)
     objected = objection(known_contacts, rules.consent)
     if objected and objected.is_opt_out and is_subscribed:
+        if remembered.recall(person.email).is_opted_out:
+            return blank._replace(action=Action.SKIP, reason=objected.reason + SUBSCRIBED_AGAIN)
         if rules.unsubscribe_opted_out:
             return blank._replace(action=Action.UNSUBSCRIBE, reason=objected.reason)
         return blank._replace(action=Action.SKIP, reason=objected.reason + STILL_SUBSCRIBED)
@@ -329,6 +341,11 @@ def _decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
             action=Action.LEAVER if is_leaver else Action.NOTHING,
             reason=OTHER_ADDRESS if person.former else NO_CONTACT,
         )
+    is_opted_out = objected is not None and objected.is_opt_out
+    if rules.opt_out and not is_opted_out and subscriber and subscriber.status in _OBJECTIONS:
+        email = normalise_email(person.contacts[-1].values["email"])
+        reason = NOT_WRITTEN[subscriber.status]
+        return blank._replace(action=Action.OPT_OUT, email=email, reason=reason)
     not_meant = rules.selection.why_not(person.contacts)
     if not_meant:
         return blank._replace(reason=not_meant)
@@ -354,14 +371,19 @@ def people(number: int) -> str:
 
 
 def _by_address(
-    contacts: Iterable[Contact], selection: Selection, leave: Callable[[Decision], None]
-) -> Dict[str, List[Contact]]:
-    found: Dict[str, List[Contact]] = {}
+    contacts: Iterable[Contact],
+    subscribers: Mapping[str, Subscriber],
+    selection: Selection,
+    leave: Callable[[Decision], None],
+) -> Dict[str, Tuple[Contact, ...]]:
+    found: Dict[str, Tuple[Contact, ...]] = {}
     for contact in contacts:
         key = contact_address(contact)
         typed = contact.values["email"]
         if key:
-            found.setdefault(key, []).append(contact)
+            if key in subscribers:  # one text for both: there may be hundreds of thousands
+                key = canonical(subscribers[key].email)
+            found[key] = (*found.get(key, ()), contact)
         elif selection.is_meant(contact):
             leave(_skip(contact, typed, INVALID_EMAIL if trimmed(typed) else NO_EMAIL))
     return found
@@ -369,20 +391,25 @@ def _by_address(
 
 def _people(
     contacts: Sequence[Contact],
-    by_address: Mapping[str, List[Contact]],
+    by_address: Mapping[str, Sequence[Contact]],
     subscribers: Mapping[str, Subscriber],
     remembered: Remembered,
 ) -> Iterator[Person]:
     """Whoever has a contact or is a subscriber."""
-    by_id = {contact.id: contact for contact in contacts}
+    had: Dict[int, List[str]] = {}  # contact -> addresses that are not its own any more
+    for key in subscribers:
+        contact_id = remembered.recall(key).contact_id
+        if contact_id is not None and all(
+            each.id != contact_id for each in by_address.get(key, ())
+        ):
+            had.setdefault(contact_id, []).append(key)
     former: Dict[str, Contact] = {}
     left: Set[int] = set()
-    for key, subscriber in subscribers.items():
-        contact_id = remembered.recall(key).contact_id
-        if contact_id in by_id and contact_address(by_id[contact_id]) != key:
-            former[key] = by_id[contact_id]
-            if subscriber.status in _OBJECTIONS:
-                left.add(contact_id)
+    for contact in contacts:
+        for key in had.get(contact.id, ()):
+            former[key] = contact
+            if subscribers[key].status in _OBJECTIONS:
+                left.add(contact.id)
     for key, same in by_address.items():
         before = [former[key]] if key in former else []
         has_left = any(contact.id in left for contact in same)
@@ -504,7 +531,7 @@ class _Planning:
         for field, refused in decision.refused.items():
             self._waiting.append(Waiting(decision.address, field, decision.hubspot_id, refused))
 
-    def result(self, active: int) -> Plan:
+    def result(self, active: int, with_address: int) -> Plan:
         def sorted_by_email(decisions: Iterable[Decision]) -> Tuple[Decision, ...]:
             return tuple(sorted(decisions, key=lambda each: (each.address, each.hubspot_id or 0)))
 
@@ -520,6 +547,8 @@ class _Planning:
             dict(self._unusable),
             dict(self._other_form),
             active,
+            sorted_by_email(self._by_action[Action.OPT_OUT]),
+            with_address,
             tuple(sorted(self._leave, key=lambda each: each.membership)),
             self._mirrored,
         )

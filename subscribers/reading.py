@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Iterable, List, Mapping, Optional, Sequence
+from typing import Iterable, List, Mapping, Optional
 
 from basics.emails import spellings
+from basics.packed import Names, Packed
 from basics.words import count
 from hubspot_client import Contact, HubSpotClient
 from run.progress import Progress
@@ -58,7 +59,11 @@ class Contacts:
         if missing := len(ids) - len(found):
             log.debug("HubSpot: %s could not be read.", count(missing, "company", "companies"))
         none: Mapping[str, Optional[str]] = {}
-        return [_with_values(e, names, found.get(_company_id(e) or 0, none)) for e in contacts]
+        shared = Names([*self._rules.properties, *(f"{OF_COMPANY}{name}" for name in names)])
+        return [
+            _with_values(each, shared, map(found.get(_company_id(each) or 0, none).get, names))
+            for each in contacts
+        ]
 
 
 def _company_id(contact: Contact) -> Optional[int]:
@@ -66,8 +71,5 @@ def _company_id(contact: Contact) -> Optional[int]:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def _with_values(
-    contact: Contact, names: Sequence[str], found: Mapping[str, Optional[str]]
-) -> Contact:
-    of_company = {f"{OF_COMPANY}{name}": found.get(name) for name in names}
-    return contact._replace(values={**contact.values, **of_company})
+def _with_values(contact: Contact, names: Names, of_company: Iterable[Optional[str]]) -> Contact:
+    return contact._replace(values=Packed(names, [*contact.values.values(), *of_company]))

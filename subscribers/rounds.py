@@ -21,6 +21,7 @@ from mailerlite_client import (
     Written,
 )
 from run.apply import NotWanted
+from subscribers import opt_outs
 from subscribers.checks import Services
 from subscribers.memory import Memory
 from subscribers.mirror import Membership, Mirror
@@ -32,6 +33,7 @@ from subscribers.plan import (
     Person,
     Rules,
     Waiting,
+    by_email,
     contact_address,
     decide,
     in_order,
@@ -186,9 +188,9 @@ class Writer:
         """All who are in the mirrored groups now, each with whether they can get mail. Raises
         CallRejected, ServiceError."""
         return {
-            Membership(email, group): status not in NOT_WRITTEN
+            Membership(email, group): person.status not in NOT_WRITTEN
             for group in sorted(self.mirror.ids)
-            for email, status in self._mailerlite.members(group).items()
+            for email, person in by_email(self._mailerlite.members(group, [])).items()
         }
 
     @property
@@ -199,16 +201,34 @@ class Writer:
         now = self._decide(planned, (Action.UNSUBSCRIBE,))
         self._mailerlite.unsubscribe("unsubscribe someone", now.address)
 
+    def opt_out(self, planned: Decision) -> None:
+        now = self._decide(planned, (Action.OPT_OUT,))
+        assert self._rules.opt_out
+        self._memory.note_opted_out(now.address)
+        opt_outs.write(self._services.hubspot, self._rules.opt_out, now)
+
     def write(self, planned: Decision) -> None:
         sent, written = self._upsert(self._decide(planned, _WRITES))
-        self.as_written[planned.address] = sent
+        self.note(planned.address, sent, written)
+        self._demand_no_return(sent, written)
+        if sent.was is None and not written.is_new:
+            self.not_new.append((sent.address, f"{written.status} now"))  # an append is atomic
+
+    def note(self, address: str, sent: Decision, written: Written) -> None:
+        """`address`: that of the plan."""
+        self.as_written[address] = sent
         try:
             self._memory.note_written(sent, self._other_forms(sent, written))
         except AppError as error:  # who is written from now on could come back after a deletion
             self._mailerlite.http.give_up(str(error))
-        self._demand_no_return(sent, written)
-        if sent.was is None and not written.is_new:
-            self.not_new.append((sent.address, f"{written.status} now"))  # an append is atomic
+
+    def to_create(self, planned: Decision) -> Decision:
+        """The decision of now. Raises NotWanted if it is another one than to create them."""
+        return self._decide(planned, (Action.CREATE,))
+
+    @property
+    def keys(self) -> List[str]:
+        return self._rules.keys
 
     def end(self) -> None:
         """To be called after the last write: remember what was refused."""

@@ -9,9 +9,19 @@ from basics.words import count
 from run.apply import DONE, FAILED, SKIPPED, Result, rows_of
 from run.report import Kind, Row, Section
 from run.screen import Screen
-from subscribers.plan import STILL_SUBSCRIBED, Action, Decision, Leave, Plan, Waiting, people
+from subscribers.plan import (
+    STILL_SUBSCRIBED,
+    SUBSCRIBED_AGAIN,
+    Action,
+    Decision,
+    Leave,
+    Plan,
+    Waiting,
+    people,
+)
 from subscribers.values import Field
 
+_TO_DECIDE = (STILL_SUBSCRIBED, SUBSCRIBED_AGAIN)
 SHOWN = 50  # lines of each list on the screen; the report has all
 SKIP_HINT = (
     "Who has opted out or unsubscribed stays out. A wrong address is fixed in the contact's record"
@@ -77,6 +87,12 @@ def sections(
             Action.UNSUBSCRIBE,
             Kind.REMOVE,
             "Unsubscribed" if results else "To unsubscribe",
+            changes,
+        ),
+        _section(
+            Action.OPT_OUT,
+            Kind.REMOVE,
+            "Opted out in HubSpot" if results else "To opt out in HubSpot",
             changes,
         ),
         Section(
@@ -148,12 +164,13 @@ def say_plan(
     say("Create", Kind.ADD, plan.create)
     say("Update", Kind.CHANGE, plan.update)
     say("Unsubscribe", Kind.REMOVE, plan.unsubscribe)
+    say("Opt out in HubSpot", Kind.REMOVE, plan.opt_out)
     leaves = [
         (each.person.address, f"{groups[each.group]}: {each.person.why_leaves}")
         for each in plan.leave
     ]
     screen.say_list(f"Leave a group, {people(len(leaves))}", Kind.REMOVE, leaves, SHOWN)
-    still = [each for each in plan.skipped if each.reason.endswith(STILL_SUBSCRIBED)]
+    still = [each for each in plan.skipped if each.reason.endswith(_TO_DECIDE)]
     decide = "For you to decide (see --unsubscribe-opted-out)"
     screen.say_list(decide, Kind.SKIP, [(each.address, each.reason) for each in still], SHOWN)
     leavers = [(each.address, each.reason) for each in plan.leavers]
@@ -185,6 +202,11 @@ def say_results(screen: Screen, results: Results, sections: Sequence[Section]) -
     screen.say_list("Values that MailerLite does not take", Kind.SKIP, refused, SHOWN)
 
 
+def opt_outs_in_words(results: Results) -> str:
+    number = results.done(Action.OPT_OUT)
+    return f" {number:,} opted out in HubSpot," if number else ""
+
+
 def leavers_in_words(plan: Plan) -> str:
     number = len(plan.leavers)
     are = "is" if number == 1 else "are"
@@ -211,7 +233,7 @@ def _changes(
     plan: Plan, groups: Mapping[str, str], results: Optional[Results]
 ) -> Iterator[Tuple[Action, Row]]:
     if results is None:
-        made: List[Decision] = [*plan.create, *plan.update, *plan.unsubscribe]
+        made: List[Decision] = [*plan.create, *plan.update, *plan.unsubscribe, *plan.opt_out]
         outcomes = None
     else:
         made = [decision for decision, _ in results.people]

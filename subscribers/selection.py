@@ -105,7 +105,7 @@ def parse_conditions(text: str) -> Tuple[Wanted, ...]:
                 " between them (a value with a comma or a bar in double quotes)"
             )
         values = [each.strip().strip('"') for each in re.findall(_VALUE, match["values"])]
-        filled = tuple(dict.fromkeys(filter(None, values)))
+        filled = tuple(dict.fromkeys(each for each in values if each))
         found.append(Wanted(match["name"], filled, match["sign"] == "!="))
         place = match.end()
     return tuple(found)

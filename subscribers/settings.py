@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 from basics.limits import Limit, parse_limit, parse_number, parse_number_limit
 from basics.settings import SettingsReader, parse_names
 from hubspot_client import HubSpotSettings, hubspot_settings
 from mailerlite_client import MailerLiteSettings, mailerlite_settings
+from subscribers.opt_outs import parse_legal_basis
 from subscribers.selection import Wanted, parse_conditions
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
@@ -42,6 +43,8 @@ class Settings(NamedTuple):
     max_unsubscribe: Limit
     max_deleted: Limit
     ask_again_days: int
+    max_opt_out: Limit
+    legal_basis: Optional[str]
 
 
 def settings(reader: SettingsReader) -> Settings:
@@ -62,6 +65,8 @@ def settings(reader: SettingsReader) -> Settings:
         reader.get("MAX_UNSUBSCRIBE", "20%", parse_limit),
         reader.get("MAX_DELETED", "20%", parse_limit),
         reader.get("ASK_AGAIN_DAYS", "7", parse_number),
+        reader.get("MAX_OPT_OUT", "20%", parse_limit),
+        reader.optional("HUBSPOT_LEGAL_BASIS", parse_legal_basis),
     )
 
 

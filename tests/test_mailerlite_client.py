@@ -7,6 +7,7 @@ import itertools
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
+import requests
 
 import hubspot_client
 import mailerlite_client
@@ -85,16 +86,42 @@ def test_the_subscribers_of_every_status(
 
 
 def test_each_page_asks_for_the_same_status_and_size(
-    sandbox: Sandbox, client: MailerLiteClient, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, client: MailerLiteClient
 ) -> None:
-    monkeypatch.setattr(mailerlite_client, "PAGE_SIZE", 2)
+    sandbox.mailerlite.max_limit = 2
     list(client.subscribers([], with_groups=True))
     queries = [each.query for each in sandbox.requests if each.query["limit"] != "0"]
-    assert {query["limit"] for query in queries} == {"2"}
+    assert {query["limit"] for query in queries} == {"1000"}
     assert {query["include"] for query in queries} == {"groups"}
     asked = [query["filter[status]"] for query in queries]
     assert asked == [status for status in SUBSCRIBER_STATUSES for _ in range(3)]
     assert [("cursor" in query) for query in queries] == [False, True, True] * 5
+
+
+@pytest.mark.parametrize(
+    ("most", "strict", "sizes"),
+    [
+        (1_000, True, ["1000"] * 5),
+        (100, False, ["1000"] * 10),  # a shorter page than asked for is not the end
+        (100, True, ["1000"] + ["100"] * 10),
+    ],
+)
+def test_a_page_is_as_large_as_mailerlite_takes_it(
+    sandbox: Sandbox, client: MailerLiteClient, most: int, strict: bool, sizes: List[str]
+) -> None:
+    sandbox.mailerlite.max_limit, sandbox.mailerlite.strict_limit = most, strict
+    for n in range(600):
+        sandbox.mailerlite.add(f"q{n}@mail.example", status=SUBSCRIBER_STATUSES[n % 5])
+    assert len(client.subscribers([], with_groups=False)) == 630
+    asked = [each.query["limit"] for each in sandbox.requests if each.query["limit"] != "0"]
+    assert asked == sizes
+
+
+def test_a_page_that_is_refused_in_every_size(sandbox: Sandbox, client: MailerLiteClient) -> None:
+    sandbox.faults = [Fault("status", path="^/subscribers$", nth=FIRST_PAGE, times=9, status=422)]
+    with pytest.raises(CallRejected):
+        client.subscribers([], with_groups=False)
+    assert len(sandbox.requests) == FIRST_PAGE + 1
 
 
 FIRST_PAGE = 6  # before it come the sizes of the five lists
@@ -198,13 +225,31 @@ def test_the_number_of_active_subscribers(sandbox: Sandbox, client: MailerLiteCl
         client.count_active()
 
 
+def test_another_app_keeps_its_half_of_the_allowance(
+    sandbox: Sandbox, client: MailerLiteClient, clock: FakeClock
+) -> None:
+    """It calls once a second."""
+    url = f"{sandbox.settings['MAILERLITE_BASE_URL']}/subscribers?limit=0"
+    headers = {"Authorization": f"Bearer {sandbox.mailerlite.token}"}
+    statuses: List[int] = []
+    next_at = clock.now
+    while len(statuses) < 360:
+        client.count_active()
+        while next_at <= clock.now:
+            statuses.append(requests.get(url, headers=headers, timeout=9).status_code)
+            next_at += 1
+    assert statuses.count(429) <= 0.02 * len(statuses)
+    assert client.http.usage.calls > 150
+    assert client.http.usage.retries <= 2
+
+
 # Fields and groups
 
 
 def test_all_pages_of_fields_and_groups(
     client: MailerLiteClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailerlite_client, "PAGE_SIZE", 3)
+    monkeypatch.setattr(mailerlite_client, "SAFE_PAGE_SIZE", 3)
     assert client.fields()["z_i_p"] == "text"
     assert len(client.fields()) == 8
     assert client.groups() == {"7": "Shops", "8": "Others"}

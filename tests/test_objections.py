@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set
 from unittest import mock
 
 from hypothesis import HealthCheck, settings
@@ -28,6 +28,8 @@ OBJECTIONS = [
     "hs_email_quarantined",
 ]
 LEFT = ("unsubscribed", "bounced", "junk")
+GROUPS = {"7": "Shops"}
+MIRROR = ["--mirror-group", "Shops", "--max-leave", "99", "--allow-empty"]
 places = st.integers(0, 99)
 
 
@@ -42,7 +44,9 @@ class Lives(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.said = ""
         self.sandbox = self.stack.enter_context(
-            Sandbox(HubSpot(subscriptions=KINDS), mailerlite=MailerLite(), clock=self.clock)
+            Sandbox(
+                HubSpot(subscriptions=KINDS), mailerlite=MailerLite(groups=GROUPS), clock=self.clock
+            )
         )
         environment = {**self.sandbox.settings, **FAST, "HOME": folder, "PATH": os.environ["PATH"]}
         self.stack.enter_context(mock.patch.dict(os.environ, environment, clear=True))
@@ -100,7 +104,9 @@ class Lives(RuleBasedStateMachine):
     # What the job does
 
     @rule(
-        flags=st.sampled_from([[], ["--unsubscribe-opted-out"], ["--fill-only"]]),
+        flags=st.sampled_from(
+            [[], ["--unsubscribe-opted-out"], ["--fill-only"], MIRROR, [*MIRROR, "--import"]]
+        ),
         meanwhile=st.sampled_from([None, "object", "leave", "delete"]),
         place=places,
     )
@@ -108,7 +114,7 @@ class Lives(RuleBasedStateMachine):
         """With what somebody does right before the round of people is looked at."""
         objectors = self.objectors()
         deleted = self.deleted()
-        acts = {
+        acts: Dict[str, Callable[[], object]] = {
             "object": lambda: self.objects_in_hubspot(place, "hs_email_optout"),
             "leave": lambda: self.leaves_mailerlite(place, "unsubscribed"),
             "delete": lambda: self.is_deleted_in_mailerlite(place),
@@ -123,6 +129,8 @@ class Lives(RuleBasedStateMachine):
                 objectors, deleted = objectors | self.objectors(), deleted | self.deleted()
             if is_write(request):
                 written.append(request.json())
+            if request.path.endswith("/import-subscribers"):
+                written.extend(request.json()["subscribers"])
 
         self.sandbox.on_request = on_request
         first = [] if self.has_memory() else ["--first-run"]

@@ -206,7 +206,7 @@ def test_equal_values_and_missing_values_are_no_difference() -> None:
         contact(firstname="Jo", city=" ", lifetime_value=None, last_order="1772323200000"),
         there=subscriber(name="Jo", city="Anytown", value="7", ordered="2026-03-01T08:00:00"),
     )
-    assert plan == Plan((), (), (), (), (), (), (), 1, {}, {}, 1)
+    assert plan == Plan((), (), (), (), (), (), (), 1, {}, {}, 1, (), 1)
 
 
 def test_fill_only_keeps_what_is_there() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from typing import List
+from typing import List, NamedTuple
 
 import pytest
 
 from basics.errors import Interrupted
+from sandbox.core import Window
 from tests.helpers import FakeClock
+from transport.service import Allowance, Room
 from transport.throttle import HEADROOM, SLOWEST, Throttle
 
 
@@ -94,3 +96,72 @@ def test_a_stop_ends_the_wait(clock: FakeClock) -> None:
     clock.stop()
     with pytest.raises(Interrupted):
         throttle.wait()
+
+
+# An allowance that all apps of an account share
+
+ALLOWANCE = Allowance(period_s=60.0, for_others=0.1)
+LIMIT = 120
+
+
+class FixedWindow(Window):
+    """Counts by the clock's minutes."""
+
+    def used(self, now: float) -> int:
+        while self._times and self._times[0] // self.period < now // self.period:
+            self._times.popleft()
+        return len(self._times)
+
+
+class Minutes(NamedTuple):
+    """Of one run: calls taken, and refused, in each minute; and those of the other app."""
+
+    ours: List[int]
+    refused: int
+    others: int
+    others_refused: int
+
+
+def beside_another_app(window: Window, others_per_s: float, minutes: int, begins: float) -> Minutes:
+    """The other app calls evenly, from `begins` seconds before our first call on."""
+    clock = FakeClock()
+    throttle = Throttle(LIMIT / 60, clock, ALLOWANCE)
+    start, others, others_refused, refused = clock.now, 0, 0, 0
+    ours: List[int] = [0] * minutes
+    next_at = start - begins if others_per_s else float("inf")
+    while True:
+        throttle.wait()
+        while next_at <= clock.now:
+            others, others_refused = others + 1, others_refused + (not window.take(LIMIT, next_at))
+            next_at += 1 / others_per_s
+        minute = int((clock.now - start) // 60)
+        if minute >= minutes:
+            return Minutes(ours, refused, others, others_refused)
+        is_taken = window.take(LIMIT, clock.now)
+        throttle.heed(Room(LIMIT, max(0, LIMIT - window.used(clock.now))))
+        if is_taken:
+            ours[minute] += 1
+            throttle.went_well()
+        else:
+            refused += 1
+            throttle.refused(1.0)
+
+
+WINDOWS = [Window, FixedWindow]
+
+
+@pytest.mark.parametrize("kind", WINDOWS)
+def test_a_tenth_of_the_allowance_is_left_to_others(kind: type[Window]) -> None:
+    seen = beside_another_app(kind(60.0), 0.0, 10, begins=0)
+    assert seen.refused == 0
+    assert max(seen.ours) <= 109  # 108, and the one that a minute may begin with
+    assert min(seen.ours) >= 105
+
+
+@pytest.mark.parametrize("kind", WINDOWS)
+@pytest.mark.parametrize("begins", [0.0, 30.0, 60.0])
+def test_an_app_at_half_the_allowance_is_hardly_refused(kind: type[Window], begins: float) -> None:
+    seen = beside_another_app(kind(60.0), 1.0, 10, begins)
+    assert seen.others_refused <= 0.02 * seen.others
+    assert seen.refused <= 2
+    assert min(seen.ours[5:]) >= 40  # of the 48 that are ours then

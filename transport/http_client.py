@@ -75,7 +75,7 @@ class HttpClient:
         self._secrets = [secret.reveal().split()[-1] for secret in auth_headers.values()]
         self._clock = clock
         self._dry_run = dry_run
-        self._throttle = Throttle(calls_per_second, clock)
+        self._throttle = Throttle(calls_per_second, clock, service.allowance)
         self._session = _session(auth_headers)
         if base_url.startswith("http:"):  # this machine itself: no proxy has to see the keys
             self._session.trust_env = False
@@ -208,6 +208,8 @@ class HttpClient:
             self.usage.calls += 1
         response = self._send(method, path, params, body)
         log.debug("%s, %s: %s %s -> %d", self.service.name, call, method, path, response.status)
+        if response.room:
+            self._throttle.heed(response.room)
         problem = problem_of(response, self.service, call, self._clock.utcnow())
         if problem:
             raise problem
@@ -243,7 +245,9 @@ class HttpClient:
             raise self._connection_problem(error) from None  # its text may hold a proxy's password
         headers = response.headers
         retry_after, date = headers.get("Retry-After"), headers.get("Date")
-        return Response(response.status_code, text, json_object(text), retry_after, date)
+        allowance = self.service.allowance
+        room = allowance.room(headers) if allowance else None
+        return Response(response.status_code, text, json_object(text), retry_after, date, room)
 
     def _read_body(self, response: requests.Response) -> str:
         """The body, bounded in size, and without our own keys should they come back."""

@@ -4,20 +4,44 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, FrozenSet, Iterator, NamedTuple, Optional, Pattern
+from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, NamedTuple, Optional, Pattern
 
 JsonObject = Dict[str, Any]
 
 
 class Response(NamedTuple):
     """`data`: the JSON object of the body, None when the body holds none.
-    `retry_after`: the header as it came; `date`: when the service sent it, by its own clock."""
+    `retry_after`: the header as it came; `date`: when the service sent it, by its own clock;
+    `room`: how much of the allowance is left, if the service says so."""
 
     status: int
     text: str
     data: Optional[JsonObject]
     retry_after: Optional[str] = None
     date: Optional[str] = None
+    room: Optional[Room] = None
+
+
+class Room(NamedTuple):
+    """Of `limit` calls in a period `remaining` are left, to all apps of the account."""
+
+    limit: int
+    remaining: int
+
+
+class Allowance(NamedTuple):
+    """What all apps of an account share: calls in `period_s` seconds, of which `for_others`, a
+    share, is left to them. The headers tell a Room."""
+
+    period_s: float
+    for_others: float
+    limit_header: str = "X-RateLimit-Limit"
+    remaining_header: str = "X-RateLimit-Remaining"
+
+    def room(self, headers: Mapping[str, str]) -> Optional[Room]:
+        values = (headers.get(self.limit_header), headers.get(self.remaining_header))
+        numbers = [int(each) for each in values if each and each.isascii() and each.isdigit()]
+        return Room(*numbers) if len(numbers) == 2 and numbers[0] else None
 
 
 @dataclass(frozen=True)
@@ -28,7 +52,7 @@ class Service:
     those of HTTP, after which the same call may succeed. `says`: what only this service puts into
     the body of an error, in words, the most important first. `shortest_wait_s`: seconds that it
     wants before the next try when it sends no Retry-After. `used_up_today`: how a 429 reads after
-    which there is nothing more before tomorrow.
+    which there is nothing more before tomorrow. `allowance`: if its answers tell how much is left.
     """
 
     name: str
@@ -38,6 +62,7 @@ class Service:
     says: Callable[[JsonObject], Iterator[str]] = lambda _body: iter(())
     shortest_wait_s: Callable[[Response], float] = lambda _response: 0.0
     used_up_today: Pattern[str] = re.compile("daily limit", re.IGNORECASE)
+    allowance: Optional[Allowance] = None
 
     def only_reads(self, method: str, path: str) -> bool:
         if method == "POST" and self.reading_posts:

@@ -1,0 +1,243 @@
+"""New people by import: who arrives, who does not, and what keeps somebody from going by it."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import pytest
+
+import sync_subscribers
+from sandbox import Fault, Request, Sandbox
+from sandbox.hubspot import definition
+from subscribers import importing
+from tests.helpers import FakeClock, RunMain
+from tests.people import (
+    AL,
+    BO,
+    JO,
+    before_looks,
+    contact,
+    emails,
+    fields,
+    make,
+    people_written,
+    reasons,
+    run,
+    run_first,
+    statuses,
+    subscriber,
+)
+
+FLAG = "--import"
+GROUPS = {"groups": {"7": "Shops", "8": "Others"}}
+SHOPS = {"MAILERLITE_GROUPS": "Shops", "MAX_NEW": "5000"}
+PATH = "/groups/7/import-subscribers$"
+
+
+def many(number: int) -> List[str]:
+    return [f"p{n:04d}@mail.example" for n in range(number)]
+
+
+def imports(sandbox: Sandbox) -> List[List[Dict[str, Any]]]:
+    return [
+        each.json()["subscribers"]
+        for each in sandbox.requests
+        if each.path.endswith("/import-subscribers")
+    ]
+
+
+def is_import(request: Request) -> bool:
+    return request.path.endswith("/import-subscribers")
+
+
+def test_everybody_arrives_with_values_and_group(run_main: RunMain, clock: FakeClock) -> None:
+    people = many(2_100)
+    with make([*map(contact, people)], [], clock, **GROUPS) as sandbox:
+        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        assert outcome.code == 0, outcome.err
+        assert [len(rows) for rows in imports(sandbox)] == [1_000, 1_000, 100]
+        assert list(people_written(sandbox)) == []
+        assert statuses(sandbox) == dict.fromkeys(people, "active")
+        assert {tuple(each["groups"]) for each in sandbox.mailerlite.subscribers.values()} == {
+            ("7",)
+        }
+        assert fields(sandbox, people[5]) == {"name": "New"}
+        times = [each.at for each in sandbox.requests if is_import(each)]
+        assert min(later - sooner for sooner, later in zip(times, times[1:])) >= 12
+        calls = sum(each.service == "mailerlite" for each in sandbox.requests)
+        assert calls < len(people) / 20 + 15
+        writes = len(sandbox.writes)
+        again = run(run_main, sandbox, FLAG, **SHOPS)
+        assert len(sandbox.writes) == writes
+    assert again.report["outcome"] == "in_sync"
+    assert {row["status"] for row in outcome.report["create"]} == {"done"}
+    assert emails(outcome.report["create"]) == people
+    assert "Done: 2,100 people created" in outcome.out
+    assert "New people come by import into the group Shops: 2,100 people" in outcome.out
+    assert "asks nobody who is imported to confirm" in outcome.out
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"MAILERLITE_GROUPS": "Shops, Others"},
+        {"MAILERLITE_GROUPS": "Shops", "MIRROR_GROUP": "Others"},
+        {"GROUP_BY": "tier"},
+    ],
+)
+def test_it_needs_one_group(run_main: RunMain, clock: FakeClock, settings: Dict[str, str]) -> None:
+    tiers = {"contacts": {"tier": definition("enumeration", options=["Shops"])}}
+    with make([contact(JO)], [], clock, {"properties": tiers}, **GROUPS) as sandbox:
+        outcome = run(run_main, sandbox, FLAG, "--create-groups", **settings)
+        assert statuses(sandbox) == {}
+    assert outcome.code == 2
+    assert "let MAILERLITE_GROUPS name it, and no other" in outcome.err
+
+
+def test_the_group_may_be_a_mirrored_one(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [contact(JO), contact(AL), contact(BO, hs_email_optout="true")]
+    flags = [FLAG, "--list", "Customers", "--mirror-group", "News"]
+    with make(contacts, [], clock, **GROUPS) as sandbox:
+        sandbox.hubspot.add_list("Customers", "contacts", 101, 103)
+        outcome = run(run_main, sandbox, *flags, "--create-groups")
+        assert outcome.code == 0, outcome.err
+        assert [row["email"] for rows in imports(sandbox) for row in rows] == [JO]
+        assert list(people_written(sandbox)) == []
+        assert statuses(sandbox) == {JO: "active"}
+        writes = len(sandbox.writes)
+        again = run(run_main, sandbox, *flags)
+        assert len(sandbox.writes) == writes
+    assert again.report["outcome"] == "in_sync"
+    assert [(row["email"], row["status"]) for row in outcome.report["create"]] == [(JO, "done")]
+    assert outcome.report["checked_after"] == {"listed": 1, "missing": [], "unwanted": []}
+    assert "New people come by import into the group News: 1 person" in outcome.out
+
+
+def test_who_is_taken_off_the_list_before_the_import_is_left_out(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    filtered = {"CONTACT_FILTER": "city=Anytown"}
+    contacts = [contact(JO, city="Anytown"), contact(AL, city="Anytown")]
+    with make(contacts, [], clock, **GROUPS) as sandbox:
+        before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, city="Elsewhere"))
+        assert run(run_main, sandbox, FLAG, **SHOPS, **filtered).code == 0
+        assert [row["email"] for rows in imports(sandbox) for row in rows] == [AL]
+        assert statuses(sandbox) == {AL: "active"}
+
+
+def test_a_dry_run_imports_nobody(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock, **GROUPS) as sandbox:
+        outcome = run(run_main, sandbox, FLAG, "--dry-run", **SHOPS)
+        assert (statuses(sandbox), imports(sandbox)) == ({}, [])
+    assert "New people come by import into the group Shops: 1 person" in outcome.out
+
+
+def test_who_does_not_arrive_is_written_singly(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO), contact(AL), contact(BO)], [], clock, **GROUPS) as sandbox:
+        sandbox.mailerlite.import_loses = {JO, AL}
+        sandbox.mailerlite.not_taken = {AL}
+        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        assert statuses(sandbox) == {JO: "active", BO: "active"}
+        assert sorted(each["email"] for each in people_written(sandbox)) == [AL, JO]
+    status = {row["email"]: row["status"] for row in outcome.report["create"]}
+    assert status == {AL: "failed", BO: "done", JO: "done"}
+    assert "must be a valid email address" in str(outcome.report["create"])
+
+
+def test_nobody_who_was_deleted_is_revived(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO), contact(AL)], [], clock, **GROUPS) as sandbox:
+        assert run(run_main, sandbox, FLAG, **SHOPS).code == 0
+        sandbox.mailerlite.delete(JO)
+        sandbox.hubspot.add("contacts", contact(BO))
+        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        assert statuses(sandbox) == {AL: "active", BO: "active"}
+        assert reasons(outcome)[JO] == "deleted in MailerLite"
+        restored = run(run_main, sandbox, FLAG, "--restore", JO, **SHOPS)
+        assert [row["email"] for rows in imports(sandbox)[1:] for row in rows] == [BO]
+        assert statuses(sandbox)[JO] == "active"
+    assert restored.code == 0
+
+
+def test_who_objects_before_the_import_is_left_out(run_main: RunMain, clock: FakeClock) -> None:
+    def change() -> None:
+        sandbox.hubspot.edit("contacts", 101, hs_email_optout="true")
+        sandbox.mailerlite.add(AL, status="unsubscribed")
+
+    with make([contact(JO), contact(AL), contact(BO)], [], clock, **GROUPS) as sandbox:
+        before_looks(sandbox, change)
+        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        assert [row["email"] for rows in imports(sandbox) for row in rows] == [BO]
+        assert statuses(sandbox) == {AL: "unsubscribed", BO: "active"}
+    assert reasons(outcome) == {JO: "opted out in HubSpot", AL: "unsubscribed in MailerLite"}
+
+
+def test_double_opt_in_of_the_import_is_left_so(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock, import_double_opt_in=True, **GROUPS) as sandbox:
+        assert run(run_main, sandbox, FLAG, **SHOPS).code == 0
+        assert statuses(sandbox) == {JO: "unconfirmed"}
+        assert run(run_main, sandbox, FLAG, **SHOPS).report["outcome"] == "in_sync"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault("reset_before", path=PATH), 4),
+        (Fault("reset_after", path=PATH), 0),
+        (Fault("status", path=PATH, status=422, body={"message": "No."}), 4),
+        (Fault("body", path=PATH, body={"ok": True}), 0),
+        (Fault("status", path="/subscribers/import/", times=40), 0),
+        (Fault("body", path="/subscribers/import/", body={"data": {}}), 0),
+        (Fault("status", path="/groups/7/subscribers", times=40), 0),
+    ],
+)
+def test_whatever_fails_the_next_run_converges(
+    run_main: RunMain, clock: FakeClock, fault: Fault, code: int
+) -> None:
+    people = many(60)
+    with make([*map(contact, people)], [], clock, import_s=0.0, **GROUPS) as sandbox:
+        sandbox.faults = [fault]
+        first = run(run_main, sandbox, FLAG, **SHOPS)
+        assert bool(first.code) is bool(code), first.text
+        sandbox.faults = []
+        assert run(run_main, sandbox, FLAG, "--first-run", **SHOPS).code == 0
+        assert statuses(sandbox) == dict.fromkeys(people, "active")
+        assert run(run_main, sandbox, FLAG, **SHOPS).report["outcome"] == "in_sync"
+
+
+@pytest.mark.parametrize("path", ["/import-subscribers", "/subscribers/import/", "/batch"])
+def test_a_stop_at_any_call(run_main: RunMain, clock: FakeClock, path: str) -> None:
+    people = many(60)
+
+    def stop(request: Request) -> None:
+        if path in request.path:
+            sandbox.on_request = None
+            clock.stop()
+
+    with make([*map(contact, people)], [], clock, **GROUPS) as sandbox:
+        sandbox.on_request = stop
+        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        assert outcome.report["outcome"] == "interrupted"
+        later = FakeClock()
+        later.now = clock.now + 60
+        sandbox.mailerlite.clock = sandbox.hubspot.clock = later
+        flags = [FLAG, "--first-run"]
+        assert run_main(sync_subscribers.main, sandbox, *flags, clock=later, **SHOPS).code == 0
+        assert statuses(sandbox) == dict.fromkeys(people, "active")
+
+
+def test_an_import_that_never_ends_is_not_waited_for(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "POLLS", 3)
+    with make([contact(JO)], [], clock, import_s=1e9, **GROUPS) as sandbox:
+        assert run(run_main, sandbox, FLAG, **SHOPS).code == 0
+        assert statuses(sandbox) == {JO: "active"}
+        assert [each["email"] for each in people_written(sandbox)] == [JO]
+
+
+def test_known_people_are_updated_as_ever(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO), contact(AL)], [subscriber(AL)], clock, **GROUPS) as sandbox:
+        assert run_first(run_main, sandbox, FLAG, **SHOPS).code == 0
+        assert [row["email"] for rows in imports(sandbox) for row in rows] == [JO]
+        assert fields(sandbox, AL) == {"name": "New"}

@@ -1,0 +1,40 @@
+"""Texts that are held in one string are the same texts."""
+
+from __future__ import annotations
+
+import sys
+from typing import List, Optional
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basics.packed import Names, Packed
+
+TEXTS = st.lists(
+    st.none() | st.text() | st.sampled_from(["\x1e", "\x1f", "a\x1fb", ""]), max_size=5
+)
+
+
+@given(TEXTS)
+def test_it_is_like_a_dictionary(texts: List[Optional[str]]) -> None:
+    keys = [f"p{n}" for n in range(len(texts))]
+    packed = Packed(Names(keys), texts)
+    assert packed == dict(zip(keys, texts))
+    assert repr(packed) == repr(dict(zip(keys, texts)))
+    assert [packed[key] for key in keys] == texts
+    assert len(packed) == len(texts)
+
+
+def test_what_it_does_not_have() -> None:
+    packed = Packed(Names(["city"]), ["Anytown"])
+    assert packed.get("state") is None
+    with pytest.raises(KeyError):
+        packed["state"]
+
+
+def test_it_is_small() -> None:
+    names = [f"p{n}" for n in range(16)]
+    packed = Packed(Names(names), ["some text"] * 16)
+    assert not hasattr(packed, "__dict__")
+    assert sys.getsizeof(packed) < 100
