@@ -6,7 +6,7 @@ import enum
 
 
 class Outcome(enum.Enum):
-    """The exit codes are the same for all scripts; the README explains each."""
+    """The exit codes are the same for all scripts; docs/operations.md explains each."""
 
     IN_SYNC = ("in_sync", 0)
     SYNCED = ("synced", 0)

@@ -40,7 +40,7 @@ def has_links(path: Path) -> bool:
 
 
 def as_json(report: Report, exit_code: int) -> Dict[str, Any]:
-    """The keys are in the README, under "The report"."""
+    """The keys are in docs/companies.md, under "The report"."""
     data: Dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "job": report.job,

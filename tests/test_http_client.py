@@ -30,7 +30,7 @@ from tests.helpers import FakeClock
 from transport import http_client
 from transport.http_client import MAX_ATTEMPTS, HttpClient
 from transport.service import Service
-from transport.throttle import HEADROOM
+from transport.throttle import HEADROOM, LEAST_SHARE
 
 Connect = Callable[..., HttpClient]
 SERVICE = Service(
@@ -178,7 +178,7 @@ def test_one_429_slows_every_thread_of_the_service(
     client.request(*FOLLOW)
     first, second, third = sandbox.requests
     assert second.at - first.at >= 30
-    assert third.at - second.at == pytest.approx(0.2 * HEADROOM, rel=0.01)
+    assert third.at - second.at == pytest.approx(0.1 * HEADROOM / LEAST_SHARE, rel=0.01)
 
 
 def test_what_is_not_repeatable_is_sent_once_when_its_answer_is_lost(

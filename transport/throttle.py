@@ -12,8 +12,9 @@ from transport.service import Allowance, Room
 # Calls go this much slower than allowed: the network may squeeze six of them, sent over 1.06 s,
 # into the one second in which the service takes five.
 HEADROOM = 1.06
-SPEED_UP = 0.00002  # of the set rate, times the calls gone well since the last refusal
-SLOWEST = 0.1  # calls a second, however often the service refuses
+SPEED_UP = 0.00005  # of the set rate, times the calls gone well since the last refusal
+SLOWEST = 0.5  # calls a second, however often the service refuses
+LEAST_SHARE = 0.7  # of the present rate, which one refusal leaves
 MEASURED_S = 1.0  # the latest time, in which what the service took shows what it takes
 
 
@@ -21,9 +22,9 @@ class Throttle:
     """Spaces the calls of all threads, and gives way when the service is asked too much.
 
     Calls start at least `1 / calls_per_second` apart. A refusal (429) makes every thread wait, and
-    lowers the rate to what the service has taken in the last second; calls that go well raise it
-    again, slowly at first, so that the share that another client leaves over is found without
-    provoking many refusals.
+    lowers the rate to what the service has taken in the last second, though never by much at once:
+    we may have sent few calls then. Calls that go well raise it again, slowly at first, so that the
+    share that another client leaves over is found without provoking many refusals.
 
     Where answers tell what is left of an `allowance`, calls also stay within what others do not
     take of it, as far as the answers of the last period show, and within our share of it.
@@ -65,7 +66,8 @@ class Throttle:
             now = self._clock.monotonic()
             if now >= self._silent_until:  # else it was under way when the rate was lowered
                 taken = self._taken(now) / MEASURED_S
-                self._rate = max(min(self._rate, taken or self._rate / 2), SLOWEST)
+                lowered = max(min(self._rate, taken), self._rate * LEAST_SHARE)
+                self._rate = max(lowered, SLOWEST)
             self._silent_until = max(self._silent_until, now + wait_s)
             self._next_at = max(self._next_at, self._silent_until)
             self._good_calls = 0
