@@ -177,7 +177,7 @@ class World(RuleBasedStateMachine):
         self.sandbox.on_request = None
         self.lose_the_memory()
         if copy.exists():
-            shutil.move(copy, memory)
+            shutil.move(str(copy), str(memory))
 
     @rule()
     def a_quiet_time_and_a_run(self) -> None:
