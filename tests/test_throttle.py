@@ -93,6 +93,12 @@ def test_room_while_nobody_calls(clock: FakeClock) -> None:
     assert throttle.has_room()
 
 
+def test_where_no_allowance_is_declared_none_is_heeded(clock: FakeClock) -> None:
+    throttle = Throttle(10, clock)
+    throttle.heed(Room(100, 0))
+    assert gaps(starts(throttle, clock, 2)) == pytest.approx([0.1 * HEADROOM])
+
+
 def test_a_stop_ends_the_wait(clock: FakeClock) -> None:
     throttle = Throttle(10, clock)
     clock.stop()
