@@ -161,9 +161,6 @@ class Difference(NamedTuple):
     skipped: List[Skipped]
     protected: Sequence[Protected] = ()
 
-    def listed_names(self) -> Set[str]:
-        return {*self.unchanged, *self.renamed, *self.surplus}
-
 
 class Removal(NamedTuple):
     """`reason`: words that follow "because"; company and id where HubSpot has one for the domain.

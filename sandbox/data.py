@@ -38,7 +38,6 @@ REASONS_TO_SKIP = (
     {"hs_email_bad_address": "true"},
 )
 CITIES = ("Springfield", "Musterstadt", "Anytown")
-GROUP = "Shop contacts"
 
 
 def shop_domain(number: int) -> str:
