@@ -8,7 +8,7 @@ from basics.errors import Interrupted
 from sandbox.core import Window
 from tests.helpers import FakeClock
 from transport.service import Allowance, Room
-from transport.throttle import HEADROOM, LEAST_SHARE, SLOWEST, Throttle
+from transport.throttle import HEADROOM, SLOWEST, Throttle
 
 
 def starts(throttle: Throttle, clock: FakeClock, calls: int) -> List[float]:
@@ -65,7 +65,7 @@ def test_a_refusal_while_few_calls_were_made_does_not_stop_the_run(clock: FakeCl
     throttle = Throttle(10, clock)
     throttle.went_well()
     throttle.refused(1.0)
-    assert gaps(starts(throttle, clock, 2)) == pytest.approx([HEADROOM / (10 * LEAST_SHARE)])
+    assert gaps(starts(throttle, clock, 2)) == pytest.approx([HEADROOM / 7])
 
 
 def test_the_rate_climbs_back_to_what_was_set(clock: FakeClock) -> None:
