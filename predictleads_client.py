@@ -129,20 +129,20 @@ class PredictLeadsClient:
         return Followings(listed, claimed)
 
     def listed_under(self, domain: str) -> Tuple[str, ...]:
-        """The domains under which PredictLeads may list the company that it knows by this one; none
-        when it does not know it. Costs a credit. Raises ServiceError, which says nothing of other
-        calls."""
+        """The domains under which PredictLeads may list the company that it knows by this one, and
+        after them its id; nothing when it does not know it. Costs a credit. Raises ServiceError,
+        which says nothing of other calls."""
         call = f"company {domain}"
         try:
             data = self.http.read("GET", _path(domain), call, optional=True)
         except CallRejected:
             return ()
-        meta, items = data.get("meta"), data.get("data")
-        names = [meta.get("redirects_to_domain")] if isinstance(meta, dict) else []
-        for item in items if isinstance(items, list) else [items]:
-            attributes = item.get("attributes") if isinstance(item, dict) else None
-            names += [attributes.get("domain")] if isinstance(attributes, dict) else []
-        return tuple(name for name in names if isinstance(name, str) and name)
+        found = data.get("data")
+        items = found if isinstance(found, list) else [found]
+        told = [_value(data.get("meta"), "redirects_to_domain")]
+        told += [_value(_value(item, "attributes"), "domain") for item in items]
+        told += [_value(item, "id") for item in items]
+        return tuple(each for each in told if isinstance(each, str) and each)
 
     def follow(self, domain: str) -> None:
         """Follow a bare domain; already followed is fine. Raises CallRejected, ServiceError.
@@ -201,6 +201,10 @@ class PredictLeadsClient:
 
 def _path(domain: str) -> str:
     return f"/companies/{quote(domain, safe='')}"
+
+
+def _value(data: Any, key: str) -> Any:
+    return data.get(key) if isinstance(data, dict) else None
 
 
 def _says_no(body: JsonObject) -> bool:

@@ -375,7 +375,7 @@ class Sync:
             difference._replace(surplus=surplus),
             self._look_up(surplus),
             not_now,
-            [each for each in self._nameless if each in self._wanted.companies],
+            sorted(set(self._nameless).intersection(difference.missing)),
             NAME,
         )
 
@@ -394,10 +394,9 @@ class Sync:
 
     def _apply(self, plan: Plan, waiting: Sequence[Waiting]) -> Outcome:
         run, names, destination = self._run, self._memory.other_names(), self._destination(plan)
-        afterwards = Afterwards(destination, self._wanted, names, self._nameless, run.clock)
-        application = Application(
-            run, destination, self._wanted, self._look_up, afterwards, self._given_up
-        )
+        doubts = (self._nameless, self._given_up)
+        afterwards = Afterwards(destination, self._wanted, names, *doubts, run.clock)
+        application = Application(run, destination, self._wanted, self._look_up, afterwards)
         applied = application.apply(plan, FOLLOW.title, UNFOLLOW.title)
         self._note(plan, applied, afterwards)
         self._report(plan, waiting, applied)

@@ -32,8 +32,8 @@ class Destination(NamedTuple):
     `lists`: what it does with its rows, such as "PredictLeads follows". `add`: a CallRejected with
     status 404 says that it does not know the company, which is no failure. `remove`: by the bare
     domain of a row. `listed`: the whole list. `listed_under`: the domains under which it may list
-    the company of a domain, at a cost; none when nobody can tell. Leave it out where companies
-    keep their domains.
+    the company of a domain, at a cost, and after them its ids, if it has some; nothing when nobody
+    can tell. Leave it out where companies keep their domains.
     """
 
     name: str
@@ -56,7 +56,8 @@ class ListNow(NamedTuple):
 
 class Afterwards:
     """`names`: wanted domain -> the domain under which the destination keeps the company, as far as
-    it has told. `nameless`: the wanted domains that it was asked for in vain lately."""
+    it has told. `nameless`: the wanted domains that it was asked for in vain lately; `given_up`:
+    those for which this has gone on for too long."""
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Afterwards:
         wanted: Wanted,
         names: Mapping[str, str],
         nameless: Iterable[str],
+        given_up: Iterable[str],
         clock: Clock,
     ) -> None:
         self._destination = destination
@@ -71,6 +73,7 @@ class Afterwards:
         self._clock = clock
         # Domain -> the names that were told when asked.
         self._told: Dict[str, Sequence[str]] = dict.fromkeys(nameless, ())
+        self._given_up = frozenset(given_up)
         self._tells = True
         self.refused: Set[str] = set()  # wanted domains that the destination did not take
         self._names = dict(names)
@@ -80,11 +83,7 @@ class Afterwards:
         """The list, as soon as it shows all wanted domains of `present` and no row of `gone`; else
         as it is after a while. Raises ServiceError, CallRejected."""
         now = self._list()
-        for domain in now.lacks(present):
-            if domain not in self._told:
-                for name in self._ask(domain)[:1]:
-                    self._note(domain, name)
-        now = self._with_names(now)
+        now = self._locate(now, now.lacks(present))
         for wait_s in LOOK_AGAIN_AFTER_S:
             if not now.lacks(present) and gone.isdisjoint(now.difference.surplus):
                 break
@@ -94,33 +93,45 @@ class Afterwards:
 
     def nameless(self, now: ListNow) -> List[str]:
         """The wanted domains that were taken, and asked for in vain: any row may be one of them."""
-        missing = (each for each in now.difference.missing if each not in self.refused)
-        return [each for each in missing if self._told.get(each) == ()]
+        missing = set(now.difference.missing) - self.refused - self._given_up
+        return sorted(domain for domain in missing if self._told.get(domain) == ())
 
     def misplaced(self, now: ListNow) -> List[str]:
         """The wanted domains that are not listed, not even under the name that was told."""
         return [domain for domain in now.difference.missing if domain in self._names]
 
-    def recognise(self, now: ListNow, rows: Iterable[str]) -> Tuple[ListNow, Set[str]]:
+    def recognise(self, now: ListNow, rows: Sequence[str]) -> Tuple[ListNow, Set[str]]:
         """The list, once the destination has told which of the rows are misplaced companies; and
-        the rows that are others."""
-        known = {
-            name: domain for domain in self.misplaced(now) for name in (self._names[domain], domain)
-        }
+        the rows that are others. If it does not tell of each row, what is misplaced is nameless."""
+        now = self._locate(now, self.misplaced(now))  # an earlier run may have asked long ago
+        known = {domain: {domain, *self._told[domain]} for domain in self.misplaced(now)}
+        if self.nameless(now) or not known:
+            return now, set()
         others: Set[str] = set()
-        for row in rows if known else ():
+        for row in rows:
             told = self._ask(row)
-            found = next((known[name] for name in told if name in known), None)
-            if found:
-                self._note(found, row)
-            elif told:
+            found = [domain for domain in known if not known[domain].isdisjoint(told)]
+            for domain in found:
+                self._note(domain, row)
+            if told and not found:
                 others.add(row)
-        return self._with_names(now), others
+        now = self._with_names(now)
+        if not all(map(self._ask, rows)):
+            self._told.update(dict.fromkeys(self.misplaced(now), ()))
+        return now, others
 
     def forget(self, domains: Iterable[str]) -> None:
         """Ask anew, because the rows of these have gone."""
         for domain in domains:
             self._told.pop(domain, None)
+
+    def _locate(self, now: ListNow, domains: Iterable[str]) -> ListNow:
+        """The list, once the destination was asked for those of the domains that it was not."""
+        for domain in domains:
+            if domain not in self._told:
+                for name in self._ask(domain)[:1]:
+                    self._note(domain, name)
+        return self._with_names(now)
 
     def _ask(self, domain: str) -> Sequence[str]:
         """The names under which the destination keeps a company, the surest first, once asked for;
@@ -131,8 +142,8 @@ class Afterwards:
 
     def _names_told(self, domain: str) -> Sequence[str]:
         try:
-            told = map(normalise_domain, self._destination.listed_under(domain))
-            return tuple(filter(None, told))
+            told = self._destination.listed_under(domain)
+            return tuple(normalise_domain(name) or name for name in told)
         except ServiceError as error:
             log.info("%s So nobody can tell how %s is listed.", error, domain)
             self._tells = False

@@ -8,7 +8,7 @@ is judged by a list that was read after the last write.
 
 from __future__ import annotations
 
-from typing import Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from basics.errors import AppError, CallRejected, Interrupted, ServiceError
 from companies import verdict
@@ -32,8 +32,7 @@ class Applied(NamedTuple):
 
 
 class Application:
-    """`look_up`: what HubSpot holds now of some listed rows. `given_up`: wanted domains that hold
-    nothing back any more, because nobody could tell for long how they are listed."""
+    """`look_up`: what HubSpot holds now of some listed rows."""
 
     def __init__(
         self,
@@ -42,10 +41,9 @@ class Application:
         wanted: Wanted,
         look_up: Callable[[Listed], Evidence],
         afterwards: Afterwards,
-        given_up: Collection[str],
     ) -> None:
         self._run, self._destination, self._wanted = run, destination, wanted
-        self._look_up, self._afterwards, self._given_up = look_up, afterwards, given_up
+        self._look_up, self._afterwards = look_up, afterwards
         self.changes = Changes(run)
         self._shown: Set[str] = set()  # wanted domains that the list has shown
 
@@ -95,13 +93,9 @@ class Application:
             domain: names for domain, names in now.difference.surplus.items() if domain in planned
         }
         evidence = self._look_up(surplus)
-        unlisted = [each for each in after.nameless(now) if each not in self._given_up]
-        others: Set[str] = set()
-        if not unlisted:
-            unknown = not_in_hubspot(surplus, self._wanted, evidence)
-            now, others = after.recognise(now, unknown)
-            unlisted = after.misplaced(now)
-        doubt = Doubt(set(now.difference.unchanged), unlisted, self._destination.name, others)
+        now, others = after.recognise(now, not_in_hubspot(surplus, self._wanted, evidence))
+        expected, unlisted = set(now.difference.unchanged), after.nameless(now)
+        doubt = Doubt(expected, unlisted, self._destination.name, others)
         held = held_back(plan.remove, now.difference, self._wanted, evidence, doubt)
         return set(surplus), held
 

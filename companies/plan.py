@@ -264,14 +264,18 @@ def found_under(difference: Difference, names: Mapping[str, str], wanted: Wanted
     present, renamed = set(difference.unchanged), dict(difference.renamed)
     surplus = dict(difference.surplus)
     for domain, listed in names.items():
-        is_wanted = domain in wanted.companies
-        if listed in surplus and not is_wanted:
+        if listed in surplus and domain not in wanted.companies:
             surplus[listed] += (domain,)
         elif listed in surplus:
             del surplus[listed]
             renamed[listed] = domain
-        if is_wanted and (listed in renamed or listed in present):
-            present.add(domain)
+    names = {domain: names[domain] for domain in wanted.companies.keys() & names.keys()}
+    while found := {
+        domain
+        for domain in names.keys() - present
+        if names[domain] in renamed or names[domain] in present
+    }:
+        present |= found  # one may be known by the name of another
     return difference._replace(
         missing=[domain for domain in difference.missing if domain not in present],
         unchanged=sorted(present),

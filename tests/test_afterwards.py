@@ -50,7 +50,7 @@ class Told:
         destination = Destination(
             "The list", "It lists", print, print, self.listed, self.listed_under
         )
-        return Afterwards(destination, wanted_of(*domains), names or {}, nameless, self.clock)
+        return Afterwards(destination, wanted_of(*domains), names or {}, nameless, [], self.clock)
 
 
 def test_a_name_that_was_told_holds_for_later_lists() -> None:

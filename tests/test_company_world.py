@@ -40,7 +40,7 @@ SWITCHES = st.fixed_dictionaries(
         "unfollow_by_alias": st.booleans(),
         "unfollow_all": st.booleans(),
         "unfollow_missing": st.sampled_from([200, 404, 422]),
-        "look_up_shows": st.sampled_from(["redirects_to_domain", "domain", "entity"]),
+        "look_up_shows": st.sampled_from(["redirects_to_domain", "domain", "entity", "asked"]),
         "with_identifiers": st.sampled_from([False, False, True]),
         "with_count": st.booleans(),
         "count_off": st.sampled_from([0, 0, 1]),

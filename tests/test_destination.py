@@ -77,8 +77,8 @@ def look_up(_surplus: Listed) -> Evidence:
 
 
 def apply(run: Run, wanted: Wanted, plan: Plan, destination: Destination) -> Applied:
-    afterwards = Afterwards(destination, wanted, {}, [], run.clock)
-    application = Application(run, destination, wanted, look_up, afterwards, [])
+    afterwards = Afterwards(destination, wanted, {}, [], [], run.clock)
+    application = Application(run, destination, wanted, look_up, afterwards)
     return application.apply(plan, STORE.title, DROP.title)
 
 

@@ -18,7 +18,7 @@ from tests.helpers import MATCH, Ended, FakeClock, RunMain
 OLD, NEW = "old.example", "new.example"
 SEARCH = "/companies/search$"
 DAY_S = 86_400
-SHOWS = ("redirects_to_domain", "domain", "entity")
+SHOWS = ("redirects_to_domain", "domain", "entity", "asked")
 
 Rows = Mapping[str, Optional[str]]
 
@@ -106,10 +106,15 @@ def test_a_rebranded_shop(
 def test_a_rebranded_shop_of_which_nothing_tells(
     run_main: RunMain, clock: FakeClock, follow_again: str, names: Dict[str, Any]
 ) -> None:
-    """No identifier, and whatever name is asked for is told. So the row is unfollowed, which shows
-    what it was, and the company is followed again in the same run."""
+    """No identifier, and whatever name is asked for is told, without an id. So the row is
+    unfollowed, which shows what it was, and the company is followed again in the same run."""
+
+    def without_id(company: Any) -> Any:
+        return {**company, "data": [{**each, "id": None} for each in company["data"]]}
+
     switches = {"look_up_shows": "asked", "with_identifiers": False, "follow_again": follow_again}
     with make(clock, [shop(NEW)], {OLD: None}, **switches, **names) as sandbox:
+        sandbox.faults = [Fault("edit", path="^/companies/[^/]*$", edit=without_id)]
         run_once(run_main, sandbox)
         assert sandbox.predictleads.followed == {sandbox.predictleads.entity(NEW)}
 
@@ -236,6 +241,50 @@ def test_a_company_that_moved_is_not_unfollowed_before_its_new_domain_is_listed(
         assert set(sandbox.predictleads.followings) == {OLD}
     reason = f"its domain in HubSpot is now {NEW}, which PredictLeads does not list yet"
     assert [row["error"] for row in outcome.report["unfollow"]] == [reason]
+
+
+@pytest.mark.parametrize("shows", SHOWS)
+def test_a_row_that_got_another_name_while_its_company_is_waited_for(
+    run_main: RunMain, clock: FakeClock, shows: str
+) -> None:
+    """A name that an earlier run was told is out of date, and the company is not followed again:
+    it is asked for once more before a row is unfollowed that may be it."""
+    names = {"aliases": {NEW: OLD}, "look_up_shows": shows, "with_identifiers": False}
+    with make(clock, [shop(NEW)], {}, unlisted={NEW}, **names) as sandbox:
+        assert statuses(run_once(run_main, sandbox), "follow") == {NEW: "unlisted"}
+        sandbox.predictleads.rename(NEW, OLD)
+        run_once(run_main, sandbox)
+        assert [each.path for each in sandbox.writes if each.path.endswith("/unfollow")] == []
+        assert set(sandbox.predictleads.followings) == {OLD}
+
+
+@pytest.mark.parametrize("wanted", [[NEW, OLD], [OLD, NEW]])
+def test_two_wanted_companies_that_are_one_row_of_a_third_name(
+    run_main: RunMain, clock: FakeClock, wanted: List[str]
+) -> None:
+    row = "row.example"
+    switches: Dict[str, Any] = {
+        "redirects": dict([(wanted[0], wanted[1])]),
+        "aliases": {row: wanted[1]},
+        "look_up_shows": "entity",
+        "with_identifiers": False,
+    }
+    with make(clock, [shop(NEW), shop(OLD)], {row: None}, **switches) as sandbox:
+        assert run_once(run_main, sandbox).out.endswith(all_listed(2))
+        assert set(sandbox.predictleads.followings) == {row}
+
+
+def test_a_row_of_which_nothing_is_told_is_held_back_without_asking_on_every_run(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """Of the company that is accepted and not listed the service does tell a name: its own."""
+    odd = {"look_up z.example": OddAnswer(404)}
+    with make(clock, [shop(NEW)], {"z.example": None}, unlisted={NEW}, odd_answers=odd) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert statuses(outcome, "unfollow") == {"z.example": "held_back"}
+        clock.now += 7 * DAY_S
+        run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert set(sandbox.predictleads.followings) == {NEW}
 
 
 # 2 to 6. Which companies stay, and why
