@@ -210,14 +210,15 @@ class HubSpotClient:
             if missing > 0:
                 self.http.moved(call, f"{missing:,} of {total:,} companies did not come")
 
-    def companies_by_id(self, ids: Sequence[int]) -> List[Company]:
-        """Those of the companies that there are, without the lag of a search.
+    def companies_by_id(self, ids: Sequence[int], deleted: bool = False) -> List[Company]:
+        """Those of the companies that there are, without the lag of a search; or those that were
+        deleted.
 
         Raises CallRejected.
         """
         companies: List[Company] = []
         call, names = "companies by id", {"properties": list(COMPANY_PROPERTIES)}
-        for data in self._batches(call, "companies", list(map(str, ids)), names):
+        for data in self._batches(call, "companies", list(map(str, ids)), names, deleted):
             try:
                 companies += [company_of(result) for result in data["results"]]
             except WRONG_SHAPE:
@@ -404,13 +405,19 @@ class HubSpotClient:
             yield from self._contacts(call, data, shared, needed)
 
     def _batches(
-        self, call: str, object_type: str, keys: Sequence[str], asked: Mapping[str, object]
+        self,
+        call: str,
+        object_type: str,
+        keys: Sequence[str],
+        asked: Mapping[str, object],
+        deleted: bool = False,
     ) -> Iterator[JsonObject]:
-        """Those of the records that there are, in no order."""
+        """Those of the records that there are, or that were `deleted`, in no order."""
         path = f"{_OBJECTS}/{object_type}/batch/read"
         for start in range(0, len(keys), BATCH_SIZE):
-            inputs = [{"id": key} for key in keys[start : start + BATCH_SIZE]]
-            yield self.http.read("POST", path, call, body={**asked, "inputs": inputs})
+            body = {**asked, "inputs": [{"id": key} for key in keys[start : start + BATCH_SIZE]]}
+            params = {"archived": "true"} if deleted else None
+            yield self.http.read("POST", path, call, body=body, params=params)
 
     def _create(
         self, object_type: str, call: str, properties: Mapping[str, str], repeatable: bool

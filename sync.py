@@ -138,7 +138,7 @@ def _run(run: Run) -> Outcome:
     chosen = run.settings(settings)
     hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
     predictleads = PredictLeadsClient(chosen.predictleads, run.clock, run.dry_run)
-    source = CompanySource(hubspot, chosen.criteria)
+    source = CompanySource(hubspot, chosen.criteria, run.clock)
     account = f"{chosen.predictleads.base_url} {chosen.predictleads.key.reveal()}"
     with contextlib.ExitStack() as stack:
         if not run.dry_run:

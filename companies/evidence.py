@@ -31,10 +31,7 @@ class Evidence:
             for name in names_of(company):
                 self._naming.setdefault(name, []).append(company)
         self._heirs = {
-            int(merged): company
-            for company in self._by_id.values()
-            for merged in (company.merged_ids or "").split(";")
-            if merged.strip().isdecimal()
+            merged: company for company in self._by_id.values() for merged in merged_into(company)
         }
 
     def companies(self) -> List[Company]:
@@ -70,3 +67,9 @@ def names_of(company: Company) -> FrozenSet[str]:
     domain = normalise_domain(company.domain)
     own = frozenset([domain]) if domain else named_domains(company.domain)
     return own | named_domains(company.additional_domains)
+
+
+def merged_into(company: Company) -> List[int]:
+    """The ids of the companies that this one was made of."""
+    ids = (company.merged_ids or "").split(";")
+    return [int(each) for each in ids if each.strip().isdecimal()]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Callable, Dict, List, Mapping, Optional, Sequence
+import logging
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set
 
 from basics.errors import CallRejected
 from basics.settings import SettingsReader, parse_names, parse_positive
 from basics.words import alternatives, companies
-from companies.evidence import Evidence
+from companies.evidence import Evidence, merged_into
 from companies.plan import Criteria, Wanted
 from hubspot_api import search
 from hubspot_client import COMPANIES, Account, Company, HubSpotClient, Property
 from run.checks import Finding, look
 from transport import threads
+from transport.clock import Clock
 from transport.reading import read_settled
 
 LOOK_UPS_AT_ONCE = 8
+INDEX_LAG_S = 30.0  # HubSpot's search finds a record no later than this after a change
+
+log = logging.getLogger("crm_sync")
 
 
 def criteria_settings(reader: SettingsReader) -> Criteria:
@@ -29,9 +34,8 @@ def criteria_settings(reader: SettingsReader) -> Criteria:
 class CompanySource:
     """Everything raises ServiceError but `check`, which raises nothing that HubSpot may answer."""
 
-    def __init__(self, hubspot: HubSpotClient, criteria: Criteria) -> None:
-        self._hubspot = hubspot
-        self._criteria = criteria
+    def __init__(self, hubspot: HubSpotClient, criteria: Criteria, clock: Clock) -> None:
+        self._hubspot, self._criteria, self._clock = hubspot, criteria, clock
         self._platform: Optional[Property] = None
         self.account: Optional[Account] = None  # once `check` has asked, if HubSpot tells
 
@@ -114,10 +118,24 @@ class CompanySource:
         queries = list(search.naming(domains))
         for page in threads.run_all(self._find, queries, LOOK_UPS_AT_ONCE):
             found += page
+        return Evidence([*found, *self._heirs(gone)], records)
+
+    def _heirs(self, gone: Set[int]) -> List[Company]:
+        """The companies that these have been merged into. Those that no search finds, and that were
+        not deleted, are waited for."""
+        found: List[Company] = []
         with contextlib.suppress(CallRejected):  # an account without the property has no merges
-            for groups in search.merged_from(sorted(gone)):
-                found += self._find(groups)
-        return Evidence(found, records)
+            found = self._merged_from(gone)
+            left = sorted(gone.difference(*map(merged_into, found)))
+            deleted = self._hubspot.companies_by_id(left, deleted=True)
+            if len(deleted) < len(left):
+                log.info("HubSpot: a company is gone and was not deleted: waiting for its search.")
+                self._clock.sleep(INDEX_LAG_S)
+                found = self._merged_from(gone)
+        return found
+
+    def _merged_from(self, gone: Set[int]) -> List[Company]:
+        return [each for groups in search.merged_from(sorted(gone)) for each in self._find(groups)]
 
     def _find(self, groups: Sequence[search.Group]) -> List[Company]:
         return read_settled(lambda: self._hubspot.companies_found(groups))

@@ -427,6 +427,19 @@ def test_the_reason_is_that_of_the_record(
     assert outcome.report["unfollow"][0]["reason"] == reason
 
 
+def test_a_merge_that_no_search_finds_yet_is_no_deletion(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    rows = {"a.example": None, "b.example": None, "c.example": None}
+    with make(clock, [shop(domain) for domain in rows], rows) as sandbox:
+        run_once(run_main, sandbox)
+        sandbox.hubspot.index_lag_s = 30.0
+        sandbox.hubspot.merge("companies", 101, 102)
+        outcome = run_once(run_main, sandbox)
+        assert (outcome.report["outcome"], sandbox.writes) == ("in_sync", [])
+        assert [row["domain"] for row in outcome.report["kept"]] == ["a.example", "b.example"]
+
+
 # 7 to 9. What PredictLeads answers, and what it does
 
 SAYS_NO = [{"success": False}, {"status": "error"}, {"success": {"type": "follow_failed"}}]
