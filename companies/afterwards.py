@@ -21,7 +21,7 @@ from basics.errors import ServiceError
 from companies.plan import Difference, Listed, Wanted, WantedCompany, compare, found_under
 from transport.clock import Clock
 
-LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the list does not show what was accepted
+LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0, 20.0)  # while the list does not show what was accepted
 
 log = logging.getLogger("crm_sync")
 
@@ -103,10 +103,12 @@ class Afterwards:
     def recognise(self, now: ListNow, rows: Sequence[str]) -> Tuple[ListNow, Set[str]]:
         """The list, once the destination has told which of the rows are misplaced companies; and
         the rows that are others. If it does not tell of each row, what is misplaced is nameless."""
-        now = self._locate(now, self.misplaced(now))  # an earlier run may have asked long ago
-        known = {domain: {domain, *self._told[domain]} for domain in self.misplaced(now)}
-        if self.nameless(now) or not known:
+        if rows:
+            now = self._locate(now, self.misplaced(now))  # an earlier run may have asked long ago
+        misplaced = self.misplaced(now)
+        if self.nameless(now) or not (rows and misplaced):
             return now, set()
+        known = {domain: {domain, *self._told[domain]} for domain in misplaced}
         others: Set[str] = set()
         for row in rows:
             told = self._ask(row)

@@ -46,9 +46,11 @@ class Application:
         self._look_up, self._afterwards = look_up, afterwards
         self.changes = Changes(run)
         self._shown: Set[str] = set()  # wanted domains that the list has shown
+        self._before: Set[str] = set()  # rows that it had when the plan was made, and not wanted
 
     def apply(self, plan: Plan, adding: str, removing: str) -> Applied:
         """`adding`, `removing`: labels of the progress."""
+        self._before = {entry.domain for entry in (*plan.remove, *plan.protected)}
         added = self._add(adding, plan.add)
         present = verdict.perhaps_added(plan.add, added).union(plan.unchanged)
         self._afterwards.refused = verdict.not_added(plan.add, added)
@@ -93,7 +95,8 @@ class Application:
             domain: names for domain, names in now.difference.surplus.items() if domain in planned
         }
         evidence = self._look_up(surplus)
-        now, others = after.recognise(now, not_in_hubspot(surplus, self._wanted, evidence))
+        rows = [*not_in_hubspot(surplus, self._wanted, evidence), *self._new(now)]
+        now, others = after.recognise(now, rows)
         expected, unlisted = set(now.difference.unchanged), after.nameless(now)
         doubt = Doubt(expected, unlisted, self._destination.name, others)
         held = held_back(plan.remove, now.difference, self._wanted, evidence, doubt)
@@ -111,4 +114,8 @@ class Application:
             self._afterwards.forget(self._shown.intersection(lost))
             self._add(label, [self._wanted.companies[domain] for domain in lost])
             now = self._afterwards.look(present, gone)
-        return now
+        return self._afterwards.recognise(now, self._new(now))[0]
+
+    def _new(self, now: ListNow) -> List[str]:
+        """The rows that were not listed before: one that was added may be among them."""
+        return sorted(now.difference.surplus.keys() - self._before)

@@ -152,7 +152,7 @@ def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
 
 
-@pytest.mark.parametrize("lag", [{"lag_reads": 3}, {"lag_s": 9.0}])
+@pytest.mark.parametrize("lag", [{"lag_reads": 3}, {"lag_s": 29.0}])
 def test_a_name_that_was_told_before_the_list_shows_it(
     run_main: RunMain, clock: FakeClock, lag: Dict[str, Any]
 ) -> None:
@@ -256,6 +256,17 @@ def test_a_row_that_got_another_name_while_its_company_is_waited_for(
         run_once(run_main, sandbox)
         assert [each.path for each in sandbox.writes if each.path.endswith("/unfollow")] == []
         assert set(sandbox.predictleads.followings) == {OLD}
+
+
+@pytest.mark.parametrize("shows", SHOWS)
+def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remove_it(
+    run_main: RunMain, clock: FakeClock, shows: str
+) -> None:
+    """HubSpot has a company of that name, which does not match."""
+    names = {"redirects": {NEW: OLD}, "look_up_shows": shows, "with_identifiers": False}
+    with make(clock, [shop(NEW), gone(OLD)], {}, **names) as sandbox:
+        assert run_once(run_main, sandbox).out.endswith(all_listed(1))
+        assert sandbox.predictleads.followed == {OLD}
 
 
 @pytest.mark.parametrize("wanted", [[NEW, OLD], [OLD, NEW]])
