@@ -73,6 +73,19 @@ def test_rows_that_the_list_holds_twice() -> None:
         assert read_numbered(paged(["a", "b", "a"], 2, count)) == (["a", "b"], None)
 
 
+def test_a_row_that_never_came_is_told() -> None:
+    """Three pages of a row each, in no order, and by bad luck c is on none of them."""
+    reads = itertools.cycle([["a", "b", "a"], ["a", "a", "b"]])
+    pages: List[str] = []
+
+    def fetch(number: int) -> Page:
+        if number == 1:
+            pages[:] = next(reads)
+        return Page(pages[number - 1 : number], None)
+
+    assert read_numbered(fetch) == (["a", "b"], 3)
+
+
 @pytest.mark.parametrize("count", [None, 2, 500])
 def test_a_service_that_ignores_the_number_of_the_page(count: Optional[int]) -> None:
     numbers: List[int] = []

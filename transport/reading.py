@@ -95,7 +95,9 @@ def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Any], Op
     else:
         if is_news and len(union) != length:
             raise Moved(f"{len(union):,} rows came, and it does not settle")
-    claims = read.lengths - {len(read.rows), len(union)}
+    claims = set(read.lengths - {len(read.rows), len(union)})
+    if not is_settled:
+        claims.add(length)  # rows that came twice stood where others should have
     return list(union), max(claims, default=None)
 
 
