@@ -303,13 +303,13 @@ class Sync:
         one credit for each."""
         names, days = self._memory.other_names(), self._settings.ask_again_days
         stale = [] if self._run.dry_run else self._memory.stale_names(days)
-        for domain in (each for each in stale if each in self._wanted.companies):
-            if names[domain] == domain:
-                continue
+        stale = [each for each in stale if each in self._wanted.companies and names[each] != each]
+        for domain in stale:
             try:
                 listed = list(map(normalise_domain, self._predictleads.listed_under(domain)))
             except ServiceError as error:
                 log.info("%s The names that are known will do.", error)
+                self._memory.remember_names({each: names[each] for each in stale if each in names})
                 break
             if names[domain] in listed:
                 self._memory.remember_names({domain: names[domain]})

@@ -6,6 +6,7 @@ from typing import List, NamedTuple, Optional, Sequence, Union
 
 from basics.outcome import Outcome
 from basics.words import companies, count, day, listing
+from companies import verdict
 from companies.apply import Applied
 from companies.memory import DAY_S, Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
@@ -161,7 +162,9 @@ def say_waiting(
 def tell_result(run: Run, plan: Plan, applied: Applied, destination: str, listed: str) -> Outcome:
     """What is open, and what the list read last says; return the outcome. `listed`: what is true of
     the companies that are listed, such as "followed"."""
-    outcome = conclude(run, [*applied.added, *applied.removed])
+    results = [*applied.added, *applied.removed]
+    who = "A later run" if any(map(verdict.is_refusal, results)) else "The next run"
+    outcome = conclude(run, results, who)
     _say_open(run.screen, plan, applied)
     if applied.unchecked:
         run.summarise(f"Not checked afterwards: {applied.unchecked}")

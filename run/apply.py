@@ -126,15 +126,16 @@ def done(results: Optional[Sequence[Result]]) -> int:
     return sum(result.status == DONE for result in results or ())
 
 
-def conclude(run: Run, results: Sequence[Result]) -> Outcome:
-    """Count what came of all changes, say what is open, and return the outcome."""
+def conclude(run: Run, results: Sequence[Result], who: str = "The next run") -> Outcome:
+    """Count what came of all changes, say what is open, and return the outcome. `who`: tries again
+    what is open."""
     statuses = Counter(result.status for result in results)
     run.report.counts.update({status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)})
     if not statuses[FAILED] + statuses[NOT_REACHED]:
         return Outcome.SYNCED
     run.summarise(
         f"Not done: {statuses[FAILED]:,} failed, {statuses[NOT_REACHED]:,} not reached."
-        " The next run tries them again."
+        f" {who} tries them again."
     )
     return Outcome.PARTIAL
 

@@ -566,6 +566,7 @@ def test_a_refusal_of_another_kind_is_partial_once(run_main: RunMain, clock: Fak
     with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
         outcome = run_once(run_main, sandbox)
         assert (outcome.code, set(sandbox.predictleads.followings)) == (4, {"z.example"})
+        assert "Not done: 2 failed, 0 not reached. A later run tries them again." in outcome.out
         clock.now += 7 * DAY_S
         assert run_main(sync.main, sandbox, "--max-unfollow", "100%").code == 4
 
@@ -708,3 +709,20 @@ def test_a_name_that_is_not_true_any_more_is_found_out(run_main: RunMain, clock:
         clock.now += 8 * DAY_S
         run_once(run_main, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD, NEW}
+
+
+def test_names_that_cannot_be_asked_for_again_will_do(run_main: RunMain, clock: FakeClock) -> None:
+    """a.example is kept under its own name, and not listed: there is no other one to ask for."""
+    names = {"b.example": "c.example", "d.example": "e.example"}
+    companies, rows = [shop(each) for each in ("a.example", *names)], dict.fromkeys(names.values())
+    switches = {"redirects": names, "with_identifiers": False}
+    with make(clock, companies, rows, unlisted={"a.example"}, **switches) as sandbox:
+        run_once(run_main, sandbox)
+        clock.now += 8 * DAY_S
+        sandbox.predictleads.odd_answers = {"look_up": OddAnswer(403)}
+        before = len(sandbox.requests)
+        outcome = run_once(run_main, sandbox)
+        looked_up = [each for each in asked(sandbox.requests[before:]) if each.startswith("GET")]
+        assert looked_up == ["GET /companies/b.example", "GET /companies/a.example"]
+        assert sandbox.predictleads.followed == {"a.example", *rows}
+    assert statuses(outcome, "follow") == {"a.example": "unlisted"}
