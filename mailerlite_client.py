@@ -117,6 +117,10 @@ class Written(NamedTuple):
     fields: Mapping[str, Optional[str]]
 
 
+class PersonRefused(CallRejected):
+    """The person was refused, whatever is sent of them, and nothing was written."""
+
+
 class NotSubscribed(CallRejected):
     """The person has left MailerLite as `left_as`, a status,, and nothing was written."""
 
@@ -430,21 +434,18 @@ def _not_left(call: str, answer: Any) -> Optional[CallRejected]:
 
 def _refusal(error: CallRejected, fields: Mapping[str, Value]) -> CallRejected:
     """The same refusal, as what it says of the person or of the values sent."""
+    if error.status != 422:
+        return error
     body = json_object(error.body) or {}
     errors = body["errors"] if isinstance(body.get("errors"), dict) else {}
     of_values = [name for name in errors if name.startswith(_FIELD)]
     reasons = {name[len(_FIELD) :]: _first(errors[name]) for name in of_values}
     left = _NOT_SUBSCRIBED.search(error.detail)
-    if (
-        error.status == 422
-        and reasons
-        and reasons.keys() <= set(fields)
-        and len(reasons) == len(errors)
-    ):
+    if reasons and reasons.keys() <= set(fields) and len(reasons) == len(errors):
         return ValuesRefused(error, reasons)
-    if error.status == 422 and left:
+    if left:
         return NotSubscribed(error, left[1].lower())
-    return error
+    return PersonRefused(str(error), error.status, error.detail, error.body)
 
 
 def _first(messages: Any) -> str:

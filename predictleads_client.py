@@ -9,7 +9,7 @@ import re
 from typing import Any, Callable, Dict, NamedTuple, Optional, Pattern, Tuple
 from urllib.parse import quote
 
-from basics.errors import CallRejected, Moved
+from basics.errors import CallRejected, Moved, Unknown
 from basics.secret import Secret
 from basics.settings import SettingsReader
 from transport.clock import Clock
@@ -145,7 +145,8 @@ class PredictLeadsClient:
         return tuple(each for each in told if isinstance(each, str) and each)
 
     def follow(self, domain: str) -> None:
-        """Follow a bare domain; already followed is fine. Raises CallRejected, ServiceError.
+        """Follow a bare domain; already followed is fine. Raises CallRejected (Unknown if it does
+        not know the company), ServiceError.
 
         The domain goes along as the identifier, by which the list shows it again even where
         PredictLeads follows another domain for it.
@@ -163,9 +164,11 @@ class PredictLeadsClient:
         try:
             response = self.http.request("POST", f"{_path(domain)}/{action}", call, params=params)
         except CallRejected as error:
-            if not is_so.search(error.detail.replace(domain, "")):
-                raise
-            return
+            if is_so.search(error.detail.replace(domain, "")):
+                return
+            if error.status == 404:
+                raise Unknown(str(error)) from None
+            raise
         # Any other 2xx is a yes, whatever its body; what came of it, only the list tells.
         if response.text.lstrip().startswith("<"):
             self.http.bad_answer(
@@ -175,7 +178,7 @@ class PredictLeadsClient:
             )
         if _says_no(response.data or {}):
             what = excerpt(response.text)
-            raise CallRejected(f"PredictLeads, {call}: it says no: {what}", response.status, what)
+            raise CallRejected(f"PredictLeads, {call}: it says no: {what}", answer_lost=True)
 
     def _followings_page(self, number: int) -> Optional[Page]:
         """(Domain, identifier) of each row of a page; None past the last page."""

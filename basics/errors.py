@@ -5,6 +5,7 @@ AppError                    one line for the user, never a traceback
 ├── AnotherRunActive        wait for the other run
 ├── Interrupted             stop now, keep what is done
 ├── CallRejected            this one call was refused: note it, go on with the next
+│   └── Unknown             the service does not know what the call is about: no failure
 └── ServiceError            this call failed, and the next one may fail as well
     ├── Forbidden           a right is missing: other calls may be allowed
     ├── BadAnswer           its answer makes no sense: trust nothing of it
@@ -40,17 +41,30 @@ class Interrupted(AppError):
 
 
 class CallRejected(AppError):
-    """A 4xx that concerns one record alone.
+    """A 4xx that concerns one record alone, or words that come to the same.
 
-    `detail` is what the service says of it: `type: message`, or the start of the body; `body` is
-    the whole of it.
+    `status` is for the client of the service alone, which knows what it means there. `detail` is
+    what the service says of it: `type: message`, or the start of the body; `body` is the whole of
+    it. `answer_lost`: nothing says whether the call was carried out.
     """
 
-    def __init__(self, text: str, status: int, detail: str, body: str = "") -> None:
+    def __init__(
+        self,
+        text: str,
+        status: int = 0,
+        detail: str = "",
+        body: str = "",
+        answer_lost: bool = False,
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.detail = detail
         self.body = body
+        self.answer_lost = answer_lost
+
+
+class Unknown(CallRejected):
+    """Raised by the client of a service, for calls that such an answer makes no failure."""
 
 
 class ServiceError(AppError):

@@ -29,11 +29,11 @@ log = logging.getLogger("crm_sync")
 class Destination(NamedTuple):
     """What a destination of companies can do.
 
-    `lists`: what it does with its rows, such as "PredictLeads follows". `add`: a CallRejected with
-    status 404 says that it does not know the company, which is no failure. `remove`: by the bare
-    domain of a row. `listed`: the whole list. `listed_under`: the domains under which it may list
-    the company of a domain, at a cost, and after them its ids, if it has some; nothing when nobody
-    can tell. Leave it out where companies keep their domains.
+    `lists`: what it does with its rows, such as "PredictLeads follows". `add`: raises Unknown where
+    it does not know the company, which is no failure. `remove`: by the bare domain of a row.
+    `listed`: the whole list. `listed_under`: the domains under which it may list the company of a
+    domain, at a cost, and after them its ids, if it has some; nothing when nobody can tell. Leave
+    it out where companies keep their domains.
     """
 
     name: str

@@ -50,7 +50,8 @@ class Application:
 
     def apply(self, plan: Plan, adding: str, removing: str) -> Applied:
         """`adding`, `removing`: labels of the progress."""
-        self._before = {entry.domain for entry in (*plan.remove, *plan.protected)}
+        self._before = {each.domain for each in plan.remove}
+        self._before |= {each.domain for each in plan.protected}
         added = self._add(adding, plan.add)
         present = verdict.perhaps_added(plan.add, added).union(plan.unchanged)
         self._afterwards.refused = verdict.not_added(plan.add, added)

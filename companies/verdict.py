@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Mapping, Optional, Sequence, Set, Tuple, Union
 
-from basics.errors import CallRejected, Forbidden, ServiceError
+from basics.errors import Forbidden, ServiceError, Unknown
 from companies.plan import Difference, Removal, WantedCompany
 from run.apply import DONE, FAILED, NOT_REACHED, Result
 
@@ -17,17 +17,13 @@ def perhaps_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -
     return {
         entry.domain
         for entry, result in zip(entries, results)
-        if result.status != NOT_REACHED and not _is_unknown(result)
+        if result.status != NOT_REACHED and not isinstance(result.cause, Unknown)
     }
 
 
 def not_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -> Set[str]:
     """The domains that the destination says it has not taken."""
     return {entry.domain for entry, result in zip(entries, results) if not result.may_be_done}
-
-
-def _is_unknown(result: Result) -> bool:
-    return isinstance(result.cause, CallRejected) and result.cause.status == 404
 
 
 def in_order(entries: Sequence[Removal], results: Mapping[str, Result]) -> List[Result]:
@@ -52,7 +48,7 @@ def _not_added(result: Result, destination: str) -> Result:
     if result.status == DONE:
         error = f"{destination} has accepted it, and does not list it"
         return result._replace(status=UNLISTED, error=error)
-    return result._replace(status=UNKNOWN) if _is_unknown(result) else result
+    return result._replace(status=UNKNOWN) if isinstance(result.cause, Unknown) else result
 
 
 def of_removals(

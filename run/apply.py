@@ -107,12 +107,9 @@ def _result_of(entry: E, change: Callable[[E], None]) -> Result:
         change(entry)
     except NotWanted as reason:
         return Result(SKIPPED, str(reason))
-    except CallRejected as error:
-        log.warning("%s", error)
-        return Result(FAILED, str(error), error.status < 300, error)
     except (NotSent, Interrupted) as error:
         return _not_reached(error)
-    except ServiceError as error:
+    except (CallRejected, ServiceError) as error:
         log.warning("%s", error)
         return Result(FAILED, str(error), error.answer_lost, error)
     return Result(DONE, may_be_done=True)

@@ -15,6 +15,7 @@ from hubspot_client import Contact
 from mailerlite_client import (
     BATCH_SIZE,
     NotSubscribed,
+    PersonRefused,
     Subscriber,
     Value,
     ValuesRefused,
@@ -311,7 +312,7 @@ class _Refusals:
 
     def note(self, now: Decision, error: CallRejected) -> None:
         """Raises NotWanted when this is no news, and ServiceDown when everyone is refused."""
-        if error.status != 422:
+        if not isinstance(error, PersonRefused):
             return
         reason = masked(error.detail)
         with self._lock:
@@ -338,8 +339,9 @@ class _Refusals:
 
 
 def _untold() -> CallRejected:
-    text = "MailerLite does not say how it is with this person now; nothing was written"
-    return CallRejected(text, 404, text)
+    return CallRejected(
+        "MailerLite does not say how it is with this person now; nothing was written"
+    )
 
 
 def _person(planned: Decision, by_id: Mapping[int, Contact], there: Optional[Subscriber]) -> Person:

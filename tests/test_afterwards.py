@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 import pytest
 
-from basics.errors import CallRejected, Forbidden, ServiceError
+from basics.errors import CallRejected, Forbidden, ServiceError, Unknown
 from companies import verdict
 from companies.afterwards import Afterwards, Destination
 from companies.plan import Criteria, Difference, Removal, Wanted, WantedCompany
@@ -15,8 +15,7 @@ from run.apply import DONE, FAILED, NOT_REACHED, Result
 from tests.helpers import FakeClock
 
 A, B = "a.example", "b.example"
-UNKNOWN = CallRejected("it is not known", 404, "", "")
-REFUSED = CallRejected("it is refused", 422, "", "")
+UNKNOWN, REFUSED = Unknown("it is not known"), CallRejected("it is refused", 404)
 
 
 def wanted_of(*domains: str) -> Wanted:

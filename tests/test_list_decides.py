@@ -275,7 +275,7 @@ def test_two_wanted_companies_that_are_one_row_of_a_third_name(
 ) -> None:
     row = "row.example"
     switches: Dict[str, Any] = {
-        "redirects": dict([(wanted[0], wanted[1])]),
+        "redirects": {wanted[0]: wanted[1]},
         "aliases": {row: wanted[1]},
         "look_up_shows": "entity",
         "with_identifiers": False,
