@@ -12,32 +12,20 @@ import hashlib
 import logging
 import sys
 from pathlib import Path
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from basics.domains import normalise_domain, parse_domains
-from basics.errors import ServiceError
 from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
 from basics.words import companies, count, day
 from companies import explain as explaining
-from companies import limits, verdict
-from companies.afterwards import Afterwards, Destination
-from companies.apply import Application, Applied
-from companies.evidence import Evidence
-from companies.memory import DAY_S, CompanyMemory, Waiting, open_memory
-from companies.plan import (
-    Criteria,
-    Difference,
-    Listed,
-    Plan,
-    Wanted,
-    WantedCompany,
-    compare,
-    found_under,
-    make_plan,
-    names_to_confirm,
-)
+from companies import limits
+from companies.afterwards import Destination
+from companies.apply import Applied
+from companies.decisions import Decided, Decisions, Rules
+from companies.memory import DAY_S, CompanyMemory, open_memory
+from companies.plan import Criteria, Listed, Plan, Wanted
 from companies.sections import (
     Change,
     plan_sections,
@@ -50,7 +38,6 @@ from companies.sections import (
 from companies.source import CompanySource, criteria_settings
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
 from predictleads_client import (
-    Followings,
     PredictLeadsClient,
     PredictLeadsSettings,
     Subscription,
@@ -61,7 +48,7 @@ from run.apply import done, in_part
 from run.checks import Finding, demand_all_ok, look
 from run.context import Run
 from run.files import account_file
-from run.history import SENT, History
+from run.history import History
 from run.lock import run_lock
 from run.past import recent, recorded, say_history
 from run.progress import Progress
@@ -75,10 +62,8 @@ UNFOLLOW = Change(
     "unfollow", "To unfollow", "Unfollowed", "Stop following", "no longer be followed"
 )
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
-DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
 VERBS = {FOLLOW.key: "followed", UNFOLLOW.key: "no longer followed"}
 WOULD = {each.key: each.would for each in (FOLLOW, UNFOLLOW)}
-VANISHED = (verdict.UNLISTED, "PredictLeads does not list it any more, since others were followed")
 
 log = logging.getLogger("crm_sync")
 
@@ -229,32 +214,27 @@ class Sync:
         history: History,
     ) -> None:
         self._run, self._settings = run, chosen
-        self._source, self._predictleads = source, predictleads
-        self._memory, self.history = memory, history
-        self._subscription: Optional[Subscription] = None
-        self._wanted = Wanted(chosen.criteria)
-        # Domains that PredictLeads has accepted and does not list, and nobody can tell why: lately,
-        # and for so long that they hold nothing back any more.
-        self._nameless, self._given_up = memory.noted(DOUBT, chosen.ask_again_days)
+        self._source, self._predictleads, self.history = source, predictleads, history
+        days = chosen.ask_again_days
+        rules = Rules(FOLLOW, UNFOLLOW, chosen.keep_following, "KEEP_FOLLOWING", days)
+        destination = _destination(predictleads)
+        self._decisions = Decisions(run, source, destination, memory, history, rules)
 
     def outcome(self, subscription: Optional[Subscription]) -> Outcome:
-        self._subscription = subscription
-        difference = self._compare(self._read())
-        waiting = self._waiting(difference)
-        plan = self._plan(difference, waiting)
-        self._report(plan, waiting)
-        news = self._news(plan, waiting)
-        self._say(plan, waiting, news)
-        outcome = self._carry_out(plan, waiting, difference)
-        self._note_told(news, plan, waiting)
+        decided = self._decisions.decide(*self._read())
+        self._report(decided)
+        news = self._decisions.news(decided)
+        self._say(decided, news, subscription)
+        outcome = self._carry_out(decided)
+        self._decisions.note_told(news, decided)
         return outcome
 
-    def _carry_out(self, plan: Plan, waiting: Sequence[Waiting], difference: Difference) -> Outcome:
-        run = self._run
+    def _carry_out(self, decided: Decided) -> Outcome:
+        run, plan = self._run, decided.plan
         refused = self._refusals(plan)
         if refused:
             return run.refuse(refused)
-        self._remember(difference)
+        self._decisions.remember(decided)
         if not (plan.add or plan.remove):
             run.summarise(_in_sync(plan))
             return Outcome.IN_SYNC
@@ -262,66 +242,36 @@ class Sync:
             follows, unfollows = f"{len(plan.add):,}", f"{len(plan.remove):,}"
             return run.end_dry_run(f"{follows} would be followed, {unfollows} no longer followed")
         with run.finishing_calls():
-            return self._apply(plan, waiting)
+            return self._apply(decided)
 
-    def _read(self) -> Followings:
+    def _read(self) -> Tuple[Wanted, Listed]:
         """What should be followed and what is, read side by side."""
         clock = self._run.clock
         with Progress("HubSpot", "companies", clock) as in_hubspot, Progress(
             "PredictLeads", "companies", clock
         ) as in_predictleads:
-            self._wanted, followings = threads.side_by_side(
+            wanted, followings = threads.side_by_side(
                 lambda: self._source.read(in_hubspot.expect, in_hubspot.advance),
                 lambda: self._predictleads.followings(in_predictleads.advance),
             )
-        log.info("HubSpot: %s", self._source.in_words(self._wanted))
+        log.info("HubSpot: %s", self._source.in_words(wanted))
         log.info("PredictLeads: %s followed now.", companies(len(followings.rows)))
         if followings.claimed is not None:
             self._warn(
                 f"PredictLeads says that it follows {companies(followings.claimed)}, and lists"
                 f" {len(followings.rows):,}."
             )
-        if self._wanted.missing:
+        if wanted.missing:
             self._warn(
-                f"HubSpot counts {companies(self._wanted.missing)} more than it shows: they were"
+                f"HubSpot counts {companies(wanted.missing)} more than it shows: they were"
                 " edited during the read, or it errs. The next run will tell."
             )
-        return followings
-
-    def _compare(self, followings: Followings) -> Difference:
-        difference = compare(self._wanted, followings.rows, FOLLOWS)
-        return limits.leave(
-            found_under(difference, self._other_names(), self._wanted),
-            self._run.args,
-            self._settings.keep_following,
-            "KEEP_FOLLOWING",
-            UNFOLLOW,
-        )
-
-    def _other_names(self) -> Dict[str, str]:
-        """Under which other domains companies are listed; what was learnt long ago is asked again,
-        one credit for each."""
-        names, days = self._memory.other_names(), self._settings.ask_again_days
-        stale = [] if self._run.dry_run else self._memory.stale_names(days)
-        stale = [each for each in stale if each in self._wanted.companies and names[each] != each]
-        for domain in stale:
-            try:
-                listed = list(map(normalise_domain, self._predictleads.listed_under(domain)))
-            except ServiceError as error:
-                log.info("%s The names that are known will do.", error)
-                self._memory.remember_names({each: names[each] for each in stale if each in names})
-                break
-            if names[domain] in listed:
-                self._memory.remember_names({domain: names[domain]})
-            else:
-                self._memory.forget_names([domain])
-                del names[domain]
-        return names
+        return wanted, followings.rows
 
     def explain(self, domains: Sequence[str]) -> Outcome:
         """Why each is followed, or is not; what the next run would do, limits aside."""
         rows = self._predictleads.followings(lambda _rows: None).rows
-        explained = [self._explained(domain, rows) for domain in domains]
+        explained = [self._decisions.explain(domain, rows) for domain in domains]
         for each in explained:
             for line in explaining.in_words(each, NAME, VERBS, WOULD):
                 self._run.say(line)
@@ -329,140 +279,31 @@ class Sync:
         self._run.report.sections = [explaining.section(explained)]
         return Outcome.PLANNED
 
-    def _explained(self, domain: str, all_rows: Listed) -> explaining.Explained:
-        names = self._memory.other_names()
-        rows = explaining.related([domain], all_rows, names)
-        domains = sorted({domain}.union(explaining.names_in(rows)))
-        evidence = self._source.evidence(domains, self._memory.records(domains))
-        self._wanted = Wanted(self._settings.criteria)
-        for company in evidence.companies():
-            self._wanted.add(company)
-        rows = explaining.related([domain, *self._wanted.all_domains()], all_rows, names)
-        difference = self._compare(Followings(dict(rows), None))
-        waiting = self._waiting(difference)
-        plan = self._plan(difference, waiting)
-        found = explaining.in_hubspot(domain, evidence, self._settings.criteria)
-        keys = (FOLLOW.key, UNFOLLOW.key)
-        by_domain = {each.domain: each for each in waiting}
-        coming = explaining.next_of(domain, plan, self._wanted, by_domain, found, keys, NAME)
-        return explaining.Explained(
-            domain,
-            coming,
-            found,
-            explaining.related([domain], all_rows, names),
-            by_domain.get(domain),
-            self.history.changes_of(domain),
-            self._source.record_url(),
-        )
-
-    def _waiting(self, difference: Difference) -> List[Waiting]:
-        """What PredictLeads did not take lately, and is not asked for again yet."""
-        days = self._settings.ask_again_days
-        follow = self._memory.waiting(FOLLOW.key, days)
-        unfollow = self._memory.waiting(UNFOLLOW.key, days)
-        return [
-            *(follow[domain] for domain in difference.missing if domain in follow),
-            *(unfollow[domain] for domain in sorted(difference.surplus) if domain in unfollow),
-        ]
-
-    def _plan(self, difference: Difference, waiting: Sequence[Waiting]) -> Plan:
-        not_now = {each.domain for each in waiting}
-        surplus = {
-            domain: names for domain, names in difference.surplus.items() if domain not in not_now
-        }
-        return make_plan(
-            self._wanted,
-            difference._replace(surplus=surplus),
-            self._look_up(surplus),
-            not_now,
-            sorted(set(self._nameless).intersection(difference.missing)),
-            NAME,
-        )
-
-    def _look_up(self, surplus: Listed) -> Evidence:
-        """What HubSpot holds now of the companies that are followed and not wanted."""
-        domains = names_to_confirm(surplus)
-        if domains:
-            number = companies(len(domains))
-            log.info("HubSpot: a second look at %s before any is unfollowed.", number)
-        return self._source.evidence(domains, self._memory.records(domains))
-
     def _refusals(self, plan: Plan) -> List[Refusal]:
         chosen, args = self._settings, self._run.args
         max_add, max_remove = chosen.max_follow, chosen.max_unfollow
         return limits.refusals(plan, args, FOLLOW, UNFOLLOW, max_add, max_remove, FOLLOWED)
 
-    def _apply(self, plan: Plan, waiting: Sequence[Waiting]) -> Outcome:
-        run, names, destination = self._run, self._memory.other_names(), self._destination(plan)
-        doubts = (self._nameless, self._given_up)
-        afterwards = Afterwards(destination, self._wanted, names, *doubts, run.clock)
-        application = Application(run, destination, self._wanted, self._look_up, afterwards)
-        applied = application.apply(plan, FOLLOW.title, UNFOLLOW.title)
-        self._note(plan, applied, afterwards)
-        self._report(plan, waiting, applied)
-        application.changes.demand_a_write()
-        return self._tell(plan, applied)
+    def _apply(self, decided: Decided) -> Outcome:
+        applied, changes = self._decisions.apply(decided)
+        self._report(decided, applied)
+        changes.demand_a_write()
+        return self._tell(decided.plan, applied)
 
-    def _destination(self, plan: Plan) -> Destination:
-        """Every change is noted before it is made, so that a run that is killed has left it."""
-        client, note = self._predictleads, self.history.note
-        removals = {entry.domain: entry for entry in plan.remove}
-
-        def follow(entry: WantedCompany) -> None:
-            note(FOLLOW.key, entry.domain, entry.company, entry.hubspot_id, None, SENT)
-            client.follow(entry.domain)
-
-        def unfollow(domain: str) -> None:
-            entry = removals[domain]
-            note(UNFOLLOW.key, domain, entry.company, entry.hubspot_id, entry.reason, SENT)
-            client.unfollow(domain)
-
-        def listed() -> Listed:
-            return client.followings(lambda _rows: None).rows
-
-        return Destination(NAME, FOLLOWS, follow, unfollow, listed, client.listed_under)
-
-    def _note(self, plan: Plan, applied: Applied, afterwards: Afterwards) -> None:
-        """What later runs should know."""
-        memory, now = self._memory, applied.now
-        if now is None:
-            return
-        memory.remember_names(afterwards.found)
-        memory.note(FOLLOW.key, verdict.refused(plan.add, applied.added))
-        memory.note(UNFOLLOW.key, verdict.refused(plan.remove, applied.removed))
-        wanted = self._wanted.companies
-        vanished = [wanted[domain] for domain in now.lacks(set(plan.unchanged))]
-        memory.note(FOLLOW.key, [(each.domain, each.company, *VANISHED) for each in vanished])
-        nameless = afterwards.nameless(now)
-        memory.note(DOUBT, [(each, wanted[each].company, *VANISHED) for each in nameless])
-        self.history.judge(FOLLOW.key, verdict.statuses(plan.add, applied.added))
-        self.history.judge(UNFOLLOW.key, verdict.statuses(plan.remove, applied.removed))
-        self._remember(now.difference)
-
-    def _remember(self, difference: Difference) -> None:
-        present, surplus = set(difference.unchanged), difference.surplus
-        wanted = self._wanted.companies
-        self._memory.remember_records(wanted.values())
-        self._memory.forget(FOLLOW.key, lambda each: each in present or each not in wanted)
-        self._memory.forget(DOUBT, lambda each: each in present or each not in wanted)
-        self._memory.forget(UNFOLLOW.key, lambda each: each not in surplus)
-
-    def _report(
-        self, plan: Plan, waiting: Sequence[Waiting], applied: Optional[Applied] = None
-    ) -> None:
-        report = self._run.report
+    def _report(self, decided: Decided, applied: Optional[Applied] = None) -> None:
+        report, (wanted, _, waiting, plan) = self._run.report, decided
         report.sections = [
             *plan_sections(
                 plan, FOLLOW, UNFOLLOW, applied and applied.added, applied and applied.removed
             ),
             waiting_section(waiting, self._settings.ask_again_days),
-            shared_section(self._wanted),
+            shared_section(wanted),
         ]
         report.unchanged = len(plan.unchanged)
         report.total = applied.now.rows if applied and applied.now else plan.listed
         report.counts.update(
             {
-                "matching": self._wanted.matching,
+                "matching": wanted.matching,
                 "wanted": plan.wanted,
                 "followed": plan.listed,
                 "follow": len(plan.add),
@@ -471,7 +312,7 @@ class Sync:
                 "kept": len(plan.protected),
                 "skipped": len(plan.skipped),
                 "waiting": len(waiting),
-                "shared": len(self._wanted.shared),
+                "shared": len(wanted.shared),
             }
         )
         if self._run.wants_links:
@@ -480,34 +321,16 @@ class Sync:
             now = self._run.clock.utcnow().timestamp()
             report.history = recent(self.history, now, VERBS)
 
-    def _news(self, plan: Plan, waiting: Sequence[Waiting]) -> Set[str]:
-        """Of what waits for a person, the keys of what is to be told: all, but with --quiet only
-        what is new or was told a week ago."""
-        run, keys = self._run, _keys(plan, waiting)
-        if not run.args.quiet:
-            return keys
-        due = self._memory.due(keys)
-        run.screen.has_news = bool(due)
-        return due
-
-    def _note_told(self, news: Set[str], plan: Plan, waiting: Sequence[Waiting]) -> None:
-        """What PredictLeads has refused in this run was told by it. A dry run tells nothing that
-        the mail of the next run would then leave out."""
-        if not self._run.dry_run:
-            days, before = self._settings.ask_again_days, _keys(plan, waiting)
-            refused = [self._memory.waiting(each.key, days) for each in (FOLLOW, UNFOLLOW)]
-            now = _keys(plan, [each for found in refused for each in found.values()])
-            self._memory.note_told(news | (now - before), before | now)
-
-    def _say(self, plan: Plan, waiting: Sequence[Waiting], news: Set[str]) -> None:
+    def _say(self, decided: Decided, news: Set[str], subscription: Optional[Subscription]) -> None:
+        plan = decided.plan
         skipped = tuple(each for each in plan.skipped if each.key in news)
         say_plan(self._run.screen, plan._replace(skipped=skipped), NAME, FOLLOW, UNFOLLOW)
-        told = [each for each in waiting if each.key in news]
+        told = [each for each in decided.waiting if each.key in news]
         if told:
             first = min(each.asked_at for each in told) + self._settings.ask_again_days * DAY_S
             say_waiting(self._run.screen, told, NAME, day(first))
-        if plan.remove and self._subscription:
-            self._say_cost(len(plan.remove), self._subscription)
+        if plan.remove and subscription:
+            self._say_cost(len(plan.remove), subscription)
 
     def _say_cost(self, unfollows: int, subscription: Subscription) -> None:
         left, cost = subscription.credits_left, UNFOLLOW_CREDITS * unfollows
@@ -543,9 +366,15 @@ def _in_sync(plan: Plan) -> str:
     return f"Nothing to do: PredictLeads follows the {companies(plan.wanted)} it should."
 
 
-def _keys(plan: Plan, waiting: Sequence[Waiting]) -> Set[str]:
-    """Of all that waits for a person."""
-    return {*(each.key for each in plan.skipped), *(each.key for each in waiting)}
+def _destination(client: PredictLeadsClient) -> Destination:
+    return Destination(
+        NAME,
+        FOLLOWS,
+        lambda entry: client.follow(entry.domain),
+        client.unfollow,
+        lambda: client.followings(lambda _rows: None).rows,
+        client.listed_under,
+    )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class CompanySource:
     """Everything raises ServiceError but `check`, which raises nothing that HubSpot may answer."""
 
     def __init__(self, hubspot: HubSpotClient, criteria: Criteria, clock: Clock) -> None:
-        self._hubspot, self._criteria, self._clock = hubspot, criteria, clock
+        self._hubspot, self.criteria, self._clock = hubspot, criteria, clock
         self._platform: Optional[Property] = None
         self.account: Optional[Account] = None  # once `check` has asked, if HubSpot tells
 
@@ -53,7 +53,7 @@ class CompanySource:
         self._platform = definitions.get("ecommerce_platform")
         if self._platform and self._platform.type == "enumeration":
             options = self._platform.options
-            findings += [_check_option(name, options) for name in self._criteria.platforms]
+            findings += [_check_option(name, options) for name in self.criteria.platforms]
         self.account = self._hubspot.account_if_told()
         if self.account:
             findings.insert(0, Finding(True, f"HubSpot knows the key: {self.account}."))
@@ -63,7 +63,7 @@ class CompanySource:
         """Whether companies may be read at all, which a run finds out by itself."""
 
         def search_companies() -> Finding:
-            total = self._hubspot.count_companies(*self._criteria)
+            total = self._hubspot.count_companies(*self.criteria)
             return Finding(True, f"HubSpot can be searched: {companies(total)} found.")
 
         return look(search_companies)
@@ -73,7 +73,7 @@ class CompanySource:
         return read_settled(lambda: self._read_once(on_total, on_company))
 
     def _read_once(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
-        wanted = Wanted(self._criteria)
+        wanted = Wanted(self.criteria)
         multiple = self._platform is not None and self._platform.is_multiple
         totals: List[int] = []
 
@@ -82,7 +82,7 @@ class CompanySource:
             on_total(total)
 
         read = 0
-        for company in self._hubspot.companies(*self._criteria, multiple, note_total):
+        for company in self._hubspot.companies(*self.criteria, multiple, note_total):
             read += 1
             wanted.add(company)
             on_company()
@@ -91,10 +91,10 @@ class CompanySource:
 
     def in_words(self, wanted: Wanted) -> str:
         options = self._platform.options if self._platform else {}
-        labels = [options.get(name, name) for name in self._criteria.platforms]
+        labels = [options.get(name, name) for name in self.criteria.platforms]
         found = (
             f"{companies(wanted.matching)} on {alternatives(labels)} with an Alexa rank under"
-            f" {self._criteria.alexa_below:,}"
+            f" {self.criteria.alexa_below:,}"
         )
         skipped = len(wanted.skipped)
         shared = len(wanted.shared)

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 import sync
+from companies.decisions import Decisions
 from sandbox import HubSpot, PredictLeads, Sandbox
 from tests.helpers import MATCH, FakeClock, RunMain
 
@@ -180,7 +181,7 @@ def test_what_a_broken_off_run_did_is_known(
 
     with world(clock, [shop("a.example")], "b.example") as sandbox:
         with monkeypatch.context() as patch:
-            patch.setattr(sync.Sync, "_note", killed)
+            patch.setattr(Decisions, "_note", killed)
             with pytest.raises(KeyboardInterrupt):
                 run_main(sync.main, sandbox)
         outcome = run_main(sync.main, sandbox, "--history")
