@@ -25,6 +25,7 @@ from benchmark.measuring import (
     run,
     run_module,
 )
+from benchmark.subscribers import first_load, hourly, naive_people, people_shared
 from benchmark.table import Row
 
 PAGE_SIZE = 200  # companies; HubSpot's maximum
@@ -166,6 +167,10 @@ SCENARIOS: Dict[str, Callable[[Size], List[Row]]] = {
     "plan": plan,
     "help": help_text,
     "comparison": comparison,
+    "first-load": lambda size: first_load(size.of(50_000)),
+    "hourly": lambda size: hourly([size.of(number) for number in (5_000, 50_000, 200_000)]),
+    "people-shared": lambda size: people_shared(size.of(1_000)),
+    "naive-people": lambda size: naive_people(size.of(1_000)),
 }
 
 
