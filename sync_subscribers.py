@@ -137,8 +137,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "--import",
         dest="wants_import",
         action="store_true",
-        help="create new people by MailerLite's import, up to 1,000 in one call, into the group"
-        " that MAILERLITE_GROUPS names; nobody is asked to confirm",
+        help="create new people by MailerLite's import, up to 1,000 in one call, into the one"
+        " group that each of them joins; nobody is asked to confirm",
     )
     add(
         "--unsubscribe-opted-out",
@@ -204,7 +204,7 @@ def _run(run: Run) -> Outcome:
             opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
             preflight.mapping.append(opt_outs.check(opt_out, preflight.consent))
         if args.wants_import:
-            preflight.mapping.append(importing.check(preflight.group_names, preflight.mirror))
+            preflight.mapping.append(importing.check(preflight.groups, preflight.mirror))
         if run.args.check:
             reading = check_reading(services)
             return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
@@ -232,8 +232,8 @@ def _sync(
     groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
     say_plan(run.screen, plan, preflight.missing, groups, groups_to_make)
     _say_who_is_meant(run, rules, contacts, total)
-    if run.args.wants_import and plan.create:
-        run.say(importing.in_words(len(plan.create), groups))
+    if run.args.wants_import and importing.by_group(plan.create):
+        run.say(importing.in_words(plan.create, groups))
     _warn_of_needless_flags(run, plan, is_new)
     begins_anew = _begins_anew(run, subscribers, is_new, path)
     refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
@@ -261,8 +261,7 @@ def _sync(
             writer = Writer(services, rules, memory)
             importer = None
             if run.args.wants_import:
-                group = next(iter(groups))
-                importer = Importer(services.mailerlite, writer, memory, group, run.clock)
+                importer = Importer(services.mailerlite, writer, memory, run.clock)
             return _apply(run, plan, preflight, writer, importer)
 
 
