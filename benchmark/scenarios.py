@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
 from benchmark.measuring import (
     CALLS_PER_SECOND,
     LATENCY_S,
+    MAILERLITE_PER_MINUTE,
     OTHERS_SHARE,
     ROOT,
     SEARCHES_PER_SECOND,
@@ -390,5 +391,5 @@ def settings_in_words() -> str:
     return (
         f"Answers after {LATENCY_S * 1000:.0f} ms, give or take 20 %, unless a row says otherwise;"
         f" HubSpot at {SEARCHES_PER_SECOND} searches a second, PredictLeads at {CALLS_PER_SECOND}"
-        " calls a second."
+        f" calls a second, MailerLite at {MAILERLITE_PER_MINUTE} calls a minute."
     )

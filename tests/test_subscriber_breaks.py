@@ -99,11 +99,12 @@ def kill_at(sandbox: Sandbox, number: int, state: Path) -> Callable[[], bool]:
 
     def die(request: Request) -> None:
         if is_write(request) and next(seen) == number:
+            # First, or something could still arrive that the copy knows nothing of.
+            sandbox.faults = [Fault("reset_after", times=1), Fault("reset_before")]
             with contextlib.closing(sqlite3.connect(state)) as file, contextlib.closing(
                 sqlite3.connect(copy)
             ) as then:
                 file.backup(then)
-            sandbox.faults = [Fault("reset_after", times=1), Fault("reset_before")]
 
     def was_killed() -> bool:
         sandbox.on_request, sandbox.faults = None, []
