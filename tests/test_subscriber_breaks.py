@@ -91,6 +91,17 @@ def is_write(request: Request) -> bool:
     return request.path != "/batch" or request.json()["requests"][0]["method"] != "GET"
 
 
+class FaultOf(Fault):
+    """Of one kind of call."""
+
+    def __init__(self, is_hit: Callable[[Request], bool], **details: Any) -> None:
+        super().__init__(**details)
+        self._is_hit = is_hit
+
+    def hits(self, request: Request) -> bool:
+        return self._is_hit(request) and super().hits(request)
+
+
 def kill_at(sandbox: Sandbox, number: int, state: Path) -> Callable[[], bool]:
     """Let the run be gone at its write of this number, which arrives: nothing is answered or sent
     any more, and of the memory only what it held then is left. Returns whether it came to that,
@@ -98,9 +109,12 @@ def kill_at(sandbox: Sandbox, number: int, state: Path) -> Callable[[], bool]:
     seen, copy = itertools.count(1), state.with_suffix(".then")
 
     def die(request: Request) -> None:
+        def is_last(each: Request) -> bool:
+            return each is request
+
         if is_write(request) and next(seen) == number:
             # First, or something could still arrive that the copy knows nothing of.
-            sandbox.faults = [Fault("reset_after", times=1), Fault("reset_before")]
+            sandbox.faults = [FaultOf(is_last, kind="reset_after"), Fault("reset_before")]
             with contextlib.closing(sqlite3.connect(state)) as file, contextlib.closing(
                 sqlite3.connect(copy)
             ) as then:
@@ -211,17 +225,6 @@ CALLS: Dict[str, Callable[[Request], bool]] = {
     "group": lambda request: request.path.endswith("/7/subscribers"),
     "opt-out": lambda request: request.path == OPT_OUT,
 }
-
-
-class FaultOf(Fault):
-    """Of one kind of call."""
-
-    def __init__(self, is_hit: Callable[[Request], bool], **details: Any) -> None:
-        super().__init__(**details)
-        self._is_hit = is_hit
-
-    def hits(self, request: Request) -> bool:
-        return self._is_hit(request) and super().hits(request)
 
 
 @pytest.mark.parametrize("call", CALLS)
