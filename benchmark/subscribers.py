@@ -26,6 +26,7 @@ from benchmark.people import PeopleSpec
 from benchmark.table import Row
 
 HUBSPOT_PER_SECOND = 5  # what HUBSPOT_REQUESTS_PER_SECOND is without a setting
+OUR_SHARE = 0.9  # of MailerLite's allowance; the rest is left to others
 CHANGES = 50
 IMPORT = ("--import",)
 
@@ -45,14 +46,16 @@ class PeopleRun(NamedTuple):
 
 
 def first_load(number: int) -> List[Row]:
+    """Singly takes hours: only the calls are counted, and their time follows from our pace."""
+    imported = _once(PeopleSpec(number, 0, 1), *IMPORT)
     singly = _once(PeopleSpec(number, 0, 60))
-    imported = _once(PeopleSpec(number, 0, 10), *IMPORT)
+    singly = singly._replace(seconds=singly.seen.calls * 60 / (MAILERLITE_PER_MINUTE * OUR_SHARE))
     faster = singly.seconds / imported.seconds
     misses = () if faster >= TIMES_FASTER else (f"only {faster:.1f} times as fast as singly",)
-    row = _row(f"first load of {number:,} by import, at 10 times the speed", imported, misses)
+    row = _row(f"first load of {number:,} by import", imported, misses)
     return [
-        _row(f"first load of {number:,} singly, at 60 times the speed", singly),
         row._replace(note=f"{faster:.1f} times as fast as singly"),
+        _row(f"first load of {number:,} singly, its time computed from the calls", singly),
     ]
 
 
