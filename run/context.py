@@ -53,6 +53,11 @@ class Run:
         self.report.settings = reader.used
         return settings
 
+    def name_accounts(self, sentences: str) -> None:
+        """Before anything is planned: in which accounts."""
+        self.report.accounts = sentences
+        log.info("%s", sentences)
+
     @property
     def wants_links(self) -> bool:
         return any(has_links(path) for path in self.args.report)
@@ -91,10 +96,9 @@ class Run:
         self.screen.say_result(f"If this is what you want, run it once more with: {flags}")
         return Outcome.REFUSED
 
-    def end_dry_run(self, plan: str = "") -> Outcome:
+    def end_dry_run(self, plan: str) -> Outcome:
         """`plan`: what would happen, as words that follow "Dry run:"."""
-        said = f"Dry run: {plan}." if plan else "This was a dry run: nothing has been changed."
-        self.summarise(said)
+        self.summarise(f"Dry run: {plan}.")
         return Outcome.PLANNED
 
     def show_findings(self, findings: Sequence[Finding]) -> Outcome:

@@ -111,7 +111,7 @@ def test_a_state_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> 
 def test_one_run_at_a_time_for_each_account(clock: FakeClock) -> None:
     with run_lock("companies", "account 1", clock):
         with pytest.raises(
-            AnotherRunActive, match=f"process {os.getpid()} on .*, since 2026-11-21"
+            AnotherRunActive, match=f"process {os.getpid()} on .*, since 21 Nov 2026, "
         ), run_lock("companies", "account 1", clock):
             pass
         with run_lock("companies", "account 2", clock):
