@@ -263,7 +263,7 @@ def test_who_subscribes_again_is_for_a_person_to_decide(
     why = "opted out of Newsletter in HubSpot after leaving MailerLite, but subscribed there again"
     assert reasons(outcome)[JO] == why
     assert "For you to decide" in outcome.out
-    assert f"  ! {JO}  {why}\n" in outcome.out
+    assert f"  ? {JO}  {why}\n" in outcome.out
 
 
 def test_nobody_is_ever_subscribed_in_hubspot(run_main: RunMain, clock: FakeClock) -> None:

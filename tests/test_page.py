@@ -93,6 +93,19 @@ def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int, scheme:
     assert ("255, 255, 255" in back) == (scheme == "light")
 
 
+def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.html"
+    shops = [{"name": "Shop A", "domain": "a.example", **MATCH}]
+    with Sandbox(HubSpot(shops), PredictLeads({}, unknown={"a.example"}), clock=clock) as sandbox:
+        for _ in range(2):
+            run_main(sync.main, sandbox, "--report", str(path))
+    decide = path.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
+    assert "Not taken" in decide
+    assert "Sample" not in decide
+
+
 def test_the_page_needs_nothing_from_outside_and_runs_nothing(run_page: Path) -> None:
     text = run_page.read_text(encoding="utf-8")
     for outside in ("<script", "<link", "<img", "<iframe", "@import", "url(", "src="):
