@@ -80,7 +80,7 @@ class Changes:
         if down and not self._run.wrote:
             raise down
         if down:
-            log.error("%s", down)
+            log.warning("%s", down)
 
 
 class _Outage:
