@@ -134,7 +134,7 @@ def conclude(run: Run, results: Sequence[Result]) -> Outcome:
         return Outcome.SYNCED
     run.summarise(
         f"Not done: {statuses[FAILED]:,} failed, {statuses[NOT_REACHED]:,} not reached."
-        " The next run tries them again."
+        " Later runs try them again."
     )
     return Outcome.PARTIAL
 

@@ -62,10 +62,10 @@ class Run:
     def wants_links(self) -> bool:
         return any(has_links(path) for path in self.args.report)
 
-    def summarise(self, line: str) -> None:
+    def summarise(self, line: str, colour: str = "") -> None:
         """Say what came of the run: these lines can be forwarded as they are."""
         self.report.summary.append(line)
-        self.screen.say_result(line)
+        self.screen.say_result(line, colour)
 
     @contextlib.contextmanager
     def using(self, *clients: HttpClient) -> Iterator[None]:
@@ -109,9 +109,9 @@ class Run:
             self.say(f"{sign}  {finding.text}", colour)
         to_fix = sum(not finding.ok for finding in findings)
         if to_fix:
-            self.screen.say_result(f"{count(to_fix, 'thing')} to fix.", "red")
+            self.summarise(f"{count(to_fix, 'thing')} to fix.", "red")
             return Outcome.FAILED
-        self.screen.say_result("Ready.", "green")
+        self.summarise("Ready.", "green")
         return Outcome.PLANNED
 
 

@@ -106,6 +106,19 @@ def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
     assert "Sample" not in decide
 
 
+def test_the_page_of_a_check_begins_with_its_verdict(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.html"
+    with Sandbox(HubSpot([]), PredictLeads({}, status="disabled"), clock=clock) as sandbox:
+        run_main(sync.main, sandbox, "--check", "--report", str(path))
+    text = path.read_text(encoding="utf-8")
+    assert '<p class="lead">1 thing to fix.</p>' in text
+    assert "dry run" not in text.lower().split("<body>")[1]
+    assert "To fix: The PredictLeads subscription is disabled" in text
+    assert "<nav" not in text  # there is nothing to go to
+
+
 def test_the_page_needs_nothing_from_outside_and_runs_nothing(run_page: Path) -> None:
     text = run_page.read_text(encoding="utf-8")
     for outside in ("<script", "<link", "<img", "<iframe", "@import", "url(", "src="):
@@ -136,7 +149,7 @@ def test_a_failed_run_says_why_at_the_top() -> None:
     text = page.render(failed, 1)
     assert ">Failed, nothing has been changed.</p>" in text
     assert "<h2>What went wrong</h2><ul>\n<li>HubSpot, search: 401.</li>" in text
-    assert text.index("search: 401.") < text.index("<nav")
+    assert text.index("search: 401.") < text.index('id="details"')
     for outcome in (Outcome.PARTIAL, Outcome.INTERRUPTED):
         text = page.render(replace(failed, outcome=outcome), outcome.exit_code)
         assert "HubSpot, search: 401." in text
@@ -175,7 +188,7 @@ def test_a_refusal_findings_and_warnings_are_shown() -> None:
     assert "To fix: Add the scope." in text
     assert "OK: The key is known." in text
     assert "<li>Another company</li>" in text
-    assert text.index("Another company") < text.index("<nav")
+    assert text.index("Another company") < text.index('id="details"')
 
 
 def test_the_picture_tells_plans_from_deeds() -> None:

@@ -847,7 +847,7 @@ def test_one_refusal_does_not_stop_the_others(run_main: RunMain, clock: FakeCloc
     statuses = sorted(row["status"] for row in outcome.report["create"])
     assert statuses == ["done", "done", "failed"]
     assert "Done in part: 2 people created" in outcome.out
-    assert "Not done: 1 failed, 0 not reached. The next run tries them again." in outcome.out
+    assert "Not done: 1 failed, 0 not reached. Later runs try them again." in outcome.out
 
 
 # Reads are complete, or nothing is written
