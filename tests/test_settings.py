@@ -20,6 +20,7 @@ from basics.settings import (
     setting_values,
 )
 from sync import Settings, settings
+from tests.helpers import ROOT
 
 KEYS = {
     "HUBSPOT_ACCESS_TOKEN": "pat-na1-planted",
@@ -124,6 +125,15 @@ def test_env_of_the_current_folder_is_found() -> None:
     assert read_env_file(None) == NO_FILE
     Path(".env").write_text("X=1")
     assert read_env_file(None) == EnvFile(Path(".env"), {"X": "1"})
+
+
+def test_that_beside_the_scripts_comes_first_and_is_never_the_developers() -> None:
+    beside = basics_settings.SCRIPTS / ".env"
+    assert ROOT not in beside.parents
+    basics_settings.SCRIPTS.mkdir()
+    beside.write_text("X=2")
+    Path(".env").write_text("X=1")
+    assert read_env_file(None) == EnvFile(beside, {"X": "2"})
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
