@@ -167,16 +167,16 @@ def say_plan(
 
     def say(title: str, kind: Kind, entries: Sequence[Decision]) -> None:
         lines = [(each.address, _in_words(each, groups)) for each in entries]
-        screen.say_list(f"{title} {people(len(entries))}", kind, lines, SHOWN)
+        screen.say_list(title.format(people(len(entries))), kind, lines, SHOWN)
 
     fields = [(field.key, field.type) for field in missing]
     screen.say_list(f"Create {count(len(fields), 'field')}", Kind.ADD, fields, SHOWN)
     made = [(name, "") for name in groups_to_make]
     screen.say_list(f"Create {count(len(made), 'group')}", Kind.ADD, made, SHOWN)
-    say("Create", Kind.ADD, plan.create)
-    say("Update", Kind.CHANGE, plan.update)
-    say("Unsubscribe", Kind.REMOVE, plan.unsubscribe)
-    say("Opt out in HubSpot", Kind.REMOVE, plan.opt_out)
+    say("Create {}", Kind.ADD, plan.create)
+    say("Update {}", Kind.CHANGE, plan.update)
+    say("Unsubscribe {}", Kind.REMOVE, plan.unsubscribe)
+    say("Opt out {} in HubSpot", Kind.REMOVE, plan.opt_out)
     leaves = [
         (each.person.address, f"{groups[each.group]}: {each.person.why_leaves}")
         for each in plan.leave

@@ -69,7 +69,7 @@ def test_what_is_told(run_main: RunMain, clock: FakeClock) -> None:
     assert outcome.report["opt_out"][1] == {**row, **end}
     assert outcome.report["counts"]["opt_out"] == 2
     assert outcome.report["skipped"] == []
-    assert "Opt out in HubSpot 2 people:\n" in outcome.out
+    assert "Opt out 2 people in HubSpot:\n" in outcome.out
     assert f"  - {AL}  marked as junk in MailerLite\n" in outcome.out
     assert "Done: 0 people created, 0 updated, 0 unsubscribed, 2 opted out in HubSpot," in (
         outcome.out
