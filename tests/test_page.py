@@ -141,6 +141,10 @@ def part(key: str, kind: Kind, *rows: Row, title: str = "") -> Section:
     return Section(key, title or key.capitalize(), kind, columns, rows, linked="company")
 
 
+def test_the_accounts_are_named() -> None:
+    assert "<br>HubSpot is account 1." in page.render(report(accounts="HubSpot is account 1."), 0)
+
+
 # Why it came out as it did
 
 

@@ -791,6 +791,7 @@ def test_a_run_names_the_accounts(run_main: RunMain, clock: FakeClock) -> None:
     )
     assert f"  {words}, Group 3, Group 4, Group 5 and 2 more.\n" in outcome.err
     assert (untold.code, "  MailerLite has no groups.\n" in untold.err) == (0, True)
+    assert untold.report["accounts"] == "MailerLite has no groups."
 
 
 # What is said
