@@ -398,7 +398,10 @@ def test_fill_only(run_main: RunMain, clock: FakeClock) -> None:
 # Consent
 
 
-def test_opted_out_and_still_subscribed(run_main: RunMain, clock: FakeClock) -> None:
+def test_opted_out_and_still_subscribed(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
     contacts = [
         contact(JO, hs_email_optout="true"),
         contact(AL, hs_email_optout="true"),
@@ -406,9 +409,11 @@ def test_opted_out_and_still_subscribed(run_main: RunMain, clock: FakeClock) -> 
     ]
     people = [subscriber(JO), subscriber(AL, status="unconfirmed"), subscriber(BO)]
     with make(contacts, people, clock) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--first-run")
+        outcome = run_main(sync_subscribers.main, sandbox, "--first-run", "--report", str(page))
         assert sandbox.writes == []
         assert outcome.report["outcome"] == "in_sync"
+        decide = page.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
+        assert decide.index(JO) < decide.index('id="skipped"')
         assert "For you to decide (see --unsubscribe-opted-out):" in outcome.out
         words = "opted out in HubSpot, but still subscribed in MailerLite"
         assert f"  ? {JO}  {words}\n" in outcome.out
