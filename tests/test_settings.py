@@ -3,6 +3,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 from typing import Dict
+from unittest import mock
 
 import pytest
 
@@ -142,6 +143,9 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin1").write_bytes(b"A=\xe4")
     with pytest.raises(SettingsError, match="it is not UTF-8 text"):
         read_env_file(str(tmp_path / "latin1"))
+    denied = mock.patch("builtins.open", side_effect=PermissionError(13, "Permission denied"))
+    with denied, pytest.raises(SettingsError, match="it must belong to the user who runs this"):
+        read_env_file(str(tmp_path / "another"))
 
 
 # Names in the file that nobody reads
