@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo demo-subscribers demo-contact test how-long check faults bench clean
+.PHONY: help demo demo-subscribers demo-contact test how-long coverage check faults bench clean
 
 help: ## list what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -18,7 +18,10 @@ demo-contact: $(VENV)/installed ## run create_contact.py against a made-up accou
 	$(BIN)/python -m sandbox create_contact.py
 
 test: how-long $(VENV)/installed-dev ## run all tests, in about seven minutes on two cores
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses auto
+
+coverage: $(VENV)/installed-dev ## run all tests, and see that they reach the code
+	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report=
 	$(BIN)/python -m coverage report --fail-under=95
 	$(BIN)/python -m coverage report --include=$$($(BIN)/python -m tests.layers) --fail-under=100
 
@@ -33,7 +36,7 @@ check: $(VENV)/installed-dev ## check lint, format and types
 faults: $(VENV)/installed-dev ## print what a run comes to when a service fails
 	$(BIN)/python -m tests.fault_matrix
 
-bench: $(VENV)/installed-dev ## measure how fast it is, in about a quarter of an hour
+bench: $(VENV)/installed-dev ## measure how fast it is, in about an hour
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmark/requirements.txt
 	$(BIN)/python -m benchmark
 

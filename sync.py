@@ -139,7 +139,7 @@ def _run(run: Run) -> Outcome:
             here = check_here(run, account, lambda path: _open(path, account))
             return run.show_findings([*findings, *source.check_search(), *here])
         demand_all_ok(findings)
-        _name_accounts(source, in_predictleads)
+        run.name_accounts(_accounts(source, in_predictleads))
         sync = _sync(run, chosen, source, predictleads, account, stack)
         days = chosen.keep_history_days
         return recorded(run, sync.history, days, lambda: sync.outcome(subscription))
@@ -182,10 +182,9 @@ def _check_subscription(
     return look(check), next(iter(found), None)
 
 
-def _name_accounts(source: CompanySource, in_predictleads: Sequence[Finding]) -> None:
-    """Before a plan: whose it is."""
+def _accounts(source: CompanySource, in_predictleads: Sequence[Finding]) -> str:
     in_hubspot = [f"HubSpot is {source.account}."] if source.account else []
-    log.info("%s", " ".join([*in_hubspot, *(finding.text for finding in in_predictleads)]))
+    return " ".join([*in_hubspot, *(finding.text for finding in in_predictleads)])
 
 
 def _memory(run: Run, account: str) -> CompanyMemory:
@@ -337,8 +336,8 @@ class Sync:
         if left is None:
             return
         self._run.say(
-            f"{count(unfollows, 'unfollow')}, about {count(cost, 'credit')}; {left:,} of"
-            f" {subscription.credits_quota:,} are left this month."
+            f"Stopping to follow {companies(unfollows)} takes about {count(cost, 'credit')};"
+            f" {left:,} of {subscription.credits_quota:,} are left this month."
         )
         if cost > left:
             self._warn(f"{count(left, 'credit')} left this month: that will not last.")

@@ -139,7 +139,7 @@ class Decisions:
     def _look_up(self, surplus: Listed) -> Evidence:
         """What HubSpot holds now of the companies that are listed and not wanted."""
         domains = names_to_confirm(surplus)
-        if domains:
+        if domains and not self._run.wrote:  # else it has been told
             done = self._rules.removing.done.lower()
             number = companies(len(domains))
             log.info("HubSpot: a second look at %s before any is %s.", number, done)

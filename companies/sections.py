@@ -6,7 +6,6 @@ from typing import List, NamedTuple, Optional, Sequence, Union
 
 from basics.outcome import Outcome
 from basics.words import companies, count, day, listing
-from companies import verdict
 from companies.apply import Applied
 from companies.memory import DAY_S, Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
@@ -19,6 +18,7 @@ SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
 SHOWN_SKIPPED = 20
 SHOWN_OPEN = 50
+WAITING_HINT = "Is the domain right in HubSpot? Then it is asked for again by itself on that day."
 HINT = (
     "To fix a company, open it in HubSpot and write its shop's address, such as shop.example, into"
     " “Company domain name”."
@@ -119,7 +119,7 @@ def waiting_section(waiting: Sequence[Waiting], days: int) -> Section:
         for each in waiting
     ]
     columns = ("domain", "company", "reason", "since", "asked_again_on")
-    return Section("waiting", "Not asked again yet", Kind.WAIT, columns, rows)
+    return Section("waiting", "Not taken", Kind.DECIDE, columns, rows, "company", WAITING_HINT)
 
 
 def say_plan(
@@ -162,9 +162,7 @@ def say_waiting(
 def tell_result(run: Run, plan: Plan, applied: Applied, destination: str, listed: str) -> Outcome:
     """What is open, and what the list read last says; return the outcome. `listed`: what is true of
     the companies that are listed, such as "followed"."""
-    results = [*applied.added, *applied.removed]
-    who = "A later run" if any(map(verdict.is_refusal, results)) else "The next run"
-    outcome = conclude(run, results, who)
+    outcome = conclude(run, [*applied.added, *applied.removed])
     _say_open(run.screen, plan, applied)
     if applied.unchecked:
         run.summarise(f"Not checked afterwards: {applied.unchecked}")

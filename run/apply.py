@@ -80,7 +80,7 @@ class Changes:
         if down and not self._run.wrote:
             raise down
         if down:
-            log.error("%s", down)
+            log.warning("%s", down)
 
 
 class _Outage:
@@ -123,16 +123,15 @@ def done(results: Optional[Sequence[Result]]) -> int:
     return sum(result.status == DONE for result in results or ())
 
 
-def conclude(run: Run, results: Sequence[Result], who: str = "The next run") -> Outcome:
-    """Count what came of all changes, say what is open, and return the outcome. `who`: tries again
-    what is open."""
+def conclude(run: Run, results: Sequence[Result]) -> Outcome:
+    """Count what came of all changes, say what is open, and return the outcome."""
     statuses = Counter(result.status for result in results)
     run.report.counts.update({status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)})
     if not statuses[FAILED] + statuses[NOT_REACHED]:
         return Outcome.SYNCED
     run.summarise(
         f"Not done: {statuses[FAILED]:,} failed, {statuses[NOT_REACHED]:,} not reached."
-        f" {who} tries them again."
+        " Later runs try them again."
     )
     return Outcome.PARTIAL
 

@@ -566,7 +566,7 @@ def test_a_refusal_of_another_kind_is_partial_once(run_main: RunMain, clock: Fak
     with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
         outcome = run_once(run_main, sandbox)
         assert (outcome.code, set(sandbox.predictleads.followings)) == (4, {"z.example"})
-        assert "Not done: 2 failed, 0 not reached. A later run tries them again." in outcome.out
+        assert "Not done: 2 failed, 0 not reached. Later runs try them again." in outcome.out
         clock.now += 7 * DAY_S
         assert run_main(sync.main, sandbox, "--max-unfollow", "100%").code == 4
 
@@ -644,7 +644,8 @@ def test_the_plan_says_what_it_costs(
     rows = {"y.example": None, "z.example": None}
     with make(clock, [shop("a.example")], rows, **switches) as sandbox:
         outcome = run_main(sync.main, sandbox, "--dry-run")
-    assert f"2 unfollows, about 2 credits; {left} of 10,000 are left this month." in outcome.out
+    words = "Stopping to follow 2 companies takes about 2 credits"
+    assert f"{words}; {left} of 10,000 are left this month." in outcome.out
     assert ("will not last" in outcome.out) is warns
 
 
