@@ -16,7 +16,6 @@ from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from basics.emails import canonical, normalise_email
 from basics.errors import AppError, SettingsError
-from basics.limits import FEW, Refusal, over_limit, parse_limit, parse_number_limit
 from basics.outcome import Outcome
 from basics.words import count
 from hubspot_client import CONTACTS, Contact, HubSpotClient
@@ -29,11 +28,11 @@ from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
 from run.report import CheckedAfter, Kind
-from subscribers import importing, opt_outs
+from subscribers import importing, limits, opt_outs
 from subscribers.afterwards import look_at_groups
 from subscribers.checks import Preflight, Services, check_reading, check_services
 from subscribers.importing import Importer
-from subscribers.memory import Lists, Memory
+from subscribers.memory import Memory
 from subscribers.mirror import checked_in_words
 from subscribers.plan import (
     Action,
@@ -73,32 +72,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "Create and update in MailerLite the people who are contacts in HubSpot. Nobody is deleted,"
         " and nobody who has unsubscribed is written."
     )
+    limits.add_flags(arguments)
     add = arguments.add_argument
-    add(
-        "--max-new",
-        metavar="N",
-        type=command.flag_type(parse_number_limit),
-        help="refuse to create more people than this (default: MAX_NEW or 500)",
-    )
-    add(
-        "--max-unsubscribe",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to unsubscribe more people than this, or than this share of the active"
-        " subscribers (default: MAX_UNSUBSCRIBE or 20%%)",
-    )
-    add(
-        "--max-deleted",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to go on when more people than this, or than this share of those known, are"
-        " in no list of MailerLite any more (default: MAX_DELETED or 20%%)",
-    )
-    add(
-        "--first-run",
-        action="store_true",
-        help="go on without a memory of earlier runs; for the very first run alone",
-    )
     add(
         "--list",
         metavar="NAME|ID",
@@ -112,13 +87,6 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     )
     add("--create-groups", action="store_true", help="create mirrored groups that are missing")
     add(
-        "--max-leave",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to let more people than this, or than this share of its members, leave a"
-        " mirrored group (default: MAX_LEAVE or 20%%)",
-    )
-    add(
         "--keep-in-group",
         metavar="EMAIL",
         type=command.flag_type(_parse_email),
@@ -126,7 +94,6 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         default=[],
         help="let this person stay in a mirrored group; may be given more than once",
     )
-    add("--allow-empty", action="store_true", help="go on even when nobody is meant")
     add("--fill-only", action="store_true", help="keep every value that MailerLite already has")
     add(
         "--create-fields",
@@ -150,13 +117,6 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         action="store_true",
         help="opt out in HubSpot, of the kind of mail that HUBSPOT_SUBSCRIPTIONS names, who has"
         " unsubscribed or complained in MailerLite",
-    )
-    add(
-        "--max-opt-out",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to opt out more people than this, or than this share of the contacts with an"
-        " address (default: MAX_OPT_OUT or 20%%)",
     )
     add(
         "--restore",
@@ -235,8 +195,9 @@ def _sync(
     if run.args.wants_import and plan.create:
         run.say(importing.in_words(len(plan.create), groups))
     _warn_of_needless_flags(run, plan, is_new)
-    begins_anew = _begins_anew(run, subscribers, is_new, path)
-    refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
+    begins_anew = limits.begins_anew(run.args, len(subscribers), is_new, path)
+    too_much = limits.refusals(plan, lists, run.args, chosen, path)
+    refused = [*(() if run.dry_run else begins_anew), *too_much]
     if refused:
         return run.refuse(refused)
     changes = (plan.create, plan.update, plan.unsubscribe, plan.opt_out, plan.leave)
@@ -361,85 +322,6 @@ def _warn_of_needless_flags(run: Run, plan: Plan, is_new: bool) -> None:
         log.warning("--restore %s: there is nobody to create with this address.", email)
     if run.args.first_run and not is_new:
         log.warning("--first-run is not needed any more: leave it out, or it will allow too much.")
-
-
-def _begins_anew(
-    run: Run, subscribers: Dict[str, Subscriber], is_new: bool, path: Path
-) -> List[Refusal]:
-    """Without a memory a deleted person looks like a new one, and would be brought back."""
-    if not is_new or not subscribers or run.args.first_run:
-        return []
-    return [
-        Refusal(
-            f"There is no memory of earlier runs in {path}, so people who were deleted in"
-            " MailerLite look like new ones, and would be brought back. If there were earlier runs"
-            " (with another API key, user or machine), name their file with --state. If not, go"
-            " through the people to create: is anybody among them who was deleted in MailerLite?",
-            "--first-run",
-        )
-    ]
-
-
-def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) -> List[Refusal]:
-    """MailerLite bills by the number of subscribers, so their growth is limited as well."""
-    args, new, unsubscribed = run.args, len(plan.create), len(plan.unsubscribe)
-    opted_out = len(plan.opt_out)
-    missing = lists.missing
-    is_foreign = missing > FEW and 2 * missing > lists.known and not args.first_run
-    foreign = Refusal(
-        f"Of the {people(lists.known)} whom {path} knows {missing:,} are in no list of MailerLite:"
-        " it seems to belong to another account. Name the right file with --state.",
-        "--first-run",
-    )
-    is_empty = plan.members and not plan.mirrored and not args.allow_empty
-    are = "is" if plan.members == 1 else "are"
-    empty = Refusal(
-        f"Nobody is meant, while {people(plan.members)} {are} in the mirrored group.",
-        "--allow-empty",
-    )
-    return [
-        *([foreign] if is_foreign else []),
-        *([empty] if is_empty else []),
-        *over_limit(
-            args.max_leave or chosen.max_leave,
-            people(len(plan.leave)),
-            "leave the mirrored group",
-            "--max-leave",
-            len(plan.leave),
-            plan.members,
-        ),
-        *over_limit(
-            args.max_deleted or chosen.max_deleted,
-            people(missing),
-            "from now on count as deleted, because they are in no list of MailerLite any more",
-            "--max-deleted",
-            missing,
-            lists.known,
-        ),
-        *over_limit(
-            args.max_unsubscribe or chosen.max_unsubscribe,
-            people(unsubscribed),
-            "be unsubscribed in MailerLite, which cannot be undone",
-            "--max-unsubscribe",
-            unsubscribed,
-            plan.active,
-        ),
-        *over_limit(
-            args.max_opt_out or chosen.max_opt_out,
-            people(opted_out),
-            "be opted out in HubSpot, which only they can undo",
-            "--max-opt-out",
-            opted_out,
-            plan.with_address,
-        ),
-        *over_limit(
-            args.max_new or chosen.max_new,
-            people(new),
-            "be created in MailerLite",
-            "--max-new",
-            new,
-        ),
-    ]
 
 
 def _apply(
