@@ -12,7 +12,7 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from basics.emails import canonical, normalise_email
 from basics.errors import AppError, SettingsError
@@ -25,11 +25,14 @@ from run.apply import Changes, Result, conclude, done, in_part
 from run.checks import demand_all_ok
 from run.context import Run
 from run.files import account_file
+from run.history import History
 from run.lock import run_lock
+from run.past import recent, recorded, say_history
 from run.progress import Progress
 from run.report import CheckedAfter, Kind
 from subscribers import importing, limits, opt_outs
 from subscribers.afterwards import look_at_groups
+from subscribers.changes import ChangeLog
 from subscribers.checks import Preflight, Services, check_reading, check_services
 from subscribers.importing import Importer
 from subscribers.memory import Memory
@@ -49,6 +52,7 @@ from subscribers.reading import Contacts
 from subscribers.rounds import Writer
 from subscribers.sections import (
     SHOWN,
+    VERBS,
     Results,
     counts,
     leavers_in_words,
@@ -132,6 +136,7 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         type=Path,
         help="file that remembers whom MailerLite had (default: one for each API key)",
     )
+    command.add_questions(arguments, "EMAIL", _parse_email, "what becomes of a person, and why")
     title = "Subscribers in MailerLite"
     return command.main("subscribers", title, arguments, _run, argv, clock)
 
@@ -158,6 +163,9 @@ def _run(run: Run) -> Outcome:
         if not run.dry_run:
             stack.enter_context(run_lock("subscribers", account, run.clock))
         stack.enter_context(run.using(*(service.http for service in services)))
+        if run.args.history:
+            with _memory(run, chosen, account) as memory:
+                return say_history(run, History(memory, run.clock), run.args.history, VERBS)
         args = run.args
         preflight = check_services(chosen, services, args.create_fields, args.create_groups)
         if args.opt_out_unsubscribed and preflight.consent:
@@ -170,209 +178,260 @@ def _run(run: Run) -> Outcome:
             return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
         demand_all_ok(preflight.findings)
         demand_all_ok(preflight.mapping, SettingsError)
-        path = run.args.state or account_file(
-            "subscribers", account, ".sqlite3", make=not run.dry_run
-        )
-        return _sync(run, chosen, preflight, services, path)
+        with _memory(run, chosen, account) as memory:
+            sync = Sync(run, chosen, preflight, services, memory)
+            return recorded(run, sync.history, chosen.keep_history_days, sync.outcome)
 
 
-def _sync(
-    run: Run, chosen: Settings, preflight: Preflight, services: Services, path: Path
-) -> Outcome:
-    """The plan is made with a copy of the memory: a refused run leaves nothing behind."""
-    rules = _rules(run, chosen, preflight, _selection(preflight, services.hubspot))
-    with _memory(run, chosen, path, dry_run=True) as memory:
-        contacts, subscribers, total = _read(run, rules, services, memory)
-        plan = make_plan(contacts, subscribers, memory, rules)
-        lists, is_new = memory.compare(subscribers), memory.is_new
-    _report_plan(run, plan, preflight)
-    run.report.counts.update(subscribers=len(subscribers))
-    if run.wants_links:
-        run.report.record_url = services.hubspot.record_url(CONTACTS)
-    groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
-    say_plan(run.screen, plan, preflight.missing, groups, groups_to_make)
-    _say_who_is_meant(run, rules, contacts, total)
-    if run.args.wants_import and plan.create:
-        run.say(importing.in_words(len(plan.create), groups))
-    _warn_of_needless_flags(run, plan, is_new)
-    begins_anew = limits.begins_anew(run.args, len(subscribers), is_new, path)
-    too_much = limits.refusals(plan, lists, run.args, chosen, path)
-    refused = [*(() if run.dry_run else begins_anew), *too_much]
-    if refused:
-        return run.refuse(refused)
-    changes = (plan.create, plan.update, plan.unsubscribe, plan.opt_out, plan.leave)
-    is_in_sync = not (any(changes) or preflight.missing or groups_to_make)
-    if is_in_sync:
-        run.summarise(
-            f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
-        )
-        _summarise_leavers(run, plan)
-    if run.dry_run:
-        for refusal in begins_anew:
-            run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
-        return Outcome.IN_SYNC if is_in_sync else run.end_dry_run()
-    with _memory(run, chosen, path, dry_run=False) as memory:
-        memory.note_lists(_with_contacts(subscribers, contacts))
-        memory.note_told(plan.taken_out)
+def _memory(run: Run, chosen: Settings, account: str) -> Memory:
+    """A new one becomes a file only when a run carries out its plan."""
+    path = run.args.state or account_file("subscribers", account, ".sqlite3", make=not run.dry_run)
+    memory = Memory(path, True, run.clock.utcnow().date(), chosen.ask_again_days)
+    if not (run.dry_run or memory.is_new):
+        memory.keep()
+    return memory
+
+
+class Sync:
+    """The story of one run: read, plan, show, refuse, write, check."""
+
+    def __init__(
+        self,
+        run: Run,
+        chosen: Settings,
+        preflight: Preflight,
+        services: Services,
+        memory: Memory,
+    ) -> None:
+        self._run, self._settings, self._preflight = run, chosen, preflight
+        self._services, self._memory = services, memory
+        self.history = History(memory, run.clock)
+
+    def outcome(self) -> Outcome:
+        rules, is_new = self._rules(), self._memory.is_new
+        contacts, subscribers, total = self._read(rules)
+        plan = make_plan(contacts, subscribers, self._memory, rules)
+        self._report(plan)
+        self._report_account(plan, len(subscribers))
+        self._say(plan)
+        self._say_who_is_meant(rules, contacts, total)
+        self._warn_of_needless_flags(plan, is_new)
+        return self._carry_out(plan, rules, contacts, subscribers)
+
+    def _carry_out(
+        self,
+        plan: Plan,
+        rules: Rules,
+        contacts: Sequence[Contact],
+        subscribers: Dict[str, Subscriber],
+    ) -> Outcome:
+        run, memory, args = self._run, self._memory, self._run.args
+        begins_anew = limits.begins_anew(args, len(subscribers), memory.is_new, memory.path)
+        lists = memory.compare(subscribers)
+        too_much = limits.refusals(plan, lists, args, self._settings, memory.path)
+        refused = [*(() if run.dry_run else begins_anew), *too_much]
+        if refused:
+            return run.refuse(refused)
+        is_in_sync = self._is_in_sync(plan)
+        if is_in_sync:
+            run.summarise(
+                f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
+            )
+            self._summarise_leavers(plan)
+        if run.dry_run:
+            for refusal in begins_anew:
+                run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
+            return Outcome.IN_SYNC if is_in_sync else run.end_dry_run()
+        self._note_lists(plan, contacts, subscribers)
         if is_in_sync:
             if plan.taken_out:  # which is news, also with -q
                 run.screen.say_all()
             return Outcome.IN_SYNC
         with run.finishing_calls():
-            writer = Writer(services, rules, memory)
-            importer = None
-            if run.args.wants_import:
-                group = next(iter(groups))
-                importer = Importer(services.mailerlite, writer, memory, group, run.clock)
-            return _apply(run, plan, preflight, writer, importer)
+            return self._apply(plan, rules)
 
+    def _is_in_sync(self, plan: Plan) -> bool:
+        changes = (plan.create, plan.update, plan.unsubscribe, plan.opt_out, plan.leave)
+        return not (any(changes) or self._preflight.missing or self._preflight.mirror.to_make)
 
-def _memory(run: Run, chosen: Settings, path: Path, dry_run: bool) -> Memory:
-    return Memory(path, dry_run, run.clock.utcnow().date(), chosen.ask_again_days)
+    def _rules(self) -> Rules:
+        args, preflight = self._run.args, self._preflight
+        opt_out = opt_outs.opt_out_of(preflight.consent, self._settings)
+        return Rules(
+            preflight.fields,
+            preflight.consent,
+            tuple(preflight.groups),
+            args.fill_only,
+            args.unsubscribe_opted_out,
+            frozenset(args.restore),
+            self._selection(),
+            preflight.mirror,
+            frozenset(args.keep_in_group),
+            opt_out if args.opt_out_unsubscribed else None,
+        )
 
+    def _selection(self) -> Selection:
+        found, conditions = self._preflight.list, self._preflight.conditions
+        if not found:
+            return Selection(conditions=conditions)
+        members = self._services.hubspot.members(found.id)
+        log.info("HubSpot: the list %s has %s.", found.name, count(len(members), "member"))
+        return Selection(found.name, members, conditions)
 
-def _selection(preflight: Preflight, hubspot: HubSpotClient) -> Selection:
-    if not preflight.list:
-        return Selection(conditions=preflight.conditions)
-    members = hubspot.members(preflight.list.id)
-    log.info("HubSpot: the list %s has %s.", preflight.list.name, count(len(members), "member"))
-    return Selection(preflight.list.name, members, preflight.conditions)
+    def _read(self, rules: Rules) -> Tuple[List[Contact], Dict[str, Subscriber], int]:
+        """Contacts, all subscribers, and how many contacts HubSpot has. All of them are read side
+        by side with the subscribers; those of a list afterwards, if that takes fewer calls."""
+        (hubspot, mailerlite), clock = self._services, self._run.clock
+        contacts_of, members = Contacts(hubspot, rules), rules.selection.members
+        with Progress("HubSpot", "contacts", clock) as in_hubspot, Progress(
+            "MailerLite", "subscribers", clock
+        ) as in_mailerlite:
 
+            def read_subscribers() -> List[Subscriber]:
+                return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
 
-def _read(
-    run: Run, rules: Rules, services: Services, memory: Memory
-) -> Tuple[List[Contact], Dict[str, Subscriber], int]:
-    """Contacts, all subscribers, and how many contacts HubSpot has. All of them are read side by
-    side with the subscribers; those of a list afterwards, if that takes fewer calls."""
-    hubspot, mailerlite = services
-    contacts_of, members = Contacts(hubspot, rules), rules.selection.members
-    with Progress("HubSpot", "contacts", run.clock) as in_hubspot, Progress(
-        "MailerLite", "subscribers", run.clock
-    ) as in_mailerlite:
+            total = hubspot.count_contacts() if members is not None else 0
+            if members is not None and by_id_is_cheaper(
+                len(members), mailerlite.count_active(), total
+            ):
+                found = read_subscribers()
+                contacts = in_hubspot.count(contacts_of.of_list(by_email(found), self._memory))
+            else:
+                contacts, found = threads.side_by_side(
+                    lambda: contacts_of.everyone(in_hubspot), read_subscribers
+                )
+                total = len(contacts)
+        subscribers = by_email(found)
+        log.info("HubSpot: %s.", count(len(contacts), "contact"))
+        statuses = Counter(person.status for person in subscribers.values())
+        in_words = [f"{number:,} {status}" for status, number in statuses.items()]
+        log.info("MailerLite: %s.", ", ".join(in_words) or "no subscribers")
+        return contacts, subscribers, total
 
-        def read_subscribers() -> List[Subscriber]:
-            return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
+    def _note_lists(
+        self, plan: Plan, contacts: Sequence[Contact], subscribers: Dict[str, Subscriber]
+    ) -> None:
+        if self._memory.is_new:
+            self._memory.keep()
+            self.history.begin(self._settings.keep_history_days)
+        ids = {contact_address(contact): contact.id for contact in contacts}
+        self._memory.note_lists((email, ids.get(email)) for email in subscribers)
+        self._memory.note_told(plan.taken_out)
 
-        total = hubspot.count_contacts() if members is not None else 0
-        if members is not None and by_id_is_cheaper(len(members), mailerlite.count_active(), total):
-            found = read_subscribers()
-            contacts = in_hubspot.count(contacts_of.of_list(by_email(found), memory))
-        else:
-            contacts, found = threads.side_by_side(
-                lambda: contacts_of.everyone(in_hubspot), read_subscribers
+    def _report(self, plan: Plan, results: Optional[Results] = None) -> None:
+        run, preflight = self._run, self._preflight
+        names, groups_to_make = preflight.group_names, preflight.mirror.to_make
+        run.report.sections = sections(plan, preflight.missing, names, results, groups_to_make)
+        run.report.unchanged = plan.unchanged
+        run.report.counts.update(counts(run.report.sections))
+        run.report.counts.update(
+            unchanged=plan.unchanged,
+            unusable_values=dict(plan.unusable),
+            kept_in_another_form=dict(plan.other_form),
+        )
+
+    def _report_account(self, plan: Plan, subscribers: int) -> None:
+        run = self._run
+        run.report.counts.update(subscribers=subscribers)
+        run.report.total, run.report.total_name = plan.active, "Active subscribers"
+        if run.wants_links:
+            run.report.record_url = self._services.hubspot.record_url(CONTACTS)
+            run.report.history = recent(self.history, run.clock.utcnow().timestamp(), VERBS)
+
+    def _say(self, plan: Plan) -> None:
+        run, preflight = self._run, self._preflight
+        groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
+        say_plan(run.screen, plan, preflight.missing, groups, groups_to_make)
+
+    def _say_who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
+        self._run.report.counts["contacts"] = total
+        if rules.selection.is_all:
+            return
+        meant = sum(map(rules.selection.is_meant, contacts))
+        self._run.report.counts["not_meant"] = total - meant
+        others = f"the other {total - meant:,} are not"
+        in_words = rules.selection.in_words()
+        self._run.say(f"Meant: {count(meant, 'contact')} {in_words}; {others}.")
+
+    def _warn_of_needless_flags(self, plan: Plan, is_new: bool) -> None:
+        args, to_create = self._run.args, {canonical(each.address) for each in plan.create}
+        if args.wants_import and plan.create:
+            self._run.say(importing.in_words(len(plan.create), self._preflight.group_names))
+        for email in sorted(set(args.restore) - to_create):
+            log.warning("--restore %s: there is nobody to create with this address.", email)
+        if args.first_run and not is_new:
+            log.warning(
+                "--first-run is not needed any more: leave it out, or it will allow too much."
             )
-            total = len(contacts)
-    subscribers = by_email(found)
-    log.info("HubSpot: %s.", count(len(contacts), "contact"))
-    statuses = Counter(person.status for person in subscribers.values())
-    in_words = [f"{number:,} {status}" for status, number in statuses.items()]
-    log.info("MailerLite: %s.", ", ".join(in_words) or "no subscribers")
-    return contacts, subscribers, total
 
+    def _apply(self, plan: Plan, rules: Rules) -> Outcome:
+        """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
+        run, preflight = self._run, self._preflight
+        change_log = ChangeLog(self._memory, self.history)
+        writer = Writer(self._services, rules, self._memory, change_log)
+        changes = Changes(run)
+        fields = changes.apply("Create fields", preflight.missing, writer.create_field)
+        groups = changes.apply("Create groups", preflight.mirror.to_make, writer.create_group)
+        failed = [result.error for result in (*fields, *groups) if result.error]
+        if failed:  # MailerLite ignores values for a field that it lacks
+            self._report(plan, Results(fields, create_groups=groups))
+            raise AppError(failed[0])
+        in_hubspot = Changes(run)
+        opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
+        leave, written = _write_people(changes, plan, writer, self._importer(writer))
+        made = [*zip(plan.opt_out, opted_out), *written]
+        results = Results(fields, made, writer.refused, groups, leave)
+        results, checked = _check_groups(run, plan, writer, results)
+        everything = [
+            *(*fields, *groups),
+            *(result for _, result in (*results.people, *results.leave)),
+        ]
+        self._preflight = preflight._replace(groups={**preflight.groups, **writer.mirror.names})
+        self._report(plan, results)
+        change_log.judge(results)
+        run.report.total = plan.active + len(writer.activated) - results.no_longer_active
+        changes.demand_a_write()
+        in_hubspot.demand_a_write()
+        self._tell(plan, writer, results, in_part(everything))
+        outcome = conclude(run, everything)
+        if checked:
+            run.summarise(checked)
+            outcome = Outcome.PARTIAL if checked.startswith(UNCHECKED) else outcome
+        later = [each.refused.again_on for each in results.refused if not each.field]
+        if later:
+            run.summarise(
+                f"MailerLite refused {people(len(later))}: asked again from {min(later)} on."
+            )
+        return outcome
 
-def _with_contacts(
-    subscribers: Dict[str, Subscriber], contacts: Sequence[Contact]
-) -> Iterator[Tuple[str, Optional[int]]]:
-    ids = {contact_address(contact): contact.id for contact in contacts}
-    return ((email, ids.get(email)) for email in subscribers)
+    def _importer(self, writer: Writer) -> Optional[Importer]:
+        if not self._run.args.wants_import:
+            return None
+        group, clock = next(iter(self._preflight.group_names)), self._run.clock
+        return Importer(self._services.mailerlite, writer, self._memory, group, clock)
 
+    def _tell(self, plan: Plan, writer: Writer, results: Results, part: str) -> None:
+        run = self._run
+        say_results(run.screen, results, run.report.sections)
+        run.screen.say_list(
+            "Not new to MailerLite, and in none of its lists: deleted there once",
+            Kind.SKIP,
+            sorted(writer.not_new),
+            SHOWN,
+        )
+        left = done([result for _, result in results.leave])
+        run.summarise(
+            f"{part}: {people(results.done(Action.CREATE))} created,"
+            f" {results.done(Action.UPDATE):,} updated,"
+            f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
+            + (f" {left:,} out of the mirrored group," if writer.mirror.ids else "")
+            + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
+        )
+        self._summarise_leavers(plan)
 
-def _rules(run: Run, chosen: Settings, preflight: Preflight, selection: Selection) -> Rules:
-    opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
-    return Rules(
-        preflight.fields,
-        preflight.consent,
-        tuple(preflight.groups),
-        run.args.fill_only,
-        run.args.unsubscribe_opted_out,
-        frozenset(run.args.restore),
-        selection,
-        preflight.mirror,
-        frozenset(run.args.keep_in_group),
-        opt_out if run.args.opt_out_unsubscribed else None,
-    )
-
-
-def _report_plan(
-    run: Run, plan: Plan, preflight: Preflight, results: Optional[Results] = None
-) -> None:
-    names, groups_to_make = preflight.group_names, preflight.mirror.to_make
-    run.report.sections = sections(plan, preflight.missing, names, results, groups_to_make)
-    run.report.unchanged = plan.unchanged
-    run.report.counts.update(counts(run.report.sections))
-    run.report.counts.update(
-        unchanged=plan.unchanged,
-        unusable_values=dict(plan.unusable),
-        kept_in_another_form=dict(plan.other_form),
-    )
-
-
-def _say_who_is_meant(run: Run, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
-    run.report.counts["contacts"] = total
-    if rules.selection.is_all:
-        return
-    meant = sum(map(rules.selection.is_meant, contacts))
-    run.report.counts["not_meant"] = total - meant
-    others = f"the other {total - meant:,} are not"
-    run.say(f"Meant: {count(meant, 'contact')} {rules.selection.in_words()}; {others}.")
-
-
-def _warn_of_needless_flags(run: Run, plan: Plan, is_new: bool) -> None:
-    for email in sorted(set(run.args.restore) - {canonical(each.address) for each in plan.create}):
-        log.warning("--restore %s: there is nobody to create with this address.", email)
-    if run.args.first_run and not is_new:
-        log.warning("--first-run is not needed any more: leave it out, or it will allow too much.")
-
-
-def _apply(
-    run: Run, plan: Plan, preflight: Preflight, writer: Writer, importer: Optional[Importer]
-) -> Outcome:
-    """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
-    changes = Changes(run)
-    fields = changes.apply("Create fields", preflight.missing, writer.create_field)
-    groups = changes.apply("Create groups", preflight.mirror.to_make, writer.create_group)
-    failed = [result.error for result in (*fields, *groups) if result.error]
-    if failed:  # MailerLite ignores values for a field that it lacks
-        _report_plan(run, plan, preflight, Results(fields, create_groups=groups))
-        raise AppError(failed[0])
-    in_hubspot = Changes(run)
-    opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
-    leave, written = _write_people(changes, plan, writer, importer)
-    made = [*zip(plan.opt_out, opted_out), *written]
-    results = Results(fields, made, writer.refused, groups, leave)
-    results, checked = _check_groups(run, plan, writer, results)
-    everything = [
-        *(*fields, *groups),
-        *(result for _, result in (*results.people, *results.leave)),
-    ]
-    preflight = preflight._replace(groups={**preflight.groups, **writer.mirror.names})
-    _report_plan(run, plan, preflight, results)
-    changes.demand_a_write()
-    in_hubspot.demand_a_write()
-    say_results(run.screen, results, run.report.sections)
-    run.screen.say_list(
-        "Not new to MailerLite, and in none of its lists: deleted there once",
-        Kind.SKIP,
-        sorted(writer.not_new),
-        SHOWN,
-    )
-    left = done([result for _, result in results.leave])
-    run.summarise(
-        f"{in_part(everything)}: {people(results.done(Action.CREATE))} created,"
-        f" {results.done(Action.UPDATE):,} updated,"
-        f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
-        + (f" {left:,} out of the mirrored group," if writer.mirror.ids else "")
-        + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
-    )
-    _summarise_leavers(run, plan)
-    outcome = conclude(run, everything)
-    if checked:
-        run.summarise(checked)
-        outcome = Outcome.PARTIAL if checked.startswith(UNCHECKED) else outcome
-    later = [each.refused.again_on for each in results.refused if not each.field]
-    if later:
-        run.summarise(f"MailerLite refused {people(len(later))}: asked again from {min(later)} on.")
-    return outcome
+    def _summarise_leavers(self, plan: Plan) -> None:
+        if plan.leavers:
+            self._run.summarise(leavers_in_words(plan))
 
 
 def _write_people(
@@ -415,11 +474,6 @@ def _check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> Tup
     run.report.checked_after = CheckedAfter(found.listed, missing, unwanted)
     names = (writer.mirror.names[id] for id in writer.mirror.ids)
     return after.results, f"Checked afterwards: {checked_in_words(found, after.wanted, names)}"
-
-
-def _summarise_leavers(run: Run, plan: Plan) -> None:
-    if plan.leavers:
-        run.summarise(leavers_in_words(plan))
 
 
 if __name__ == "__main__":

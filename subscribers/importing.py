@@ -96,6 +96,8 @@ class Importer:
             return None
         self._next_at = self._clock.monotonic() + TURN_S
         self._sent.update(chosen)  # before the call: its answer may be lost
+        for now in chosen.values():
+            self._writer.changes.note(now)
         rows = [(now.address, now.fields) for now in chosen.values()]
         return self._mailerlite.start_import(self._writer.mirror.real(self._group), rows)
 

@@ -30,6 +30,16 @@ SKIP_HINT = (
 LEAVER_HINT = "Unsubscribe or delete in MailerLite who should get no more mail."
 
 
+LEAVE = "leave"  # beside the actions, each with what is said once it is done
+VERBS = {
+    Action.CREATE.value: "created",
+    Action.UPDATE.value: "updated",
+    Action.UNSUBSCRIBE.value: "unsubscribed",
+    Action.OPT_OUT.value: "opted out in HubSpot",
+    LEAVE: "taken out of a group",
+}
+
+
 class Results(NamedTuple):
     """What came of the changes. `people`: each with what was really decided about the person right
     before the write; `refused`: people and values that MailerLite was not known to refuse;
@@ -43,6 +53,13 @@ class Results(NamedTuple):
 
     def done(self, action: Action) -> int:
         return sum(each.action is action and made.status == DONE for each, made in self.people)
+
+    @property
+    def no_longer_active(self) -> int:
+        return sum(
+            each.action is Action.UNSUBSCRIBE and each.was == "active" and made.status == DONE
+            for each, made in self.people
+        )
 
 
 def sections(
@@ -96,7 +113,7 @@ def sections(
             changes,
         ),
         Section(
-            "leave",
+            LEAVE,
             "Left a group" if results else "To leave a group",
             Kind.REMOVE,
             ("email", "group", "reason", "status", "error"),
