@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
-from basics.emails import masked
 from basics.errors import AppError
 from basics.outcome import Outcome
 from basics.words import count, listing
@@ -33,7 +32,7 @@ def recorded(run: Run, history: History, keep_days: int, work: Callable[[], Outc
     try:
         outcome = work()
     except AppError as error:
-        history.end(error.outcome, masked(str(error)), _numbers(run), None)
+        history.end(error.outcome, str(error), _numbers(run), None)
         raise
     if run.clock.is_stopped():
         outcome = Outcome.INTERRUPTED

@@ -20,6 +20,7 @@ from tests.people import (
     AL,
     BO,
     JO,
+    before_looks,
     contact,
     make,
     run,
@@ -137,6 +138,19 @@ def test_the_lists_of_the_groups_judge_what_was_done(
         flags = ["--state", str(path), "--mirror-group", "Shops", "--allow-empty"]
         run_first(run_main, sandbox, *flags, CONTACT_FILTER="country=de")
     assert noted(path, clock, AL) == [("leave", "failed")]
+
+
+def test_the_counts_in_the_file_tell_no_reasons(
+    run_main: RunMain, clock: FakeClock, path: Path
+) -> None:
+    """Who is not meant any more right before the write is skipped for the value that says so."""
+    contacts = [contact(JO, country="de")]
+    with make(contacts, [], clock, {"properties": COUNTRY}) as sandbox:
+        before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, country="fr"))
+        first = run(run_main, sandbox, "--state", str(path), CONTACT_FILTER="country=de")
+        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+    assert first.report["counts"]["skipped_by_reason"] == {"its country is now Fr": 1}
+    assert "is now Fr" not in str(outcome.report)
 
 
 def test_a_refused_run_and_a_failed_one(run_main: RunMain, clock: FakeClock, path: Path) -> None:
