@@ -18,7 +18,7 @@ from basics.emails import canonical, normalise_email
 from basics.errors import AppError, SettingsError
 from basics.outcome import Outcome
 from basics.words import count
-from hubspot_client import CONTACTS, Contact, HubSpotClient
+from hubspot_client import ADDITIONAL, COMPANIES, CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
 from run.apply import Changes, Result, conclude, done, in_part
@@ -30,6 +30,7 @@ from run.lock import run_lock
 from run.past import recent, recorded, say_history
 from run.progress import Progress
 from run.report import CheckedAfter, Kind
+from subscribers import explain as explaining
 from subscribers import importing, limits, opt_outs
 from subscribers.afterwards import look_at_groups
 from subscribers.changes import ChangeLog
@@ -41,14 +42,18 @@ from subscribers.plan import (
     Action,
     Decision,
     Leave,
+    Person,
     Plan,
     Rules,
     by_email,
     contact_address,
+    decide,
+    in_order,
     make_plan,
     people,
+    persons,
 )
-from subscribers.reading import Contacts
+from subscribers.reading import Contacts, subscribers_called
 from subscribers.rounds import Writer
 from subscribers.sections import (
     SHOWN,
@@ -180,6 +185,8 @@ def _run(run: Run) -> Outcome:
         demand_all_ok(preflight.mapping, SettingsError)
         with _memory(run, chosen, account) as memory:
             sync = Sync(run, chosen, preflight, services, memory)
+            if args.explain:
+                return sync.explain(args.explain)
             return recorded(run, sync.history, chosen.keep_history_days, sync.outcome)
 
 
@@ -253,6 +260,42 @@ class Sync:
     def _is_in_sync(self, plan: Plan) -> bool:
         changes = (plan.create, plan.update, plan.unsubscribe, plan.opt_out, plan.leave)
         return not (any(changes) or self._preflight.missing or self._preflight.mirror.to_make)
+
+    def explain(self, emails: Sequence[str]) -> Outcome:
+        """Why each is written, or left alone; what the next run would do, limits aside."""
+        (hubspot, mailerlite), rules, run = self._services, self._rules(), self._run
+        places = explaining.Places(
+            {**mailerlite.groups(), **self._preflight.group_names},
+            hubspot.record_url(CONTACTS),
+            hubspot.record_url(COMPANIES) if rules.of_company else None,
+        )
+        contacts = Contacts(hubspot, rules, [ADDITIONAL]).called(emails, self._memory)
+        there = subscribers_called(emails, contacts, mailerlite, rules, self._memory)
+        found = persons(contacts, there, self._memory)
+        explained = [
+            self._explained(found.get(each, Person(each, (), (), None)), contacts, rules, places)
+            for each in emails
+        ]
+        for each in explained:
+            for line in explaining.in_words(each):
+                run.say(line)
+            run.say()
+        run.report.sections = [explaining.section(explained)]
+        return Outcome.PLANNED
+
+    def _explained(
+        self, person: Person, contacts: Sequence[Contact], rules: Rules, places: explaining.Places
+    ) -> explaining.Explained:
+        memory, trace = self._memory, self._memory.recall(person.email)
+        return explaining.Explained(
+            person.email,
+            decide(person, memory, rules),
+            explaining.in_hubspot(person, in_order(contacts), trace, rules),
+            person.subscriber,
+            trace,
+            self.history.changes_of(memory.person(person.email)),
+            places,
+        )
 
     def _rules(self) -> Rules:
         args, preflight = self._run.args, self._preflight

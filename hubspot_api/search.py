@@ -58,6 +58,13 @@ def with_email(email: str) -> Group:
     return [_filter("email", "EQ", email)]
 
 
+def called(emails: Sequence[str]) -> Iterator[List[Group]]:
+    """Queries for the contacts that have one of these addresses in lower case, as their own or as
+    an additional one. They find others as well."""
+    own = _one_of("email", emails)
+    return _packed([*own, *([_token("hs_additional_emails", each)] for each in emails)])
+
+
 def everyone() -> Group:
     return [{"propertyName": "hs_object_id", "operator": "HAS_PROPERTY"}]
 

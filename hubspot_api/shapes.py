@@ -21,6 +21,10 @@ COMPANY_PROPERTIES = (
 )
 
 
+ADDITIONAL = "hs_additional_emails"  # several addresses with ";" between them
+ALL_ADDRESSES = ("email", ADDITIONAL)
+
+
 class Company(NamedTuple):
     """A HubSpot company with its properties as HubSpot holds them; None where one is unset.
 
@@ -133,6 +137,12 @@ def _values(result: Any, names: Iterable[str]) -> List[Optional[str]]:
     if not all(value is None or isinstance(value, str) for value in values):
         raise ValueError("HubSpot writes every value as text")
     return values
+
+
+def addresses(contact: Contact) -> List[str]:
+    """All of a contact that was read with ALL_ADDRESSES."""
+    texts = filter(None, (contact.values[name] for name in ALL_ADDRESSES))
+    return [each.strip().lower() for text in texts for each in text.split(";")]
 
 
 def record_id(value: Any) -> int:

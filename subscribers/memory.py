@@ -140,6 +140,12 @@ class Memory:
                 return Trace(True, bool(is_written), contact_id, bool(is_opted_out))
         return Trace(False)
 
+    def knows_others(self, contact_ids: Iterable[int], emails: Iterable[str]) -> bool:
+        """Whether one of the contacts had an address that is none of these canonical ones."""
+        sql = "SELECT hash FROM known WHERE contact_id = ?"
+        theirs = {found for id in contact_ids for (found,) in self.rows(sql, id)}
+        return bool(theirs - {self._hash(form) for each in emails for form in spellings(each)})
+
     def is_kept(self, email: str, key: str, value: Value, there: str) -> bool:
         sql = "SELECT sent, there FROM kept WHERE hash = ? AND field = ?"
         pair = (self._hash(email, key, value), self._hash(email, key, there))
