@@ -14,6 +14,7 @@ import sync_subscribers
 from basics.emails import canonical
 from sandbox import Fault, Sandbox
 from sandbox.hubspot import definition
+from subscribers.plan import OLDER
 from tests.helpers import Ended, FakeClock, RunMain
 from tests.people import AL, BO, JO, Row, contact, make, run, run_first, subscriber
 
@@ -384,7 +385,8 @@ def done_to(report: Dict[str, Any], email: str) -> str:
     """What a run did to a person, as `next` says it."""
 
     def is_in(key: str) -> bool:
-        return any(canonical(row["email"] or "") == email for row in report[key])
+        rows = (row for row in report[key] if row.get("reason") != OLDER)
+        return any(canonical(row["email"]) == email for row in rows)
 
     refused = any(canonical(row["email"]) == email for row in report["waiting"] if not row["field"])
     changes = [key for key in ("create", "update", "unsubscribe", "opt_out", "leave") if is_in(key)]
@@ -395,13 +397,13 @@ NUMBERS = itertools.count()
 
 
 @settings(
-    max_examples=5,
+    max_examples=14,
     deadline=None,
-    phases=[Phase.generate],  # a world of twenty people takes too long to be made smaller
-    derandomize=True,
+    phases=[Phase.generate],  # a world of 36 people takes too long to be made smaller
+    # derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(st.lists(STORIES, min_size=20, max_size=20), FLAGS, SETTINGS)
+@given(st.lists(STORIES, min_size=36, max_size=36), FLAGS, SETTINGS)
 def test_explain_and_run_never_disagree(
     run_main: RunMain,
     clock: FakeClock,
@@ -434,9 +436,5 @@ def test_explain_and_run_never_disagree(
     for row in rows:
         for field in row["fields"] if row["next"] in ("create", "update") else ():
             assert after[row["email"]]["fields"][field["field"]] == field["new"]
-    skipped = {
-        (canonical(row["email"]), row["reason"])
-        for row in done.report["skipped"]
-        if not row["reason"].startswith("another contact")
-    }
+    skipped = {(canonical(row["email"]), row["reason"]) for row in done.report["skipped"]}
     assert {(row["email"], row["reason"]) for row in rows if row["next"] == "skip"} <= skipped
