@@ -24,7 +24,6 @@ from hubspot_api import search
 from hubspot_api.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
 from hubspot_api.shapes import (
     ADDITIONAL,
-    ALL_ADDRESSES,
     COMPANIES,
     COMPANY_PROPERTIES,
     CONTACTS,
@@ -35,7 +34,6 @@ from hubspot_api.shapes import (
     Created,
     Property,
     RecordList,
-    addresses,
     company_of,
     contact_of,
     list_of,
@@ -307,14 +305,9 @@ class HubSpotClient:
 
     def ids_of_contacts(self, emails: Sequence[str]) -> List[int]:
         """The contacts that have one of these addresses in lower case, as their own or as an
-        additional one, as far as the search shows them yet."""
-        wanted = {*emails}
-        found = (
-            contact
-            for groups in search.called(emails)
-            for contact in self._contacts_found(groups, ALL_ADDRESSES)
-        )
-        return [each.id for each in found if not wanted.isdisjoint(addresses(each))]
+        additional one, as far as the search shows them yet; and others with a similar one."""
+        found = (self._contacts_found(groups, ["email"]) for groups in search.called(emails))
+        return [contact.id for page in found for contact in page]
 
     def _contacts_found(
         self, groups: Sequence[search.Group], names: Sequence[str]

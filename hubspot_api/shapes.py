@@ -21,8 +21,7 @@ COMPANY_PROPERTIES = (
 )
 
 
-ADDITIONAL = "hs_additional_emails"  # several addresses with ";" between them
-ALL_ADDRESSES = ("email", ADDITIONAL)
+ADDITIONAL = "hs_additional_emails"  # of a contact, several with ";" between them
 
 
 class Company(NamedTuple):
@@ -140,8 +139,8 @@ def _values(result: Any, names: Iterable[str]) -> List[Optional[str]]:
 
 
 def addresses(contact: Contact) -> List[str]:
-    """All of a contact that was read with ALL_ADDRESSES."""
-    texts = filter(None, (contact.values[name] for name in ALL_ADDRESSES))
+    """All that a contact has which was read with the ADDITIONAL ones."""
+    texts = filter(None, (contact.values["email"], contact.values[ADDITIONAL]))
     return [each.strip().lower() for text in texts for each in text.split(";")]
 
 
