@@ -12,7 +12,7 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import AbstractSet, Callable, Dict, List, Optional, Sequence, Tuple
 
 from basics.emails import canonical, normalise_email
 from basics.errors import AppError, SettingsError
@@ -30,6 +30,7 @@ from run.lock import run_lock
 from run.past import recent, recorded, say_history
 from run.progress import Progress
 from run.report import CheckedAfter, Kind
+from run.told import Told
 from subscribers import explain as explaining
 from subscribers import importing, limits, opt_outs
 from subscribers.afterwards import look_at_groups
@@ -65,6 +66,7 @@ from subscribers.sections import (
     say_plan,
     say_results,
     sections,
+    to_decide,
 )
 from subscribers.selection import Selection, by_id_is_cheaper
 from subscribers.settings import Settings, settings
@@ -212,7 +214,7 @@ class Sync:
     ) -> None:
         self._run, self._settings, self._preflight = run, chosen, preflight
         self._services, self._memory = services, memory
-        self.history = History(memory, run.clock)
+        self.history, self._told = History(memory, run.clock), Told(memory, run.clock)
 
     def outcome(self) -> Outcome:
         rules, is_new = self._rules(), self._memory.is_new
@@ -220,10 +222,14 @@ class Sync:
         plan = make_plan(contacts, subscribers, self._memory, rules)
         self._report(plan)
         self._report_account(plan, len(subscribers))
-        self._say(plan)
+        waiting = {self._key(each): each for each in to_decide(plan)}
+        news = self._news(plan, waiting.keys())
+        self._say(plan, [waiting[key] for key in waiting if key in news])
         self._say_who_is_meant(rules, contacts, total)
         self._warn_of_needless_flags(plan, is_new)
-        return self._carry_out(plan, rules, contacts, subscribers)
+        outcome = self._carry_out(plan, rules, contacts, subscribers)
+        self._told.note(news, waiting.keys())
+        return outcome
 
     def _carry_out(
         self,
@@ -251,8 +257,6 @@ class Sync:
             return Outcome.IN_SYNC if is_in_sync else run.end_dry_run()
         self._note_lists(plan, contacts, subscribers)
         if is_in_sync:
-            if plan.taken_out:  # which is news, also with -q
-                run.screen.say_all()
             return Outcome.IN_SYNC
         with run.finishing_calls():
             return self._apply(plan, rules)
@@ -381,10 +385,21 @@ class Sync:
             run.report.record_url = self._services.hubspot.record_url(CONTACTS)
             run.report.history = recent(self.history, run.clock.utcnow().timestamp(), VERBS)
 
-    def _say(self, plan: Plan) -> None:
+    def _key(self, decision: Decision) -> str:
+        """Of what waits for a person, without telling whom it is about."""
+        return self._memory.person(decision.address, decision.reason).hex()
+
+    def _news(self, plan: Plan, waiting: AbstractSet[str]) -> AbstractSet[str]:
+        """Of what waits for a person, what is to be told: all, but with --quiet only what is new or
+        was told a week ago."""
+        news = self._told.due(waiting) if self._run.args.quiet else waiting
+        self._run.screen.has_news = bool(news or plan.taken_out)
+        return news
+
+    def _say(self, plan: Plan, told: Sequence[Decision]) -> None:
         run, preflight = self._run, self._preflight
         groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
-        say_plan(run.screen, plan, preflight.missing, groups, groups_to_make)
+        say_plan(run.screen, plan, told, preflight.missing, groups, groups_to_make)
 
     def _say_who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
         self._run.report.counts["contacts"] = total

@@ -109,9 +109,14 @@ class Memory:
         self._key: bytes = keys[0][0]
 
     def keep(self) -> None:
-        """From now on it is the file that is written, and no copy of it."""
+        """From now on it is the file that is written, and no copy of it. A new one gets the key of
+        the copy, so that the hashes stay the same."""
+        key = self._key
         self.close()
         self._open(dry_run=False)
+        if self.is_new:
+            self.write("UPDATE secret SET key = ?", [(key,)])
+            self._key = key
 
     def __enter__(self) -> Memory:
         return self

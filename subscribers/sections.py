@@ -161,14 +161,22 @@ def counts(sections: Sequence[Section]) -> Dict[str, Any]:
     }
 
 
+def to_decide(plan: Plan) -> List[Decision]:
+    """What waits for a person."""
+    still = [each for each in plan.skipped if each.reason.endswith(_TO_DECIDE)]
+    return [*still, *plan.leavers]
+
+
 def say_plan(
     screen: Screen,
     plan: Plan,
+    told: Sequence[Decision],
     missing: Sequence[Field],
     groups: Mapping[str, str],
     groups_to_make: Sequence[str] = (),
 ) -> None:
-    """The whole plan in words; whom it leaves alone as numbers, since the report lists them."""
+    """The whole plan in words; whom it leaves alone as numbers, since the report lists them.
+    `told`: those of `to_decide` that are to be told."""
 
     def say(title: str, kind: Kind, entries: Sequence[Decision]) -> None:
         lines = [(each.address, _in_words(each, groups)) for each in entries]
@@ -187,11 +195,12 @@ def say_plan(
         for each in plan.leave
     ]
     screen.say_list(f"Leave a group, {people(len(leaves))}", Kind.REMOVE, leaves, SHOWN)
-    still = [each for each in plan.skipped if each.reason.endswith(_TO_DECIDE)]
-    decide = "For you to decide (see --unsubscribe-opted-out)"
-    screen.say_list(decide, Kind.SKIP, [(each.address, each.reason) for each in still], SHOWN)
-    leavers = [(each.address, each.reason) for each in plan.leavers]
-    screen.say_list("Subscribed, and no contact any more", Kind.SKIP, leavers, SHOWN)
+    for title, action in (
+        ("For you to decide (see --unsubscribe-opted-out)", Action.SKIP),
+        ("Subscribed, and no contact any more", Action.LEAVER),
+    ):
+        lines = [(each.address, each.reason) for each in told if each.action is action]
+        screen.say_list(title, Kind.SKIP, lines, SHOWN)
     out = [(each.address, ", ".join(_names(each.taken_out, groups))) for each in plan.taken_out]
     screen.say_list("Taken out of a group in MailerLite, and left out", Kind.KEEP, out, SHOWN)
     reasons = Counter(entry.reason for entry in plan.skipped).most_common()
