@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo demo-subscribers demo-contact test how-long check faults bench clean
+.PHONY: help demo demo-subscribers demo-contact test how-long coverage check faults bench clean
 
 help: ## list what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -18,7 +18,10 @@ demo-contact: $(VENV)/installed ## run create_contact.py against a made-up accou
 	$(BIN)/python -m sandbox create_contact.py
 
 test: how-long $(VENV)/installed-dev ## run all tests, in about seven minutes on two cores
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses auto
+
+coverage: $(VENV)/installed-dev ## run all tests, and see that they reach the code
+	$(BIN)/python -m pytest --numprocesses auto --cov --cov-report=
 	$(BIN)/python -m coverage report --fail-under=95
 	$(BIN)/python -m coverage report --include=$$($(BIN)/python -m tests.layers) --fail-under=100
 

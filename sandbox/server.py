@@ -63,12 +63,9 @@ class Sandbox:
         self._lock = threading.Lock()
         self._random = random.Random(0)
         self._server: Optional[_Server] = None
+        self.services = [each for each in vars(self).values() if isinstance(each, Service)]
         for service in self.services:
             service.clock = clock
-
-    @property
-    def services(self) -> Tuple[Service, ...]:
-        return tuple(value for value in vars(self).values() if isinstance(value, Service))
 
     @property
     def settings(self) -> Dict[str, str]:

@@ -238,5 +238,5 @@ class World(RuleBasedStateMachine):
 
 TestWorld = World.TestCase
 TestWorld.settings = settings(
-    max_examples=80, stateful_step_count=14, derandomize=True, deadline=None, database=None
+    max_examples=40, stateful_step_count=14, derandomize=True, deadline=None, database=None
 )

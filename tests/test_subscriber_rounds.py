@@ -352,36 +352,41 @@ KEEPS: Dict[str, Tuple[str, str, Keep]] = {
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-@pytest.mark.parametrize("form", KEEPS)
 def test_a_value_that_is_kept_in_another_form_is_sent_once(
-    run_main: RunMain, clock: FakeClock, form: str, is_there: bool
+    run_main: RunMain, clock: FakeClock, is_there: bool
 ) -> None:
-    kind, value, keep = KEEPS[form]
-    mapping = {"MAILERLITE_FIELDS": "firstname:name,value:held"}
-    held = [{"key": "held", "type": kind}]
+    """One person with a field for each form."""
+    kinds, values, keeps = zip(*KEEPS.values())
+    held = [f"held_{n}" for n in range(len(KEEPS))]
+    pairs = ",".join(f"value_{n}:{key}" for n, key in enumerate(held))
+    mapping = {"MAILERLITE_FIELDS": f"firstname:name,{pairs}"}
+    types = [{"key": key, "type": kind} for key, kind in zip(held, kinds)]
     people = [subscriber(JO, "New")] if is_there else []
-    with make(
-        [contact(JO, value=value)], people, clock, fields=held, keep={"held": keep}
-    ) as sandbox:
+    jo = contact(JO, **{f"value_{n}": value for n, value in enumerate(values)})
+    with make([jo], people, clock, fields=types, keep=dict(zip(held, keeps))) as sandbox:
         assert run_first(run_main, sandbox, **mapping).code == 0
         second = run(run_main, sandbox, **mapping)
         assert len(sandbox.writes) == 1
         sandbox.hubspot.edit("contacts", 101, firstname="Newer")
         run(run_main, sandbox, **mapping)
         assert [*people_written(sandbox)][1:] == [{"email": JO, "fields": {"name": "Newer"}}]
-        sandbox.mailerlite.subscribers[JO]["fields"]["held"] = "7"
-        assert run(run_main, sandbox, **mapping).report["update"][0]["fields"] == ["held"]
+        sandbox.mailerlite.subscribers[JO]["fields"].update(dict.fromkeys(held, "7"))
+        assert run(run_main, sandbox, **mapping).report["update"][0]["fields"] == held
         assert run(run_main, sandbox, **mapping).report["outcome"] == "in_sync"
         sandbox.mailerlite.keep = {}
-        other = {"text": "other", "number": "8", "date": "2026-04-01"}[kind]
-        sandbox.hubspot.edit("contacts", 101, value=other)
+        others = [{"text": "other", "number": "8", "date": "2026-04-01"}[kind] for kind in kinds]
+        sandbox.hubspot.edit(
+            "contacts", 101, **{f"value_{n}": each for n, each in enumerate(others)}
+        )
         run(run_main, sandbox, **mapping)
-        assert str(fields(sandbox, JO)["held"]) == other
+        assert [str(fields(sandbox, JO)[key]) for key in held] == others
     assert second.report["outcome"] == "in_sync"
-    assert second.report["counts"]["kept_in_another_form"] == {"held": 1}
-    assert (
-        "For 1 person MailerLite keeps the field held in another form than HubSpot.\n" in second.out
-    )
+    assert second.report["counts"]["kept_in_another_form"] == dict.fromkeys(held, 1)
+    for key in held:
+        assert (
+            f"For 1 person MailerLite keeps the field {key} in another form than HubSpot.\n"
+            in second.out
+        )
 
 
 def test_a_value_that_is_kept_in_another_form_stands_in_no_file(
