@@ -24,10 +24,10 @@ def next_in_words(coming: Next, would: Mapping[str, str], who: str = "it") -> st
     return f"  Next run: {told}, because {coming.reason.rstrip('.')}."
 
 
-def past_in_words(changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> str:
+def past_in_words(changes: Sequence[ChangeEntry], verbs: Mapping[str, str], who: str = "it") -> str:
     """`verbs`: the key of a change -> what is said of it once it was made."""
     told = [_past(change, verbs) for change in changes]
-    return f"  Earlier runs: {', '.join(told)}." if told else "  No earlier run has changed it."
+    return f"  Earlier runs: {', '.join(told)}." if told else f"  No earlier run has changed {who}."
 
 
 def _past(change: ChangeEntry, verbs: Mapping[str, str]) -> str:

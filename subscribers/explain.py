@@ -48,6 +48,7 @@ WOULD = {
     Action.OPT_OUT.value: "be opted out in HubSpot",
     LEAVE: "leave a group",
 }
+WHO = "this person"
 AS_IT_SHOULD = "MailerLite has what HubSpot has"
 COUNTS = "has this address, and counts"
 
@@ -153,12 +154,12 @@ def in_words(explained: Explained) -> Iterator[str]:
     there = _there(subscriber, places.groups) if subscriber else "does not have this person"
     yield f"  MailerLite {there}."
     yield f"  {remembered_in_words(explained.trace, subscriber is not None)}"
-    yield next_in_words(explained.next, WOULD, "the person")
+    yield next_in_words(explained.next, WOULD, WHO)
     for row in _fields(explained):
         yield f"    {row['field']}: {row['old'] or '(empty)'} -> {row['new']}"
     for line in _details(explained.decision, places.groups):
         yield f"    {line}"
-    yield past_in_words(explained.history, VERBS)
+    yield past_in_words(explained.history, VERBS, WHO)
 
 
 def _contact(each: InHubSpot, places: Places) -> Iterator[str]:

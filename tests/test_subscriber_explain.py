@@ -120,7 +120,7 @@ def test_all_that_is_told_of_a_person(run_main: RunMain, clock: FakeClock) -> No
         f"  HubSpot: contact 101, {LINK}101 has this address, and counts. It objects to no mail.",
         "  MailerLite has this person: active, with name Old, in News.",
         "  Earlier runs have written this person to MailerLite.",
-        "  Next run: the person would be updated, because HubSpot has other values.",
+        "  Next run: this person would be updated, because HubSpot has other values.",
         "    name: Old -> Newer",
         "    country: (empty) -> Fr",
         "    joins Shops, from which somebody took them out",
