@@ -125,18 +125,34 @@ def test_what_was_not_done_is_not_told_as_done(
     assert noted(path, clock, AL) == [("create", "done")]
 
 
+@pytest.mark.parametrize("stays_in", ["7", "8"])
 def test_the_lists_of_the_groups_judge_what_was_done(
-    run_main: RunMain, clock: FakeClock, path: Path
+    run_main: RunMain, clock: FakeClock, path: Path, stays_in: str
 ) -> None:
-    with make([], [{**subscriber(AL), "groups": ["7"]}], clock, **SHOPS) as sandbox:
+    """Who has not left one of several groups has not left."""
+    groups = {"7": "Shops", "8": "De", "9": "Fr"}
+    people = [{**subscriber(AL), "groups": ["7", "8"]}]
+    with make([], people, clock, {"properties": COUNTRY}, groups=groups) as sandbox:
 
         def put_back(request: object) -> None:
-            sandbox.mailerlite.subscribers[AL]["groups"] = ["7"]
+            there = sandbox.mailerlite.subscribers[AL]["groups"]
+            there += [stays_in] if stays_in not in there else []
 
         sandbox.on_request = put_back
         flags = ["--state", str(path), "--mirror-group", "Shops", "--allow-empty"]
-        run_first(run_main, sandbox, *flags, CONTACT_FILTER="country=de")
+        run_first(run_main, sandbox, *flags, GROUP_BY="country")
+        assert sandbox.mailerlite.subscribers[AL]["groups"] == [stays_in]
     assert noted(path, clock, AL) == [("leave", "failed")]
+
+
+def test_who_is_written_singly_after_an_import_is_noted_once(
+    run_main: RunMain, clock: FakeClock, path: Path
+) -> None:
+    with make([contact(JO), contact(AL)], [], clock, import_loses=[JO], **SHOPS) as sandbox:
+        flags = ["--state", str(path), "--import", "--mirror-group", "Shops"]
+        run(run_main, sandbox, *flags)
+        assert len(statuses(sandbox)) == 2
+    assert noted(path, clock, JO) == noted(path, clock, AL) == [("create", "done")]
 
 
 def test_the_counts_in_the_file_tell_no_reasons(
