@@ -12,7 +12,7 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import AbstractSet, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import AbstractSet, Dict, List, Optional, Sequence, Tuple
 
 from basics.emails import canonical, normalise_email
 from basics.errors import AppError, SettingsError
@@ -21,7 +21,7 @@ from basics.words import count
 from hubspot_client import ADDITIONAL, COMPANIES, CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
-from run.apply import Changes, Result, conclude, done, in_part
+from run.apply import Changes, conclude, done, in_part
 from run.checks import demand_all_ok
 from run.context import Run
 from run.files import account_file
@@ -29,20 +29,19 @@ from run.history import History
 from run.lock import run_lock
 from run.past import recent, recorded, say_history
 from run.progress import Progress
-from run.report import CheckedAfter, Kind
+from run.report import Kind
 from run.told import Told
 from subscribers import explain as explaining
 from subscribers import importing, limits, opt_outs
-from subscribers.afterwards import look_at_groups
+from subscribers.afterwards import UNCHECKED, check_groups
+from subscribers.apply import write_people
 from subscribers.changes import ChangeLog
 from subscribers.checks import Preflight, Services, check_reading, check_services
 from subscribers.importing import Importer
 from subscribers.memory import Memory
-from subscribers.mirror import checked_in_words
 from subscribers.plan import (
     Action,
     Decision,
-    Leave,
     Person,
     Plan,
     Rules,
@@ -72,8 +71,6 @@ from subscribers.selection import Selection, by_id_is_cheaper
 from subscribers.settings import Settings, settings
 from transport import threads
 from transport.clock import Clock
-
-UNCHECKED = "Not checked afterwards:"
 
 log = logging.getLogger("crm_sync")
 
@@ -400,6 +397,8 @@ class Sync:
         run, preflight = self._run, self._preflight
         groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
         say_plan(run.screen, plan, told, preflight.missing, groups, groups_to_make)
+        if run.args.wants_import and plan.create:
+            run.say(importing.in_words(len(plan.create), groups))
 
     def _say_who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
         self._run.report.counts["contacts"] = total
@@ -413,8 +412,6 @@ class Sync:
 
     def _warn_of_needless_flags(self, plan: Plan, is_new: bool) -> None:
         args, to_create = self._run.args, {canonical(each.address) for each in plan.create}
-        if args.wants_import and plan.create:
-            self._run.say(importing.in_words(len(plan.create), self._preflight.group_names))
         for email in sorted(set(args.restore) - to_create):
             log.warning("--restore %s: there is nobody to create with this address.", email)
         if args.first_run and not is_new:
@@ -436,10 +433,10 @@ class Sync:
             raise AppError(failed[0])
         in_hubspot = Changes(run)
         opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
-        leave, written = _write_people(changes, plan, writer, self._importer(writer))
+        leave, written = write_people(changes, plan, writer, self._importer(writer))
         made = [*zip(plan.opt_out, opted_out), *written]
         results = Results(fields, made, writer.refused, groups, leave)
-        results, checked = _check_groups(run, plan, writer, results)
+        results, checked = check_groups(run, plan, writer, results)
         everything = [
             *(*fields, *groups),
             *(result for _, result in (*results.people, *results.leave)),
@@ -490,48 +487,6 @@ class Sync:
     def _summarise_leavers(self, plan: Plan) -> None:
         if plan.leavers:
             self._run.summarise(leavers_in_words(plan))
-
-
-def _write_people(
-    changes: Changes, plan: Plan, writer: Writer, importer: Optional[Importer]
-) -> Tuple[List[Tuple[Leave, Result]], List[Tuple[Decision, Result]]]:
-    """Who left a group, and the others with what was really decided about them; each with what came
-    of it."""
-
-    def write(
-        label: str, entries: Sequence[Decision], write_one: Callable[[Decision], None]
-    ) -> List[Tuple[Decision, Result]]:
-        results = changes.apply(label, writer.in_rounds(entries), write_one)
-        return list(zip(entries, results))
-
-    made = write("Unsubscribe", plan.unsubscribe, writer.unsubscribe)
-    left = changes.apply("Leave", writer.in_batches(plan.leave), writer.leave)
-    made += write("Update", plan.update, writer.write)
-    imported = importer.bring(changes, plan.create) if importer else {}
-    singly = [each for each in plan.create if each.address not in imported]
-    written = ((each.address, result) for each, result in write("Create", singly, writer.write))
-    created = {**imported, **dict(written)}
-    made += [(each, created[each.address]) for each in plan.create]
-    made = [(writer.as_written.get(each.address, each), result) for each, result in made]
-    writer.end()
-    return list(zip(plan.leave, left)), made
-
-
-def _check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> Tuple[Results, str]:
-    """The results as the lists of the mirrored groups show them, and what is to be said of these,
-    if there are any."""
-    if not writer.mirror.ids:
-        return results, ""
-    keep = frozenset(run.args.keep_in_group)
-    try:
-        after = look_at_groups(plan, writer, results, keep, run.clock)
-    except AppError as error:
-        return results, f"{UNCHECKED} {error}"
-    found = after.found
-    missing, unwanted = (sorted({m.email for m in each}) for each in found[1:])
-    run.report.checked_after = CheckedAfter(found.listed, missing, unwanted)
-    names = (writer.mirror.names[id] for id in writer.mirror.ids)
-    return after.results, f"Checked afterwards: {checked_in_words(found, after.wanted, names)}"
 
 
 if __name__ == "__main__":
