@@ -153,7 +153,7 @@ def in_words(explained: Explained) -> Iterator[str]:
         yield f"  HubSpot: {' '.join(_contact(each, places))}"
     there = _there(subscriber, places.groups) if subscriber else "does not have this person"
     yield f"  MailerLite {there}."
-    yield f"  {remembered_in_words(explained.trace, subscriber is not None)}"
+    yield f"  {_remembered(explained.trace, subscriber is not None)}"
     yield next_in_words(explained.next, WOULD, WHO)
     for row in _fields(explained):
         yield f"    {row['field']}: {row['old'] or '(empty)'} -> {row['new']}"
@@ -185,7 +185,7 @@ def _there(subscriber: Subscriber, groups: Mapping[str, str]) -> str:
     )
 
 
-def remembered_in_words(trace: Trace, is_there: bool) -> str:
+def _remembered(trace: Trace, is_there: bool) -> str:
     if not trace.is_known:
         return "No earlier run has seen this person in MailerLite."
     written = "written this person to" if trace.is_written else "seen this person in"
@@ -196,7 +196,7 @@ def remembered_in_words(trace: Trace, is_there: bool) -> str:
 
 def _details(decision: Decision, groups: Mapping[str, str]) -> Iterator[str]:
     """Groups, and values that are not sent."""
-    for joined in decision.groups:
+    for joined in decision.groups if _writes(decision) else ():
         again = ", from which somebody took them out" if joined in decision.rejoins else ""
         yield f"joins {groups[joined]}{again}"
     for left in decision.leaves:
@@ -214,8 +214,13 @@ def _details(decision: Decision, groups: Mapping[str, str]) -> Iterator[str]:
 
 def _fields(explained: Explained) -> List[Dict[str, Any]]:
     there = explained.subscriber.fields if explained.subscriber else {}
-    written = explained.decision.fields.items()
+    written = explained.decision.fields.items() if _writes(explained.decision) else ()
     return [{"field": key, "old": there.get(key), "new": value} for key, value in written]
+
+
+def _writes(decision: Decision) -> bool:
+    """Who waits after a refusal would be written, and is not."""
+    return decision.action is not Action.WAIT
 
 
 def _names(ids: Iterable[str], groups: Mapping[str, str]) -> List[str]:
@@ -256,6 +261,6 @@ def _row(each: Explained) -> Dict[str, Any]:
         ]
         if subscriber
         else [],
-        "remembered": remembered_in_words(each.trace, subscriber is not None),
+        "remembered": _remembered(each.trace, subscriber is not None),
         "history": [change_row(change) for change in each.history],
     }

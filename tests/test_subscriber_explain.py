@@ -201,7 +201,9 @@ def test_values_that_are_not_sent(run_main: RunMain, clock: FakeClock) -> None:
     contacts = [contact(JO, "Johannes", city="Nowhere", company="many"), contact(AL, "New")]
     size = [{"key": "size", "type": "number"}]
     keeps = {"name": keep, "city": keep}
-    with make(contacts, [], clock, fields=size, keep=keeps, not_taken=[AL]) as sandbox:
+    account: Dict[str, Any] = {"groups": GROUPS, "fields": size, "keep": keeps, "not_taken": [AL]}
+    with make(contacts, [], clock, **account) as sandbox:
+        fields["MAILERLITE_GROUPS"] = "News"
         run(run_main, sandbox, **fields)
         outcome = explain(run_main, sandbox, JO, AL, **fields)
     jo, al = outcome.report["explain"]
@@ -211,6 +213,7 @@ def test_values_that_are_not_sent(run_main: RunMain, clock: FakeClock) -> None:
         "name: not sent, because MailerLite keeps it in another form",
         "city: not sent before 2026-11-28, because MailerLite refused it",
     ]
+    assert (al["fields"], al["details"]) == ([], [])
     assert al["reason"].endswith("and is asked again from 2026-11-28 on")
 
 
@@ -435,7 +438,8 @@ def test_explain_and_run_never_disagree(
         email: done_to(done.report, email) for email in emails
     }
     for row in rows:
-        for field in row["fields"] if row["next"] in ("create", "update") else ():
+        assert not row["fields"] or row["next"] in ("create", "update")
+        for field in row["fields"]:
             assert after[row["email"]]["fields"][field["field"]] == field["new"]
     skipped = {(canonical(row["email"]), row["reason"]) for row in done.report["skipped"]}
     assert {(row["email"], row["reason"]) for row in rows if row["next"] == "skip"} <= skipped
