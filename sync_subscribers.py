@@ -22,13 +22,14 @@ from hubspot_client import ADDITIONAL, COMPANIES, CONTACTS, Contact, HubSpotClie
 from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
 from run.apply import Changes, conclude, done, in_part
-from run.checks import demand_all_ok
+from run.checks import Finding, demand_all_ok
 from run.context import Run
 from run.files import account_file
 from run.history import History
 from run.lock import run_lock
 from run.past import recent, recorded, say_history
 from run.progress import Progress
+from run.readiness import check_here
 from run.report import Kind
 from run.told import Told
 from subscribers import explain as explaining
@@ -66,6 +67,7 @@ from subscribers.sections import (
     say_results,
     sections,
     to_decide,
+    would_in_words,
 )
 from subscribers.selection import Selection, by_id_is_cheaper
 from subscribers.settings import Settings, settings
@@ -168,7 +170,7 @@ def _run(run: Run) -> Outcome:
             stack.enter_context(run_lock("subscribers", account, run.clock))
         stack.enter_context(run.using(*(service.http for service in services)))
         if run.args.history:
-            with _memory(run, chosen, account) as memory:
+            with _memory(run, chosen, _path(run, account)) as memory:
                 return say_history(run, History(memory, run.clock), run.args.history, VERBS)
         args = run.args
         preflight = check_services(chosen, services, args.create_fields, args.create_groups)
@@ -178,20 +180,38 @@ def _run(run: Run) -> Outcome:
         if args.wants_import:
             preflight.mapping.append(importing.check(preflight.group_names, preflight.mirror))
         if run.args.check:
-            reading = check_reading(services)
-            return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
+            found = [*preflight.findings, *preflight.mapping, *check_reading(services)]
+            return run.show_findings([*found, *_check_here(run, chosen, account)])
         demand_all_ok(preflight.findings)
         demand_all_ok(preflight.mapping, SettingsError)
-        with _memory(run, chosen, account) as memory:
+        with _memory(run, chosen, _path(run, account)) as memory:
             sync = Sync(run, chosen, preflight, services, memory)
             if args.explain:
                 return sync.explain(args.explain)
+            run.name_accounts(preflight.accounts)
             return recorded(run, sync.history, chosen.keep_history_days, sync.outcome)
 
 
-def _memory(run: Run, chosen: Settings, account: str) -> Memory:
+def _check_here(run: Run, chosen: Settings, account: str) -> List[Finding]:
+    is_new = True
+
+    def open_memory(path: Path) -> None:
+        nonlocal is_new
+        with _memory(run, chosen, path) as memory:
+            is_new = memory.is_new
+
+    found = check_here(run, account, open_memory)
+    first = Finding(True, "The first run that writes needs --first-run, once.")
+    return [*found, first] if is_new and all(each.ok for each in found) else found
+
+
+def _path(run: Run, account: str) -> Path:
+    named: Optional[Path] = run.args.state
+    return named or account_file("subscribers", account, ".sqlite3", make=not run.dry_run)
+
+
+def _memory(run: Run, chosen: Settings, path: Path) -> Memory:
     """A new one becomes a file only when a run carries out its plan."""
-    path = run.args.state or account_file("subscribers", account, ".sqlite3", make=not run.dry_run)
     memory = Memory(path, True, run.clock.utcnow().date(), chosen.ask_again_days)
     if not (run.dry_run or memory.is_new):
         memory.keep()
@@ -251,7 +271,9 @@ class Sync:
         if run.dry_run:
             for refusal in begins_anew:
                 run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
-            return Outcome.IN_SYNC if is_in_sync else run.end_dry_run()
+            missing, to_make = self._preflight.missing, self._preflight.mirror.to_make
+            would = would_in_words(plan, missing, to_make)
+            return Outcome.IN_SYNC if is_in_sync else run.end_dry_run(would)
         self._note_lists(plan, contacts, subscribers)
         if is_in_sync:
             return Outcome.IN_SYNC
@@ -265,10 +287,11 @@ class Sync:
     def explain(self, emails: Sequence[str]) -> Outcome:
         """Why each is written, or left alone; what the next run would do, limits aside."""
         (hubspot, mailerlite), rules, run = self._services, self._rules(), self._run
+        preflight = self._preflight
         places = explaining.Places(
-            {**mailerlite.groups(), **self._preflight.group_names},
-            hubspot.record_url(CONTACTS),
-            hubspot.record_url(COMPANIES) if rules.of_company else None,
+            {**preflight.all_groups, **preflight.group_names},
+            self._record_url(CONTACTS),
+            self._record_url(COMPANIES),
         )
         contacts = Contacts(hubspot, rules, [ADDITIONAL]).called(emails, self._memory)
         there = subscribers_called(emails, contacts, mailerlite, rules, self._memory)
@@ -379,8 +402,13 @@ class Sync:
         run.report.counts.update(subscribers=subscribers)
         run.report.total, run.report.total_name = plan.active, "Active subscribers"
         if run.wants_links:
-            run.report.record_url = self._services.hubspot.record_url(CONTACTS)
+            run.report.record_url = self._record_url(CONTACTS)
             run.report.history = recent(self.history, run.clock.utcnow().timestamp(), VERBS)
+
+    def _record_url(self, object_type: str) -> Optional[str]:
+        """What a record's id follows to make its address."""
+        account = self._preflight.account
+        return account and account.link(object_type, "")
 
     def _key(self, decision: Decision) -> str:
         """Of what waits for a person, without telling whom it is about."""
@@ -479,7 +507,7 @@ class Sync:
             f"{part}: {people(results.done(Action.CREATE))} created,"
             f" {results.done(Action.UPDATE):,} updated,"
             f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
-            + (f" {left:,} out of the mirrored group," if writer.mirror.ids else "")
+            + (f" {left:,} removed from the mirrored group," if writer.mirror.ids else "")
             + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
         )
         self._summarise_leavers(plan)

@@ -23,7 +23,7 @@ def write_people(
         return list(zip(entries, results))
 
     made = write("Unsubscribe", plan.unsubscribe, writer.unsubscribe)
-    left = changes.apply("Leave", writer.in_batches(plan.leave), writer.leave)
+    left = changes.apply("Remove from a group", writer.in_batches(plan.leave), writer.leave)
     made += write("Update", plan.update, writer.write)
     imported = importer.bring(changes, plan.create) if importer else {}
     singly = [each for each in plan.create if each.address not in imported]

@@ -46,7 +46,7 @@ WOULD = {
     Action.UPDATE.value: "be updated",
     Action.UNSUBSCRIBE.value: "be unsubscribed",
     Action.OPT_OUT.value: "be opted out in HubSpot",
-    LEAVE: "leave a group",
+    LEAVE: "be removed from a group",
 }
 WHO = "this person"
 AS_IT_SHOULD = "MailerLite has what HubSpot has"

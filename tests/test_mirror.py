@@ -107,10 +107,12 @@ def test_the_group_holds_who_is_meant_and_may_get_mail(run_main: RunMain, clock:
     assert {row["status"] for row in outcome.report["leave"]} == {"done"}
     assert {row["group"] for row in outcome.report["leave"]} == {"Shops"}
     assert why(dry) == why(outcome)
+    would = "1 would be created, 1 updated, 0 unsubscribed, 4 removed from a group"
+    assert dry.out.endswith(f"\nDry run: {would}.\n")
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
     assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
     assert f"  - {BO}        Shops: not in the list Customers\n" in outcome.out
-    assert "1 updated, 0 unsubscribed, 4 out of the mirrored group, 0 left" in outcome.out
+    assert "1 updated, 0 unsubscribed, 4 removed from the mirrored group, 0 left" in outcome.out
     words = "Checked afterwards: the group Shops has all 2 people who are meant and nobody else.\n"
     assert words in outcome.out
 

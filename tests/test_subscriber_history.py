@@ -95,7 +95,7 @@ def test_every_change_is_in_the_history(
         content = path.read_bytes()
     assert (first.code, second.code, outcome.code) == (0, 0, 0)
     assert told_lines(outcome) == [
-        "done: 1 opted out in HubSpot, 1 unsubscribed, 1 taken out of a group, 1 updated,"
+        "done: 1 opted out in HubSpot, 1 unsubscribed, 1 removed from a group, 1 updated,"
         " 1 created",
         "1 run with nothing to do",
         "done: 4 created",

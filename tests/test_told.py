@@ -78,11 +78,11 @@ def test_who_waits_for_a_decision_is_told_once_a_week(run_main: RunMain, clock: 
         third = run(run_main, sandbox, "-q")
         content = next(Path.home().rglob("*.sqlite3")).read_bytes()
     for told_in in (refused, first, loud, again, third):
-        assert f"  ! {JO}  {STILL}\n" in told_in.out
+        assert f"  ? {JO}  {STILL}\n" in told_in.out
     assert (silent.text, quiet.text) == ("", "")
     for told_in in (second, others):
-        assert f"  ! {BO}  {STILL}\n" in told_in.out
-        assert f"  ! {AL}  no contact in HubSpot has this address any more\n" in told_in.out
+        assert f"  ? {BO}  {STILL}\n" in told_in.out
+        assert f"  ? {AL}  no contact in HubSpot has this address any more\n" in told_in.out
         assert JO not in told_in.out
     assert BO not in again.out
     assert emails(second.report["skipped"]) == [BO, JO]
