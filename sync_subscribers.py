@@ -114,8 +114,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "--import",
         dest="wants_import",
         action="store_true",
-        help="create new people by MailerLite's import, up to 1,000 in one call, into the group"
-        " that MAILERLITE_GROUPS names; nobody is asked to confirm",
+        help="create new people by MailerLite's import, up to 1,000 in one call, into the one"
+        " group that each of them joins; nobody is asked to confirm",
     )
     add(
         "--unsubscribe-opted-out",
@@ -178,7 +178,7 @@ def _run(run: Run) -> Outcome:
             opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
             preflight.mapping.append(opt_outs.check(opt_out, preflight.consent))
         if args.wants_import:
-            preflight.mapping.append(importing.check(preflight.group_names, preflight.mirror))
+            preflight.mapping.append(importing.check(preflight.groups, preflight.mirror))
         if run.args.check:
             found = [*preflight.findings, *preflight.mapping, *check_reading(services)]
             return run.show_findings([*found, *_check_here(run, chosen, account)])
@@ -425,8 +425,8 @@ class Sync:
         run, preflight = self._run, self._preflight
         groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
         say_plan(run.screen, plan, told, preflight.missing, groups, groups_to_make)
-        if run.args.wants_import and plan.create:
-            run.say(importing.in_words(len(plan.create), groups))
+        if run.args.wants_import and importing.by_group(plan.create):
+            run.say(importing.in_words(plan.create, groups))
 
     def _say_who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
         self._run.report.counts["contacts"] = total
@@ -461,7 +461,10 @@ class Sync:
             raise AppError(failed[0])
         in_hubspot = Changes(run)
         opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
-        leave, written = write_people(changes, plan, writer, self._importer(writer))
+        importer = Importer(self._services.mailerlite, writer, self._memory, run.clock)
+        leave, written = write_people(
+            changes, plan, writer, importer if run.args.wants_import else None
+        )
         made = [*zip(plan.opt_out, opted_out), *written]
         results = Results(fields, made, writer.refused, groups, leave)
         results, checked = check_groups(run, plan, writer, results)
@@ -486,12 +489,6 @@ class Sync:
                 f"MailerLite refused {people(len(later))}: asked again from {min(later)} on."
             )
         return outcome
-
-    def _importer(self, writer: Writer) -> Optional[Importer]:
-        if not self._run.args.wants_import:
-            return None
-        group, clock = next(iter(self._preflight.group_names)), self._run.clock
-        return Importer(self._services.mailerlite, writer, self._memory, group, clock)
 
     def _tell(self, plan: Plan, writer: Writer, results: Results, part: str) -> None:
         run = self._run

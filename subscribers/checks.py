@@ -309,16 +309,18 @@ def _mirror(
     def id_of(wanted: str, ids: Sequence[str], setting: str, may_be_made: bool) -> str:
         """The group's, or a placeholder; "" with a finding that says what is wrong."""
         mine = f"The group {wanted} is to hold the people who are meant, and nobody else"
+        id = ids[0] if ids else placeholder(wanted)
         if len(ids) > 1:
             text = f"MailerLite has several groups {wanted}: rename all but one, or give the id."
         elif ids and ids[0] in result.groups:
             text = f"{mine}: take it out of MAILERLITE_GROUPS, or give {setting} one of its own."
+        elif id == everyone:
+            text = f"The group {wanted} is MIRROR_GROUP already: set GROUP_PREFIX to another name."
         elif not ids and not may_be_made:
             text = (
                 f"MailerLite has no group {wanted}: fix {setting}, or make it by --create-groups."
             )
         else:
-            id = ids[0] if ids else placeholder(wanted)
             names[id] = mailerlite.groups.get(id, wanted)
             to_make = "" if ids else ", and is to be created"
             result.mapping.append(Finding(True, f"{mine}{to_make}."))
