@@ -191,6 +191,20 @@ class MailerLiteClient:
                 self.http.bad_answer(call, "a subscriber is not as documented")
         return found
 
+    def subscriber(self, email: str, keys: Sequence[str]) -> Optional[Subscriber]:
+        """How it is now with one person, groups included; None when MailerLite has no such
+        subscriber. Raises CallRejected, ServiceError."""
+        call = "one subscriber"
+        try:
+            data = self.http.read("GET", f"/subscribers/{quote(email, safe='@')}", call)
+            return _looked_up(email, data["data"], Names(keys), with_groups=True)
+        except CallRejected as error:
+            if error.status == 404:
+                return None
+            raise
+        except (KeyError, TypeError, AttributeError):
+            self.http.bad_answer(call, "it is not as documented")
+
     def fields(self) -> Dict[str, str]:
         """Key -> type, one of FIELD_TYPES, of every field. Raises ServiceError."""
         rows = self._numbered("/fields", "key")

@@ -127,6 +127,8 @@ class Importer:
             return None
         self._clock.sleep(max(self._next_at - self._clock.monotonic(), 0.0))
         self._sent.update(chosen)  # before the call: its answer may be lost
+        for now in chosen.values():
+            self._writer.changes.note(now)
         rows = [(now.address, now.fields) for now in chosen.values()]
         try:
             return self._mailerlite.start_import(group, rows)

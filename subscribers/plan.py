@@ -288,6 +288,15 @@ def make_plan(
     return plan._replace(members=sum(len(ids & each.groups) for each in can_get_mail))
 
 
+def persons(
+    contacts: Sequence[Contact], subscribers: Mapping[str, Subscriber], remembered: Remembered
+) -> Dict[str, Person]:
+    """By canonical address, as for `make_plan`."""
+    by_address = _by_address(contacts, subscribers, Selection(), lambda _: None)
+    found = _people(contacts, by_address, subscribers, remembered)
+    return {person.email: person for person in found}
+
+
 def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
     """The objection of any contact that has or had the address counts."""
     decision, subscriber = _decide(person, remembered, rules), person.subscriber
@@ -359,6 +368,11 @@ def contact_address(contact: Contact) -> Optional[str]:
     """In canonical form; None when it is no address."""
     email = normalise_email(contact.values["email"])
     return canonical(email) if email else None
+
+
+def company_id(contact: Contact) -> Optional[int]:
+    text = trimmed(contact.values[COMPANY_ID])
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def in_order(contacts: Iterable[Contact]) -> List[Contact]:
