@@ -584,6 +584,26 @@ def test_international_addresses_compare_in_one_form(
         assert len(statuses(sandbox)) == 2
 
 
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_values_of_international_addresses_are_sent_once(
+    run_main: RunMain, clock: FakeClock, kept: bool, is_taken: bool
+) -> None:
+    """Also those that MailerLite keeps in another form, or refuses."""
+
+    def keep(text: str) -> str:
+        if not is_taken:
+            raise ValueError("The name is too long.")
+        return text.upper()
+
+    people = [contact("jo@m\u00fcnze.example", lastname="Lee")]
+    with make(people, [], clock, punycode=kept, keep={"name": keep}) as sandbox:
+        run(run_main, sandbox)
+        writes = len(sandbox.writes)
+        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+        assert len(sandbox.writes) == writes
+
+
 def test_an_old_file_knows_an_address_as_it_was_written(
     run_main: RunMain, clock: FakeClock, tmp_path: Path
 ) -> None:
