@@ -180,7 +180,7 @@ class Decision(NamedTuple):
 
     `email`: as it is sent, or as HubSpot has it if it is no address; `contact_ids`: all that have
     or had it; `fields`: what differs; `groups`: the ids of those that are missing; `was`: the
-    status in MailerLite, None if it has no such subscriber.
+    status in MailerLite, None if it has no such subscriber; `has_left`: as in Person.
 
     Of single values, by key: `unusable` do not fit the type of the field, `other_form` are kept
     by MailerLite in another form, `refused` were not taken by it. `taken_out`: groups that somebody
@@ -195,6 +195,7 @@ class Decision(NamedTuple):
     contact_ids: Tuple[int, ...] = ()
     subscriber_id: Optional[str] = None
     was: Optional[str] = None
+    has_left: bool = False
     fields: Mapping[str, Value] = {}
     groups: Tuple[str, ...] = ()
     unusable: Tuple[str, ...] = ()
@@ -326,6 +327,7 @@ def _decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
         contact_ids=tuple(contact.id for contact in known_contacts),
         subscriber_id=subscriber.id if subscriber else None,
         was=subscriber.status if subscriber else None,
+        has_left=person.has_left,
     )
     is_subscribed = subscriber is not None and _is_subscribed(subscriber)
     objected = objection(known_contacts, rules.consent)

@@ -344,10 +344,10 @@ def _untold() -> CallRejected:
 
 def _person(planned: Decision, by_id: Mapping[int, Contact], there: Optional[Subscriber]) -> Person:
     """As the services say now. A contact with another address is not written under this one, but
-    what it objects to counts."""
+    what it objects to counts, and whoever had left under an earlier address still has."""
     key = canonical(planned.address)
     contacts = [by_id[id] for id in planned.contact_ids if id in by_id]
     same = [contact for contact in contacts if contact_address(contact) == key]
     former = [contact for contact in contacts if contact_address(contact) != key]
     is_there = there is not None and canonical(there.email) == key
-    return Person(key, in_order(same), former, there if is_there else None)
+    return Person(key, in_order(same), former, there if is_there else None, planned.has_left)
