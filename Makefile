@@ -36,7 +36,7 @@ check: $(VENV)/installed-dev ## check lint, format and types
 faults: $(VENV)/installed-dev ## print what a run comes to when a service fails
 	$(BIN)/python -m tests.fault_matrix
 
-bench: $(VENV)/installed-dev ## measure how fast it is, in about a quarter of an hour
+bench: $(VENV)/installed-dev ## measure how fast it is, in about an hour
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmark/requirements.txt
 	$(BIN)/python -m benchmark
 

@@ -136,8 +136,10 @@ def _run(run: Run) -> Outcome:
         if run.args.check:
             here = check_here(run, account, lambda path: Memory(path).close())
             return run.show_findings([*_check(hubspot, wanted), *here])
-        records = Records(run, hubspot, memory)
-        return _create_all(Job(run, hubspot, records, wanted, _account(hubspot), [], []))
+        records, found = Records(run, hubspot, memory), _account(hubspot)
+        if found:
+            run.name_accounts(f"HubSpot is {found}.")
+        return _create_all(Job(run, hubspot, records, wanted, found, [], []))
 
 
 def _wanted(args: argparse.Namespace, chosen: Settings) -> NewContact:

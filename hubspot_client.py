@@ -121,11 +121,6 @@ class HubSpotClient:
         except (CallRejected, ServiceError):
             return None
 
-    def record_url(self, object_type: str) -> Optional[str]:
-        """Where a record's page begins, its id follows; None when HubSpot does not tell."""
-        account = self.account_if_told()
-        return account and account.link(object_type, "")
-
     def property(self, object_type: str, name: str) -> Optional[Property]:
         """The definition of a property; None when the account has none of that name.
 

@@ -118,7 +118,7 @@ class Written(NamedTuple):
 
 
 class NotSubscribed(CallRejected):
-    """The person has left MailerLite as `left_as`, a status,, and nothing was written."""
+    """The person has left MailerLite as `left_as`, a status, and nothing was written."""
 
     def __init__(self, error: CallRejected, left_as: str) -> None:
         super().__init__(str(error), error.status, error.detail, error.body)

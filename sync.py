@@ -154,7 +154,7 @@ def _run(run: Run) -> Outcome:
             here = check_here(run, account, lambda path: _open(path, account))
             return run.show_findings([*findings, *source.check_search(), *here])
         demand_all_ok(findings)
-        _name_accounts(source, in_predictleads)
+        run.name_accounts(_accounts(source, in_predictleads))
         sync = _sync(run, chosen, source, predictleads, account, stack)
         days = chosen.keep_history_days
         return recorded(run, sync.history, days, lambda: sync.outcome(subscription))
@@ -197,10 +197,9 @@ def _check_subscription(
     return look(check), next(iter(found), None)
 
 
-def _name_accounts(source: CompanySource, in_predictleads: Sequence[Finding]) -> None:
-    """Before a plan: whose it is."""
+def _accounts(source: CompanySource, in_predictleads: Sequence[Finding]) -> str:
     in_hubspot = [f"HubSpot is {source.account}."] if source.account else []
-    log.info("%s", " ".join([*in_hubspot, *(finding.text for finding in in_predictleads)]))
+    return " ".join([*in_hubspot, *(finding.text for finding in in_predictleads)])
 
 
 def _memory(run: Run, account: str) -> CompanyMemory:
@@ -382,7 +381,7 @@ class Sync:
     def _look_up(self, surplus: Listed) -> Evidence:
         """What HubSpot holds now of the companies that are followed and not wanted."""
         domains = names_to_confirm(surplus)
-        if domains:
+        if domains and not self._run.wrote:  # else it has been told
             number = companies(len(domains))
             log.info("HubSpot: a second look at %s before any is unfollowed.", number)
         return self._source.evidence(domains, self._memory.records(domains))
@@ -515,8 +514,8 @@ class Sync:
         if left is None:
             return
         self._run.say(
-            f"{count(unfollows, 'unfollow')}, about {count(cost, 'credit')}; {left:,} of"
-            f" {subscription.credits_quota:,} are left this month."
+            f"Stopping to follow {companies(unfollows)} takes about {count(cost, 'credit')};"
+            f" {left:,} of {subscription.credits_quota:,} are left this month."
         )
         if cost > left:
             self._warn(f"{count(left, 'credit')} left this month: that will not last.")

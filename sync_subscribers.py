@@ -23,11 +23,12 @@ from hubspot_client import CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
 from run.apply import Changes, Result, conclude, done, in_part
-from run.checks import demand_all_ok
+from run.checks import Finding, demand_all_ok
 from run.context import Run
 from run.files import account_file
 from run.lock import run_lock
 from run.progress import Progress
+from run.readiness import check_here
 from run.report import CheckedAfter, Kind
 from subscribers import importing, opt_outs
 from subscribers.afterwards import look_at_groups
@@ -57,6 +58,7 @@ from subscribers.sections import (
     say_plan,
     say_results,
     sections,
+    would_in_words,
 )
 from subscribers.selection import Selection, by_id_is_cheaper
 from subscribers.settings import Settings, settings
@@ -137,8 +139,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "--import",
         dest="wants_import",
         action="store_true",
-        help="create new people by MailerLite's import, up to 1,000 in one call, into the group"
-        " that MAILERLITE_GROUPS names; nobody is asked to confirm",
+        help="create new people by MailerLite's import, up to 1,000 in one call, into the one"
+        " group that each of them joins; nobody is asked to confirm",
     )
     add(
         "--unsubscribe-opted-out",
@@ -204,16 +206,30 @@ def _run(run: Run) -> Outcome:
             opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
             preflight.mapping.append(opt_outs.check(opt_out, preflight.consent))
         if args.wants_import:
-            preflight.mapping.append(importing.check(preflight.group_names, preflight.mirror))
+            preflight.mapping.append(importing.check(preflight.groups, preflight.mirror))
         if run.args.check:
-            reading = check_reading(services)
-            return run.show_findings([*preflight.findings, *preflight.mapping, *reading])
+            found = [*preflight.findings, *preflight.mapping, *check_reading(services)]
+            return run.show_findings([*found, *_check_here(run, chosen, account)])
         demand_all_ok(preflight.findings)
         demand_all_ok(preflight.mapping, SettingsError)
+        run.name_accounts(preflight.accounts)
         path = run.args.state or account_file(
             "subscribers", account, ".sqlite3", make=not run.dry_run
         )
         return _sync(run, chosen, preflight, services, path)
+
+
+def _check_here(run: Run, chosen: Settings, account: str) -> List[Finding]:
+    is_new = True
+
+    def open_memory(path: Path) -> None:
+        nonlocal is_new
+        with _memory(run, chosen, path, dry_run=True) as memory:
+            is_new = memory.is_new
+
+    found = check_here(run, account, open_memory)
+    first = Finding(True, "The first run that writes needs --first-run, once.")
+    return [*found, first] if is_new and all(each.ok for each in found) else found
 
 
 def _sync(
@@ -227,13 +243,13 @@ def _sync(
         lists, is_new = memory.compare(subscribers), memory.is_new
     _report_plan(run, plan, preflight)
     run.report.counts.update(subscribers=len(subscribers))
-    if run.wants_links:
-        run.report.record_url = services.hubspot.record_url(CONTACTS)
+    if run.wants_links and preflight.account:
+        run.report.record_url = preflight.account.link(CONTACTS, "")
     groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
     say_plan(run.screen, plan, preflight.missing, groups, groups_to_make)
     _say_who_is_meant(run, rules, contacts, total)
-    if run.args.wants_import and plan.create:
-        run.say(importing.in_words(len(plan.create), groups))
+    if run.args.wants_import and importing.by_group(plan.create):
+        run.say(importing.in_words(plan.create, groups))
     _warn_of_needless_flags(run, plan, is_new)
     begins_anew = _begins_anew(run, subscribers, is_new, path)
     refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
@@ -249,7 +265,8 @@ def _sync(
     if run.dry_run:
         for refusal in begins_anew:
             run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
-        return Outcome.IN_SYNC if is_in_sync else run.end_dry_run()
+        would = would_in_words(plan, preflight.missing, groups_to_make)
+        return Outcome.IN_SYNC if is_in_sync else run.end_dry_run(would)
     with _memory(run, chosen, path, dry_run=False) as memory:
         memory.note_lists(_with_contacts(subscribers, contacts))
         memory.note_told(plan.taken_out)
@@ -261,8 +278,7 @@ def _sync(
             writer = Writer(services, rules, memory)
             importer = None
             if run.args.wants_import:
-                group = next(iter(groups))
-                importer = Importer(services.mailerlite, writer, memory, group, run.clock)
+                importer = Importer(services.mailerlite, writer, memory, run.clock)
             return _apply(run, plan, preflight, writer, importer)
 
 
@@ -479,7 +495,7 @@ def _apply(
         f"{in_part(everything)}: {people(results.done(Action.CREATE))} created,"
         f" {results.done(Action.UPDATE):,} updated,"
         f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
-        + (f" {left:,} out of the mirrored group," if writer.mirror.ids else "")
+        + (f" {left:,} removed from the mirrored group," if writer.mirror.ids else "")
         + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
     )
     _summarise_leavers(run, plan)
@@ -506,7 +522,7 @@ def _write_people(
         return list(zip(entries, results))
 
     made = write("Unsubscribe", plan.unsubscribe, writer.unsubscribe)
-    left = changes.apply("Leave", writer.in_batches(plan.leave), writer.leave)
+    left = changes.apply("Remove from a group", writer.in_batches(plan.leave), writer.leave)
     made += write("Update", plan.update, writer.write)
     imported = importer.bring(changes, plan.create) if importer else {}
     singly = [each for each in plan.create if each.address not in imported]

@@ -164,6 +164,8 @@ def _read(path: Path) -> Dict[str, str]:
             values = dotenv.dotenv_values(stream=stream, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        if isinstance(error, PermissionError):
+            reason = "it must belong to the user who runs this"
         raise SettingsError(f"Cannot read the settings file {path}: {reason}.") from None
     return {name: value for name, value in values.items() if value is not None}
 

@@ -66,6 +66,20 @@ def day(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, timezone.utc).strftime("%Y-%m-%d")
 
 
+def date(moment: datetime) -> str:
+    """
+    >>> date(datetime(2026, 11, 1))
+    '1 Nov 2026'
+    """
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def local_time(moment: datetime) -> str:
+    """In the zone of this machine: 21 Nov 2026, 09:04 CET."""
+    here = moment.astimezone()
+    return f"{date(here)}, {here:%H:%M %Z}"
+
+
 def listing(names: Sequence[str], most: int = 10) -> str:
     """
     >>> listing(["a.example", "b.example", "c.example"], most=2)

@@ -15,8 +15,9 @@ from benchmark.table import Row, line_of, markdown
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmark",
-        description="Measure sync.py against the limits of the services and against what people"
-        " write today, on a sandbox of its own. Exits with 1 when a target is missed.",
+        description="Measure sync.py and sync_subscribers.py against the limits of the services and"
+        " against what people write today, on a sandbox of its own. Exits with 1 when a target is"
+        " missed.",
     )
     parser.add_argument("--only", choices=SCENARIOS, help="run one scenario")
     parser.add_argument(

@@ -14,13 +14,14 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LATENCY_S = 0.25
 LATENCY_JITTER = 0.2  # give or take this fraction
 SEARCHES_PER_SECOND = 5  # HubSpot's limit for an account
 CALLS_PER_SECOND = 10  # PredictLeads
+MAILERLITE_PER_MINUTE = 120
 OTHERS_SHARE = 0.5  # of both allowances, where another app is at work
 OTHER_APP = "another-app"  # its User-Agent, by which its calls are told from those measured
 LONGEST_S = 1800.0  # what hangs longer is ended
@@ -53,6 +54,19 @@ class Seen(NamedTuple):
     chains: int
     follows: int
     follow_s: float
+    writes: int
+    is_right: bool
+    others_calls: int
+    others_refused: int
+
+
+class PeopleSeen(NamedTuple):
+    """Likewise, of the services that have people. `calls`, `refused`: of MailerLite; `is_right`:
+    MailerLite has what HubSpot has."""
+
+    calls: int
+    refused: int
+    hubspot_calls: int
     writes: int
     is_right: bool
     others_calls: int
@@ -127,9 +141,9 @@ class _Companion:
             raise RuntimeError("a process of the benchmark ended before its time")
         return json.loads(line)
 
-    def ask(self) -> Any:
+    def ask(self, what: str = "") -> Any:
         assert self._child.stdin
-        self._child.stdin.write("\n")
+        self._child.stdin.write(f"{what}\n")
         self._child.stdin.flush()
         return self.hear()
 
@@ -155,11 +169,35 @@ class Services(_Companion):
         return Seen(**self.ask())
 
 
-class OtherApp(_Companion):
-    """Another app of the same accounts, which takes its share of both allowances."""
+class PeopleServices(_Companion):
+    """The stand-ins of HubSpot and MailerLite; `spec`: a PeopleSpec; `folder`: for what runs leave
+    for later ones."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        super().__init__("other_app", **settings)
+    def __init__(self, spec: Tuple[Any, ...]) -> None:
+        super().__init__("people", json.dumps(spec))
+
+    def __enter__(self) -> PeopleServices:
+        self.settings: Dict[str, str] = self.hear()
+        self._folder = tempfile.TemporaryDirectory()
+        self.folder = Path(self._folder.name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+        super().__exit__()
+
+    def seen(self, changes: int = 0) -> PeopleSeen:
+        """What they saw since the last question; then HubSpot changes so often."""
+        return PeopleSeen(*self.ask(str(changes)))
+
+
+class OtherApp(_Companion):
+    """Another app of the same accounts, which takes its share of their allowances."""
+
+    def __init__(
+        self, settings: Mapping[str, str], module: str = "other_app", *arguments: str
+    ) -> None:
+        super().__init__(module, *arguments, **settings)
 
     def __enter__(self) -> OtherApp:
         self.hear()  # its first calls are made

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
 from benchmark.measuring import (
     CALLS_PER_SECOND,
     LATENCY_S,
+    MAILERLITE_PER_MINUTE,
     OTHERS_SHARE,
     ROOT,
     SEARCHES_PER_SECOND,
@@ -25,6 +26,7 @@ from benchmark.measuring import (
     run,
     run_module,
 )
+from benchmark.subscribers import first_load, hourly, naive_people, people_shared
 from benchmark.table import Row
 
 PAGE_SIZE = 200  # companies; HubSpot's maximum
@@ -166,6 +168,10 @@ SCENARIOS: Dict[str, Callable[[Size], List[Row]]] = {
     "plan": plan,
     "help": help_text,
     "comparison": comparison,
+    "first-load": lambda size: first_load(size.of(50_000)),
+    "hourly": lambda size: hourly([size.of(number) for number in (5_000, 50_000, 200_000)]),
+    "people-shared": lambda size: people_shared(size.of(1_000)),
+    "naive-people": lambda size: naive_people(size.of(1_000)),
 }
 
 
@@ -385,5 +391,5 @@ def settings_in_words() -> str:
     return (
         f"Answers after {LATENCY_S * 1000:.0f} ms, give or take 20 %, unless a row says otherwise;"
         f" HubSpot at {SEARCHES_PER_SECOND} searches a second, PredictLeads at {CALLS_PER_SECOND}"
-        " calls a second."
+        f" calls a second, MailerLite at {MAILERLITE_PER_MINUTE} calls a minute."
     )

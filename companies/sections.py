@@ -18,6 +18,7 @@ SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
 SHOWN_SKIPPED = 20
 SHOWN_OPEN = 50
+WAITING_HINT = "Is the domain right in HubSpot? Then it is asked for again by itself on that day."
 HINT = (
     "To fix a company, open it in HubSpot and write its shop's address, such as shop.example, into"
     " “Company domain name”."
@@ -118,7 +119,7 @@ def waiting_section(waiting: Sequence[Waiting], days: int) -> Section:
         for each in waiting
     ]
     columns = ("domain", "company", "reason", "since", "asked_again_on")
-    return Section("waiting", "Not asked again yet", Kind.WAIT, columns, rows)
+    return Section("waiting", "Not taken", Kind.DECIDE, columns, rows, "company", WAITING_HINT)
 
 
 def say_plan(

@@ -80,7 +80,7 @@ class Changes:
         if down and not self._run.wrote:
             raise down
         if down:
-            log.error("%s", down)
+            log.warning("%s", down)
 
 
 class _Outage:
@@ -134,7 +134,7 @@ def conclude(run: Run, results: Sequence[Result]) -> Outcome:
         return Outcome.SYNCED
     run.summarise(
         f"Not done: {statuses[FAILED]:,} failed, {statuses[NOT_REACHED]:,} not reached."
-        " The next run tries them again."
+        " Later runs try them again."
     )
     return Outcome.PARTIAL
 

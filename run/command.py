@@ -112,8 +112,7 @@ def main(
     `job` names it in the report, `title` on the page.
     """
     args = arguments.parse_args(argv)
-    verbose, quiet = args.verbose, args.quiet
-    set_up_output(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    set_up_output(args.verbose, args.quiet)
     run = Run(job, title, args, clock or Clock())
     run.report.version = VERSION
     with _signals_stop(run):

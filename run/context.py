@@ -53,14 +53,19 @@ class Run:
         self.report.settings = reader.used
         return settings
 
+    def name_accounts(self, sentences: str) -> None:
+        """Before anything is planned: in which accounts."""
+        self.report.accounts = sentences
+        log.info("%s", sentences)
+
     @property
     def wants_links(self) -> bool:
         return any(has_links(path) for path in self.args.report)
 
-    def summarise(self, line: str) -> None:
+    def summarise(self, line: str, colour: str = "") -> None:
         """Say what came of the run: these lines can be forwarded as they are."""
         self.report.summary.append(line)
-        self.screen.say_result(line)
+        self.screen.say_result(line, colour)
 
     @contextlib.contextmanager
     def using(self, *clients: HttpClient) -> Iterator[None]:
@@ -91,10 +96,9 @@ class Run:
         self.screen.say_result(f"If this is what you want, run it once more with: {flags}")
         return Outcome.REFUSED
 
-    def end_dry_run(self, plan: str = "") -> Outcome:
+    def end_dry_run(self, plan: str) -> Outcome:
         """`plan`: what would happen, as words that follow "Dry run:"."""
-        said = f"Dry run: {plan}." if plan else "This was a dry run: nothing has been changed."
-        self.summarise(said)
+        self.summarise(f"Dry run: {plan}.")
         return Outcome.PLANNED
 
     def show_findings(self, findings: Sequence[Finding]) -> Outcome:
@@ -105,9 +109,9 @@ class Run:
             self.say(f"{sign}  {finding.text}", colour)
         to_fix = sum(not finding.ok for finding in findings)
         if to_fix:
-            self.screen.say_result(f"{count(to_fix, 'thing')} to fix.", "red")
+            self.summarise(f"{count(to_fix, 'thing')} to fix.", "red")
             return Outcome.FAILED
-        self.screen.say_result("Ready.", "green")
+        self.summarise("Ready.", "green")
         return Outcome.PLANNED
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Iterator, Optional
 
 from basics.errors import AnotherRunActive, AppError
+from basics.words import local_time
 from run.files import account_file
 from transport.clock import Clock
 
@@ -36,7 +37,8 @@ def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Itera
             file = stack.enter_context(open(path, "a+b", buffering=0))
             _take_in_time(file, clock, wait_s)
             file.truncate(0)
-            words = f"process {os.getpid()} on {socket.gethostname()}, since {clock.timestamp()}"
+            since = local_time(clock.utcnow())
+            words = f"process {os.getpid()} on {socket.gethostname()}, since {since}"
             file.write(words.encode())
         except OSError as error:
             raise _unusable(path, error) from None

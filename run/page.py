@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from basics.domains import display_domain
-from basics.words import count, listing, printable
+from basics.words import count, date, listing, local_time, printable
 from run.report import CheckedAfter, Kind, PastRun, Report, Row, Section
 
 SHOWN = 50  # rows of a table; the others are folded
@@ -216,7 +216,7 @@ def _words(name: str) -> str:
 def _day(text: str) -> str:
     """2026-11-21 -> 21 Nov 2026"""
     with contextlib.suppress(ValueError):
-        return _date(datetime.strptime(text, "%Y-%m-%d"))
+        return date(datetime.strptime(text, "%Y-%m-%d"))
     return text
 
 
@@ -227,17 +227,9 @@ FORMS = {"domain": display_domain, "status": _words, "since": _day, "asked_again
 
 
 def _local_time(timestamp: str) -> str:
-    """A report's timestamp as 21 Nov 2026, 09:04 CET."""
+    """A report's timestamp."""
     moment = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    return _time(moment.astimezone())
-
-
-def _time(moment: datetime) -> str:
-    return f"{_date(moment)}, {moment:%H:%M %Z}"
-
-
-def _date(moment: datetime) -> str:
-    return f"{moment.day} {moment:%b %Y}"
+    return local_time(moment)
 
 
 def _here(at: float) -> datetime:
@@ -260,7 +252,7 @@ def _past(report: Report, past: PastRun) -> Table:
     ]
     if len(past.changes) > SHOWN_PAST:
         rows.append({"name": f"and {len(past.changes) - SHOWN_PAST:,} more"})
-    title = f"{_time(_here(past.at))}: {_outcome(past.outcome)}"
+    title = f"{local_time(_here(past.at))}: {_outcome(past.outcome)}"
     columns = ("name", "action", "reason")
     return _table(report, Section("", title, Kind.STEP, columns, rows))._replace(number=counts)
 
@@ -275,7 +267,7 @@ def _chart(report: Report) -> Optional[Chart]:
     spots = [
         f"{100 * (at - begin) / wide:.1f},{100 * (high - total) / tall:.1f}" for at, total in points
     ]
-    days = _date(_here(begin)), _date(_here(end))
+    days = date(_here(begin)), date(_here(end))
     words = f"{report.total_name}: {first:,} on {days[0]}, {last:,} on {days[1]}"
     return Chart(
         "M" + "L".join(spots), "".join(f"M{spot}h0" for spot in spots), low, high, words, *days

@@ -56,6 +56,8 @@ def as_json(report: Report, exit_code: int) -> Dict[str, Any]:
         "settings": dict(report.settings),
         "requests": report.requests,
     }
+    if report.accounts:
+        data["accounts"] = report.accounts
     if report.findings is not None:
         data["findings"] = [finding._asdict() for finding in report.findings]
     if report.warnings is not None:

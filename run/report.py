@@ -76,7 +76,8 @@ class PastRun(NamedTuple):
 class Report:
     """`title`: what the job is about. `unchanged`: how many are as they should be, if that is
     known. `total`: how many the other service has in the end; `total_name`: what that counts.
-    `record_url`: what a record's id follows to make its address. `version`: of the program."""
+    `record_url`: what a record's id follows to make its address. `version`: of the program.
+    `accounts`: whose they are, in sentences."""
 
     job: str
     title: str
@@ -100,6 +101,7 @@ class Report:
     history: Sequence[PastRun] = ()
     total_name: str = "Total"
     version: str = ""
+    accounts: str = ""
 
     def link(self, row: Row) -> Optional[str]:
         """The address of the row's record in HubSpot, if it is known."""

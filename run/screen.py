@@ -72,9 +72,27 @@ class Screen:
 
 
 class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes above the progress bars, and nothing that a terminal would obey."""
+    """Writes above the progress bars, and nothing that a terminal would obey. With `quiet`, what
+    ends no run waits for `flush_output`: a mail does not begin with it."""
+
+    def __init__(self, quiet: bool) -> None:
+        super().__init__(sys.stderr)
+        self._quiet = quiet
+        self._waiting: List[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._quiet and record.levelno < logging.ERROR:
+            self._waiting.append(record)
+        else:
+            self._emit(record)
+
+    def emit_all(self) -> None:
+        """What has waited."""
+        for record in self._waiting:
+            self._emit(record)
+        self._waiting = []
+
+    def _emit(self, record: logging.LogRecord) -> None:
         tqdm = sys.modules.get("tqdm")
         with tqdm.tqdm.external_write_mode(sys.stderr) if tqdm else contextlib.nullcontext():
             super().emit(record)
@@ -83,22 +101,25 @@ class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         return "\n".join(map(printable, super().format(record).split("\n")))
 
 
-def set_up_output(level: int) -> None:
+def set_up_output(verbose: bool, quiet: bool) -> None:
     logging.raiseExceptions = False  # a log that nobody takes is no reason to stop the work
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an old terminal's character set
-    handler = _LogHandler(sys.stderr)
+    handler = _LogHandler(quiet)
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.handlers[:] = [handler]
     log.propagate = False
-    log.setLevel(level)
+    log.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 def flush_output() -> None:
     """Python would end with exit code 120 if it could not write the rest."""
+    for handler in log.handlers:
+        if isinstance(handler, _LogHandler):
+            handler.emit_all()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

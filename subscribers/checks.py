@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from basics.words import alternatives, count
-from hubspot_client import COMPANIES, CONTACTS, HubSpotClient, Property, RecordList
+from basics.errors import CallRejected, ServiceError
+from basics.words import alternatives, count, listing
+from hubspot_client import COMPANIES, CONTACTS, Account, HubSpotClient, Property, RecordList
 from mailerlite_client import MailerLiteClient
 from run.checks import Finding, look
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
@@ -26,7 +28,8 @@ class Preflight(NamedTuple):
     """`findings` concern the services, `mapping` what the settings say of them. `fields`: where
     values go; `missing`: those of them to create; `groups`: id -> name of the groups to join;
     `consent`: property -> why nobody who has it is written; `list`, `conditions`:
-    which contacts are meant alone; `mirror`: the groups that they are to be in alone."""
+    which contacts are meant alone; `mirror`: the groups that they are to be in alone; `account`:
+    HubSpot's, if it is told; `accounts`: what tells a person which accounts these are."""
 
     findings: List[Finding]
     mapping: List[Finding]
@@ -37,6 +40,8 @@ class Preflight(NamedTuple):
     list: Optional[RecordList]
     conditions: List[Condition]
     mirror: Mirror
+    account: Optional[Account]
+    accounts: str
 
     @property
     def group_names(self) -> Dict[str, str]:
@@ -50,6 +55,7 @@ class _HubSpot(NamedTuple):
     of_companies: Dict[str, Property]
     list: Optional[RecordList]
     on_list: List[Finding]
+    account: Optional[Account]
 
 
 class _MailerLite(NamedTuple):
@@ -68,8 +74,19 @@ def check_services(
         lambda: _read_hubspot(settings, services.hubspot),
         lambda: _read_mailerlite(settings, services.mailerlite),
     )
-    findings = [*hubspot.findings, *mailerlite.findings]
-    result = Preflight(findings, [*hubspot.on_list], [], [], {}, {}, hubspot.list, [], Mirror())
+    result = Preflight(
+        [*hubspot.findings, *mailerlite.findings],
+        [*hubspot.on_list],
+        fields=[],
+        missing=[],
+        groups={},
+        consent={},
+        list=hubspot.list,
+        conditions=[],
+        mirror=Mirror(),
+        account=hubspot.account,
+        accounts=_accounts(hubspot, mailerlite),
+    )
     if hubspot.properties:
         _add_consent(result, settings, hubspot.properties)
         for wanted in settings.conditions:
@@ -122,11 +139,15 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
 
     needs_companies = any(name.startswith(OF_COMPANY) for name, _ in settings.fields)
     findings = look(read, *([read_companies] if needs_companies else []))
+    account = hubspot.account_if_told()
+    if account:
+        findings.insert(0, Finding(True, f"HubSpot knows the key: {account}."))
     if not (settings.list and properties):
-        return _HubSpot(findings, properties, of_companies, None, [])
+        return _HubSpot(findings, properties, of_companies, None, [], account)
     found: List[RecordList] = []
     on_list = look(lambda: _look_for_list(settings.list, hubspot, found))
-    return _HubSpot(findings, properties, of_companies, found[0] if found else None, on_list)
+    list = found[0] if found else None
+    return _HubSpot(findings, properties, of_companies, list, on_list, account)
 
 
 def _look_for_list(wanted: str, hubspot: HubSpotClient, found: List[RecordList]) -> Finding:
@@ -150,12 +171,29 @@ def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _Maile
     groups: Dict[str, str] = {}
 
     def read() -> Finding:
-        if settings.groups or settings.mirror_group or settings.group_by:
-            groups.update(mailerlite.groups())
         types.update(mailerlite.fields())
-        return Finding(True, f"MailerLite can be used: it has {count(len(types), 'field')}.")
+        needs_groups = settings.groups or settings.mirror_group or settings.group_by
+        with contextlib.suppress(*(() if needs_groups else (CallRejected, ServiceError))):
+            groups.update(mailerlite.groups())
+        return Finding(
+            True,
+            "MailerLite knows the key. Its API does not tell the account's name; the account has"
+            f" {count(len(types), 'field')} and {_in_words(groups)}.",
+        )
 
     return _MailerLite(look(read), types, groups)
+
+
+def _accounts(hubspot: _HubSpot, mailerlite: _MailerLite) -> str:
+    """Of MailerLite's, groups are what people know it by: no call tells its name."""
+    in_hubspot = f"HubSpot is {hubspot.account}. " if hubspot.account else ""
+    return f"{in_hubspot}MailerLite has {_in_words(mailerlite.groups)}."
+
+
+def _in_words(groups: Mapping[str, str]) -> str:
+    if not groups:
+        return "no groups"
+    return f"the group{'s' if len(groups) > 1 else ''} {listing(list(groups.values()), 5)}"
 
 
 def _add_consent(result: Preflight, settings: Settings, properties: Dict[str, Property]) -> None:
@@ -169,7 +207,7 @@ def _add_consent(result: Preflight, settings: Settings, properties: Dict[str, Pr
     for wanted in settings.subscriptions:
         called = [kind for kind in kinds if kind.is_called(wanted)]
         if len(called) == 1:
-            text = f"An opt-out from {called[0].name} in HubSpot keeps people out."
+            text = f"Who has opted out of {called[0].name} in HubSpot is left out."
         elif called:
             ids = " or ".join(kind.id for kind in called)
             text = (
@@ -182,8 +220,8 @@ def _add_consent(result: Preflight, settings: Settings, properties: Dict[str, Pr
             )
         result.mapping.append(Finding(len(called) == 1, text))
     if not settings.subscriptions:
-        text = f"An opt-out from any kind of mail in HubSpot keeps people out. There is: {there}."
-        result.mapping.append(Finding(True, text))
+        text = "Who has opted out of any kind of mail (subscription type) in HubSpot is left out."
+        result.mapping.append(Finding(True, f"{text} Kinds besides all mail: {there}."))
 
 
 def _add_condition(result: Preflight, wanted: Wanted, properties: Dict[str, Property]) -> None:
@@ -268,16 +306,18 @@ def _mirror(
     def id_of(wanted: str, ids: Sequence[str], setting: str, may_be_made: bool) -> str:
         """The group's, or a placeholder; "" with a finding that says what is wrong."""
         mine = f"The group {wanted} is to hold the people who are meant, and nobody else"
+        id = ids[0] if ids else placeholder(wanted)
         if len(ids) > 1:
             text = f"MailerLite has several groups {wanted}: rename all but one, or give the id."
         elif ids and ids[0] in result.groups:
             text = f"{mine}: take it out of MAILERLITE_GROUPS, or give {setting} one of its own."
+        elif id == everyone:
+            text = f"The group {wanted} is MIRROR_GROUP already: set GROUP_PREFIX to another name."
         elif not ids and not may_be_made:
             text = (
                 f"MailerLite has no group {wanted}: fix {setting}, or make it by --create-groups."
             )
         else:
-            id = ids[0] if ids else placeholder(wanted)
             names[id] = mailerlite.groups.get(id, wanted)
             to_make = "" if ids else ", and is to be created"
             result.mapping.append(Finding(True, f"{mine}{to_make}."))

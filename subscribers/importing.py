@@ -10,11 +10,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import (
+    AbstractSet,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from basics.emails import canonical
 from basics.errors import CallRejected, Interrupted, ServiceError
-from mailerlite_client import MailerLiteClient, Written
+from basics.words import listing
+from mailerlite_client import MailerLiteClient, Subscriber, Written
 from run.apply import DONE, Changes, NotWanted, Result
 from run.checks import Finding
 from subscribers.memory import Memory
@@ -32,49 +44,68 @@ log = logging.getLogger("crm_sync")
 
 
 def check(groups: Mapping[str, str], mirror: Mirror) -> Finding:
-    """`groups`: id -> name of all that people may join. An import knows one, and who arrives must
-    be in no other."""
-    if len(groups) == 1 and not mirror.by:
-        return Finding(True, f"New people are imported into the group {_name(groups)}.")
+    """`groups`: id -> name of those that everybody joins, without the mirrored ones. An import
+    knows one group, and who arrives must be in no other."""
+    for_all = [*groups.values(), *([mirror.names[mirror.everyone]] if mirror.everyone else ())]
+    if mirror.by and not for_all:
+        return Finding(True, "New people are imported into the groups of GROUP_BY.")
+    if len(for_all) == 1 and not mirror.by:
+        return Finding(True, f"New people are imported into the group {for_all[0]}.")
     return Finding(
         False,
-        "--import needs one group to import into: let MAILERLITE_GROUPS name it, and no other,"
-        " or MIRROR_GROUP alone.",
+        "--import needs one group to import each person into: let MAILERLITE_GROUPS name it, and no"
+        " other, or MIRROR_GROUP alone, or GROUP_BY alone.",
     )
 
 
-def in_words(number: int, groups: Mapping[str, str]) -> str:
+def by_group(planned: Sequence[Decision]) -> Dict[str, List[Decision]]:
+    """Group -> the new people who are to be in it and in no other: an import can bring them."""
+    found: Dict[str, List[Decision]] = {}
+    for each in planned:
+        if len(each.groups) == 1:
+            found.setdefault(each.groups[0], []).append(each)
+    return found
+
+
+def in_words(planned: Sequence[Decision], names: Mapping[str, str]) -> str:
+    into = by_group(planned)
+    groups = f"group{'' if len(into) == 1 else 's'} {listing([names[each] for each in into])}"
     return (
-        f"New people come by import into the group {_name(groups)}: {people(number)}, up to"
-        f" {IMPORT_SIZE:,} in one call, which is worth it from some hundred on. MailerLite asks"
+        f"New people come by import into the {groups}: {people(sum(map(len, into.values())))}, up"
+        f" to {IMPORT_SIZE:,} in one call, which is worth it from some hundred on. MailerLite asks"
         " nobody who is imported to confirm, even if double opt-in is on."
     )
 
 
-def _name(groups: Mapping[str, str]) -> str:
-    return next(iter(groups.values()))
+class Part(NamedTuple):
+    """New people for one import; `group`: its id, also while it is still to be made."""
+
+    group: str
+    people: Sequence[Decision]
 
 
 class Importer:
-    """`group`: its id, also while it is still to be made."""
-
     def __init__(
-        self, mailerlite: MailerLiteClient, writer: Writer, memory: Memory, group: str, clock: Clock
+        self, mailerlite: MailerLiteClient, writer: Writer, memory: Memory, clock: Clock
     ) -> None:
         self._mailerlite, self._writer, self._memory = mailerlite, writer, memory
-        self._group, self._clock = group, clock
+        self._clock = clock
         self._sent: Dict[str, Decision] = {}  # by the address in the plan
         self._turn = threading.Lock()  # held from the look on, so that it is fresh
         self._next_at = clock.monotonic()
 
     def bring(self, changes: Changes, planned: Sequence[Decision]) -> Dict[str, Result]:
         """Address -> what came of it, without those who are still to be written singly."""
-        parts = [planned[n : n + IMPORT_SIZE] for n in range(0, len(planned), IMPORT_SIZE)]
+        parts = [
+            Part(group, chosen[n : n + IMPORT_SIZE])
+            for group, chosen in by_group(planned).items()
+            for n in range(0, len(chosen), IMPORT_SIZE)
+        ]
         results = changes.apply("Import", parts, self._send)
         arrived = self._arrived()
         found: Dict[str, Result] = {}
         for part, result in zip(parts, results):
-            for each in part:
+            for each in part.people:
                 if each.address in arrived:
                     found[each.address] = Result(DONE, may_be_done=True)
                 elif result.status != DONE:
@@ -92,33 +123,36 @@ class Importer:
                 raise
             self._writer.note(planned.address, sent, Written("active", True, {}))
 
-    def _send(self, part: Sequence[Decision]) -> None:
+    def _send(self, part: Part) -> None:
         with self._turn:
             key = self._start(part)
         with contextlib.suppress(CallRejected, ServiceError, Interrupted):  # the group shows it
             if key:
                 self._await(key)
 
-    def _start(self, part: Sequence[Decision]) -> Optional[str]:
+    def _start(self, part: Part) -> Optional[str]:
         """The key of the import, if anybody is still to be imported."""
-        self._clock.sleep(max(self._next_at - self._clock.monotonic(), 0.0))
-        chosen = dict(self._still_new(part))
+        group = self._writer.mirror.real(part.group)
+        chosen = dict(self._still_new(part.people, group))
         if not chosen:
             return None
-        self._next_at = self._clock.monotonic() + TURN_S
+        self._clock.sleep(max(self._next_at - self._clock.monotonic(), 0.0))
         self._sent.update(chosen)  # before the call: its answer may be lost
         rows = [(now.address, now.fields) for now in chosen.values()]
-        return self._mailerlite.start_import(self._writer.mirror.real(self._group), rows)
+        try:
+            return self._mailerlite.start_import(group, rows)
+        finally:
+            self._next_at = self._clock.monotonic() + TURN_S
 
-    def _still_new(self, part: Sequence[Decision]) -> Iterator[Tuple[str, Decision]]:
-        """Whoever is not is left to the single write, which says why."""
-        for planned in self._writer.in_rounds(part):
+    def _still_new(self, planned: Sequence[Decision], group: str) -> Iterator[Tuple[str, Decision]]:
+        """Whoever is not, or belongs elsewhere by now, is left to the single write."""
+        for each in self._writer.in_rounds(planned):
             try:
-                now = self._writer.to_create(planned)
+                now = self._writer.to_create(each)
             except (NotWanted, CallRejected):
                 continue
-            if not self._memory.recall(now.address).is_known:
-                yield planned.address, now
+            if now.groups == (group,) and not self._memory.recall(now.address).is_known:
+                yield each.address, now
 
     def _await(self, key: str) -> None:
         wait_s = FIRST_POLL_S
@@ -128,22 +162,21 @@ class Importer:
                 return
             wait_s = min(2 * wait_s, LONGEST_POLL_S)
 
-    def _arrived(self) -> Dict[str, Decision]:
+    def _arrived(self) -> AbstractSet[str]:
+        """Those of whom were sent, by the address in the plan."""
+        groups = {now.groups[0] for now in self._sent.values()}
         try:
-            group = self._writer.mirror.real(self._group)
-            members = self._mailerlite.members(group, self._writer.keys)
-        except (
-            CallRejected,
-            ServiceError,
-            Interrupted,
-        ) as error:  # each is looked at before the single write
-            log.error("%s", error)
-            return {}
-        there = by_email(members)
-        arrived = {
-            address: now for address, now in self._sent.items() if canonical(now.address) in there
-        }
-        for address, now in arrived.items():
-            person = there[canonical(now.address)]
-            self._writer.note(address, now, Written(person.status, True, person.fields))
+            there = {group: self._members(group) for group in groups}
+        except (CallRejected, ServiceError, Interrupted) as error:
+            log.error("%s", error)  # each is looked at before the single write
+            return set()
+        arrived: Set[str] = set()
+        for address, now in self._sent.items():
+            person = there[now.groups[0]].get(canonical(now.address))
+            if person:
+                arrived.add(address)
+                self._writer.note(address, now, Written(person.status, True, person.fields))
         return arrived
+
+    def _members(self, group: str) -> Mapping[str, Subscriber]:
+        return by_email(self._mailerlite.members(group, self._writer.keys))

@@ -27,6 +27,10 @@ SKIP_HINT = (
     "Who has opted out or unsubscribed stays out. A wrong address is fixed in the contact's record"
     " in HubSpot."
 )
+DECIDE_HINT = (
+    "Unsubscribe them in MailerLite, or let a run with --unsubscribe-opted-out do it. Whoever wants"
+    " mail after all opts in again in HubSpot."
+)
 LEAVER_HINT = "Unsubscribe or delete in MailerLite who should get no more mail."
 
 
@@ -97,15 +101,23 @@ def sections(
         ),
         Section(
             "leave",
-            "Left a group" if results else "To leave a group",
+            "Removed from a group" if results else "To remove from a group",
             Kind.REMOVE,
             ("email", "group", "reason", "status", "error"),
             _leaves(plan, groups, results),
         ),
         Section(
+            "to_decide",
+            "Opted out in HubSpot, and still subscribed in MailerLite",
+            Kind.DECIDE,
+            ("email", "reason"),
+            [_short(each.email, each.hubspot_id, each.reason) for each in _to_decide(plan)],
+            hint=DECIDE_HINT,
+        ),
+        Section(
             "leavers",
             "Subscribed, and no contact in HubSpot any more",
-            Kind.STEP,
+            Kind.DECIDE,
             ("email", "reason"),
             [_short(each.email, each.hubspot_id, each.reason) for each in plan.leavers],
             hint=LEAVER_HINT,
@@ -155,32 +167,33 @@ def say_plan(
 
     def say(title: str, kind: Kind, entries: Sequence[Decision]) -> None:
         lines = [(each.address, _in_words(each, groups)) for each in entries]
-        screen.say_list(f"{title} {people(len(entries))}", kind, lines, SHOWN)
+        screen.say_list(title.format(people(len(entries))), kind, lines, SHOWN)
 
     fields = [(field.key, field.type) for field in missing]
     screen.say_list(f"Create {count(len(fields), 'field')}", Kind.ADD, fields, SHOWN)
     made = [(name, "") for name in groups_to_make]
     screen.say_list(f"Create {count(len(made), 'group')}", Kind.ADD, made, SHOWN)
-    say("Create", Kind.ADD, plan.create)
-    say("Update", Kind.CHANGE, plan.update)
-    say("Unsubscribe", Kind.REMOVE, plan.unsubscribe)
-    say("Opt out in HubSpot", Kind.REMOVE, plan.opt_out)
+    say("Create {}", Kind.ADD, plan.create)
+    say("Update {}", Kind.CHANGE, plan.update)
+    say("Unsubscribe {}", Kind.REMOVE, plan.unsubscribe)
+    say("Opt out {} in HubSpot", Kind.REMOVE, plan.opt_out)
     leaves = [
         (each.person.address, f"{groups[each.group]}: {each.person.why_leaves}")
         for each in plan.leave
     ]
-    screen.say_list(f"Leave a group, {people(len(leaves))}", Kind.REMOVE, leaves, SHOWN)
-    still = [each for each in plan.skipped if each.reason.endswith(_TO_DECIDE)]
+    screen.say_list(f"Remove {people(len(leaves))} from a group", Kind.REMOVE, leaves, SHOWN)
+    still = [(each.address, each.reason) for each in _to_decide(plan)]
     decide = "For you to decide (see --unsubscribe-opted-out)"
-    screen.say_list(decide, Kind.SKIP, [(each.address, each.reason) for each in still], SHOWN)
+    screen.say_list(decide, Kind.DECIDE, still, SHOWN)
     leavers = [(each.address, each.reason) for each in plan.leavers]
-    screen.say_list("Subscribed, and no contact any more", Kind.SKIP, leavers, SHOWN)
+    screen.say_list("Subscribed, and no contact any more", Kind.DECIDE, leavers, SHOWN)
     out = [(each.address, ", ".join(_names(each.taken_out, groups))) for each in plan.taken_out]
     screen.say_list("Taken out of a group in MailerLite, and left out", Kind.KEEP, out, SHOWN)
     reasons = Counter(entry.reason for entry in plan.skipped).most_common()
     skipped = [(f"{number:,}", reason) for reason, number in reasons]
     screen.say_list(f"Skip {count(len(plan.skipped), 'contact')}", Kind.STEP, skipped, SHOWN)
-    screen.say(f"Leave {people(plan.unchanged)} as they are.")
+    are = "is" if plan.unchanged == 1 else "are"
+    screen.say(f"{plan.unchanged:,} {are} in MailerLite as in HubSpot already.")
     for line in _on_values(plan):
         screen.say(line)
 
@@ -202,6 +215,20 @@ def say_results(screen: Screen, results: Results, sections: Sequence[Section]) -
     screen.say_list("Values that MailerLite does not take", Kind.SKIP, refused, SHOWN)
 
 
+def would_in_words(plan: Plan, missing: Sequence[Field], groups_to_make: Sequence[str]) -> str:
+    """What a dry run would do: words that follow "Dry run:"."""
+    numbers = {
+        f"{len(plan.create):,} would be created": True,
+        f"{len(plan.update):,} updated": True,
+        f"{len(plan.unsubscribe):,} unsubscribed": True,
+        f"{len(plan.opt_out):,} opted out in HubSpot": plan.opt_out,
+        f"{len(plan.leave):,} removed from a group": plan.leave,
+        f"{count(len(missing), 'field')} created": missing,
+        f"{count(len(groups_to_make), 'group')} created": groups_to_make,
+    }
+    return ", ".join(words for words, is_told in numbers.items() if is_told)
+
+
 def opt_outs_in_words(results: Results) -> str:
     number = results.done(Action.OPT_OUT)
     return f" {number:,} opted out in HubSpot," if number else ""
@@ -212,6 +239,10 @@ def leavers_in_words(plan: Plan) -> str:
     are = "is" if number == 1 else "are"
     no_contact = "HubSpot has no contact with their address any more"
     return f"{people(number)} {are} subscribed, and {no_contact}."
+
+
+def _to_decide(plan: Plan) -> List[Decision]:
+    return [each for each in plan.skipped if each.reason.endswith(_TO_DECIDE)]
 
 
 def _on_values(plan: Plan) -> Iterator[str]:

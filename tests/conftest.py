@@ -10,6 +10,7 @@ from typing import Callable, Iterator, Optional
 
 import pytest
 
+from basics import settings
 from sandbox import Sandbox
 from tests.helpers import Ended, FakeClock, no_thread_outlives
 from transport import http_client
@@ -24,10 +25,12 @@ def _no_thread_outlives_a_test() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting, key or proxy of the developer's reaches a test, no state of a test stays."""
+    """No setting, key or proxy of the developer's reaches a test, not even by the file beside the
+    scripts; no state of a test stays."""
     for name in list(os.environ):
         if not name.startswith(("PATH", "PYTHON", "LANG", "LC_")):
             monkeypatch.delenv(name)
+    monkeypatch.setattr(settings, "SCRIPTS", tmp_path / "scripts")
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

@@ -76,7 +76,7 @@ def test_each_result_is_in_its_place(run: Run) -> None:
     counts = {name: entries.count(name) for name in (DONE, FAILED, NOT_REACHED)}
     assert run.report.counts == counts
     assert run.report.summary == [
-        "Not done: 500 failed, 500 not reached. The next run tries them again."
+        "Not done: 500 failed, 500 not reached. Later runs try them again."
     ]
 
 

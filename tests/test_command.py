@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, Callable, List, Optional
@@ -51,6 +53,41 @@ def test_a_failure_after_a_write_is_partial(run_main: RunMain) -> None:
     assert outcome.code == 4
     assert "Nothing has been changed" not in outcome.err
     assert outcome.report["error"] == "Something broke."
+
+
+def test_a_quiet_run_begins_with_its_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = logging.getLogger("crm_sync")
+
+    def work(run: Run) -> Outcome:
+        log.warning("One of them failed.")
+        run.say("Change 2 companies:")
+        run.summarise("Done in part.")
+        return Outcome.PARTIAL
+
+    def fail(run: Run) -> Outcome:
+        run.say("Change 2 companies:")
+        log.warning("It is slow.")
+        raise AppError("It is down.")
+
+    assert "One of them failed.\nChange" in in_one_stream(monkeypatch, work)
+    assert in_one_stream(monkeypatch, work, "-q") == (
+        "Done in part.\n\nChange 2 companies:\nTIME  One of them failed.\n"
+    )
+    assert in_one_stream(monkeypatch, fail, "-q") == (
+        "TIME  It is down.\nTIME  Nothing has been changed.\n"
+        "Change 2 companies:\nTIME  It is slow.\n"
+    )
+
+
+def in_one_stream(
+    monkeypatch: pytest.MonkeyPatch, work: Callable[[Run], Outcome], *flags: str
+) -> str:
+    """All that a run prints, as cron mails it."""
+    with io.StringIO() as screen:
+        monkeypatch.setattr(sys, "stdout", screen)
+        monkeypatch.setattr(sys, "stderr", screen)
+        script(work)([*flags])
+        return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", screen.getvalue())
 
 
 def test_a_report_that_cannot_be_written(
@@ -111,7 +148,7 @@ def test_a_state_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> 
 def test_one_run_at_a_time_for_each_account(clock: FakeClock) -> None:
     with run_lock("companies", "account 1", clock):
         with pytest.raises(
-            AnotherRunActive, match=f"process {os.getpid()} on .*, since 2026-11-21"
+            AnotherRunActive, match=f"process {os.getpid()} on .*, since 21 Nov 2026, "
         ), run_lock("companies", "account 1", clock):
             pass
         with run_lock("companies", "account 2", clock):

@@ -101,10 +101,10 @@ def test_check_lists_the_kinds_of_mail(run_main: RunMain, clock: FakeClock) -> N
         every = run(run_main, sandbox, "--check")
         one = run(run_main, sandbox, "--check", HUBSPOT_SUBSCRIPTIONS="12")
     assert (
-        "OK   An opt-out from any kind of mail in HubSpot keeps people out. There is:"
-        " Newsletter (11), Marketing Information (12).\n"
+        "OK   Who has opted out of any kind of mail (subscription type) in HubSpot is left out."
+        " Kinds besides all mail: Newsletter (11), Marketing Information (12).\n"
     ) in every.out
-    assert "OK   An opt-out from Marketing Information in HubSpot keeps people out.\n" in one.out
+    assert "OK   Who has opted out of Marketing Information in HubSpot is left out.\n" in one.out
 
 
 def without(name: str) -> Callable[[Any], Any]:

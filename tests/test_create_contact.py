@@ -121,7 +121,7 @@ def test_a_fresh_account(run_main: RunMain, clock: FakeClock) -> None:
         f"Association made: the contact with the company {FIRST_ID}, {contact_link}",
         "Done: HubSpot lists the company with the contact.",
     ]
-    assert outcome.err == ""
+    assert outcome.err.endswith("  HubSpot is account 12345 on app.hubspot.com.\n")
     report = outcome.report
     assert (outcome.code, report["outcome"], report["exit_code"]) == (0, "synced", 0)
     assert (report["job"], report["mode"], report["error"]) == ("contact", "apply", None)
@@ -926,7 +926,7 @@ def test_the_command_of_the_sandbox() -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (0, 2), done.stderr
     assert "Company created: Sample Shop" in done.stdout
     assert done.stdout.endswith("Done: HubSpot lists the company with the contact.\n")
 

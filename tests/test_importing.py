@@ -31,6 +31,7 @@ from tests.people import (
 FLAG = "--import"
 GROUPS = {"groups": {"7": "Shops", "8": "Others"}}
 SHOPS = {"MAILERLITE_GROUPS": "Shops", "MAX_NEW": "5000"}
+TIERS = {"contacts": {"tier": definition("enumeration", "checkbox", ["a", "b"])}}
 PATH = "/groups/7/import-subscribers$"
 
 
@@ -83,12 +84,11 @@ def test_everybody_arrives_with_values_and_group(run_main: RunMain, clock: FakeC
         {},
         {"MAILERLITE_GROUPS": "Shops, Others"},
         {"MAILERLITE_GROUPS": "Shops", "MIRROR_GROUP": "Others"},
-        {"GROUP_BY": "tier"},
+        {"MIRROR_GROUP": "Shops", "GROUP_BY": "tier"},
     ],
 )
 def test_it_needs_one_group(run_main: RunMain, clock: FakeClock, settings: Dict[str, str]) -> None:
-    tiers = {"contacts": {"tier": definition("enumeration", options=["Shops"])}}
-    with make([contact(JO)], [], clock, {"properties": tiers}, **GROUPS) as sandbox:
+    with make([contact(JO)], [], clock, {"properties": TIERS}, **GROUPS) as sandbox:
         outcome = run(run_main, sandbox, FLAG, "--create-groups", **settings)
         assert statuses(sandbox) == {}
     assert outcome.code == 2
@@ -112,6 +112,30 @@ def test_the_group_may_be_a_mirrored_one(run_main: RunMain, clock: FakeClock) ->
     assert [(row["email"], row["status"]) for row in outcome.report["create"]] == [(JO, "done")]
     assert outcome.report["checked_after"] == {"listed": 1, "missing": [], "unwanted": []}
     assert "New people come by import into the group News: 1 person" in outcome.out
+
+
+def test_each_value_has_an_import_of_its_own(run_main: RunMain, clock: FakeClock) -> None:
+    """Who belongs into no group, into several, or into another one by now, is written singly."""
+    contacts = [
+        contact(JO, tier="a"),
+        contact(AL, tier="b"),
+        contact(BO, tier="a"),
+        contact("both@mail.example", tier="a;b"),
+        contact("none@mail.example"),
+    ]
+    flags = [FLAG, "--create-groups"]
+    with make(contacts, [], clock, {"properties": TIERS}) as sandbox:
+        before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 103, tier="b"))
+        outcome = run(run_main, sandbox, *flags, GROUP_BY="tier")
+        assert outcome.code == 0, outcome.err
+        assert sorted(row["email"] for rows in imports(sandbox) for row in rows) == [AL, JO]
+        names, people = sandbox.mailerlite.groups, sandbox.mailerlite.subscribers
+        found = {email: {names[id] for id in each["groups"]} for email, each in people.items()}
+        both = {"both@mail.example": {"A", "B"}, "none@mail.example": set()}
+        assert found == {JO: {"A"}, AL: {"B"}, BO: {"B"}, **both}
+        assert run(run_main, sandbox, *flags, GROUP_BY="tier").report["outcome"] == "in_sync"
+    assert {row["status"] for row in outcome.report["create"]} == {"done"}
+    assert "by import into the groups B, A: 3 people, up to 1,000 in one call" in outcome.out
 
 
 def test_who_is_taken_off_the_list_before_the_import_is_left_out(

@@ -570,7 +570,8 @@ def test_the_plan_says_what_it_costs(
     rows = {"y.example": None, "z.example": None}
     with make(clock, [shop("a.example")], rows, **switches) as sandbox:
         outcome = run_main(sync.main, sandbox, "--dry-run")
-    assert f"2 unfollows, about 2 credits; {left} of 10,000 are left this month." in outcome.out
+    words = "Stopping to follow 2 companies takes about 2 credits"
+    assert f"{words}; {left} of 10,000 are left this month." in outcome.out
     assert ("will not last" in outcome.out) is warns
 
 

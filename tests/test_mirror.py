@@ -9,6 +9,7 @@ import pytest
 from hubspot_api.shapes import Contact, Property
 from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
+from sandbox.hubspot_properties import opt_out_name
 from subscribers.mirror import (
     Membership,
     Mirror,
@@ -22,9 +23,11 @@ from tests.people import (
     AL,
     BO,
     JO,
+    NEWSLETTER,
     Row,
     before_looks,
     contact,
+    fields,
     make,
     run,
     run_first,
@@ -43,6 +46,7 @@ STAGES = {
     }
 }
 GROUPS = {"7": "Shops", "8": "Others"}
+NEWS = {"HUBSPOT_SUBSCRIPTIONS": "Newsletter"}
 
 
 def member(email: str, *groups: str, **more: Any) -> Row:
@@ -107,10 +111,12 @@ def test_the_group_holds_who_is_meant_and_may_get_mail(run_main: RunMain, clock:
     assert {row["status"] for row in outcome.report["leave"]} == {"done"}
     assert {row["group"] for row in outcome.report["leave"]} == {"Shops"}
     assert why(dry) == why(outcome)
+    would = "1 would be created, 1 updated, 0 unsubscribed, 4 removed from a group"
+    assert dry.out.endswith(f"\nDry run: {would}.\n")
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
     assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
     assert f"  - {BO}        Shops: not in the list Customers\n" in outcome.out
-    assert "1 updated, 0 unsubscribed, 4 out of the mirrored group, 0 left" in outcome.out
+    assert "1 updated, 0 unsubscribed, 4 removed from the mirrored group, 0 left" in outcome.out
     words = "Checked afterwards: the group Shops has all 2 people who are meant and nobody else.\n"
     assert words in outcome.out
 
@@ -275,6 +281,10 @@ def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, 
         (
             {"MIRROR_GROUP": "Shops", "MAILERLITE_GROUPS": "7"},
             "The group Shops is to hold the people who are meant, and nobody else: take it out of",
+        ),
+        (
+            {"MIRROR_GROUP": "Lead", "GROUP_BY": "lifecyclestage"},
+            "The group Lead is MIRROR_GROUP already: set GROUP_PREFIX to another name.",
         ),
         ({"GROUP_BY": "city"}, "city is no property of contacts with fixed values"),
         ({"GROUP_BY": "nothing"}, "nothing is no property of contacts with fixed values"),
@@ -499,11 +509,14 @@ def kinds(email: str) -> List[Kind]:
 def test_contacts_of_all_kinds(
     run_main: RunMain, clock: FakeClock, number: int, in_list: float
 ) -> None:
-    """In and out of a list: exactly the right group after one run, and nothing to do afterwards."""
+    """In and out of a list: exactly the right group, values and opt-outs after one run, and nothing
+    to do afterwards."""
     contacts: List[Row] = []
     people: List[Row] = []
     after: Set[str] = set()
+    names: Dict[str, str] = {}
     listed: List[int] = []
+    left: Set[str] = set()
     for n in range(number):
         email = f"person.{n:05d}@mail.example"
         here, there, is_in = kinds(email)[n % len(kinds(""))]
@@ -514,16 +527,19 @@ def test_contacts_of_all_kinds(
         was_in = there is not None and "7" in there.get("groups", ())
         if (is_in and is_listed) or (is_in is None and was_in):
             after.add(email)
+        names.update({email: there["fields"]["name"]} if there else {})
+        names.update({email: "New"} if is_in and is_listed else {})
+        left.update({email} if there and there["status"] == "unsubscribed" else ())
     with shops(clock, contacts, people) as sandbox:
         sandbox.hubspot.add_list("Customers", "contacts", *listed)
-        flags = [*MIRROR, *LIST, "--max-leave", "5000", "--max-new", "5000"]
-        conditions = {"CONTACT_FILTER": "lifecyclestage=customer"}
+        flags = [*MIRROR, *LIST, "--opt-out-unsubscribed"]
+        flags += ["--max-leave", "5000", "--max-new", "5000"]
+        conditions = {"CONTACT_FILTER": "lifecyclestage=customer", **NEWS}
         outcome = run_first(run_main, sandbox, *flags, **conditions)
         assert members(sandbox) == after
-        before = {email for each in people for email in [each["email"]]}
-        created = {each["email"] for each in outcome.report["create"]}
-        assert set(statuses(sandbox)) == before | created
-        assert created <= after
+        assert {email: fields(sandbox, email)["name"] for email in statuses(sandbox)} == names
+        contacts_after, opt_out = sandbox.hubspot.contacts.values(), opt_out_name(NEWSLETTER)
+        assert {each["email"] for each in contacts_after if each.get(opt_out) == "true"} == left
         written = len(sandbox.writes)
         again = run(run_main, sandbox, *flags, **conditions)
         assert len(sandbox.writes) == written

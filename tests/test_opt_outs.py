@@ -69,7 +69,7 @@ def test_what_is_told(run_main: RunMain, clock: FakeClock) -> None:
     assert outcome.report["opt_out"][1] == {**row, **end}
     assert outcome.report["counts"]["opt_out"] == 2
     assert outcome.report["skipped"] == []
-    assert "Opt out in HubSpot 2 people:\n" in outcome.out
+    assert "Opt out 2 people in HubSpot:\n" in outcome.out
     assert f"  - {AL}  marked as junk in MailerLite\n" in outcome.out
     assert "Done: 0 people created, 0 updated, 0 unsubscribed, 2 opted out in HubSpot," in (
         outcome.out
@@ -263,7 +263,7 @@ def test_who_subscribes_again_is_for_a_person_to_decide(
     why = "opted out of Newsletter in HubSpot after leaving MailerLite, but subscribed there again"
     assert reasons(outcome)[JO] == why
     assert "For you to decide" in outcome.out
-    assert f"  ! {JO}  {why}\n" in outcome.out
+    assert f"  ? {JO}  {why}\n" in outcome.out
 
 
 def test_nobody_is_ever_subscribed_in_hubspot(run_main: RunMain, clock: FakeClock) -> None:

@@ -93,6 +93,32 @@ def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int, scheme:
     assert ("255, 255, 255" in back) == (scheme == "light")
 
 
+def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.html"
+    shops = [{"name": "Shop A", "domain": "a.example", **MATCH}]
+    with Sandbox(HubSpot(shops), PredictLeads({}, unknown={"a.example"}), clock=clock) as sandbox:
+        for _ in range(2):
+            run_main(sync.main, sandbox, "--report", str(path))
+    decide = path.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
+    assert "Not taken" in decide
+    assert "Sample" not in decide
+
+
+def test_the_page_of_a_check_begins_with_its_verdict(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.html"
+    with Sandbox(HubSpot([]), PredictLeads({}, status="disabled"), clock=clock) as sandbox:
+        run_main(sync.main, sandbox, "--check", "--report", str(path))
+    text = path.read_text(encoding="utf-8")
+    assert '<p class="lead">1 thing to fix.</p>' in text
+    assert "dry run" not in text.lower().split("<body>")[1]
+    assert "To fix: The PredictLeads subscription is disabled" in text
+    assert "<nav" not in text  # there is nothing to go to
+
+
 def test_the_page_needs_nothing_from_outside_and_runs_nothing(run_page: Path) -> None:
     text = run_page.read_text(encoding="utf-8")
     for outside in ("<script", "<link", "<img", "<iframe", "@import", "url(", "src="):
@@ -115,6 +141,10 @@ def part(key: str, kind: Kind, *rows: Row, title: str = "") -> Section:
     return Section(key, title or key.capitalize(), kind, columns, rows, linked="company")
 
 
+def test_the_accounts_are_named() -> None:
+    assert "<br>HubSpot is account 1." in page.render(report(accounts="HubSpot is account 1."), 0)
+
+
 # Why it came out as it did
 
 
@@ -123,7 +153,7 @@ def test_a_failed_run_says_why_at_the_top() -> None:
     text = page.render(failed, 1)
     assert ">Failed, nothing has been changed.</p>" in text
     assert "<h2>What went wrong</h2><ul>\n<li>HubSpot, search: 401.</li>" in text
-    assert text.index("search: 401.") < text.index("<nav")
+    assert text.index("search: 401.") < text.index('id="details"')
     for outcome in (Outcome.PARTIAL, Outcome.INTERRUPTED):
         text = page.render(replace(failed, outcome=outcome), outcome.exit_code)
         assert "HubSpot, search: 401." in text
@@ -162,7 +192,7 @@ def test_a_refusal_findings_and_warnings_are_shown() -> None:
     assert "To fix: Add the scope." in text
     assert "OK: The key is known." in text
     assert "<li>Another company</li>" in text
-    assert text.index("Another company") < text.index("<nav")
+    assert text.index("Another company") < text.index('id="details"')
 
 
 def test_the_picture_tells_plans_from_deeds() -> None:

@@ -9,11 +9,12 @@ from typing import Dict, Optional
 import pytest
 
 from basics.errors import AppError
+from basics.words import local_time
 from run.context import Run
 from run.files import account_file
 from run.lock import run_lock
 from run.readiness import check_here
-from tests.helpers import FakeClock
+from tests.helpers import START, FakeClock
 
 
 def look(
@@ -83,7 +84,7 @@ def test_another_run_is_named_and_not_disturbed(clock: FakeClock) -> None:
     with run_lock("test", "an account", clock):
         (told,) = [text for text in look(clock) if "run is active" in text]
         assert told.startswith("Another run is active: process ")
-        assert told.endswith("since 2026-11-21T08:00:00Z.")
+        assert told.endswith(f"since {local_time(START)}.")
         assert look(clock)[told]
     assert look(clock)["No other run is active."]
     with run_lock("test", "an account", clock):

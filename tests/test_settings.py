@@ -3,6 +3,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 from typing import Dict
+from unittest import mock
 
 import pytest
 
@@ -20,6 +21,7 @@ from basics.settings import (
     setting_values,
 )
 from sync import Settings, settings
+from tests.helpers import ROOT
 
 KEYS = {
     "HUBSPOT_ACCESS_TOKEN": "pat-na1-planted",
@@ -126,12 +128,24 @@ def test_env_of_the_current_folder_is_found() -> None:
     assert read_env_file(None) == EnvFile(Path(".env"), {"X": "1"})
 
 
+def test_that_beside_the_scripts_comes_first_and_is_never_the_developers() -> None:
+    beside = basics_settings.SCRIPTS / ".env"
+    assert ROOT not in beside.parents
+    basics_settings.SCRIPTS.mkdir()
+    beside.write_text("X=2")
+    Path(".env").write_text("X=1")
+    assert read_env_file(None) == EnvFile(beside, {"X": "2"})
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"Cannot read the settings file .*: No such file"):
         read_env_file(str(tmp_path / "missing"))
     (tmp_path / "latin1").write_bytes(b"A=\xe4")
     with pytest.raises(SettingsError, match="it is not UTF-8 text"):
         read_env_file(str(tmp_path / "latin1"))
+    denied = mock.patch("builtins.open", side_effect=PermissionError(13, "Permission denied"))
+    with denied, pytest.raises(SettingsError, match="it must belong to the user who runs this"):
+        read_env_file(str(tmp_path / "another"))
 
 
 # Names in the file that nobody reads

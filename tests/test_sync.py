@@ -420,7 +420,7 @@ def test_what_is_as_it_should_be_in_words(run_main: RunMain, clock: FakeClock) -
         "  = shop-3.example  kept on purpose (--keep or KEEP_FOLLOWING)",
         "",
         "2 are followed already.",
-        "1 unfollow, about 1 credit; 10,000 of 10,000 are left this month.",
+        "Stopping to follow 1 company takes about 1 credit; 10,000 of 10,000 are left this month.",
         "Dry run: 0 would be followed, 1 no longer followed.",
     ]
 

@@ -19,6 +19,7 @@ import sync_subscribers
 from basics.errors import AppError
 from basics.settings import PYTHON
 from run import apply
+from run.files import account_file
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
 from subscribers.memory import Memory
 from tests.helpers import FAST, ROOT, START, FakeClock, RunMain, start
@@ -97,7 +98,7 @@ def test_it_creates_updates_and_says_so(run_main: RunMain, clock: FakeClock) -> 
         "Update 1 person:",
         f"  ~ {AL}  city",
         "",
-        "Leave 1 person as they are.",
+        "1 is in MailerLite as in HubSpot already.",
         "Done: 1 person created, 1 updated, 0 unsubscribed, 1 left as they were, 0 skipped.",
     ]
     assert "HubSpot: 3 contacts.\n" in outcome.err
@@ -397,7 +398,10 @@ def test_fill_only(run_main: RunMain, clock: FakeClock) -> None:
 # Consent
 
 
-def test_opted_out_and_still_subscribed(run_main: RunMain, clock: FakeClock) -> None:
+def test_opted_out_and_still_subscribed(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
     contacts = [
         contact(JO, hs_email_optout="true"),
         contact(AL, hs_email_optout="true"),
@@ -405,12 +409,15 @@ def test_opted_out_and_still_subscribed(run_main: RunMain, clock: FakeClock) -> 
     ]
     people = [subscriber(JO), subscriber(AL, status="unconfirmed"), subscriber(BO)]
     with make(contacts, people, clock) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--first-run")
+        outcome = run_main(sync_subscribers.main, sandbox, "--first-run", "--report", str(page))
         assert sandbox.writes == []
         assert outcome.report["outcome"] == "in_sync"
+        decide = page.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
+        assert decide.index(JO) < decide.index('id="skipped"')
         assert "For you to decide (see --unsubscribe-opted-out):" in outcome.out
         words = "opted out in HubSpot, but still subscribed in MailerLite"
-        assert f"  ! {JO}  {words}\n" in outcome.out
+        assert f"  ? {JO}  {words}\n" in outcome.out
+        assert [row["email"] for row in outcome.report["to_decide"]] == [AL, JO]
         done = run_main(sync_subscribers.main, sandbox, "--first-run", "--unsubscribe-opted-out")
         statuses = {email: status for email, (status, _) in state(sandbox).items()}
         assert statuses == {JO: "unsubscribed", AL: "unsubscribed", BO: "active"}
@@ -652,7 +659,7 @@ def test_a_dry_run_changes_nothing_and_says_so(run_main: RunMain, clock: FakeClo
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
     assert outcome.report["create"][0]["status"] == "planned"
-    assert outcome.out.endswith("This was a dry run: nothing has been changed.\n")
+    assert outcome.out.endswith("\nDry run: 1 would be created, 0 updated, 0 unsubscribed.\n")
 
 
 @pytest.mark.parametrize(
@@ -748,19 +755,61 @@ def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_p
     with make([contact(JO)], [subscriber(AL)], clock, groups={"7": "Shops"}) as sandbox:
         outcome = run_main(sync_subscribers.main, sandbox, "--check", "--create-fields", **settings)
         assert sandbox.writes == []
+        url, key = (sandbox.settings[f"MAILERLITE_{name}"] for name in ("BASE_URL", "API_KEY"))
+    memory = account_file("subscribers", f"{url} {key}", ".sqlite3", make=False)
+    folder = memory.parent
     assert outcome.code == 0
     assert outcome.out.splitlines() == [
+        "OK   HubSpot knows the key: account 12345 on app.hubspot.com.",
         "OK   HubSpot can be used: its contacts have 22 properties.",
-        "OK   MailerLite can be used: it has 8 fields.",
-        "OK   An opt-out from any kind of mail in HubSpot keeps people out. There is: none.",
+        "OK   MailerLite knows the key. Its API does not tell the account's name; the account has"
+        " 8 fields and the group Shops.",
+        "OK   Who has opted out of any kind of mail (subscription type) in HubSpot is left out."
+        " Kinds besides all mail: none.",
         "OK   HubSpot's firstname (string) goes to MailerLite's name (text).",
         "OK   HubSpot's city (string) goes to MailerLite's town (text), which is to be created.",
         "OK   MailerLite has the group Shops.",
         "OK   HubSpot's contacts can be read.",
         "OK   MailerLite's subscribers can be read: 1 active subscriber.",
+        f"OK   What runs leave for later ones goes to {folder}.",
+        f"OK   There is no memory of earlier runs yet: the first makes {memory}.",
+        "OK   No other run is active.",
+        f"OK   The report goes to {tmp_path / 'report.json'}.",
+        "OK   The first run that writes needs --first-run, once.",
         "Ready.",
     ]
     assert not list(tmp_path.rglob("*.sqlite3"))
+
+
+def test_check_looks_at_the_memory_too(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+    path = tmp_path / "named.sqlite3"
+    with make([contact(JO)], [], clock) as sandbox:
+        run_main(sync_subscribers.main, sandbox, "--first-run", "--state", str(path))
+        sound = run_main(sync_subscribers.main, sandbox, "--check", "--state", str(path))
+        path.write_text("damaged")
+        damaged = run_main(sync_subscribers.main, sandbox, "--check", "--state", str(path))
+    assert f"OK   The memory of earlier runs can be used: {path}.\n" in sound.out
+    assert "--first-run" not in sound.out
+    assert (sound.code, damaged.code) == (0, 1)
+    assert "\nFIX  " in damaged.out
+    assert damaged.out.endswith("\n1 thing to fix.\n")
+
+
+def test_a_run_names_the_accounts(run_main: RunMain, clock: FakeClock) -> None:
+    groups = {str(number): f"Group {number}" for number in range(1, 8)}
+    with make([contact(JO)], [], clock, groups=groups) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        sandbox.faults = [
+            Fault("status", path="/groups$", status=403),
+            Fault("status", path="/account-info/", status=403),
+        ]
+        untold = run_main(sync_subscribers.main, sandbox, "--dry-run")
+    words = (
+        "HubSpot is account 12345 on app.hubspot.com. MailerLite has the groups Group 1, Group 2"
+    )
+    assert f"  {words}, Group 3, Group 4, Group 5 and 2 more.\n" in outcome.err
+    assert (untold.code, "  MailerLite has no groups.\n" in untold.err) == (0, True)
+    assert untold.report["accounts"] == "MailerLite has no groups."
 
 
 # What is said
@@ -817,7 +866,7 @@ def test_one_refusal_does_not_stop_the_others(run_main: RunMain, clock: FakeCloc
     statuses = sorted(row["status"] for row in outcome.report["create"])
     assert statuses == ["done", "done", "failed"]
     assert "Done in part: 2 people created" in outcome.out
-    assert "Not done: 1 failed, 0 not reached. The next run tries them again." in outcome.out
+    assert "Not done: 1 failed, 0 not reached. Later runs try them again." in outcome.out
 
 
 # Reads are complete, or nothing is written
@@ -952,7 +1001,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         _, err = second.communicate(timeout=60)
         assert second.returncode == 5
         assert f"Another run is active: process {first.pid} on " in err
-        assert "This was a dry run" in run_through(sandbox, "--dry-run")
+        assert "\nDry run: 3 would be created, 1 updated" in run_through(sandbox, "--dry-run")
         first.kill()
         first.communicate()
         run_through(sandbox)
