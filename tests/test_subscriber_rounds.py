@@ -19,6 +19,7 @@ from tests.people import (
     AL,
     BO,
     JO,
+    before_looks,
     contact,
     emails,
     fields,
@@ -292,6 +293,24 @@ def test_who_left_under_an_earlier_address_is_not_created_under_the_new_one(
         for _ in range(2):
             outcome = run(run_main, sandbox)
             assert statuses(sandbox) == {JO: status}
+    assert reasons(outcome) == {
+        "jo@new.example": "unsubscribed in MailerLite under an earlier address"
+    }
+
+
+def test_who_leaves_under_an_earlier_address_before_the_write(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    def leave() -> None:
+        sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
+
+    with make([contact(JO), contact(AL)], [], clock) as sandbox:
+        run(run_main, sandbox)
+        sandbox.hubspot.edit("contacts", 101, email="jo@new.example")
+        sandbox.hubspot.edit("contacts", 102, email="al@new.example")
+        before_looks(sandbox, leave)
+        outcome = run(run_main, sandbox)
+        assert statuses(sandbox) == {JO: "unsubscribed", AL: "active", "al@new.example": "active"}
     assert reasons(outcome) == {
         "jo@new.example": "unsubscribed in MailerLite under an earlier address"
     }
