@@ -109,8 +109,8 @@ class Subscriber(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a write came to. `is_new`: MailerLite did not know the address, not even as deleted;
-    `fields`: what it made of the values sent, if it says so."""
+    """What a write came to. `is_new`: nothing shows that MailerLite had known the address, even as
+    deleted; `fields`: what it made of the values sent, if it says so."""
 
     status: str
     is_new: bool
@@ -325,7 +325,8 @@ class MailerLiteClient:
         if status not in SUBSCRIBER_STATUSES:
             self._bad_write(call, "it does not say which status the subscriber has now")
         kept = fields.items() if isinstance(fields, dict) else ()
-        return Written(str(status), response.status == 201, {key: _text(v) for key, v in kept})
+        is_new = response.status == 201 or response.is_repeat  # a repeat finds what was made before
+        return Written(str(status), is_new, {key: _text(v) for key, v in kept})
 
     def _bad_write(self, call: str, what: str) -> NoReturn:
         self.http.bad_answer(call, what, after_write=True)

@@ -27,7 +27,8 @@ def write_people(
     made += write("Update", plan.update, writer.write)
     imported = importer.bring(changes, plan.create) if importer else {}
     singly = [each for each in plan.create if each.address not in imported]
-    written = ((each.address, result) for each, result in write("Create", singly, writer.write))
+    create = importer.write if importer else writer.write
+    written = ((each.address, result) for each, result in write("Create", singly, create))
     created = {**imported, **dict(written)}
     made += [(each, created[each.address]) for each in plan.create]
     made = [(writer.as_written.get(each.address, each), result) for each, result in made]

@@ -153,7 +153,7 @@ class Memory:
 
     def is_kept(self, email: str, key: str, value: Value, there: str) -> bool:
         sql = "SELECT sent, there FROM kept WHERE hash = ? AND field = ?"
-        pair = (self._hash(email, key, value), self._hash(email, key, there))
+        pair = (self._value(email, key, value), self._value(email, key, there))
         return self._store.rows(sql, self.person(email), key) == [pair]
 
     def refusal(
@@ -167,7 +167,7 @@ class Memory:
     ) -> Optional[Refused]:
         """Also one that is to be tried again."""
         sql = "SELECT reason, since, asked FROM refused WHERE hash = ? AND field = ? AND sent = ?"
-        sent = self._hash(email, key, value)
+        sent = self._value(email, key, value)
         for reason, since, asked in self._store.rows(sql, self.person(email), key, sent):
             return Refused(reason, since, asked, self._again_on(date.fromisoformat(asked)))
         return None
@@ -211,7 +211,7 @@ class Memory:
         joined = [(person, group) for group in written.groups]
         self._store.write("INSERT OR REPLACE INTO joined (hash, group_id) VALUES (?, ?)", joined)
         forms = [
-            (person, key, self._hash(email, key, sent), self._hash(email, key, there))
+            (person, key, self._value(email, key, sent), self._value(email, key, there))
             for key, (sent, there) in kept.items()
         ]
         self._store.write("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", forms)
@@ -228,7 +228,7 @@ class Memory:
     ) -> Refused:
         before, today = self.any_refusal(email, key, value), self._today
         since = before.since if before else today.isoformat()
-        person, sent = self.person(email), self._hash(email, key, value)
+        person, sent = self.person(email), self._value(email, key, value)
         row = (person, key, sent, masked(reason), since, today.isoformat())
         self._store.write("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?)", [row])
         return Refused(masked(reason), since, today.isoformat(), self._again_on(today))
@@ -261,7 +261,10 @@ class Memory:
         """What stands for the address and, if anything is said of it, for that too."""
         return self._hash(canonical(email), *what)
 
-    def _hash(self, email: str, *value: object) -> bytes:
-        """Of an address or, with the key of a field and what it holds, of a value of a person."""
-        text = "\n".join(map(str, (email, *value)))
+    def _value(self, email: str, key: str, value: object) -> bytes:
+        """Of what the field `key` of a person holds."""
+        return self._hash(canonical(email), key, value)
+
+    def _hash(self, *parts: object) -> bytes:
+        text = "\n".join(map(str, parts))
         return hmac.new(self._key, text.encode(), hashlib.sha256).digest()

@@ -68,17 +68,25 @@ class Evidence:
         return self._found.get(planned.address)
 
     def _read(self) -> Dict[str, Person]:
-        rules, (hubspot, mailerlite) = self._rules, self._services
         ids = (id for each in self._people for id in each.contact_ids)
-        contacts = Contacts(hubspot, rules).by_id(ids)
+        contacts = Contacts(self._services.hubspot, self._rules).by_id(ids)
         by_id = {contact.id: contact for contact in contacts}
         whom = [each.subscriber_id or each.address for each in self._people]
-        there = mailerlite.look_up(whom, rules.keys, rules.with_groups)
+        there = self._look_up([*whom, *(id for each in self._people for id in each.earlier)])
         return {
-            each.address: _person(each, by_id, there[key])
+            each.address: _person(each, by_id, there[key], there)
             for each, key in zip(self._people, whom)
-            if key in there
+            if there.keys() >= {key, *each.earlier}
         }
+
+    def _look_up(self, whom: Iterable[str]) -> Dict[str, Optional[Subscriber]]:
+        """In one request, unless the people of the round had many other addresses before."""
+        found: Dict[str, Optional[Subscriber]] = {}
+        whom, rules = list(dict.fromkeys(whom)), self._rules
+        for start in range(0, len(whom), BATCH_SIZE):
+            part = whom[start : start + BATCH_SIZE]
+            found.update(self._services.mailerlite.look_up(part, rules.keys, rules.with_groups))
+        return found
 
 
 class Departure:
@@ -360,7 +368,12 @@ def _untold() -> CallRejected:
     )
 
 
-def _person(planned: Decision, by_id: Mapping[int, Contact], there: Optional[Subscriber]) -> Person:
+def _person(
+    planned: Decision,
+    by_id: Mapping[int, Contact],
+    there: Optional[Subscriber],
+    looked_up: Mapping[str, Optional[Subscriber]],
+) -> Person:
     """As the services say now. A contact with another address is not written under this one, but
     what it objects to counts."""
     key = canonical(planned.address)
@@ -368,4 +381,5 @@ def _person(planned: Decision, by_id: Mapping[int, Contact], there: Optional[Sub
     same = [contact for contact in contacts if contact_address(contact) == key]
     former = [contact for contact in contacts if contact_address(contact) != key]
     is_there = there is not None and canonical(there.email) == key
-    return Person(key, in_order(same), former, there if is_there else None)
+    earlier = list(filter(None, map(looked_up.get, planned.earlier)))
+    return Person(key, in_order(same), former, there if is_there else None, earlier)
