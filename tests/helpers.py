@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
-from sandbox import HubSpot, PredictLeads, Sandbox
+from sandbox import HubSpot, PredictLeads, Request, Sandbox
 from transport.clock import Clock
 
 ROOT = Path(__file__).parent.parent
@@ -93,6 +94,24 @@ def start(script: str, sandbox: Sandbox, *arguments: str) -> subprocess.Popen[st
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def stop_at(
+    clock: Clock, is_it: Callable[[Request], bool], nth: int = 1
+) -> Callable[[Request], None]:
+    """Ctrl-C while the nth such call is under way; no call goes on before the run has heard it."""
+    seen: List[Request] = []
+    turn = threading.Lock()
+
+    def on_request(request: Request) -> None:
+        with turn:
+            seen.extend([request] if is_it(request) else [])
+            if len(seen) == nth and not clock.is_stopped():
+                os.kill(os.getpid(), signal.SIGINT)
+                while not clock.is_stopped():
+                    time.sleep(0.001)
+
+    return on_request
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from contact.records import LOOK_AGAIN_AFTER_S
 from run.files import account_file
 from run.lock import run_lock
 from sandbox import Fault, HubSpot, Request, Sandbox
-from tests.helpers import ROOT, Ended, FakeClock, RunMain
+from tests.helpers import ROOT, Ended, FakeClock, RunMain, stop_at
 
 ANN = ("--email", "ann.lee@mail.example", "--first-name", "Ann", "--last-name", "Lee")
 SHOP = ("--company-name", "Sample Shop", "--company-domain", "shop.example")
@@ -263,7 +263,7 @@ def test_a_run_that_fails_while_it_looks(run_main: RunMain, clock: FakeClock) ->
 def test_ctrl_c_while_it_looks(run_main: RunMain, clock: FakeClock) -> None:
     with make(clock, index_lag_s=LAG_S) as sandbox:
         sandbox.faults = [Fault("reset_after", path=CREATE_COMPANY)]
-        sandbox.on_request = stop_at_search(clock, sandbox)
+        sandbox.on_request = stop_at(clock, lambda _call: bool(sandbox.writes))
         first = run_main(create_contact.main, sandbox, *WORDS)
         sandbox.on_request, sandbox.faults = None, []
         later = run_later(run_main, sandbox, Jumping(clock, timedelta()))
@@ -271,14 +271,6 @@ def test_ctrl_c_while_it_looks(run_main: RunMain, clock: FakeClock) -> None:
         assert is_complete(sandbox)
     assert (first.code, first.report["outcome"]) == (130, "interrupted")
     assert "Nothing has been changed" not in first.text
-
-
-def stop_at_search(clock: FakeClock, sandbox: Sandbox) -> Callable[[Request], None]:
-    def stop(request: Request) -> None:
-        if sandbox.writes and not clock.is_stopped():
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return stop
 
 
 def test_a_refusal_leaves_nothing_to_wait_for(run_main: RunMain, clock: FakeClock) -> None:

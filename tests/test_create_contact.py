@@ -6,10 +6,8 @@ import csv
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -22,7 +20,7 @@ from hubspot_api.service import KEYS_PAGE
 from hubspot_client import HubSpotClient, HubSpotSettings
 from run.lock import run_lock
 from sandbox import Fault, HubSpot, Request, Sandbox
-from tests.helpers import ROOT, Ended, FakeClock, RunMain
+from tests.helpers import ROOT, Ended, FakeClock, RunMain, stop_at
 
 ANN = ("--email", "ann.lee@mail.example", "--first-name", "Ann", "--last-name", "Lee")
 SHOP = ("--company-name", "Sample Shop", "--company-domain", "shop.example")
@@ -844,7 +842,7 @@ def test_a_name_cannot_play_with_the_terminal(run_main: RunMain, clock: FakeCloc
 @pytest.mark.parametrize("path", ["details$", "companies/search$", "contacts/search$"])
 def test_a_stop_before_the_first_write(run_main: RunMain, clock: FakeClock, path: str) -> None:
     with make(clock) as sandbox:
-        sandbox.on_request = stop_at(clock, path)
+        sandbox.on_request = stop_at(clock, lambda call: bool(re.search(path, call.path)))
         outcome = run_main(create_contact.main, sandbox, *WORDS)
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
@@ -857,7 +855,7 @@ def test_a_stop_lets_the_write_under_way_finish_and_the_next_run_goes_on(
     run_main: RunMain, clock: FakeClock, path: str, lag_s: float
 ) -> None:
     with make(clock, index_lag_s=lag_s) as sandbox:
-        sandbox.on_request = stop_at(clock, path)
+        sandbox.on_request = stop_at(clock, lambda call: bool(re.search(path, call.path)))
         outcome = run_main(create_contact.main, sandbox, *WORDS)
         assert len(sandbox.writes) == WRITES.index(path) + 1
         assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
@@ -869,18 +867,6 @@ def test_a_stop_lets_the_write_under_way_finish_and_the_next_run_goes_on(
         later.now = clock.now
         assert run_main(create_contact.main, sandbox, *WORDS, clock=later).code == 0
         assert state(sandbox) == COMPLETE
-
-
-def stop_at(clock: FakeClock, path: str) -> Callable[[Request], None]:
-    """Ctrl-C while the call is under way; it goes on when the signal has been heard."""
-
-    def stop(request: Request) -> None:
-        if re.search(path, request.path):
-            os.kill(os.getpid(), signal.SIGINT)
-            while not clock.is_stopped():
-                time.sleep(0.001)
-
-    return stop
 
 
 def test_one_run_at_a_time(run_main: RunMain, clock: FakeClock) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 import signal
 import threading
@@ -18,7 +17,7 @@ from basics.errors import CallRejected
 from basics.settings import SettingsReader
 from predictleads_client import PredictLeadsClient
 from sandbox import Fault, Request, Sandbox
-from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain, make, real_time, start
+from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain, make, real_time, start, stop_at
 
 SCRIPT = "sync.py"
 
@@ -388,21 +387,9 @@ def test_env_file_that_others_can_read(run_main: RunMain, clock: FakeClock, tmp_
 # Stopping, in this process
 
 
-def stop_at(number: int, path: str) -> Callable[[Request], None]:
-    seen = []
-
-    def on_request(request: Request) -> None:
-        if request.path.endswith(path):
-            seen.append(request)
-            if len(seen) == number:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    return on_request
-
-
 def test_a_signal_during_the_reads_ends_the_run(run_main: RunMain, clock: FakeClock) -> None:
     with make([1], [2], clock) as sandbox:
-        sandbox.on_request = stop_at(1, "/search")
+        sandbox.on_request = stop_at(clock, lambda call: call.path.endswith("/search"))
         outcome = run_main(sync.main, sandbox)
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
@@ -413,7 +400,7 @@ def test_a_signal_during_the_writes_lets_those_under_way_finish(
     run_main: RunMain, clock: FakeClock
 ) -> None:
     with make([*range(300)], [999], clock) as sandbox:
-        sandbox.on_request = stop_at(5, "/follow")
+        sandbox.on_request = stop_at(clock, lambda call: call.path.endswith("/follow"), nth=5)
         outcome = run_main(sync.main, sandbox)
         statuses = [row["status"] for row in outcome.report["follow"]]
         assert statuses.count("done") == len(sandbox.writes)

@@ -22,7 +22,7 @@ from run import apply
 from run.files import account_file
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
 from subscribers.memory import Memory
-from tests.helpers import FAST, ROOT, START, FakeClock, RunMain, start
+from tests.helpers import FAST, ROOT, START, FakeClock, RunMain, start, stop_at
 
 Row = Dict[str, Any]
 State = Dict[str, Tuple[str, Dict[str, Any]]]
@@ -905,16 +905,8 @@ def test_a_read_that_fails_at_any_page_writes_nothing(
 def test_a_signal_during_the_writes_lets_those_under_way_finish(
     run_main: RunMain, clock: FakeClock
 ) -> None:
-    seen: List[Request] = []
     with make([contact(f"p{n}@mail.example") for n in range(100)], [], clock) as sandbox:
-
-        def stop(request: Request) -> None:
-            if is_write(request):
-                seen.append(request)
-                if len(seen) == 5:
-                    os.kill(os.getpid(), signal.SIGTERM)
-
-        sandbox.on_request = stop
+        sandbox.on_request = stop_at(clock, is_write, nth=5)
         outcome = run_main(sync_subscribers.main, sandbox)
         statuses = [row["status"] for row in outcome.report["create"]]
         assert statuses.count("done") == len(sandbox.writes)
