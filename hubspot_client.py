@@ -23,6 +23,7 @@ from basics.secret import Secret
 from hubspot_api import search
 from hubspot_api.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
 from hubspot_api.shapes import (
+    ADDITIONAL,
     COMPANIES,
     COMPANY_PROPERTIES,
     CONTACTS,
@@ -49,6 +50,7 @@ from transport.response import json_object
 from transport.service import JsonObject
 
 __all__ = [
+    "ADDITIONAL",
     "COMPANIES",
     "CONTACTS",
     "Account",
@@ -293,13 +295,26 @@ class HubSpotClient:
 
     def contact_with_email(self, email: str) -> Optional[Contact]:
         """The contact with this address in lower case, if the search shows it yet."""
-        call = "contact search by e-mail"
-        groups = [search.with_email(email)]
-        body = search.query(groups, End(None, falling=False), PERSON_PROPERTIES)
-        data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
-        contacts = self._contacts(call, data, Names(PERSON_PROPERTIES), ())
+        contacts = self._contacts_found([search.with_email(email)], PERSON_PROPERTIES)
         same = (each for each in contacts if (each.values["email"] or "").lower() == email)
         return next(same, None)
+
+    def ids_of_contacts(self, emails: Sequence[str]) -> List[int]:
+        """The contacts that have one of these addresses in lower case, as their own or as an
+        additional one, as far as the search shows them yet; and others with a similar one."""
+        found = (self._contacts_found(groups, ["email"]) for groups in search.called(emails))
+        return [contact.id for page in found for contact in page]
+
+    def _contacts_found(
+        self, groups: Sequence[search.Group], names: Sequence[str]
+    ) -> List[Contact]:
+        """The first page: more have nothing to do with one address."""
+        call, body = (
+            "contact search by e-mail",
+            search.query(groups, End(None, falling=False), names),
+        )
+        data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
+        return self._contacts(call, data, Names(names), ())
 
     def create_contact(
         self, email: str, first_name: str, last_name: str, *, repeatable: bool

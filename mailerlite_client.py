@@ -109,8 +109,8 @@ class Subscriber(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a write came to. `is_new`: MailerLite did not know the address, not even as deleted;
-    `fields`: what it made of the values sent, if it says so."""
+    """What a write came to. `is_new`: nothing shows that MailerLite had known the address, even as
+    deleted; `fields`: what it made of the values sent, if it says so."""
 
     status: str
     is_new: bool
@@ -190,6 +190,20 @@ class MailerLiteClient:
             except (KeyError, TypeError, AttributeError):
                 self.http.bad_answer(call, "a subscriber is not as documented")
         return found
+
+    def subscriber(self, email: str, keys: Sequence[str]) -> Optional[Subscriber]:
+        """How it is now with one person, groups included; None when MailerLite has no such
+        subscriber. Raises CallRejected, ServiceError."""
+        call = "one subscriber"
+        try:
+            data = self.http.read("GET", f"/subscribers/{quote(email, safe='@')}", call)
+            return _looked_up(email, data["data"], Names(keys), with_groups=True)
+        except CallRejected as error:
+            if error.status == 404:
+                return None
+            raise
+        except (KeyError, TypeError, AttributeError):
+            self.http.bad_answer(call, "it is not as documented")
 
     def fields(self) -> Dict[str, str]:
         """Key -> type, one of FIELD_TYPES, of every field. Raises ServiceError."""
@@ -311,7 +325,8 @@ class MailerLiteClient:
         if status not in SUBSCRIBER_STATUSES:
             self._bad_write(call, "it does not say which status the subscriber has now")
         kept = fields.items() if isinstance(fields, dict) else ()
-        return Written(str(status), response.status == 201, {key: _text(v) for key, v in kept})
+        is_new = response.status == 201 or response.is_repeat  # a repeat finds what was made before
+        return Written(str(status), is_new, {key: _text(v) for key, v in kept})
 
     def _bad_write(self, call: str, what: str) -> NoReturn:
         self.http.bad_answer(call, what, after_write=True)

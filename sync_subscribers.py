@@ -12,45 +12,53 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import AbstractSet, Dict, List, Optional, Sequence, Tuple
 
 from basics.emails import canonical, normalise_email
 from basics.errors import AppError, SettingsError
-from basics.limits import FEW, Refusal, over_limit, parse_limit, parse_number_limit
 from basics.outcome import Outcome
 from basics.words import count
-from hubspot_client import CONTACTS, Contact, HubSpotClient
+from hubspot_client import ADDITIONAL, COMPANIES, CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
-from run.apply import Changes, Result, conclude, done, in_part
+from run.apply import Changes, conclude, done, in_part
 from run.checks import Finding, demand_all_ok
 from run.context import Run
 from run.files import account_file
+from run.history import History
 from run.lock import run_lock
+from run.past import recent, recorded, say_history
 from run.progress import Progress
 from run.readiness import check_here
-from run.report import CheckedAfter, Kind
-from subscribers import importing, opt_outs
-from subscribers.afterwards import look_at_groups
+from run.report import Kind
+from run.told import Told
+from subscribers import explain as explaining
+from subscribers import importing, limits, opt_outs
+from subscribers.afterwards import UNCHECKED, check_groups
+from subscribers.apply import write_people
+from subscribers.changes import ChangeLog
 from subscribers.checks import Preflight, Services, check_reading, check_services
 from subscribers.importing import Importer
-from subscribers.memory import Lists, Memory
-from subscribers.mirror import checked_in_words
+from subscribers.memory import Memory
 from subscribers.plan import (
     Action,
     Decision,
-    Leave,
+    Person,
     Plan,
     Rules,
     by_email,
     contact_address,
+    decide,
+    in_order,
     make_plan,
     people,
+    persons,
 )
-from subscribers.reading import Contacts
+from subscribers.reading import Contacts, subscribers_called
 from subscribers.rounds import Writer
 from subscribers.sections import (
     SHOWN,
+    VERBS,
     Results,
     counts,
     leavers_in_words,
@@ -58,14 +66,13 @@ from subscribers.sections import (
     say_plan,
     say_results,
     sections,
+    to_decide,
     would_in_words,
 )
 from subscribers.selection import Selection, by_id_is_cheaper
 from subscribers.settings import Settings, settings
 from transport import threads
 from transport.clock import Clock
-
-UNCHECKED = "Not checked afterwards:"
 
 log = logging.getLogger("crm_sync")
 
@@ -75,32 +82,8 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         "Create and update in MailerLite the people who are contacts in HubSpot. Nobody is deleted,"
         " and nobody who has unsubscribed is written."
     )
+    limits.add_flags(arguments)
     add = arguments.add_argument
-    add(
-        "--max-new",
-        metavar="N",
-        type=command.flag_type(parse_number_limit),
-        help="refuse to create more people than this (default: MAX_NEW or 500)",
-    )
-    add(
-        "--max-unsubscribe",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to unsubscribe more people than this, or than this share of the active"
-        " subscribers (default: MAX_UNSUBSCRIBE or 20%%)",
-    )
-    add(
-        "--max-deleted",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to go on when more people than this, or than this share of those known, are"
-        " in no list of MailerLite any more (default: MAX_DELETED or 20%%)",
-    )
-    add(
-        "--first-run",
-        action="store_true",
-        help="go on without a memory of earlier runs; for the very first run alone",
-    )
     add(
         "--list",
         metavar="NAME|ID",
@@ -114,13 +97,6 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     )
     add("--create-groups", action="store_true", help="create mirrored groups that are missing")
     add(
-        "--max-leave",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to let more people than this, or than this share of its members, leave a"
-        " mirrored group (default: MAX_LEAVE or 20%%)",
-    )
-    add(
         "--keep-in-group",
         metavar="EMAIL",
         type=command.flag_type(_parse_email),
@@ -128,7 +104,6 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         default=[],
         help="let this person stay in a mirrored group; may be given more than once",
     )
-    add("--allow-empty", action="store_true", help="go on even when nobody is meant")
     add("--fill-only", action="store_true", help="keep every value that MailerLite already has")
     add(
         "--create-fields",
@@ -154,13 +129,6 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         " unsubscribed or complained in MailerLite",
     )
     add(
-        "--max-opt-out",
-        metavar="N|P%",
-        type=command.flag_type(parse_limit),
-        help="refuse to opt out more people than this, or than this share of the contacts with an"
-        " address (default: MAX_OPT_OUT or 20%%)",
-    )
-    add(
         "--restore",
         metavar="EMAIL",
         type=command.flag_type(_parse_email),
@@ -174,6 +142,7 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
         type=Path,
         help="file that remembers whom MailerLite had (default: one for each API key)",
     )
+    command.add_questions(arguments, "EMAIL", _parse_email, "what becomes of a person, and why")
     title = "Subscribers in MailerLite"
     return command.main("subscribers", title, arguments, _run, argv, clock)
 
@@ -200,6 +169,9 @@ def _run(run: Run) -> Outcome:
         if not run.dry_run:
             stack.enter_context(run_lock("subscribers", account, run.clock))
         stack.enter_context(run.using(*(service.http for service in services)))
+        if run.args.history:
+            with _memory(run, chosen, _path(run, account)) as memory:
+                return say_history(run, History(memory, run.clock), run.args.history, VERBS)
         args = run.args
         preflight = check_services(chosen, services, args.create_fields, args.create_groups)
         if args.opt_out_unsubscribed and preflight.consent:
@@ -212,11 +184,12 @@ def _run(run: Run) -> Outcome:
             return run.show_findings([*found, *_check_here(run, chosen, account)])
         demand_all_ok(preflight.findings)
         demand_all_ok(preflight.mapping, SettingsError)
-        run.name_accounts(preflight.accounts)
-        path = run.args.state or account_file(
-            "subscribers", account, ".sqlite3", make=not run.dry_run
-        )
-        return _sync(run, chosen, preflight, services, path)
+        with _memory(run, chosen, _path(run, account)) as memory:
+            sync = Sync(run, chosen, preflight, services, memory)
+            if args.explain:
+                return sync.explain(args.explain)
+            run.name_accounts(preflight.accounts)
+            return recorded(run, sync.history, chosen.keep_history_days, sync.outcome)
 
 
 def _check_here(run: Run, chosen: Settings, account: str) -> List[Finding]:
@@ -224,7 +197,7 @@ def _check_here(run: Run, chosen: Settings, account: str) -> List[Finding]:
 
     def open_memory(path: Path) -> None:
         nonlocal is_new
-        with _memory(run, chosen, path, dry_run=True) as memory:
+        with _memory(run, chosen, path) as memory:
             is_new = memory.is_new
 
     found = check_here(run, account, open_memory)
@@ -232,328 +205,313 @@ def _check_here(run: Run, chosen: Settings, account: str) -> List[Finding]:
     return [*found, first] if is_new and all(each.ok for each in found) else found
 
 
-def _sync(
-    run: Run, chosen: Settings, preflight: Preflight, services: Services, path: Path
-) -> Outcome:
-    """The plan is made with a copy of the memory: a refused run leaves nothing behind."""
-    rules = _rules(run, chosen, preflight, _selection(preflight, services.hubspot))
-    with _memory(run, chosen, path, dry_run=True) as memory:
-        contacts, subscribers, total = _read(run, rules, services, memory)
-        plan = make_plan(contacts, subscribers, memory, rules)
-        lists, is_new = memory.compare(subscribers), memory.is_new
-    _report_plan(run, plan, preflight)
-    run.report.counts.update(subscribers=len(subscribers))
-    if run.wants_links and preflight.account:
-        run.report.record_url = preflight.account.link(CONTACTS, "")
-    groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
-    say_plan(run.screen, plan, preflight.missing, groups, groups_to_make)
-    _say_who_is_meant(run, rules, contacts, total)
-    if run.args.wants_import and importing.by_group(plan.create):
-        run.say(importing.in_words(plan.create, groups))
-    _warn_of_needless_flags(run, plan, is_new)
-    begins_anew = _begins_anew(run, subscribers, is_new, path)
-    refused = [*(() if run.dry_run else begins_anew), *_refusals(run, chosen, plan, lists, path)]
-    if refused:
-        return run.refuse(refused)
-    changes = (plan.create, plan.update, plan.unsubscribe, plan.opt_out, plan.leave)
-    is_in_sync = not (any(changes) or preflight.missing or groups_to_make)
-    if is_in_sync:
-        run.summarise(
-            f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
-        )
-        _summarise_leavers(run, plan)
-    if run.dry_run:
-        for refusal in begins_anew:
-            run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
-        would = would_in_words(plan, preflight.missing, groups_to_make)
-        return Outcome.IN_SYNC if is_in_sync else run.end_dry_run(would)
-    with _memory(run, chosen, path, dry_run=False) as memory:
-        memory.note_lists(_with_contacts(subscribers, contacts))
-        memory.note_told(plan.taken_out)
+def _path(run: Run, account: str) -> Path:
+    named: Optional[Path] = run.args.state
+    return named or account_file("subscribers", account, ".sqlite3", make=not run.dry_run)
+
+
+def _memory(run: Run, chosen: Settings, path: Path) -> Memory:
+    """A new one becomes a file only when a run carries out its plan."""
+    memory = Memory(path, True, run.clock.utcnow().date(), chosen.ask_again_days)
+    if not (run.dry_run or memory.is_new):
+        memory.keep()
+    return memory
+
+
+class Sync:
+    """The story of one run: read, plan, show, refuse, write, check."""
+
+    def __init__(
+        self,
+        run: Run,
+        chosen: Settings,
+        preflight: Preflight,
+        services: Services,
+        memory: Memory,
+    ) -> None:
+        self._run, self._settings, self._preflight = run, chosen, preflight
+        self._services, self._memory = services, memory
+        self.history, self._told = History(memory, run.clock), Told(memory, run.clock)
+
+    def outcome(self) -> Outcome:
+        rules, is_new = self._rules(), self._memory.is_new
+        contacts, subscribers, total = self._read(rules)
+        plan = make_plan(contacts, subscribers, self._memory, rules)
+        self._report(plan)
+        self._report_account(plan, len(subscribers))
+        waiting = {self._key(each): each for each in to_decide(plan)}
+        news = self._news(plan, waiting.keys())
+        self._say(plan, [waiting[key] for key in waiting if key in news])
+        self._say_who_is_meant(rules, contacts, total)
+        self._warn_of_needless_flags(plan, is_new)
+        outcome = self._carry_out(plan, rules, contacts, subscribers)
+        self._told.note(news, waiting.keys())
+        return outcome
+
+    def _carry_out(
+        self,
+        plan: Plan,
+        rules: Rules,
+        contacts: Sequence[Contact],
+        subscribers: Dict[str, Subscriber],
+    ) -> Outcome:
+        run, memory, args = self._run, self._memory, self._run.args
+        begins_anew = limits.begins_anew(args, len(subscribers), memory.is_new, memory.path)
+        lists = memory.compare(subscribers)
+        too_much = limits.refusals(plan, lists, args, self._settings, memory.path)
+        refused = [*(() if run.dry_run else begins_anew), *too_much]
+        if refused:
+            return run.refuse(refused)
+        is_in_sync = self._is_in_sync(plan)
         if is_in_sync:
-            if plan.taken_out:  # which is news, also with -q
-                run.screen.say_all()
+            run.summarise(
+                f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
+            )
+            self._summarise_leavers(plan)
+        if run.dry_run:
+            for refusal in begins_anew:
+                run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
+            missing, to_make = self._preflight.missing, self._preflight.mirror.to_make
+            would = would_in_words(plan, missing, to_make)
+            return Outcome.IN_SYNC if is_in_sync else run.end_dry_run(would)
+        self._note_lists(plan, contacts, subscribers)
+        if is_in_sync:
             return Outcome.IN_SYNC
         with run.finishing_calls():
-            writer = Writer(services, rules, memory)
-            importer = None
-            if run.args.wants_import:
-                importer = Importer(services.mailerlite, writer, memory, run.clock)
-            return _apply(run, plan, preflight, writer, importer)
+            return self._apply(plan, rules)
 
+    def _is_in_sync(self, plan: Plan) -> bool:
+        changes = (plan.create, plan.update, plan.unsubscribe, plan.opt_out, plan.leave)
+        return not (any(changes) or self._preflight.missing or self._preflight.mirror.to_make)
 
-def _memory(run: Run, chosen: Settings, path: Path, dry_run: bool) -> Memory:
-    return Memory(path, dry_run, run.clock.utcnow().date(), chosen.ask_again_days)
-
-
-def _selection(preflight: Preflight, hubspot: HubSpotClient) -> Selection:
-    if not preflight.list:
-        return Selection(conditions=preflight.conditions)
-    members = hubspot.members(preflight.list.id)
-    log.info("HubSpot: the list %s has %s.", preflight.list.name, count(len(members), "member"))
-    return Selection(preflight.list.name, members, preflight.conditions)
-
-
-def _read(
-    run: Run, rules: Rules, services: Services, memory: Memory
-) -> Tuple[List[Contact], Dict[str, Subscriber], int]:
-    """Contacts, all subscribers, and how many contacts HubSpot has. All of them are read side by
-    side with the subscribers; those of a list afterwards, if that takes fewer calls."""
-    hubspot, mailerlite = services
-    contacts_of, members = Contacts(hubspot, rules), rules.selection.members
-    with Progress("HubSpot", "contacts", run.clock) as in_hubspot, Progress(
-        "MailerLite", "subscribers", run.clock
-    ) as in_mailerlite:
-
-        def read_subscribers() -> List[Subscriber]:
-            return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
-
-        total = hubspot.count_contacts() if members is not None else 0
-        if members is not None and by_id_is_cheaper(len(members), mailerlite.count_active(), total):
-            found = read_subscribers()
-            contacts = in_hubspot.count(contacts_of.of_list(by_email(found), memory))
-        else:
-            contacts, found = threads.side_by_side(
-                lambda: contacts_of.everyone(in_hubspot), read_subscribers
-            )
-            total = len(contacts)
-    subscribers = by_email(found)
-    log.info("HubSpot: %s.", count(len(contacts), "contact"))
-    statuses = Counter(person.status for person in subscribers.values())
-    in_words = [f"{number:,} {status}" for status, number in statuses.items()]
-    log.info("MailerLite: %s.", ", ".join(in_words) or "no subscribers")
-    return contacts, subscribers, total
-
-
-def _with_contacts(
-    subscribers: Dict[str, Subscriber], contacts: Sequence[Contact]
-) -> Iterator[Tuple[str, Optional[int]]]:
-    ids = {contact_address(contact): contact.id for contact in contacts}
-    return ((email, ids.get(email)) for email in subscribers)
-
-
-def _rules(run: Run, chosen: Settings, preflight: Preflight, selection: Selection) -> Rules:
-    opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
-    return Rules(
-        preflight.fields,
-        preflight.consent,
-        tuple(preflight.groups),
-        run.args.fill_only,
-        run.args.unsubscribe_opted_out,
-        frozenset(run.args.restore),
-        selection,
-        preflight.mirror,
-        frozenset(run.args.keep_in_group),
-        opt_out if run.args.opt_out_unsubscribed else None,
-    )
-
-
-def _report_plan(
-    run: Run, plan: Plan, preflight: Preflight, results: Optional[Results] = None
-) -> None:
-    names, groups_to_make = preflight.group_names, preflight.mirror.to_make
-    run.report.sections = sections(plan, preflight.missing, names, results, groups_to_make)
-    run.report.unchanged = plan.unchanged
-    run.report.counts.update(counts(run.report.sections))
-    run.report.counts.update(
-        unchanged=plan.unchanged,
-        unusable_values=dict(plan.unusable),
-        kept_in_another_form=dict(plan.other_form),
-    )
-
-
-def _say_who_is_meant(run: Run, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
-    run.report.counts["contacts"] = total
-    if rules.selection.is_all:
-        return
-    meant = sum(map(rules.selection.is_meant, contacts))
-    run.report.counts["not_meant"] = total - meant
-    others = f"the other {total - meant:,} are not"
-    run.say(f"Meant: {count(meant, 'contact')} {rules.selection.in_words()}; {others}.")
-
-
-def _warn_of_needless_flags(run: Run, plan: Plan, is_new: bool) -> None:
-    for email in sorted(set(run.args.restore) - {canonical(each.address) for each in plan.create}):
-        log.warning("--restore %s: there is nobody to create with this address.", email)
-    if run.args.first_run and not is_new:
-        log.warning("--first-run is not needed any more: leave it out, or it will allow too much.")
-
-
-def _begins_anew(
-    run: Run, subscribers: Dict[str, Subscriber], is_new: bool, path: Path
-) -> List[Refusal]:
-    """Without a memory a deleted person looks like a new one, and would be brought back."""
-    if not is_new or not subscribers or run.args.first_run:
-        return []
-    return [
-        Refusal(
-            f"There is no memory of earlier runs in {path}, so people who were deleted in"
-            " MailerLite look like new ones, and would be brought back. If there were earlier runs"
-            " (with another API key, user or machine), name their file with --state. If not, go"
-            " through the people to create: is anybody among them who was deleted in MailerLite?",
-            "--first-run",
+    def explain(self, emails: Sequence[str]) -> Outcome:
+        """Why each is written, or left alone; what the next run would do, limits aside."""
+        (hubspot, mailerlite), rules, run = self._services, self._rules(), self._run
+        preflight = self._preflight
+        places = explaining.Places(
+            {**preflight.all_groups, **preflight.group_names},
+            self._record_url(CONTACTS),
+            self._record_url(COMPANIES),
         )
-    ]
+        contacts = Contacts(hubspot, rules, [ADDITIONAL]).called(emails, self._memory)
+        there = subscribers_called(emails, contacts, mailerlite, rules, self._memory)
+        found = persons(contacts, there, self._memory)
+        explained = [
+            self._explained(found.get(each, Person(each, (), (), None)), contacts, rules, places)
+            for each in emails
+        ]
+        for each in explained:
+            for line in explaining.in_words(each):
+                run.say(line)
+            run.say()
+        run.report.sections = [explaining.section(explained)]
+        return Outcome.PLANNED
 
+    def _explained(
+        self, person: Person, contacts: Sequence[Contact], rules: Rules, places: explaining.Places
+    ) -> explaining.Explained:
+        memory, trace = self._memory, self._memory.recall(person.email)
+        return explaining.Explained(
+            person.email,
+            decide(person, memory, rules),
+            explaining.in_hubspot(person, in_order(contacts), trace, rules),
+            person.subscriber,
+            trace,
+            self.history.changes_of(memory.person(person.email)),
+            places,
+        )
 
-def _refusals(run: Run, chosen: Settings, plan: Plan, lists: Lists, path: Path) -> List[Refusal]:
-    """MailerLite bills by the number of subscribers, so their growth is limited as well."""
-    args, new, unsubscribed = run.args, len(plan.create), len(plan.unsubscribe)
-    opted_out = len(plan.opt_out)
-    missing = lists.missing
-    is_foreign = missing > FEW and 2 * missing > lists.known and not args.first_run
-    foreign = Refusal(
-        f"Of the {people(lists.known)} whom {path} knows {missing:,} are in no list of MailerLite:"
-        " it seems to belong to another account. Name the right file with --state.",
-        "--first-run",
-    )
-    is_empty = plan.members and not plan.mirrored and not args.allow_empty
-    are = "is" if plan.members == 1 else "are"
-    empty = Refusal(
-        f"Nobody is meant, while {people(plan.members)} {are} in the mirrored group.",
-        "--allow-empty",
-    )
-    return [
-        *([foreign] if is_foreign else []),
-        *([empty] if is_empty else []),
-        *over_limit(
-            args.max_leave or chosen.max_leave,
-            people(len(plan.leave)),
-            "leave the mirrored group",
-            "--max-leave",
-            len(plan.leave),
-            plan.members,
-        ),
-        *over_limit(
-            args.max_deleted or chosen.max_deleted,
-            people(missing),
-            "from now on count as deleted, because they are in no list of MailerLite any more",
-            "--max-deleted",
-            missing,
-            lists.known,
-        ),
-        *over_limit(
-            args.max_unsubscribe or chosen.max_unsubscribe,
-            people(unsubscribed),
-            "be unsubscribed in MailerLite, which cannot be undone",
-            "--max-unsubscribe",
-            unsubscribed,
-            plan.active,
-        ),
-        *over_limit(
-            args.max_opt_out or chosen.max_opt_out,
-            people(opted_out),
-            "be opted out in HubSpot, which only they can undo",
-            "--max-opt-out",
-            opted_out,
-            plan.with_address,
-        ),
-        *over_limit(
-            args.max_new or chosen.max_new,
-            people(new),
-            "be created in MailerLite",
-            "--max-new",
-            new,
-        ),
-    ]
+    def _rules(self) -> Rules:
+        args, preflight = self._run.args, self._preflight
+        opt_out = opt_outs.opt_out_of(preflight.consent, self._settings)
+        return Rules(
+            preflight.fields,
+            preflight.consent,
+            tuple(preflight.groups),
+            args.fill_only,
+            args.unsubscribe_opted_out,
+            frozenset(args.restore),
+            self._selection(),
+            preflight.mirror,
+            frozenset(args.keep_in_group),
+            opt_out if args.opt_out_unsubscribed else None,
+        )
 
+    def _selection(self) -> Selection:
+        found, conditions = self._preflight.list, self._preflight.conditions
+        if not found:
+            return Selection(conditions=conditions)
+        members = self._services.hubspot.members(found.id)
+        log.info("HubSpot: the list %s has %s.", found.name, count(len(members), "member"))
+        return Selection(found.name, members, conditions)
 
-def _apply(
-    run: Run, plan: Plan, preflight: Preflight, writer: Writer, importer: Optional[Importer]
-) -> Outcome:
-    """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
-    changes = Changes(run)
-    fields = changes.apply("Create fields", preflight.missing, writer.create_field)
-    groups = changes.apply("Create groups", preflight.mirror.to_make, writer.create_group)
-    failed = [result.error for result in (*fields, *groups) if result.error]
-    if failed:  # MailerLite ignores values for a field that it lacks
-        _report_plan(run, plan, preflight, Results(fields, create_groups=groups))
-        raise AppError(failed[0])
-    in_hubspot = Changes(run)
-    opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
-    leave, written = _write_people(changes, plan, writer, importer)
-    made = [*zip(plan.opt_out, opted_out), *written]
-    results = Results(fields, made, writer.refused, groups, leave)
-    results, checked = _check_groups(run, plan, writer, results)
-    everything = [
-        *(*fields, *groups),
-        *(result for _, result in (*results.people, *results.leave)),
-    ]
-    preflight = preflight._replace(groups={**preflight.groups, **writer.mirror.names})
-    _report_plan(run, plan, preflight, results)
-    changes.demand_a_write()
-    in_hubspot.demand_a_write()
-    say_results(run.screen, results, run.report.sections)
-    run.screen.say_list(
-        "Not new to MailerLite, and in none of its lists: deleted there once",
-        Kind.SKIP,
-        sorted(writer.not_new),
-        SHOWN,
-    )
-    left = done([result for _, result in results.leave])
-    run.summarise(
-        f"{in_part(everything)}: {people(results.done(Action.CREATE))} created,"
-        f" {results.done(Action.UPDATE):,} updated,"
-        f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
-        + (f" {left:,} removed from the mirrored group," if writer.mirror.ids else "")
-        + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
-    )
-    _summarise_leavers(run, plan)
-    outcome = conclude(run, everything)
-    if checked:
-        run.summarise(checked)
-        outcome = Outcome.PARTIAL if checked.startswith(UNCHECKED) else outcome
-    later = [each.refused.again_on for each in results.refused if not each.field]
-    if later:
-        run.summarise(f"MailerLite refused {people(len(later))}: asked again from {min(later)} on.")
-    return outcome
+    def _read(self, rules: Rules) -> Tuple[List[Contact], Dict[str, Subscriber], int]:
+        """Contacts, all subscribers, and how many contacts HubSpot has. All of them are read side
+        by side with the subscribers; those of a list afterwards, if that takes fewer calls."""
+        (hubspot, mailerlite), clock = self._services, self._run.clock
+        contacts_of, members = Contacts(hubspot, rules), rules.selection.members
+        with Progress("HubSpot", "contacts", clock) as in_hubspot, Progress(
+            "MailerLite", "subscribers", clock
+        ) as in_mailerlite:
 
+            def read_subscribers() -> List[Subscriber]:
+                return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
 
-def _write_people(
-    changes: Changes, plan: Plan, writer: Writer, importer: Optional[Importer]
-) -> Tuple[List[Tuple[Leave, Result]], List[Tuple[Decision, Result]]]:
-    """Who left a group, and the others with what was really decided about them; each with what came
-    of it."""
+            total = hubspot.count_contacts() if members is not None else 0
+            if members is not None and by_id_is_cheaper(
+                len(members), mailerlite.count_active(), total
+            ):
+                found = read_subscribers()
+                contacts = in_hubspot.count(contacts_of.of_list(by_email(found), self._memory))
+            else:
+                contacts, found = threads.side_by_side(
+                    lambda: contacts_of.everyone(in_hubspot), read_subscribers
+                )
+                total = len(contacts)
+        subscribers = by_email(found)
+        log.info("HubSpot: %s.", count(len(contacts), "contact"))
+        statuses = Counter(person.status for person in subscribers.values())
+        in_words = [f"{number:,} {status}" for status, number in statuses.items()]
+        log.info("MailerLite: %s.", ", ".join(in_words) or "no subscribers")
+        return contacts, subscribers, total
 
-    def write(
-        label: str, entries: Sequence[Decision], write_one: Callable[[Decision], None]
-    ) -> List[Tuple[Decision, Result]]:
-        results = changes.apply(label, writer.in_rounds(entries), write_one)
-        return list(zip(entries, results))
+    def _note_lists(
+        self, plan: Plan, contacts: Sequence[Contact], subscribers: Dict[str, Subscriber]
+    ) -> None:
+        if self._memory.is_new:
+            self._memory.keep()
+            self.history.begin(self._settings.keep_history_days)
+        ids = {contact_address(contact): contact.id for contact in contacts}
+        self._memory.note_lists((email, ids.get(email)) for email in subscribers)
+        self._memory.note_told(plan.taken_out)
 
-    made = write("Unsubscribe", plan.unsubscribe, writer.unsubscribe)
-    left = changes.apply("Remove from a group", writer.in_batches(plan.leave), writer.leave)
-    made += write("Update", plan.update, writer.write)
-    imported = importer.bring(changes, plan.create) if importer else {}
-    singly = [each for each in plan.create if each.address not in imported]
-    written = ((each.address, result) for each, result in write("Create", singly, writer.write))
-    created = {**imported, **dict(written)}
-    made += [(each, created[each.address]) for each in plan.create]
-    made = [(writer.as_written.get(each.address, each), result) for each, result in made]
-    writer.end()
-    return list(zip(plan.leave, left)), made
+    def _report(self, plan: Plan, results: Optional[Results] = None) -> None:
+        run, preflight = self._run, self._preflight
+        names, groups_to_make = preflight.group_names, preflight.mirror.to_make
+        run.report.sections = sections(plan, preflight.missing, names, results, groups_to_make)
+        run.report.unchanged = plan.unchanged
+        run.report.counts.update(counts(run.report.sections))
+        run.report.counts.update(
+            unchanged=plan.unchanged,
+            unusable_values=dict(plan.unusable),
+            kept_in_another_form=dict(plan.other_form),
+        )
 
+    def _report_account(self, plan: Plan, subscribers: int) -> None:
+        run = self._run
+        run.report.counts.update(subscribers=subscribers)
+        run.report.total, run.report.total_name = plan.active, "Active subscribers"
+        if run.wants_links:
+            run.report.record_url = self._record_url(CONTACTS)
+            run.report.history = recent(self.history, run.clock.utcnow().timestamp(), VERBS)
 
-def _check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> Tuple[Results, str]:
-    """The results as the lists of the mirrored groups show them, and what is to be said of these,
-    if there are any."""
-    if not writer.mirror.ids:
-        return results, ""
-    keep = frozenset(run.args.keep_in_group)
-    try:
-        after = look_at_groups(plan, writer, results, keep, run.clock)
-    except AppError as error:
-        return results, f"{UNCHECKED} {error}"
-    found = after.found
-    missing, unwanted = (sorted({m.email for m in each}) for each in found[1:])
-    run.report.checked_after = CheckedAfter(found.listed, missing, unwanted)
-    names = (writer.mirror.names[id] for id in writer.mirror.ids)
-    return after.results, f"Checked afterwards: {checked_in_words(found, after.wanted, names)}"
+    def _record_url(self, object_type: str) -> Optional[str]:
+        """What a record's id follows to make its address."""
+        account = self._preflight.account
+        return account and account.link(object_type, "")
 
+    def _key(self, decision: Decision) -> str:
+        """Of what waits for a person, without telling whom it is about."""
+        return self._memory.person(decision.address, decision.reason).hex()
 
-def _summarise_leavers(run: Run, plan: Plan) -> None:
-    if plan.leavers:
-        run.summarise(leavers_in_words(plan))
+    def _news(self, plan: Plan, waiting: AbstractSet[str]) -> AbstractSet[str]:
+        """Of what waits for a person, what is to be told: all, but with --quiet only what is new or
+        was told a week ago."""
+        news = self._told.due(waiting) if self._run.args.quiet else waiting
+        self._run.screen.has_news = bool(news or plan.taken_out)
+        return news
+
+    def _say(self, plan: Plan, told: Sequence[Decision]) -> None:
+        run, preflight = self._run, self._preflight
+        groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
+        say_plan(run.screen, plan, told, preflight.missing, groups, groups_to_make)
+        if run.args.wants_import and importing.by_group(plan.create):
+            run.say(importing.in_words(plan.create, groups))
+
+    def _say_who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
+        self._run.report.counts["contacts"] = total
+        if rules.selection.is_all:
+            return
+        meant = sum(map(rules.selection.is_meant, contacts))
+        self._run.report.counts["not_meant"] = total - meant
+        others = f"the other {total - meant:,} are not"
+        in_words = rules.selection.in_words()
+        self._run.say(f"Meant: {count(meant, 'contact')} {in_words}; {others}.")
+
+    def _warn_of_needless_flags(self, plan: Plan, is_new: bool) -> None:
+        args, to_create = self._run.args, {canonical(each.address) for each in plan.create}
+        for email in sorted(set(args.restore) - to_create):
+            log.warning("--restore %s: there is nobody to create with this address.", email)
+        if args.first_run and not is_new:
+            log.warning(
+                "--first-run is not needed any more: leave it out, or it will allow too much."
+            )
+
+    def _apply(self, plan: Plan, rules: Rules) -> Outcome:
+        """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
+        run, preflight = self._run, self._preflight
+        change_log = ChangeLog(self._memory, self.history)
+        writer = Writer(self._services, rules, self._memory, change_log)
+        changes = Changes(run)
+        fields = changes.apply("Create fields", preflight.missing, writer.create_field)
+        groups = changes.apply("Create groups", preflight.mirror.to_make, writer.create_group)
+        failed = [result.error for result in (*fields, *groups) if result.error]
+        if failed:  # MailerLite ignores values for a field that it lacks
+            self._report(plan, Results(fields, create_groups=groups))
+            raise AppError(failed[0])
+        in_hubspot = Changes(run)
+        opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
+        importer = Importer(self._services.mailerlite, writer, self._memory, run.clock)
+        leave, written = write_people(
+            changes, plan, writer, importer if run.args.wants_import else None
+        )
+        made = [*zip(plan.opt_out, opted_out), *written]
+        results = Results(fields, made, writer.refused, groups, leave)
+        results, checked = check_groups(run, plan, writer, results)
+        everything = [
+            *(*fields, *groups),
+            *(result for _, result in (*results.people, *results.leave)),
+        ]
+        self._preflight = preflight._replace(groups={**preflight.groups, **writer.mirror.names})
+        self._report(plan, results)
+        change_log.judge(results)
+        run.report.total = plan.active + len(writer.activated) - results.no_longer_active
+        changes.demand_a_write()
+        in_hubspot.demand_a_write()
+        self._tell(plan, writer, results, in_part(everything))
+        outcome = conclude(run, everything)
+        if checked:
+            run.summarise(checked)
+            outcome = Outcome.PARTIAL if checked.startswith(UNCHECKED) else outcome
+        later = [each.refused.again_on for each in results.refused if not each.field]
+        if later:
+            run.summarise(
+                f"MailerLite refused {people(len(later))}: asked again from {min(later)} on."
+            )
+        return outcome
+
+    def _tell(self, plan: Plan, writer: Writer, results: Results, part: str) -> None:
+        run = self._run
+        say_results(run.screen, results, run.report.sections)
+        run.screen.say_list(
+            "Not new to MailerLite, and in none of its lists: deleted there once",
+            Kind.SKIP,
+            sorted(writer.not_new),
+            SHOWN,
+        )
+        left = done([result for _, result in results.leave])
+        run.summarise(
+            f"{part}: {people(results.done(Action.CREATE))} created,"
+            f" {results.done(Action.UPDATE):,} updated,"
+            f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
+            + (f" {left:,} removed from the mirrored group," if writer.mirror.ids else "")
+            + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
+        )
+        self._summarise_leavers(plan)
+
+    def _summarise_leavers(self, plan: Plan) -> None:
+        if plan.leavers:
+            self._run.summarise(leavers_in_words(plan))
 
 
 if __name__ == "__main__":

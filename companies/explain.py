@@ -20,6 +20,7 @@ from typing import (
 from basics.domains import display_domain, normalise_domain
 from companies.evidence import Evidence, names_of
 from companies.plan import Criteria, Listed, Plan, Wanted
+from run.explained import Next, next_in_words, past_in_words
 from run.past import change_row, date
 from run.report import Kind, Section
 
@@ -27,14 +28,6 @@ if TYPE_CHECKING:
     from companies.memory import Waiting
     from hubspot_api.shapes import Company
     from run.history import ChangeEntry
-
-
-class Next(NamedTuple):
-    """What the next run would do. `action`: the key of a change, "skip" or "nothing"; `reason`: a
-    sentence without its full stop."""
-
-    action: str
-    reason: str
 
 
 class InHubSpot(NamedTuple):
@@ -138,9 +131,8 @@ def in_words(
         yield f"  {destination} lists it as {listed}{known}."
     if explained.waiting:
         yield f"  Not taken since {date(explained.waiting.since)}: {explained.waiting.reason}"
-    yield f"  Next run: {_next(explained.next, would)}."
-    told = [_past(change, verbs) for change in explained.history]
-    yield f"  Earlier runs: {', '.join(told)}." if told else "  No earlier run has changed it."
+    yield next_in_words(explained.next, would)
+    yield past_in_words(explained.history, verbs)
 
 
 def _company(each: InHubSpot, record_url: Optional[str]) -> str:
@@ -150,18 +142,6 @@ def _company(each: InHubSpot, record_url: Optional[str]) -> str:
     verdict = f"does not match: {each.mismatch}" if each.mismatch else "matches"
     facts = f"platform {company.platform or 'none'}, Alexa rank {company.alexa or 'none'}"
     return f"{name}, id {company.id},{link} {each.how}; {facts}. It {verdict}."
-
-
-def _next(coming: Next, would: Mapping[str, str]) -> str:
-    what = {"skip": "left out", "nothing": "nothing changes"}.get(coming.action)
-    return f"{what or 'it would ' + would[coming.action]}, because {coming.reason.rstrip('.')}"
-
-
-def _past(change: ChangeEntry, verbs: Mapping[str, str]) -> str:
-    verb = verbs.get(change.action, change.action)
-    status = "" if change.status == "done" else f" ({change.status.replace('_', ' ')})"
-    reason = f": {change.reason}" if change.reason else ""
-    return f"{verb}{status} on {date(change.at)}{reason}"
 
 
 def section(explained: Sequence[Explained]) -> Section:

@@ -85,8 +85,10 @@ class Records:
             if not error.answer_lost:
                 raise
             log.debug("%s", error)
-            with self._writing():  # what it finds now was made by the call before
-                created = create(repeatable=True)._replace(existed=False)
+            with self._writing():
+                created = create(repeatable=True)
+            if created.existed and self._is_own(created.id, wanted.email):
+                created = created._replace(existed=False)  # it was made by the call before
         return created
 
     def associate(self, contact: Created, company_id: int) -> List[int]:
@@ -103,6 +105,11 @@ class Records:
                 f" {company_id}, but does not list it. Run it again."
             )
         return linked
+
+    def _is_own(self, contact_id: int, email: str) -> bool:
+        """Whether it is the contact's own address, and not one that it has besides."""
+        contacts = self._hubspot.contacts_by_id([contact_id], ["email"])
+        return any((each.values["email"] or "").lower() == email for each in contacts)
 
     def _listed(self, domain: str) -> List[Company]:
         found = read_settled(lambda: list(self._hubspot.companies_naming(domain)))

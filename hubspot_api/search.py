@@ -9,7 +9,7 @@ import json
 from typing import Iterable, Iterator, List, Sequence
 
 from basics.domains import display_domain
-from hubspot_api.shapes import COMPANY_PROPERTIES
+from hubspot_api.shapes import ADDITIONAL, COMPANY_PROPERTIES
 from transport.keyset import End
 from transport.service import JsonObject
 
@@ -56,6 +56,13 @@ def matching(platforms: Sequence[str], alexa_below: int, multiple: bool) -> Grou
 
 def with_email(email: str) -> Group:
     return [_filter("email", "EQ", email)]
+
+
+def called(emails: Sequence[str]) -> Iterator[List[Group]]:
+    """Queries for the contacts that have one of these addresses in lower case, as their own or as
+    an additional one. They find others as well."""
+    own = _one_of("email", emails)
+    return _packed([*own, *([_token(ADDITIONAL, each)] for each in emails)])
 
 
 def everyone() -> Group:

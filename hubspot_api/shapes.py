@@ -21,6 +21,9 @@ COMPANY_PROPERTIES = (
 )
 
 
+ADDITIONAL = "hs_additional_emails"  # of a contact, several with ";" between them
+
+
 class Company(NamedTuple):
     """A HubSpot company with its properties as HubSpot holds them; None where one is unset.
 
@@ -133,6 +136,12 @@ def _values(result: Any, names: Iterable[str]) -> List[Optional[str]]:
     if not all(value is None or isinstance(value, str) for value in values):
         raise ValueError("HubSpot writes every value as text")
     return values
+
+
+def addresses(contact: Contact) -> List[str]:
+    """All that a contact has which was read with the ADDITIONAL ones."""
+    texts = filter(None, (contact.values["email"], contact.values[ADDITIONAL]))
+    return [each.strip().lower() for text in texts for each in text.split(";")]
 
 
 def record_id(value: Any) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Iterable, List, Mapping, NamedTuple, Optional, Protocol, Tuple, Union
+from typing import Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from basics.outcome import Outcome
-from run.store import Row
+from run.store import Rows
 from transport.clock import Clock
 
 DAY_S = 86_400.0
@@ -53,14 +53,6 @@ class RunEntry(NamedTuple):
     error: Optional[str]
     counts: Mapping[str, int]
     total: Optional[int]
-
-
-class Rows(Protocol):
-    """A Store, or what stands for one."""
-
-    def rows(self, sql: str, *values: object) -> List[Row]: ...
-
-    def write(self, sql: str, rows: Iterable[Row]) -> None: ...
 
 
 class History:

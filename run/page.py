@@ -7,7 +7,7 @@ import platform
 from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from basics.domains import display_domain
 from basics.words import count, date, listing, local_time, printable
@@ -77,7 +77,7 @@ def render(report: Report, exit_code: int) -> str:
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(shown=_shown, words=_words, local=_local_time)
+    environment.filters.update(shown=shown, words=_words, local=_local_time)
     template = environment.from_string(
         Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     )
@@ -197,14 +197,22 @@ def _text(row: Row, name: str) -> str:
     """What was not reached has no error of its own: it repeats what stopped the run."""
     if name == "error" and row.get("status") == NOT_REACHED:
         return ""
-    text = _shown(row.get(name))
+    text = shown(row.get(name))
     form = FORMS.get(name)
     return form(text) if form else text
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """
+    >>> shown([{"id": 7, "how": "has it"}, {"id": 8, "how": None}])
+    'id 7, how has it; id 8'
+    """
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_shown, value))
+        gap = "; " if any(isinstance(each, Mapping) for each in value) else ", "
+        return gap.join(map(shown, value))
+    if isinstance(value, Mapping):
+        filled = ((_words(key), shown(each)) for key, each in value.items())
+        return ", ".join(f"{key} {text}" for key, text in filled if text)
     return "" if value is None else printable(str(value))
 
 

@@ -32,12 +32,17 @@ def recorded(run: Run, history: History, keep_days: int, work: Callable[[], Outc
     try:
         outcome = work()
     except AppError as error:
-        history.end(error.outcome, str(error), run.report.counts, None)
+        history.end(error.outcome, str(error), _numbers(run), None)
         raise
     if run.clock.is_stopped():
         outcome = Outcome.INTERRUPTED
-    history.end(outcome, run.report.error, run.report.counts, run.report.total)
+    history.end(outcome, run.report.error, _numbers(run), run.report.total)
     return outcome
+
+
+def _numbers(run: Run) -> Dict[str, int]:
+    """The counts, without those by reason: a reason may tell a value."""
+    return {key: found for key, found in run.report.counts.items() if isinstance(found, int)}
 
 
 def say_history(run: Run, history: History, most: int, verbs: Mapping[str, str]) -> Outcome:

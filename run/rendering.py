@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from basics.words import printable
 from run import page
 from run.files import write_whole
 from run.report import Report, Row
@@ -95,7 +94,5 @@ def _with_link(row: Row, link: Optional[str]) -> Row:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, (list, tuple, dict)):
-        value = ", ".join(map(str, value))
-    text = "" if value is None else printable(str(value))
+    text = page.shown(value)
     return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) else text

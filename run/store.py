@@ -8,11 +8,19 @@ import secrets
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, List, Optional, Protocol, Sequence, Tuple
 
 from basics.errors import AppError
 
 Row = Tuple[Any, ...]
+
+
+class Rows(Protocol):
+    """A Store, or what stands for one."""
+
+    def rows(self, sql: str, *values: object) -> List[Row]: ...
+
+    def write(self, sql: str, rows: Iterable[Row]) -> None: ...
 
 
 class Store:

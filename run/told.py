@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import AbstractSet, Iterable, Set
 
-from run.store import Store
+from run.store import Rows
 from transport.clock import Clock
 
 # One version of the file of a job; see Store. `what` is a key of the job's own: where it names a
@@ -16,7 +16,7 @@ AGAIN_AFTER_S = 167 * 3600.0  # an hour less than a week: a daily run keeps to i
 class Told:
     """Raises what the store raises."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Rows, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 

@@ -265,10 +265,12 @@ class HubSpot(Associations, Lists, Consent):
                 raise self.error(400, f"Property values were not valid: {json.dumps([detail])}")
 
     def _unique(self, properties: Dict[str, str], own: Optional[int] = None) -> Dict[str, str]:
-        """The properties with the address in lower case; an error when another contact has it."""
+        """The properties with the address in lower case; an error when another contact has it, if
+        only besides its own."""
         email = properties.get("email", "").strip().lower()
         for key, record in self.contacts.items():
-            if email and key != own and (record.get("email") or "").strip().lower() == email:
+            theirs = f"{record.get('email') or ''};{record.get('hs_additional_emails') or ''}"
+            if email and key != own and email in map(str.strip, theirs.lower().split(";")):
                 raise self._conflict(key, email)
         return {**properties, "email": email} if email else properties
 

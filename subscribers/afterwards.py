@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import AbstractSet, List, NamedTuple, Tuple
 
 from basics.emails import canonical
+from basics.errors import AppError
 from run.apply import DONE, FAILED, Result
+from run.context import Run
+from run.report import CheckedAfter
 from subscribers.mirror import (
     NOT_JOINED,
     NOT_LEFT,
     Comparison,
     Membership,
     Mirror,
+    checked_in_words,
     compare,
     wanted_now,
 )
@@ -20,10 +24,11 @@ from subscribers.rounds import Writer
 from subscribers.sections import Results
 from transport.clock import Clock
 
+UNCHECKED = "Not checked afterwards:"
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the lists do not show what was accepted
 
 
-class Afterwards(NamedTuple):
+class _Afterwards(NamedTuple):
     """`results`: without what was accepted and is not to be seen; `wanted`: how many belong into
     the groups."""
 
@@ -32,13 +37,30 @@ class Afterwards(NamedTuple):
     wanted: int
 
 
-def look_at_groups(
+def check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> Tuple[Results, str]:
+    """The results as the lists of the mirrored groups show them, and what is to be said of these,
+    if there are any."""
+    if not writer.mirror.ids:
+        return results, ""
+    keep = frozenset(run.args.keep_in_group)
+    try:
+        after = _look_at_groups(plan, writer, results, keep, run.clock)
+    except AppError as error:
+        return results, f"{UNCHECKED} {error}"
+    found = after.found
+    missing, unwanted = (sorted({m.email for m in each}) for each in found[1:])
+    run.report.checked_after = CheckedAfter(found.listed, missing, unwanted)
+    names = (writer.mirror.names[id] for id in writer.mirror.ids)
+    return after.results, f"Checked afterwards: {checked_in_words(found, after.wanted, names)}"
+
+
+def _look_at_groups(
     plan: Plan,
     writer: Writer,
     results: Results,
     keep: AbstractSet[str],
     clock: Clock,
-) -> Afterwards:
+) -> _Afterwards:
     """`keep`: who may be in a group or not. Raises CallRejected, ServiceError."""
     mirror = writer.mirror
     planned = (each._replace(group=mirror.real(each.group)) for each in plan.mirrored)
@@ -58,7 +80,7 @@ def look_at_groups(
             break
     refused = {canonical(each.email) for each in plan.waiting if not each.field}
     found = compare(wanted, there, keep | refused)
-    return Afterwards(_seen(results, mirror, there.keys()), found, len(wanted))
+    return _Afterwards(_seen(results, mirror, there.keys()), found, len(wanted))
 
 
 def _memberships(decision: Decision, mirror: Mirror) -> List[Membership]:

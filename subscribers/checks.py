@@ -29,7 +29,8 @@ class Preflight(NamedTuple):
     values go; `missing`: those of them to create; `groups`: id -> name of the groups to join;
     `consent`: property -> why nobody who has it is written; `list`, `conditions`:
     which contacts are meant alone; `mirror`: the groups that they are to be in alone; `account`:
-    HubSpot's, if it is told; `accounts`: what tells a person which accounts these are."""
+    HubSpot's, if it is told; `accounts`: what tells a person which accounts these are;
+    `all_groups`: as `groups`, those of MailerLite that it tells."""
 
     findings: List[Finding]
     mapping: List[Finding]
@@ -42,6 +43,7 @@ class Preflight(NamedTuple):
     mirror: Mirror
     account: Optional[Account]
     accounts: str
+    all_groups: Dict[str, str]
 
     @property
     def group_names(self) -> Dict[str, str]:
@@ -86,6 +88,7 @@ def check_services(
         mirror=Mirror(),
         account=hubspot.account,
         accounts=_accounts(hubspot, mailerlite),
+        all_groups=mailerlite.groups,
     )
     if hubspot.properties:
         _add_consent(result, settings, hubspot.properties)

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+)
 
 from subscribers.values import trimmed
 
@@ -67,10 +77,13 @@ def consent_properties(
 
 
 def objection(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Optional[Objection]:
-    """The first reason, in the order of `consent`, of any of the contacts. Anything but `false` is
-    one."""
+    """The first of them, in the order of `consent`."""
+    return next(objections(contacts, consent), None)
+
+
+def objections(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Iterator[Objection]:
+    """The reasons of any of the contacts. Anything but `false` is one."""
     values = [contact.values for contact in contacts]
     for name, reason in consent.items():
         if any(trimmed(each[name]).lower() not in ("", "false") for each in values):
-            return Objection(reason, name.startswith(OPT_OUT))
-    return None
+            yield Objection(reason, name.startswith(OPT_OUT))

@@ -32,7 +32,7 @@ from run.checks import Finding
 from subscribers.memory import Memory
 from subscribers.mirror import Mirror
 from subscribers.plan import Decision, by_email, people
-from subscribers.rounds import Writer
+from subscribers.rounds import AS_IT_SHOULD, Writer
 from transport.clock import Clock
 
 IMPORT_SIZE = 1_000  # people: no document names the maximum, and this is in use
@@ -112,6 +112,17 @@ class Importer:
                     found[each.address] = result
         return found
 
+    def write(self, planned: Decision) -> None:
+        """Write singly somebody who was not in the group yet: who is found as they should be came
+        by the import, a little late."""
+        try:
+            self._writer.write(planned)
+        except NotWanted as reason:
+            sent = self._sent.get(planned.address)
+            if sent is None or str(reason) != AS_IT_SHOULD:
+                raise
+            self._writer.note(planned.address, sent, Written("active", True, {}))
+
     def _send(self, part: Part) -> None:
         with self._turn:
             key = self._start(part)
@@ -127,6 +138,8 @@ class Importer:
             return None
         self._clock.sleep(max(self._next_at - self._clock.monotonic(), 0.0))
         self._sent.update(chosen)  # before the call: its answer may be lost
+        for now in chosen.values():
+            self._writer.changes.note(now)
         rows = [(now.address, now.fields) for now in chosen.values()]
         try:
             return self._mailerlite.start_import(group, rows)

@@ -22,11 +22,12 @@ import hashlib
 import hmac
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from basics.emails import canonical, masked, spellings
 from basics.errors import AppError
-from run.store import Store
+from run import history, told
+from run.store import Row, Store
 from subscribers.plan import Decision, Refused, Trace
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ _VERSIONS = (
         PRIMARY KEY (hash, field)) WITHOUT ROWID;
     """,
     "ALTER TABLE known ADD COLUMN is_opted_out INTEGER NOT NULL DEFAULT 0",
+    history.SQL,
+    told.SQL,
 )
 _MAKE_LISTED = (
     "CREATE TEMP TABLE listed (hash BLOB PRIMARY KEY, contact_id INTEGER, is_canonical INTEGER)"
@@ -87,12 +90,16 @@ class Memory:
     """
 
     def __init__(self, path: Path, dry_run: bool, today: date, ask_again_days: int) -> None:
-        self._store = Store(path, _VERSIONS, _REMEDY, dry_run)
+        self.path = path
         self._today, self._ask_again_days = today, ask_again_days
+        self._open(dry_run)
+
+    def _open(self, dry_run: bool) -> None:
+        self._store = Store(self.path, _VERSIONS, _REMEDY, dry_run)
         try:
             keys = self._store.rows("SELECT key FROM secret")
             if len(keys) != 1:
-                raise AppError(f"{path} is not the memory of earlier runs. {_REMEDY}")
+                raise AppError(f"{self.path} is not the memory of earlier runs. {_REMEDY}")
             # A run that was killed before it noted anything leaves an empty one.
             sql = "SELECT 1 FROM known UNION SELECT 1 FROM begun LIMIT 1"
             self.is_new = not self._store.rows(sql)
@@ -100,6 +107,16 @@ class Memory:
             self.close()
             raise
         self._key: bytes = keys[0][0]
+
+    def keep(self) -> None:
+        """From now on it is the file that is written, and no copy of it. A new one gets the key of
+        the copy, so that the hashes stay the same."""
+        key = self._key
+        self.close()
+        self._open(dry_run=False)
+        if self.is_new:
+            self.write("UPDATE secret SET key = ?", [(key,)])
+            self._key = key
 
     def __enter__(self) -> Memory:
         return self
@@ -109,6 +126,14 @@ class Memory:
 
     def close(self) -> None:
         self._store.close()
+
+    def rows(self, sql: str, *values: object) -> List[Row]:
+        """As of a Store."""
+        return self._store.rows(sql, *values)
+
+    def write(self, sql: str, rows: Iterable[Row]) -> None:
+        """As of a Store."""
+        self._store.write(sql, rows)
 
     # What is known
 
@@ -120,10 +145,16 @@ class Memory:
                 return Trace(True, bool(is_written), contact_id, bool(is_opted_out))
         return Trace(False)
 
+    def knows_others(self, contact_ids: Iterable[int], emails: Iterable[str]) -> bool:
+        """Whether one of the contacts had an address that is none of these canonical ones."""
+        sql = "SELECT hash FROM known WHERE contact_id = ?"
+        theirs = {found for id in contact_ids for (found,) in self.rows(sql, id)}
+        return bool(theirs - {self._hash(form) for each in emails for form in spellings(each)})
+
     def is_kept(self, email: str, key: str, value: Value, there: str) -> bool:
         sql = "SELECT sent, there FROM kept WHERE hash = ? AND field = ?"
-        pair = (self._hash(email, key, value), self._hash(email, key, there))
-        return self._store.rows(sql, self._person(email), key) == [pair]
+        pair = (self._value(email, key, value), self._value(email, key, there))
+        return self._store.rows(sql, self.person(email), key) == [pair]
 
     def refusal(
         self, email: str, key: str = "", value: Optional[Value] = None
@@ -136,14 +167,14 @@ class Memory:
     ) -> Optional[Refused]:
         """Also one that is to be tried again."""
         sql = "SELECT reason, since, asked FROM refused WHERE hash = ? AND field = ? AND sent = ?"
-        sent = self._hash(email, key, value)
-        for reason, since, asked in self._store.rows(sql, self._person(email), key, sent):
+        sent = self._value(email, key, value)
+        for reason, since, asked in self._store.rows(sql, self.person(email), key, sent):
             return Refused(reason, since, asked, self._again_on(date.fromisoformat(asked)))
         return None
 
     def joined(self, email: str) -> Mapping[str, bool]:
         sql = "SELECT group_id, is_told FROM joined WHERE hash = ?"
-        rows = self._store.rows(sql, self._person(email))
+        rows = self._store.rows(sql, self.person(email))
         return {group_id: bool(is_told) for group_id, is_told in rows}
 
     def compare(self, emails: Iterable[str]) -> Lists:
@@ -171,7 +202,7 @@ class Memory:
 
     def note_written(self, written: Decision, kept: Mapping[str, Tuple[Value, str]]) -> None:
         """`kept`: key -> what was sent and what MailerLite made of it, for what is not the same."""
-        email, person = written.address, self._person(written.address)
+        email, person = written.address, self.person(written.address)
         self._store.write(
             "INSERT INTO known (hash, is_written, contact_id) VALUES (?, 1, ?) ON CONFLICT (hash)"
             " DO UPDATE SET is_written = 1, is_gone = 0, contact_id = excluded.contact_id",
@@ -180,7 +211,7 @@ class Memory:
         joined = [(person, group) for group in written.groups]
         self._store.write("INSERT OR REPLACE INTO joined (hash, group_id) VALUES (?, ?)", joined)
         forms = [
-            (person, key, self._hash(email, key, sent), self._hash(email, key, there))
+            (person, key, self._value(email, key, sent), self._value(email, key, there))
             for key, (sent, there) in kept.items()
         ]
         self._store.write("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", forms)
@@ -189,7 +220,7 @@ class Memory:
 
     def note_left(self, email: str, group: str) -> None:
         """The person left the group by us."""
-        rows = [(self._person(email), group)]
+        rows = [(self.person(email), group)]
         self._store.write("DELETE FROM joined WHERE hash = ? AND group_id = ?", rows)
 
     def note_refused(
@@ -197,7 +228,7 @@ class Memory:
     ) -> Refused:
         before, today = self.any_refusal(email, key, value), self._today
         since = before.since if before else today.isoformat()
-        person, sent = self._person(email), self._hash(email, key, value)
+        person, sent = self.person(email), self._value(email, key, value)
         row = (person, key, sent, masked(reason), since, today.isoformat())
         self._store.write("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?)", [row])
         return Refused(masked(reason), since, today.isoformat(), self._again_on(today))
@@ -205,11 +236,11 @@ class Memory:
     def note_opted_out(self, email: str) -> None:
         """To be called before it is done: who knows whether there is time after it."""
         sql = "UPDATE known SET is_opted_out = 1 WHERE hash = ?"
-        self._store.write(sql, [(self._person(email),)])
+        self._store.write(sql, [(self.person(email),)])
 
     def note_told(self, people: Iterable[Decision]) -> None:
         """It was told that these people were taken out of groups."""
-        rows = [(self._person(each.address), group) for each in people for group in each.taken_out]
+        rows = [(self.person(each.address), group) for each in people for group in each.taken_out]
         sql = "UPDATE joined SET is_told = 1 WHERE hash = ? AND group_id = ?"
         self._store.write(sql, rows)
 
@@ -226,10 +257,14 @@ class Memory:
     def _again_on(self, asked: date) -> str:
         return (asked + timedelta(days=self._ask_again_days)).isoformat()
 
-    def _person(self, email: str) -> bytes:
-        return self._hash(canonical(email))
+    def person(self, email: str, *what: str) -> bytes:
+        """What stands for the address and, if anything is said of it, for that too."""
+        return self._hash(canonical(email), *what)
 
-    def _hash(self, email: str, *value: object) -> bytes:
-        """Of an address or, with the key of a field and what it holds, of a value of a person."""
-        text = "\n".join(map(str, (email, *value)))
+    def _value(self, email: str, key: str, value: object) -> bytes:
+        """Of what the field `key` of a person holds."""
+        return self._hash(canonical(email), key, value)
+
+    def _hash(self, *parts: object) -> bytes:
+        text = "\n".join(map(str, parts))
         return hmac.new(self._key, text.encode(), hashlib.sha256).digest()

@@ -153,15 +153,15 @@ class Person(NamedTuple):
     """All that is known of one canonical address.
 
     `contacts`: those that have it, the one changed last at the end; `former`: those that had it,
-    and have another one now; `subscriber`: as MailerLite has it; `has_left`: the contact objected
-    in MailerLite under an earlier address.
+    and have another one now; `subscriber`: as MailerLite has it; `earlier`: the subscribers under
+    other addresses that the contacts had.
     """
 
     email: str
     contacts: Sequence[Contact]
     former: Sequence[Contact]
     subscriber: Optional[Subscriber]
-    has_left: bool = False
+    earlier: Sequence[Subscriber] = ()
 
 
 class Action(enum.Enum):
@@ -180,7 +180,8 @@ class Decision(NamedTuple):
 
     `email`: as it is sent, or as HubSpot has it if it is no address; `contact_ids`: all that have
     or had it; `fields`: what differs; `groups`: the ids of those that are missing; `was`: the
-    status in MailerLite, None if it has no such subscriber.
+    status in MailerLite, None if it has no such subscriber; `earlier`: the ids of the subscribers
+    under other addresses that the contacts had.
 
     Of single values, by key: `unusable` do not fit the type of the field, `other_form` are kept
     by MailerLite in another form, `refused` were not taken by it. `taken_out`: groups that somebody
@@ -195,6 +196,7 @@ class Decision(NamedTuple):
     contact_ids: Tuple[int, ...] = ()
     subscriber_id: Optional[str] = None
     was: Optional[str] = None
+    earlier: Tuple[str, ...] = ()
     fields: Mapping[str, Value] = {}
     groups: Tuple[str, ...] = ()
     unusable: Tuple[str, ...] = ()
@@ -288,6 +290,15 @@ def make_plan(
     return plan._replace(members=sum(len(ids & each.groups) for each in can_get_mail))
 
 
+def persons(
+    contacts: Sequence[Contact], subscribers: Mapping[str, Subscriber], remembered: Remembered
+) -> Dict[str, Person]:
+    """By canonical address, as for `make_plan`."""
+    by_address = _by_address(contacts, subscribers, Selection(), lambda _: None)
+    found = _people(contacts, by_address, subscribers, remembered)
+    return {person.email: person for person in found}
+
+
 def decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
     """The objection of any contact that has or had the address counts."""
     decision, subscriber = _decide(person, remembered, rules), person.subscriber
@@ -326,6 +337,7 @@ def _decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
         contact_ids=tuple(contact.id for contact in known_contacts),
         subscriber_id=subscriber.id if subscriber else None,
         was=subscriber.status if subscriber else None,
+        earlier=tuple(each.id for each in person.earlier),
     )
     is_subscribed = subscriber is not None and _is_subscribed(subscriber)
     objected = objection(known_contacts, rules.consent)
@@ -359,6 +371,11 @@ def contact_address(contact: Contact) -> Optional[str]:
     """In canonical form; None when it is no address."""
     email = normalise_email(contact.values["email"])
     return canonical(email) if email else None
+
+
+def company_id(contact: Contact) -> Optional[int]:
+    text = trimmed(contact.values[COMPANY_ID])
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def in_order(contacts: Iterable[Contact]) -> List[Contact]:
@@ -403,17 +420,11 @@ def _people(
             each.id != contact_id for each in by_address.get(key, ())
         ):
             had.setdefault(contact_id, []).append(key)
-    former: Dict[str, Contact] = {}
-    left: Set[int] = set()
-    for contact in contacts:
-        for key in had.get(contact.id, ()):
-            former[key] = contact
-            if subscribers[key].status in _OBJECTIONS:
-                left.add(contact.id)
+    former = {key: contact for contact in contacts for key in had.get(contact.id, ())}
     for key, same in by_address.items():
         before = [former[key]] if key in former else []
-        has_left = any(contact.id in left for contact in same)
-        yield Person(key, in_order(same), before, subscribers.get(key), has_left)
+        earlier = [subscribers[each] for contact in same for each in had.get(contact.id, ())]
+        yield Person(key, in_order(same), before, subscribers.get(key), earlier)
     for key, subscriber in subscribers.items():
         if key not in by_address:
             yield Person(key, (), [former[key]] if key in former else [], subscriber)
@@ -432,7 +443,7 @@ def _skip(contact: Contact, email: Optional[str], reason: str) -> Decision:
 
 
 def _why_not(person: Person, remembered: Remembered, rules: Rules) -> Optional[str]:
-    if person.has_left:
+    if any(each.status in _OBJECTIONS for each in person.earlier):
         return LEFT_BEFORE
     if person.subscriber:
         return NOT_WRITTEN.get(person.subscriber.status)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Iterable, List, Mapping, Optional
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence
 
 from basics.emails import spellings
 from basics.packed import Names, Packed
 from basics.words import count
 from hubspot_client import Contact, HubSpotClient
+from mailerlite_client import MailerLiteClient, Subscriber
 from run.progress import Progress
-from subscribers.plan import COMPANY_ID, Remembered, Rules, contact_address
-from subscribers.values import OF_COMPANY, trimmed
+from subscribers.memory import Memory
+from subscribers.plan import Remembered, Rules, by_email, company_id, contact_address
+from subscribers.values import OF_COMPANY
 
 log = logging.getLogger("crm_sync")
 
@@ -19,11 +21,13 @@ log = logging.getLogger("crm_sync")
 class Contacts:
     """Of one account, with all that the rules look at, of their companies too."""
 
-    def __init__(self, hubspot: HubSpotClient, rules: Rules) -> None:
+    def __init__(self, hubspot: HubSpotClient, rules: Rules, also: Sequence[str] = ()) -> None:
+        """`also`: properties besides those that the rules look at."""
         self._hubspot, self._rules = hubspot, rules
+        self._names = (*rules.properties, *also)
 
     def everyone(self, progress: Progress) -> List[Contact]:
-        found = self._hubspot.contacts(self._rules.properties, self._rules.needed)
+        found = self._hubspot.contacts(self._names, self._rules.needed)
         return self._with_companies(progress.count(found))
 
     def by_id(self, ids: Iterable[int]) -> List[Contact]:
@@ -32,21 +36,31 @@ class Contacts:
     def of_list(self, emails: Iterable[str], remembered: Remembered) -> List[Contact]:
         """The members of the list, and every contact of these subscribers, whose objections count
         whether they are in the list or not. `emails`: canonical addresses."""
-        emails = list(emails)
+        return self._with(self._rules.selection.members or (), list(emails), remembered)
+
+    def called(self, emails: Sequence[str], remembered: Remembered) -> List[Contact]:
+        """Every contact that has one of these canonical addresses, also as an additional one, or
+        had it when it was written last."""
+        ids = self._hubspot.ids_of_contacts([form for each in emails for form in spellings(each)])
+        return self._with(ids, emails, remembered)
+
+    def _with(
+        self, ids: Iterable[int], emails: Sequence[str], remembered: Remembered
+    ) -> List[Contact]:
+        """The contacts with these ids, and all that have, or had, one of the addresses."""
         known = (remembered.recall(email).contact_id for email in emails)
-        members = self._rules.selection.members or ()
-        found = {each.id: each for each in self._by_id([*members, *filter(None, known)])}
+        found = {each.id: each for each in self._by_id([*ids, *filter(None, known)])}
         typed = {(each.values["email"] or "").strip().lower() for each in found.values()}
         there = filter(None, map(contact_address, found.values()))
         wanted = {form for email in (*emails, *there) for form in spellings(email)}
-        names, needed = self._rules.properties, self._rules.needed
-        for each in self._hubspot.contacts_by_email(sorted(wanted - typed), names, needed):
+        needed = self._rules.needed
+        for each in self._hubspot.contacts_by_email(sorted(wanted - typed), self._names, needed):
             found[each.id] = each
         return self._with_companies([found[each] for each in sorted(found)])
 
     def _by_id(self, ids: Iterable[int]) -> List[Contact]:
-        names, needed = self._rules.properties, self._rules.needed
-        return self._hubspot.contacts_by_id(list(dict.fromkeys(ids)), names, needed)
+        ids = list(dict.fromkeys(ids))
+        return self._hubspot.contacts_by_id(ids, self._names, self._rules.needed)
 
     def _with_companies(self, contacts: List[Contact]) -> List[Contact]:
         """With the values of their primary companies among their own. Who has no company, or one
@@ -54,21 +68,37 @@ class Contacts:
         names = self._rules.of_company
         if not names:
             return contacts
-        ids = dict.fromkeys(filter(None, map(_company_id, contacts)))
+        ids = dict.fromkeys(filter(None, map(company_id, contacts)))
         found = self._hubspot.company_values(list(ids), names)
         if missing := len(ids) - len(found):
             log.debug("HubSpot: %s could not be read.", count(missing, "company", "companies"))
         none: Mapping[str, Optional[str]] = {}
-        shared = Names([*self._rules.properties, *(f"{OF_COMPANY}{name}" for name in names)])
+        shared = Names([*self._names, *(f"{OF_COMPANY}{name}" for name in names)])
         return [
-            _with_values(each, shared, map(found.get(_company_id(each) or 0, none).get, names))
+            _with_values(each, shared, map(found.get(company_id(each) or 0, none).get, names))
             for each in contacts
         ]
 
 
-def _company_id(contact: Contact) -> Optional[int]:
-    text = trimmed(contact.values[COMPANY_ID])
-    return int(text) if text.isascii() and text.isdigit() else None
+def subscribers_called(
+    emails: Sequence[str],
+    contacts: Sequence[Contact],
+    mailerlite: MailerLiteClient,
+    rules: Rules,
+    memory: Memory,
+) -> Dict[str, Subscriber]:
+    """Who has one of these canonical addresses or, as far as is remembered, had one of the contacts
+    that have them now. The memory does not tell that other address, so all are read for it."""
+    ids = {each.id for each in contacts if contact_address(each) in emails}
+    if memory.knows_others(ids, emails):
+        everyone = by_email(mailerlite.subscribers(rules.keys, with_groups=True))
+        return {
+            email: person
+            for email, person in everyone.items()
+            if email in emails or memory.recall(email).contact_id in ids
+        }
+    spelt = (form for email in emails for form in spellings(email))
+    return by_email(filter(None, (mailerlite.subscriber(each, rules.keys) for each in spelt)))
 
 
 def _with_values(contact: Contact, names: Names, of_company: Iterable[Optional[str]]) -> Contact:

@@ -23,6 +23,7 @@ from mailerlite_client import (
 )
 from run.apply import NotWanted
 from subscribers import opt_outs
+from subscribers.changes import ChangeLog
 from subscribers.checks import Services
 from subscribers.memory import Memory
 from subscribers.mirror import Membership, Mirror
@@ -67,17 +68,25 @@ class Evidence:
         return self._found.get(planned.address)
 
     def _read(self) -> Dict[str, Person]:
-        rules, (hubspot, mailerlite) = self._rules, self._services
         ids = (id for each in self._people for id in each.contact_ids)
-        contacts = Contacts(hubspot, rules).by_id(ids)
+        contacts = Contacts(self._services.hubspot, self._rules).by_id(ids)
         by_id = {contact.id: contact for contact in contacts}
         whom = [each.subscriber_id or each.address for each in self._people]
-        there = mailerlite.look_up(whom, rules.keys, rules.with_groups)
+        there = self._look_up([*whom, *(id for each in self._people for id in each.earlier)])
         return {
-            each.address: _person(each, by_id, there[key])
+            each.address: _person(each, by_id, there[key], there)
             for each, key in zip(self._people, whom)
-            if key in there
+            if there.keys() >= {key, *each.earlier}
         }
+
+    def _look_up(self, whom: Iterable[str]) -> Dict[str, Optional[Subscriber]]:
+        """In one request, unless the people of the round had many other addresses before."""
+        found: Dict[str, Optional[Subscriber]] = {}
+        whom, rules = list(dict.fromkeys(whom)), self._rules
+        for start in range(0, len(whom), BATCH_SIZE):
+            part = whom[start : start + BATCH_SIZE]
+            found.update(self._services.mailerlite.look_up(part, rules.keys, rules.with_groups))
+        return found
 
 
 class Departure:
@@ -91,11 +100,12 @@ class Departure:
         services: Services,
         rules: Rules,
         memory: Memory,
+        changes: ChangeLog,
         leaves: Sequence[Leave],
         mirrored: Dict[str, Tuple[str, ...]],
     ) -> None:
         self._mailerlite, self._rules, self._memory = services.mailerlite, rules, memory
-        self._leaves, self._mirrored = leaves, mirrored
+        self._changes, self._leaves, self._mirrored = changes, leaves, mirrored
         self._evidence = Evidence(services, rules, [each.person for each in leaves])
         self._outcomes: Dict[Membership, Optional[Exception]] = {}
         self._lock = threading.Lock()
@@ -127,6 +137,7 @@ class Departure:
             if each.group not in now.leaves:
                 outcomes[each.membership] = NotWanted(now.reason or AS_IT_SHOULD)
             else:
+                self._changes.note(now, leaves=True)
                 going[each.membership] = (str(now.subscriber_id), each.group)
         refusals = self._mailerlite.leave_groups(list(going.values())) if going else []
         for membership, refusal in zip(going, refusals):
@@ -141,11 +152,15 @@ class Writer:
 
     `as_written`: what was really decided, by address; `mirrored`: in which mirrored groups people
     belong by that, by canonical address; `not_new`: who was created, though MailerLite
-    had known the address; `refused`: people and values that it was not known to refuse.
+    had known the address; `activated`: who was not active before the write; `refused`: people and
+    values that it was not known to refuse.
     """
 
-    def __init__(self, services: Services, rules: Rules, memory: Memory) -> None:
+    def __init__(
+        self, services: Services, rules: Rules, memory: Memory, changes: ChangeLog
+    ) -> None:
         self._services, self._rules, self._memory = services, rules, memory
+        self.changes = changes
         self._mailerlite = services.mailerlite
         self._evidence: Dict[str, Evidence] = {}
         self.refused: List[Waiting] = []
@@ -156,6 +171,7 @@ class Writer:
         self.as_written: Dict[str, Decision] = {}
         self.mirrored: Dict[str, Tuple[str, ...]] = {}
         self.not_new: List[Tuple[str, str]] = []
+        self.activated: List[str] = []
 
     def in_rounds(self, people: Sequence[Decision]) -> Sequence[Decision]:
         """The same people; to be written in this order."""
@@ -169,7 +185,9 @@ class Writer:
         """The same; to be made in this order."""
         for start in range(0, len(leaves), ROUND):
             chosen = leaves[start : start + ROUND]
-            departure = Departure(self._services, self._rules, self._memory, chosen, self.mirrored)
+            departure = Departure(
+                self._services, self._rules, self._memory, self.changes, chosen, self.mirrored
+            )
             self._departures.update((each.membership, departure) for each in chosen)
         return leaves
 
@@ -200,16 +218,20 @@ class Writer:
 
     def unsubscribe(self, planned: Decision) -> None:
         now = self._decide(planned, (Action.UNSUBSCRIBE,))
+        self.changes.note(now)
         self._mailerlite.unsubscribe("unsubscribe someone", now.address)
 
     def opt_out(self, planned: Decision) -> None:
         now = self._decide(planned, (Action.OPT_OUT,))
+        self.changes.note(now)
         assert self._rules.opt_out
         self._memory.note_opted_out(now.address)
         opt_outs.write(self._services.hubspot, self._rules.opt_out, now)
 
     def write(self, planned: Decision) -> None:
-        sent, written = self._upsert(self._decide(planned, _WRITES))
+        now = self._decide(planned, _WRITES)
+        self.changes.note(now)
+        sent, written = self._upsert(now)
         self.note(planned.address, sent, written)
         self._demand_no_return(sent, written)
         if sent.was is None and not written.is_new:
@@ -218,6 +240,8 @@ class Writer:
     def note(self, address: str, sent: Decision, written: Written) -> None:
         """`address`: that of the plan."""
         self.as_written[address] = sent
+        if "active" == written.status != sent.was:
+            self.activated.append(address)
         try:
             self._memory.note_written(sent, self._other_forms(sent, written))
         except AppError as error:  # who is written from now on could come back after a deletion
@@ -344,7 +368,12 @@ def _untold() -> CallRejected:
     )
 
 
-def _person(planned: Decision, by_id: Mapping[int, Contact], there: Optional[Subscriber]) -> Person:
+def _person(
+    planned: Decision,
+    by_id: Mapping[int, Contact],
+    there: Optional[Subscriber],
+    looked_up: Mapping[str, Optional[Subscriber]],
+) -> Person:
     """As the services say now. A contact with another address is not written under this one, but
     what it objects to counts."""
     key = canonical(planned.address)
@@ -352,4 +381,5 @@ def _person(planned: Decision, by_id: Mapping[int, Contact], there: Optional[Sub
     same = [contact for contact in contacts if contact_address(contact) == key]
     former = [contact for contact in contacts if contact_address(contact) != key]
     is_there = there is not None and canonical(there.email) == key
-    return Person(key, in_order(same), former, there if is_there else None)
+    earlier = list(filter(None, map(looked_up.get, planned.earlier)))
+    return Person(key, in_order(same), former, there if is_there else None, earlier)

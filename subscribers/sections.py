@@ -34,6 +34,16 @@ DECIDE_HINT = (
 LEAVER_HINT = "Unsubscribe or delete in MailerLite who should get no more mail."
 
 
+LEAVE = "leave"  # beside the actions, each with what is said once it is done
+VERBS = {
+    Action.CREATE.value: "created",
+    Action.UPDATE.value: "updated",
+    Action.UNSUBSCRIBE.value: "unsubscribed",
+    Action.OPT_OUT.value: "opted out in HubSpot",
+    LEAVE: "removed from a group",
+}
+
+
 class Results(NamedTuple):
     """What came of the changes. `people`: each with what was really decided about the person right
     before the write; `refused`: people and values that MailerLite was not known to refuse;
@@ -47,6 +57,13 @@ class Results(NamedTuple):
 
     def done(self, action: Action) -> int:
         return sum(each.action is action and made.status == DONE for each, made in self.people)
+
+    @property
+    def no_longer_active(self) -> int:
+        return sum(
+            each.action is Action.UNSUBSCRIBE and each.was == "active" and made.status == DONE
+            for each, made in self.people
+        )
 
 
 def sections(
@@ -100,7 +117,7 @@ def sections(
             changes,
         ),
         Section(
-            "leave",
+            LEAVE,
             "Removed from a group" if results else "To remove from a group",
             Kind.REMOVE,
             ("email", "group", "reason", "status", "error"),
@@ -111,7 +128,7 @@ def sections(
             "Opted out in HubSpot, and still subscribed in MailerLite",
             Kind.DECIDE,
             ("email", "reason"),
-            [_short(each.email, each.hubspot_id, each.reason) for each in _to_decide(plan)],
+            [_short(each.email, each.hubspot_id, each.reason) for each in _still_subscribed(plan)],
             hint=DECIDE_HINT,
         ),
         Section(
@@ -156,14 +173,21 @@ def counts(sections: Sequence[Section]) -> Dict[str, Any]:
     }
 
 
+def to_decide(plan: Plan) -> List[Decision]:
+    """What waits for a person."""
+    return [*_still_subscribed(plan), *plan.leavers]
+
+
 def say_plan(
     screen: Screen,
     plan: Plan,
+    told: Sequence[Decision],
     missing: Sequence[Field],
     groups: Mapping[str, str],
     groups_to_make: Sequence[str] = (),
 ) -> None:
-    """The whole plan in words; whom it leaves alone as numbers, since the report lists them."""
+    """The whole plan in words; whom it leaves alone as numbers, since the report lists them.
+    `told`: those of `to_decide` that are to be told."""
 
     def say(title: str, kind: Kind, entries: Sequence[Decision]) -> None:
         lines = [(each.address, _in_words(each, groups)) for each in entries]
@@ -182,11 +206,12 @@ def say_plan(
         for each in plan.leave
     ]
     screen.say_list(f"Remove {people(len(leaves))} from a group", Kind.REMOVE, leaves, SHOWN)
-    still = [(each.address, each.reason) for each in _to_decide(plan)]
-    decide = "For you to decide (see --unsubscribe-opted-out)"
-    screen.say_list(decide, Kind.DECIDE, still, SHOWN)
-    leavers = [(each.address, each.reason) for each in plan.leavers]
-    screen.say_list("Subscribed, and no contact any more", Kind.DECIDE, leavers, SHOWN)
+    for title, action in (
+        ("For you to decide (see --unsubscribe-opted-out)", Action.SKIP),
+        ("Subscribed, and no contact any more", Action.LEAVER),
+    ):
+        lines = [(each.address, each.reason) for each in told if each.action is action]
+        screen.say_list(title, Kind.DECIDE, lines, SHOWN)
     out = [(each.address, ", ".join(_names(each.taken_out, groups))) for each in plan.taken_out]
     screen.say_list("Taken out of a group in MailerLite, and left out", Kind.KEEP, out, SHOWN)
     reasons = Counter(entry.reason for entry in plan.skipped).most_common()
@@ -241,7 +266,7 @@ def leavers_in_words(plan: Plan) -> str:
     return f"{people(number)} {are} subscribed, and {no_contact}."
 
 
-def _to_decide(plan: Plan) -> List[Decision]:
+def _still_subscribed(plan: Plan) -> List[Decision]:
     return [each for each in plan.skipped if each.reason.endswith(_TO_DECIDE)]
 
 

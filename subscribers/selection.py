@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hubspot_api.shapes import Contact, Property
 
 NOT_IN_LIST = "not in the list"
+IS_NOW = " is now "
 BATCH_SIZE = 100  # of HubSpot, for contacts by id and for pages of all of them
 
 # A value stands in double quotes, or has neither a comma nor a bar; no value means "has none".
@@ -89,7 +90,16 @@ def now_in_words(known: Property, contact: Contact) -> str:
     values = parts(contact.values[known.name], known.is_multiple)
     if not values:
         return f"it has no {label}"
-    return f"its {label} is now {', '.join(known.options.get(each, each) for each in values)}"
+    return f"its {label}{IS_NOW}{', '.join(known.options.get(each, each) for each in values)}"
+
+
+def without_value(reason: str) -> str:
+    """
+    >>> without_value("its lifecycle stage is now Customer")
+    'its lifecycle stage has changed'
+    """
+    what, is_now, _ = reason.partition(IS_NOW)
+    return f"{what} has changed" if is_now else reason
 
 
 def parse_conditions(text: str) -> Tuple[Wanted, ...]:

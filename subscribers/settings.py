@@ -45,6 +45,7 @@ class Settings(NamedTuple):
     ask_again_days: int
     max_opt_out: Limit
     legal_basis: Optional[str]
+    keep_history_days: int
 
 
 def settings(reader: SettingsReader) -> Settings:
@@ -67,6 +68,7 @@ def settings(reader: SettingsReader) -> Settings:
         reader.get("ASK_AGAIN_DAYS", "7", parse_number),
         reader.get("MAX_OPT_OUT", "20%", parse_limit),
         reader.optional("HUBSPOT_LEGAL_BASIS", parse_legal_basis),
+        reader.get("KEEP_HISTORY_DAYS", "400", parse_number),
     )
 
 

@@ -495,6 +495,19 @@ def test_a_company_is_looked_for_before_the_next_run_creates_it(
     assert "HubSpot's answer is lost" in outcome.err
 
 
+def test_whom_the_repeat_finds_under_another_address_was_there_before(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """No search by address shows such a contact, and no lost call has made it."""
+    ann = {**A_CONTACT, "email": "ann@shop.example", "hs_additional_emails": WORDS[1]}
+    with make(clock, (A_COMPANY,), (ann,), (7,)) as sandbox:
+        sandbox.faults = [Fault("status", path=CREATE_CONTACT, status=500, times=1)]
+        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        assert sandbox.writes == []
+    assert statuses(outcome) == ["found", "found", "found"]
+    assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
+
+
 def test_a_500_after_the_company_was_made_makes_no_second_one(
     run_main: RunMain, clock: FakeClock
 ) -> None:

@@ -260,6 +260,31 @@ def test_an_import_that_never_ends_is_not_waited_for(
         assert [each["email"] for each in people_written(sandbox)] == [JO]
 
 
+def test_who_arrives_late_was_created_all_the_same(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the group was read, and before the look that precedes a single write."""
+
+    def arrive(request: Request) -> None:
+        if request.path.endswith("/batch") and any(map(is_import, sandbox.requests)):
+            clock.now += 1000
+
+    monkeypatch.setattr(importing, "POLLS", 0)
+    with make([contact(JO), contact(AL)], [], clock, import_s=500.0, **GROUPS) as sandbox:
+        sandbox.on_request = arrive
+        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        assert statuses(sandbox) == {JO: "active", AL: "active"}
+        assert list(people_written(sandbox)) == []
+        sandbox.hubspot.edit("contacts", 101, email=None)
+        later = run(run_main, sandbox, FLAG, **SHOPS)
+    assert {row["email"]: row["status"] for row in outcome.report["create"]} == {
+        JO: "done",
+        AL: "done",
+    }
+    assert "Done: 2 people created" in outcome.out
+    assert emails(later.report["leavers"]) == [JO]
+
+
 def test_known_people_are_updated_as_ever(run_main: RunMain, clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [subscriber(AL)], clock, **GROUPS) as sandbox:
         assert run_first(run_main, sandbox, FLAG, **SHOPS).code == 0

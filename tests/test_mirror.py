@@ -158,6 +158,18 @@ def test_what_is_changed_by_hand_is_undone_and_told(run_main: RunMain, clock: Fa
     assert why(outcome) == {AL: "no contact in HubSpot has this address"}
 
 
+def test_who_has_left_under_an_earlier_address_leaves(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO), contact(AL)]) as sandbox:
+        assert run(run_main, sandbox, *MIRROR).code == 0
+        sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
+        sandbox.hubspot.edit("contacts", 101, email=BO)
+        sandbox.mailerlite.add(**member(BO))
+        outcome = run(run_main, sandbox, *MIRROR)
+        assert members(sandbox) == {JO, AL}
+        assert run(run_main, sandbox, *MIRROR).report["outcome"] == "in_sync"
+    assert why(outcome) == {BO: "unsubscribed in MailerLite under an earlier address"}
+
+
 def test_who_is_to_stay_in_the_group(run_main: RunMain, clock: FakeClock) -> None:
     with shops(clock, [contact(JO)], [member(AL), member(BO)]) as sandbox:
         flags = ["--keep-in-group", AL.upper(), *MIRROR]

@@ -35,6 +35,8 @@ RUNS = [
     ("sync", ["--explain", "former-shop-00060.example", "--history"]),
     ("sync_subscribers", ["--first-run"]),
     ("sync_subscribers", ["--check"]),
+    ("sync_subscribers", ["--explain", "test.person.00001@mail.example"]),
+    ("sync_subscribers", ["--history"]),
     ("create_contact", []),
     ("create_contact", ["--check"]),
 ]

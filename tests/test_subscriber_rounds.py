@@ -19,6 +19,7 @@ from tests.people import (
     AL,
     BO,
     JO,
+    before_looks,
     contact,
     emails,
     fields,
@@ -292,6 +293,24 @@ def test_who_left_under_an_earlier_address_is_not_created_under_the_new_one(
         for _ in range(2):
             outcome = run(run_main, sandbox)
             assert statuses(sandbox) == {JO: status}
+    assert reasons(outcome) == {
+        "jo@new.example": "unsubscribed in MailerLite under an earlier address"
+    }
+
+
+def test_who_leaves_under_an_earlier_address_before_the_write(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    def leave() -> None:
+        sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
+
+    with make([contact(JO), contact(AL)], [], clock) as sandbox:
+        run(run_main, sandbox)
+        sandbox.hubspot.edit("contacts", 101, email="jo@new.example")
+        sandbox.hubspot.edit("contacts", 102, email="al@new.example")
+        before_looks(sandbox, leave)
+        outcome = run(run_main, sandbox)
+        assert statuses(sandbox) == {JO: "unsubscribed", AL: "active", "al@new.example": "active"}
     assert reasons(outcome) == {
         "jo@new.example": "unsubscribed in MailerLite under an earlier address"
     }
@@ -582,6 +601,26 @@ def test_international_addresses_compare_in_one_form(
         assert list(reasons(run(run_main, sandbox)).values()) == ["deleted in MailerLite"]
         assert run(run_main, sandbox, "--restore", "jo@M\u00dcNZE.example").code == 0
         assert len(statuses(sandbox)) == 2
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_values_of_international_addresses_are_sent_once(
+    run_main: RunMain, clock: FakeClock, kept: bool, is_taken: bool
+) -> None:
+    """Also those that MailerLite keeps in another form, or refuses."""
+
+    def keep(text: str) -> str:
+        if not is_taken:
+            raise ValueError("The name is too long.")
+        return text.upper()
+
+    people = [contact("jo@m\u00fcnze.example", lastname="Lee")]
+    with make(people, [], clock, punycode=kept, keep={"name": keep}) as sandbox:
+        run(run_main, sandbox)
+        writes = len(sandbox.writes)
+        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+        assert len(sandbox.writes) == writes
 
 
 def test_an_old_file_knows_an_address_as_it_was_written(

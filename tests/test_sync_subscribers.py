@@ -535,6 +535,19 @@ def test_a_deletion_before_the_first_run_is_told_afterwards(
     assert f"! {AL}" not in outcome.out
 
 
+@pytest.mark.parametrize("kind", ["reset_after", "status_after"])
+def test_who_was_created_by_a_lost_call_is_not_taken_for_deleted(
+    run_main: RunMain, clock: FakeClock, kind: str
+) -> None:
+    """The repeat finds a subscriber, as it would find one who was deleted."""
+    with make([contact(JO)], [], clock) as sandbox:
+        sandbox.faults = [Fault(kind, method="POST", path="/subscribers$", times=1)]
+        outcome = run_main(sync_subscribers.main, sandbox)
+        assert state(sandbox) == {JO: ("active", NEW)}
+    assert outcome.code == 0
+    assert "deleted there" not in outcome.text
+
+
 def test_who_was_not_written_is_not_taken_for_deleted(run_main: RunMain, clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", status=422)]

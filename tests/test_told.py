@@ -9,7 +9,8 @@ import pytest
 
 from run import told
 from run.store import Store
-from tests.helpers import FakeClock
+from tests.helpers import FakeClock, RunMain
+from tests.people import AL, BO, JO, contact, emails, make, run, run_first, subscriber
 
 DAY_S = 86_400.0
 
@@ -48,3 +49,41 @@ def test_a_clock_that_was_ahead_swallows_nothing(memory: told.Told, clock: FakeC
     memory.note({"a"}, {"a"})
     clock.now -= 1000 * DAY_S
     assert memory.due({"a"}) == {"a"}
+
+
+OUT = {"hs_email_optout": "true"}
+STILL = "opted out in HubSpot, but still subscribed in MailerLite"
+
+
+def test_who_waits_for_a_decision_is_told_once_a_week(run_main: RunMain, clock: FakeClock) -> None:
+    contacts = [contact(JO, "Old", **OUT), contact(AL), contact(BO, "Old")]
+    with make(contacts, [subscriber(JO), subscriber(BO)], clock) as sandbox:
+        run(run_main, sandbox, "-q", "--dry-run")
+        refused = run(run_main, sandbox, "-q")
+        first = run_first(run_main, sandbox, "-q")
+        silent = run(run_main, sandbox, "-q")
+        loud = run(run_main, sandbox)
+        sandbox.hubspot.edit("contacts", 103, **OUT)
+        sandbox.hubspot.archive("contacts", 102)
+        clock.now += 3 * DAY_S
+        second = run(run_main, sandbox, "-q")
+        clock.now += 4 * DAY_S
+        again = run(run_main, sandbox, "-q")
+        clock.now += 3 * DAY_S
+        others = run(run_main, sandbox, "-q")
+        quiet = run(run_main, sandbox, "-q")
+        clock.now += 7 * DAY_S
+        run(run_main, sandbox, "-q", "--unsubscribe-opted-out")
+        sandbox.mailerlite.subscribers[JO]["status"] = "active"
+        third = run(run_main, sandbox, "-q")
+        content = next(Path.home().rglob("*.sqlite3")).read_bytes()
+    for told_in in (refused, first, loud, again, third):
+        assert f"  ? {JO}  {STILL}\n" in told_in.out
+    assert (silent.text, quiet.text) == ("", "")
+    for told_in in (second, others):
+        assert f"  ? {BO}  {STILL}\n" in told_in.out
+        assert f"  ? {AL}  no contact in HubSpot has this address any more\n" in told_in.out
+        assert JO not in told_in.out
+    assert BO not in again.out
+    assert emails(second.report["skipped"]) == [BO, JO]
+    assert b"mail.example" not in content

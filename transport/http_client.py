@@ -169,7 +169,7 @@ class HttpClient:
             reraise=True,
         )
         try:
-            return retrying(attempt)
+            return retrying(attempt)._replace(is_repeat=lost is not None)
         except TryAgain as problem:
             last, tries = problem, retrying.statistics["attempt_number"]
         except (Interrupted, NotSent):  # before the attempt that was to come

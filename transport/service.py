@@ -12,7 +12,8 @@ JsonObject = Dict[str, Any]
 class Response(NamedTuple):
     """`data`: the JSON object of the body, None when the body holds none.
     `retry_after`: the header as it came; `date`: when the service sent it, by its own clock;
-    `room`: how much of the allowance is left, if the service says so."""
+    `room`: how much of the allowance is left, if the service says so; `is_repeat`: an earlier
+    attempt may have been carried out."""
 
     status: int
     text: str
@@ -20,6 +21,7 @@ class Response(NamedTuple):
     retry_after: Optional[str] = None
     date: Optional[str] = None
     room: Optional[Room] = None
+    is_repeat: bool = False
 
 
 class Room(NamedTuple):

@@ -1,0 +1,257 @@
+"""What `sync_subscribers.py` tells of earlier runs: who it was is known by hash alone."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import List, Tuple
+
+import pytest
+
+import sync_subscribers
+from run import history, told
+from sandbox import Fault, Sandbox
+from sandbox.hubspot import definition
+from subscribers import memory as subscriber_memory
+from subscribers.memory import Memory
+from tests.helpers import START, Ended, FakeClock, RunMain
+from tests.people import (
+    AL,
+    BO,
+    JO,
+    before_looks,
+    contact,
+    make,
+    run,
+    run_first,
+    statuses,
+    subscriber,
+)
+
+DAY_S = 86_400
+SHOPS = {"groups": {"7": "Shops"}}
+COUNTRY = {"contacts": {"country": {**definition("enumeration", options=["de", "fr"])}}}
+BACK = ["--opt-out-unsubscribed", "--max-opt-out", "9"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "people.sqlite3"
+
+
+def told_lines(outcome: Ended) -> List[str]:
+    """Without the time of a run."""
+    return [line.split("  ", 1)[1] for line in outcome.out.splitlines()]
+
+
+def changes(outcome: Ended) -> List[Tuple[str, str, str]]:
+    rows = outcome.report["changes"]
+    return [(row["action"], row["reason"] or "", row["status"]) for row in rows]
+
+
+def noted(path: Path, clock: FakeClock, email: str) -> List[Tuple[str, str]]:
+    with Memory(path, True, START.date(), 7) as memory:
+        found = history.History(memory, clock).changes_of(memory.person(email))
+    return [(each.action, each.status) for each in found]
+
+
+def everything_at_once(clock: FakeClock) -> Sandbox:
+    """For each kind of change somebody, once there was a run."""
+    contacts = [contact(JO), contact(AL), contact(BO), contact("cy@mail.example", country="de")]
+    hubspot = {"properties": COUNTRY}
+    return make(contacts, [], clock, hubspot, **SHOPS)
+
+
+def change_everybody(sandbox: Sandbox) -> None:
+    hubspot = sandbox.hubspot
+    hubspot.edit("contacts", 101, firstname="Johanna-Secret")
+    hubspot.edit("contacts", 102, hs_email_optout="true")
+    hubspot.edit("contacts", 104, country="fr")
+    hubspot.add("contacts", {"email": "new@mail.example", "firstname": "Newest-Secret"})
+    sandbox.mailerlite.subscribers[BO]["status"] = "unsubscribed"
+
+
+SETTINGS = {
+    "MIRROR_GROUP": "Shops",
+    "CONTACT_FILTER": "country!=fr",
+    "HUBSPOT_SUBSCRIPTIONS": "Newsletter",
+}
+
+
+def test_every_change_is_in_the_history(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path, path: Path
+) -> None:
+    page, flags = tmp_path / "run.html", ["--state", str(path), "--unsubscribe-opted-out", *BACK]
+    with everything_at_once(clock) as sandbox:
+        first = run(run_main, sandbox, *flags, **SETTINGS)
+        clock.now += 3600
+        run(run_main, sandbox, *flags, **SETTINGS)
+        change_everybody(sandbox)
+        second = run(run_main, sandbox, *flags, **SETTINGS)
+        outcome = run(run_main, sandbox, *flags[:2], "--history")
+        clock.now += DAY_S
+        run(run_main, sandbox, *flags, "--report", str(page), **SETTINGS)
+        content = path.read_bytes()
+    assert (first.code, second.code, outcome.code) == (0, 0, 0)
+    assert told_lines(outcome) == [
+        "done: 1 opted out in HubSpot, 1 unsubscribed, 1 removed from a group, 1 updated,"
+        " 1 created",
+        "1 run with nothing to do",
+        "done: 4 created",
+    ]
+    assert sorted(changes(outcome)[:5]) == [
+        ("create", "name, joins 1 group", "done"),
+        ("leave", "its country has changed", "done"),
+        ("opt_out", "unsubscribed in MailerLite", "done"),
+        ("unsubscribe", "opted out in HubSpot", "done"),
+        ("update", "name", "done"),
+    ]
+    assert [row["outcome"] for row in outcome.report["runs"]] == ["synced", "synced"]
+    for secret in (b"mail.example", b"Secret", b" fr", b"Fr"):
+        assert secret not in content
+    assert "Active subscribers: 4 on " in page.read_text()
+    assert ", 3 on " in page.read_text()
+
+
+def test_what_was_not_done_is_not_told_as_done(
+    run_main: RunMain, clock: FakeClock, path: Path
+) -> None:
+    with make([contact(JO), contact(AL)], [], clock, not_taken=[JO]) as sandbox:
+        run(run_main, sandbox, "--state", str(path))
+        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+    assert "done in part: 1 created" in outcome.out
+    assert noted(path, clock, JO) == [("create", "failed")]
+    assert noted(path, clock, AL) == [("create", "done")]
+
+
+@pytest.mark.parametrize("stays_in", ["7", "8"])
+def test_the_lists_of_the_groups_judge_what_was_done(
+    run_main: RunMain, clock: FakeClock, path: Path, stays_in: str
+) -> None:
+    """Who has not left one of several groups has not left."""
+    groups = {"7": "Shops", "8": "De", "9": "Fr"}
+    people = [{**subscriber(AL), "groups": ["7", "8"]}]
+    with make([], people, clock, {"properties": COUNTRY}, groups=groups) as sandbox:
+
+        def put_back(request: object) -> None:
+            there = sandbox.mailerlite.subscribers[AL]["groups"]
+            there += [stays_in] if stays_in not in there else []
+
+        sandbox.on_request = put_back
+        flags = ["--state", str(path), "--mirror-group", "Shops", "--allow-empty"]
+        run_first(run_main, sandbox, *flags, GROUP_BY="country")
+        assert sandbox.mailerlite.subscribers[AL]["groups"] == [stays_in]
+    assert noted(path, clock, AL) == [("leave", "failed")]
+
+
+def test_who_is_written_singly_after_an_import_is_noted_once(
+    run_main: RunMain, clock: FakeClock, path: Path
+) -> None:
+    with make([contact(JO), contact(AL)], [], clock, import_loses=[JO], **SHOPS) as sandbox:
+        flags = ["--state", str(path), "--import", "--mirror-group", "Shops"]
+        run(run_main, sandbox, *flags)
+        assert len(statuses(sandbox)) == 2
+    assert noted(path, clock, JO) == noted(path, clock, AL) == [("create", "done")]
+
+
+def test_the_counts_in_the_file_tell_no_reasons(
+    run_main: RunMain, clock: FakeClock, path: Path
+) -> None:
+    """Who is not meant any more right before the write is skipped for the value that says so."""
+    contacts = [contact(JO, country="de")]
+    with make(contacts, [], clock, {"properties": COUNTRY}) as sandbox:
+        before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, country="fr"))
+        first = run(run_main, sandbox, "--state", str(path), CONTACT_FILTER="country=de")
+        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+    assert first.report["counts"]["skipped_by_reason"] == {"its country is now Fr": 1}
+    assert "is now Fr" not in str(outcome.report)
+
+
+def test_a_refused_run_and_a_failed_one(run_main: RunMain, clock: FakeClock, path: Path) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        run(run_main, sandbox, "--state", str(path))
+        sandbox.hubspot.add("contacts", {"email": AL})
+        run(run_main, sandbox, "--state", str(path), "--max-new", "0")
+        body = {"message": f"Nobody may see {BO}."}
+        sandbox.faults = [Fault("status", path="^/subscribers$", status=403, body=body)]
+        run(run_main, sandbox, "--state", str(path))
+        sandbox.faults = []
+        outcome = run(run_main, sandbox, "--state", str(path), "--history", "2")
+    failed, refused = told_lines(outcome)
+    assert refused == "refused for safety"
+    assert failed.startswith("failed: MailerLite")
+    assert "Nobody may see ***@mail.example" in failed
+
+
+def test_a_dry_run_and_a_question_leave_no_trace(
+    run_main: RunMain, clock: FakeClock, path: Path
+) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        none = run(run_main, sandbox, "--state", str(path), "--history")
+        run(run_main, sandbox, "--state", str(path), "--dry-run")
+        assert not path.exists()
+        run(run_main, sandbox, "--state", str(path))
+        before = path.read_bytes()
+        for question in (["--dry-run"], ["--history"], ["--explain", JO]):
+            run(run_main, sandbox, "--state", str(path), *question)
+        assert path.read_bytes() == before
+    assert "No run is known that changed something, failed or was refused." in none.out
+
+
+def test_runs_are_kept_for_a_while(run_main: RunMain, clock: FakeClock, path: Path) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        run(run_main, sandbox, "--state", str(path))
+        clock.now += 11 * DAY_S
+        run(run_main, sandbox, "--state", str(path), KEEP_HISTORY_DAYS="10")
+    assert noted(path, clock, JO) == []
+
+
+@pytest.mark.parametrize("flags", [[], ["--import", "--mirror-group", "Shops"]])
+def test_what_a_killed_run_did_is_known(
+    run_main: RunMain,
+    clock: FakeClock,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: List[str],
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with make([contact(JO), contact(AL)], [], clock, **SHOPS) as sandbox:
+        with monkeypatch.context() as patch:
+            patch.setattr(sync_subscribers, "Results", killed)
+            with pytest.raises(KeyboardInterrupt):
+                run(run_main, sandbox, "--state", str(path), *flags)
+        assert len(statuses(sandbox)) == 2
+        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+    assert told_lines(outcome) == ["broken off"]
+    assert [row["action"] for row in outcome.report["changes"]] == ["create", "create"]
+    assert noted(path, clock, JO) == [("create", "sent")]
+
+
+def test_what_cannot_be_noted_is_not_done(run_main: RunMain, clock: FakeClock, path: Path) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        run(run_main, sandbox, "--state", str(path))
+        sandbox.hubspot.add("contacts", {"email": AL})
+        with contextlib.closing(sqlite3.connect(str(path))) as file, file:
+            file.execute("DROP TABLE change")
+        outcome = run(run_main, sandbox, "--state", str(path))
+        assert statuses(sandbox) == {JO: "active"}
+    assert (outcome.code, "no such table: change" in outcome.err) == (1, True)
+
+
+def test_a_file_of_an_earlier_release_goes_on_working(
+    run_main: RunMain, clock: FakeClock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = subscriber_memory._VERSIONS[:3]
+    assert not {history.SQL, told.SQL} & {*earlier}
+    with monkeypatch.context() as patch:
+        patch.setattr(subscriber_memory, "_VERSIONS", earlier)
+        with Memory(path, False, START.date(), 7) as memory:
+            memory.note_lists([(JO, None), (AL, None)])
+    with make([contact(JO), contact(AL), contact(BO)], [subscriber(AL)], clock) as sandbox:
+        outcome = run(run_main, sandbox, "--state", str(path), "--max-deleted", "9")
+        assert (outcome.code, statuses(sandbox)) == (0, {AL: "active", BO: "active"})
+        again = run(run_main, sandbox, "--state", str(path), "--history")
+    assert told_lines(again) == ["done: 1 updated, 1 created"]
