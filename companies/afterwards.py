@@ -106,7 +106,7 @@ class Afterwards:
         if rows:
             now = self._locate(now, self.misplaced(now))  # an earlier run may have asked long ago
         misplaced = self.misplaced(now)
-        if self.nameless(now) or not (rows and misplaced):
+        if not (rows and misplaced):
             return now, set()
         known = {domain: {domain, *self._told[domain]} for domain in misplaced}
         others: Set[str] = set()

@@ -96,8 +96,9 @@ class Application:
             domain: names for domain, names in now.difference.surplus.items() if domain in planned
         }
         evidence = self._look_up(surplus)
-        rows = [*not_in_hubspot(surplus, self._wanted, evidence), *self._new(now)]
-        now, others = after.recognise(now, rows)
+        # What is nameless holds them all back: then nothing is asked about them.
+        rows = [] if after.nameless(now) else not_in_hubspot(surplus, self._wanted, evidence)
+        now, others = after.recognise(now, [*rows, *self._new(now)])
         expected, unlisted = set(now.difference.unchanged), after.nameless(now)
         doubt = Doubt(expected, unlisted, self._destination.name, others)
         held = held_back(plan.remove, now.difference, self._wanted, evidence, doubt)

@@ -258,15 +258,19 @@ def test_a_row_that_got_another_name_while_its_company_is_waited_for(
         assert set(sandbox.predictleads.followings) == {OLD}
 
 
+@pytest.mark.parametrize("others", [[], ["nobody-knows.example"]])
 @pytest.mark.parametrize("shows", SHOWS)
 def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remove_it(
-    run_main: RunMain, clock: FakeClock, shows: str
+    run_main: RunMain, clock: FakeClock, shows: str, others: List[str]
 ) -> None:
     """HubSpot has a company of that name, which does not match."""
     names = {"redirects": {NEW: OLD}, "look_up_shows": shows, "with_identifiers": False}
-    with make(clock, [shop(NEW), gone(OLD)], {}, **names) as sandbox:
-        assert run_once(run_main, sandbox).out.endswith(all_listed(1))
-        assert sandbox.predictleads.followed == {OLD}
+    unknown = {"unknown": set(others), "unknown_status": 200}
+    companies = [gone(OLD), *map(shop, [NEW, *others])]
+    with make(clock, companies, {"z.example": None}, **names, **unknown) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert outcome.report["checked_after"]["missing"] == others
+        assert OLD in sandbox.predictleads.followed
 
 
 @pytest.mark.parametrize("wanted", [[NEW, OLD], [OLD, NEW]])
