@@ -348,7 +348,7 @@ class Sync:
 
     def _tell(self, plan: Plan, applied: Applied) -> Outcome:
         run = self._run
-        results = [*applied.added, *applied.removed]
+        results = [*applied.added, *applied.removed, *applied.lost.values()]
         run.summarise(
             f"{in_part(results)}: {companies(done(applied.added))} newly followed,"
             f" {done(applied.removed):,} no longer followed,"

@@ -8,7 +8,7 @@ is judged by a list that was read after the last write.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from basics.errors import AppError, CallRejected, Interrupted, ServiceError
 from companies import verdict
@@ -23,12 +23,14 @@ CANNOT_READ = (CallRejected, ServiceError, Interrupted)
 
 class Applied(NamedTuple):
     """What came of the plan, in its order. `now`: the list after the last write; None when it could
-    not be read, for the reason `unchecked`."""
+    not be read, for the reason `unchecked`. `lost`: the wanted domains that a removal took
+    along, and that are not listed although they were added again; with what came of that."""
 
     added: List[Result]
     removed: List[Result]
     now: Optional[ListNow]
     unchecked: Optional[AppError]
+    lost: Mapping[str, Result]
 
 
 class Application:
@@ -47,6 +49,7 @@ class Application:
         self.changes = Changes(run)
         self._shown: Set[str] = set()  # wanted domains that the list has shown
         self._before: Set[str] = set()  # rows that it had when the plan was made, and not wanted
+        self._added_again: Dict[str, Result] = {}
 
     def apply(self, plan: Plan, adding: str, removing: str) -> Applied:
         """`adding`, `removing`: labels of the progress."""
@@ -60,12 +63,13 @@ class Application:
         try:
             now = self._check(adding, plan, present, removed)
         except CANNOT_READ as error:
-            return Applied(added, verdict.in_order(plan.remove, removed), None, error)
+            return Applied(added, verdict.in_order(plan.remove, removed), None, error, {})
         return Applied(
             verdict.of_additions(plan.add, added, now.difference, self._destination.name),
             verdict.of_removals(plan.remove, removed, now.difference, self._destination.name),
             now,
             None,
+            {each: self._added_again[each] for each in now.lacks(self._added_again.keys())},
         )
 
     def _add(self, label: str, entries: Sequence[WantedCompany]) -> List[Result]:
@@ -114,7 +118,8 @@ class Application:
         lost = now.lacks(present if gone else set(plan.unchanged))
         if lost:
             self._afterwards.forget(self._shown.intersection(lost))
-            self._add(label, [self._wanted.companies[domain] for domain in lost])
+            again = self._add(label, [self._wanted.companies[domain] for domain in lost])
+            self._added_again = dict(zip(lost, again))
             now = self._afterwards.look(present, gone)
         return self._afterwards.recognise(now, self._new(now))[0]
 

@@ -28,7 +28,7 @@ from companies.plan import (
 )
 from companies.sections import Change
 from companies.source import CompanySource
-from run.apply import Changes
+from run.apply import DONE, Changes
 from run.context import Run
 from run.history import SENT, History
 
@@ -214,7 +214,9 @@ class Decisions:
         def vanished(domains: Sequence[str]) -> List[Tuple[str, Optional[str], str, str]]:
             return [(each, wanted[each].company, verdict.UNLISTED, reason) for each in domains]
 
-        memory.note(add.key, vanished(now.lacks(set(plan.unchanged))))
+        # What only could not be added again is to be tried by the next run.
+        tried = {domain for domain, result in applied.lost.items() if result.status != DONE}
+        memory.note(add.key, vanished(now.lacks(set(plan.unchanged) - tried)))
         memory.note(DOUBT, vanished(afterwards.nameless(now)))
         self._history.judge(add.key, verdict.statuses(plan.add, applied.added))
         self._history.judge(remove.key, verdict.statuses(plan.remove, applied.removed))

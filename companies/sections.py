@@ -162,7 +162,7 @@ def say_waiting(
 def tell_result(run: Run, plan: Plan, applied: Applied, destination: str, listed: str) -> Outcome:
     """What is open, and what the list read last says; return the outcome. `listed`: what is true of
     the companies that are listed, such as "followed"."""
-    outcome = conclude(run, [*applied.added, *applied.removed])
+    outcome = conclude(run, [*applied.added, *applied.removed, *applied.lost.values()])
     _say_open(run.screen, plan, applied)
     if applied.unchecked:
         run.summarise(f"Not checked afterwards: {applied.unchecked}")

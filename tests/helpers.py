@@ -117,10 +117,10 @@ def stop_at(
 @contextlib.contextmanager
 def no_thread_outlives(patience_s: float = PATIENCE_S) -> Iterator[None]:
     """Fails if a thread that was started within it is still alive after it; threads that are about
-    to end are waited for."""
+    to end, or to begin, are waited for."""
     before = set(threading.enumerate())
     yield
     give_up_at = time.monotonic() + patience_s
-    for thread in set(threading.enumerate()) - before:
-        thread.join(max(give_up_at - time.monotonic(), 0))
-        assert not thread.is_alive(), f"{thread} outlives the test"
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < give_up_at:
+        time.sleep(0.001)
+    assert not left, f"{left} outlives the test"

@@ -152,6 +152,21 @@ def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
 
 
+def test_a_company_that_cannot_be_followed_again_is_no_success(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    names = {"aliases": {OLD: NEW}, "look_up_shows": "asked", "with_identifiers": False}
+    with make(clock, [shop(NEW), gone(OLD)], {OLD: None, NEW: None}, **names) as sandbox:
+        sandbox.faults = [Fault("status", path=f"{NEW}/follow$", status=403)]
+        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        sandbox.faults = []
+        assert run_main(sync.main, sandbox).code == 0
+        assert sandbox.predictleads.followings == {NEW: NEW}
+    assert (outcome.code, outcome.report["checked_after"]["missing"]) == (4, [NEW])
+    assert "Done in part" in outcome.out
+    assert f"Missing: {NEW}." in outcome.out
+
+
 @pytest.mark.parametrize("lag", [{"lag_reads": 3}, {"lag_s": 29.0}])
 def test_a_name_that_was_told_before_the_list_shows_it(
     run_main: RunMain, clock: FakeClock, lag: Dict[str, Any]
