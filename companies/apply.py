@@ -24,7 +24,7 @@ CANNOT_READ = (CallRejected, ServiceError, Interrupted)
 class Applied(NamedTuple):
     """What came of the plan, in its order. `now`: the list after the last write; None when it could
     not be read, for the reason `unchecked`. `lost`: the wanted domains that a removal took
-    along, and that are not listed although they were added again; with what came of that."""
+    along, and that are not listed again; with what came of adding them again."""
 
     added: List[Result]
     removed: List[Result]
@@ -64,12 +64,14 @@ class Application:
             now = self._check(adding, plan, present, removed)
         except CANNOT_READ as error:
             return Applied(added, verdict.in_order(plan.remove, removed), None, error, {})
+        again = self._added_again
+        added = [again.pop(each.domain, result) for each, result in zip(plan.add, added)]
         return Applied(
             verdict.of_additions(plan.add, added, now.difference, self._destination.name),
             verdict.of_removals(plan.remove, removed, now.difference, self._destination.name),
             now,
             None,
-            {each: self._added_again[each] for each in now.lacks(self._added_again.keys())},
+            {domain: again[domain] for domain in now.lacks(again.keys())},
         )
 
     def _add(self, label: str, entries: Sequence[WantedCompany]) -> List[Result]:
