@@ -26,6 +26,8 @@ from run.lock import run_lock
 from sandbox import Fault, HubSpot, Request, Sandbox
 from tests.helpers import ROOT, Ended, FakeClock, RunMain, stop_at
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same lines
+
 ANN = ("--email", "ann.lee@mail.example", "--first-name", "Ann", "--last-name", "Lee")
 SHOP = ("--company-name", "Sample Shop", "--company-domain", "shop.example")
 WORDS = (*ANN, *SHOP)

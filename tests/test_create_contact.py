@@ -449,6 +449,7 @@ def lost(path: str, kind: str, **details: Any) -> Fault:
     return Fault(kind, path=path, **details)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("lag_s", [0.0, 30.0])
 @pytest.mark.parametrize("path", WRITES)
 @pytest.mark.parametrize("details", LOST.values(), ids=LOST.keys())

@@ -129,6 +129,7 @@ def random_company(rng: random.Random, number: int) -> Dict[str, Any]:
     }
 
 
+@pytest.mark.no_cover
 def test_explain_and_run_never_disagree(run_main: RunMain, clock: FakeClock) -> None:
     rng = random.Random(7)
     companies = [random_company(rng, number) for number in range(400)]

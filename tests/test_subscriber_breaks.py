@@ -32,6 +32,8 @@ from tests.people import (
     subscriber,
 )
 
+pytestmark = pytest.mark.no_cover  # other tests reach the same lines
+
 DI = "di@mail.example"  # was deleted in MailerLite after an earlier run
 GROUPS = {"7": "Shops", "8": "Lead"}
 TIERS = {"contacts": {"tier": definition("enumeration", options=["lead", "customer"])}}

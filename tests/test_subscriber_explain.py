@@ -400,6 +400,7 @@ def done_to(report: Dict[str, Any], email: str) -> str:
 NUMBERS = itertools.count()
 
 
+@pytest.mark.no_cover
 @settings(
     max_examples=14,
     deadline=None,
