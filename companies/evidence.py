@@ -72,4 +72,4 @@ def names_of(company: Company) -> FrozenSet[str]:
 def merged_into(company: Company) -> List[int]:
     """The ids of the companies that this one was made of."""
     ids = (company.merged_ids or "").split(";")
-    return [int(each) for each in ids if each.strip().isdecimal()]
+    return [int(number) for each in ids if (number := each.strip()).isdecimal()]
