@@ -105,6 +105,7 @@ class Account(Service):
         index_lag_s: float = 0.0,
     ) -> None:
         self._matches: Dict[str, List[int]] = {}
+        self._holders: Dict[Tuple[str, str, bool], Dict[str, int]] = {}
         super().__init__()
         self._pending: Dict[Tuple[str, int], Tuple[float, Optional[Record]]] = {}
         self._windows = {"secondly": Window(1), "ten": Window(10), "daily": Window(86_400)}
@@ -133,6 +134,7 @@ class Account(Service):
     def touch(self) -> None:
         """Forget what searches found; every edit of a record does it by itself."""
         self._matches.clear()
+        self._holders.clear()
 
     def use_allowance(self, searches: int) -> None:
         """Let another app of the account make searches now."""
@@ -249,11 +251,19 @@ class Account(Service):
         if by and not is_unique(by, self.properties[kind].get(by, {})):
             raise self.error(400, f"The property {by!r} does not exist or is not unique.")
         if by and by != search.ID:
-            same = (k for k, record in table.items() if _folded(record.get(by)) == _folded(text))
-            return next(same, None)
+            return self._holders_of(kind, by, archived).get(_folded(text))
         key = int(text) if text.isdecimal() else 0
         key = self.merged[kind].get(key, key) if self.resolve_merged_ids else key
         return key if key in table else None
+
+    def _holders_of(self, kind: str, by: str, archived: bool) -> Dict[str, int]:
+        """Value -> the id of the record that holds it, remembered until a record changes."""
+        key = (kind, by, archived)
+        if key not in self._holders:
+            table = self.archived[kind] if archived else self.table(kind)
+            rows = reversed(list(table.items()))  # of several the first counts
+            self._holders[key] = {_folded(record.get(by)): id for id, record in rows}
+        return self._holders[key]
 
     def existing(
         self, kind: str, text: str, by: Optional[str] = None, archived: bool = False
