@@ -78,36 +78,32 @@ ONE_COMPANY: List[Dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("row", "with_identifiers"),
-    [(None, True), (OLD, True), (OLD, False)],
-    ids=["no identifier", "its own identifier", "an identifier that is not handed back"],
-)
-@pytest.mark.parametrize("follow_again", ["keep", "rename", "add"])
-@pytest.mark.parametrize("shows", SHOWS)
+FOLLOW_AGAIN = ("keep", "rename", "add")
+# No identifier, its own one, and one that is not handed back.
+ROWS = ((None, True), (OLD, True), (OLD, False))
+
+
+@pytest.mark.parametrize("names", range(len(ONE_COMPANY)))
+@pytest.mark.parametrize("again", range(len(FOLLOW_AGAIN)))
+@pytest.mark.parametrize("shows", range(len(SHOWS)))
 def test_a_rebranded_shop(
-    run_main: RunMain,
-    clock: FakeClock,
-    row: Optional[str],
-    with_identifiers: bool,
-    follow_again: str,
-    shows: str,
+    run_main: RunMain, clock: FakeClock, names: int, again: int, shows: int
 ) -> None:
-    switches = {"with_identifiers": with_identifiers, "follow_again": follow_again}
-    for names in ONE_COMPANY:
-        with make(
-            clock, [shop(NEW)], {OLD: row}, look_up_shows=shows, **switches, **names
-        ) as sandbox:
-            outcome = run_once(run_main, sandbox)
-            assert sandbox.predictleads.followed == {sandbox.predictleads.entity(NEW)}
-            unfollows = [each for each in sandbox.writes if each.path.endswith("/unfollow")]
-            assert not unfollows or follow_again == "add"  # which makes a second row
-        assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
-        assert outcome.report["checked_after"]["missing"] == []
+    """Every row meets every two of the other switches."""
+    row, with_identifiers = ROWS[(names + again + shows) % len(ROWS)]
+    switches = {"with_identifiers": with_identifiers, "follow_again": FOLLOW_AGAIN[again]}
+    switches.update({"look_up_shows": SHOWS[shows], **ONE_COMPANY[names]})
+    with make(clock, [shop(NEW)], {OLD: row}, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followed == {sandbox.predictleads.entity(NEW)}
+        unfollows = [each for each in sandbox.writes if each.path.endswith("/unfollow")]
+        assert not unfollows or FOLLOW_AGAIN[again] == "add"  # which makes a second row
+    assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
+    assert outcome.report["checked_after"]["missing"] == []
 
 
 @pytest.mark.parametrize("names", ONE_COMPANY)
-@pytest.mark.parametrize("follow_again", ["keep", "rename", "add"])
+@pytest.mark.parametrize("follow_again", FOLLOW_AGAIN)
 def test_a_rebranded_shop_of_which_nothing_tells(
     run_main: RunMain, clock: FakeClock, follow_again: str, names: Dict[str, Any]
 ) -> None:
