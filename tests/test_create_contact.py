@@ -904,6 +904,7 @@ def test_the_report_as_a_page(run_main: RunMain, clock: FakeClock, tmp_path: Pat
     assert "Done: HubSpot lists the company with the contact." in text
 
 
+@pytest.mark.no_cover
 def test_the_command_of_the_sandbox() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "sandbox", "create_contact.py", *WORDS],

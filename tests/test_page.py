@@ -73,6 +73,7 @@ def show(browser: Any, path: Path, width: int, scheme: str = "light") -> str:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
+@pytest.mark.no_cover
 def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int, scheme: str) -> None:
     text = show(browser, run_page, width, scheme)
     assert browser.title == "Companies followed in PredictLeads: done in part"

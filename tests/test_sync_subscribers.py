@@ -1003,6 +1003,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         run_through(sandbox)
 
 
+@pytest.mark.no_cover
 def test_the_demo_runs_against_the_sandbox() -> None:
     process = subprocess.run(
         [sys.executable, "-m", "sandbox", SCRIPT, "--dry-run"],
