@@ -99,7 +99,7 @@ def start(script: str, sandbox: Sandbox, *arguments: str) -> subprocess.Popen[st
 def stop_at(
     clock: Clock, is_it: Callable[[Request], bool], nth: int = 1
 ) -> Callable[[Request], None]:
-    """Ctrl-C while the nth such call is under way; no call goes on before the run has heard it."""
+    """A signal during the nth such call; no call goes on before the run has heard it."""
     seen: List[Request] = []
     turn = threading.Lock()
 
@@ -107,8 +107,9 @@ def stop_at(
         with turn:
             seen.extend([request] if is_it(request) else [])
             if len(seen) == nth and not clock.is_stopped():
-                os.kill(os.getpid(), signal.SIGINT)
-                while not clock.is_stopped():
+                os.kill(os.getpid(), signal.SIGTERM)  # Ctrl-C may be ignored, as by nohup
+                give_up_at = time.monotonic() + PATIENCE_S
+                while not clock.is_stopped() and time.monotonic() < give_up_at:
                     time.sleep(0.001)
 
     return on_request
