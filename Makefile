@@ -17,7 +17,7 @@ demo-subscribers: $(VENV)/installed ## run sync_subscribers.py against made-up p
 demo-contact: $(VENV)/installed ## run create_contact.py against a made-up account
 	$(BIN)/python -m sandbox create_contact.py
 
-test: how-long $(VENV)/installed-dev ## run all tests, in about four minutes on two cores
+test: how-long $(VENV)/installed-dev ## run all tests, in about three minutes on two cores
 	$(BIN)/python -m pytest --numprocesses auto
 
 coverage: $(VENV)/installed-dev ## see that the tests reach the code, with those that reach something new
@@ -26,7 +26,7 @@ coverage: $(VENV)/installed-dev ## see that the tests reach the code, with those
 	$(BIN)/python -m coverage report --include=$$($(BIN)/python -m tests.layers) --fail-under=100
 
 how-long:
-	@echo "The tests take about four minutes on two cores, and what they need is set up first."
+	@echo "The tests take about three minutes on two cores, and what they need is set up first."
 
 check: $(VENV)/installed-dev ## check lint, format and types
 	$(BIN)/ruff check .
