@@ -34,7 +34,7 @@ from run.report import Kind
 from run.told import Told
 from subscribers import explain as explaining
 from subscribers import importing, limits, opt_outs
-from subscribers.afterwards import UNCHECKED, check_groups
+from subscribers.afterwards import check_groups
 from subscribers.apply import write_people
 from subscribers.changes import ChangeLog
 from subscribers.checks import Preflight, Services, check_reading, check_services
@@ -482,7 +482,7 @@ class Sync:
         outcome = conclude(run, everything)
         if checked:
             run.summarise(checked)
-            outcome = Outcome.PARTIAL if checked.startswith(UNCHECKED) else outcome
+            outcome = outcome if run.report.checked_after else Outcome.PARTIAL
         later = [each.refused.again_on for each in results.refused if not each.field]
         if later:
             run.summarise(

@@ -49,7 +49,6 @@ class Application:
         self.changes = Changes(run)
         self._shown: Set[str] = set()  # wanted domains that the list has shown
         self._before: Set[str] = set()  # rows that it had when the plan was made, and not wanted
-        self._added_again: Dict[str, Result] = {}
 
     def apply(self, plan: Plan, adding: str, removing: str) -> Applied:
         """`adding`, `removing`: labels of the progress."""
@@ -61,10 +60,9 @@ class Application:
         self._shown = set(plan.unchanged)
         removed = self._remove(removing, plan, present)
         try:
-            now = self._check(adding, plan, present, removed)
+            now, again = self._check(adding, plan, present, removed)
         except CANNOT_READ as error:
             return Applied(added, verdict.in_order(plan.remove, removed), None, error, {})
-        again = self._added_again
         added = [again.pop(each.domain, result) for each, result in zip(plan.add, added)]
         return Applied(
             verdict.of_additions(plan.add, added, now.difference, self._destination.name),
@@ -112,18 +110,19 @@ class Application:
 
     def _check(
         self, label: str, plan: Plan, present: Set[str], removed: Dict[str, Result]
-    ) -> ListNow:
+    ) -> Tuple[ListNow, Dict[str, Result]]:
         """The list after the last write. Where a change took a wanted company along, because the
-        destination knows both as one, that is added again."""
+        destination knows both as one, that is added again; what came of that, by domain."""
         gone = {domain for domain, result in removed.items() if result.may_be_done}
         now = self._afterwards.look(present, gone)
         lost = now.lacks(present if gone else set(plan.unchanged))
+        again: Dict[str, Result] = {}
         if lost:
             self._afterwards.forget(self._shown.intersection(lost))
-            again = self._add(label, [self._wanted.companies[domain] for domain in lost])
-            self._added_again = dict(zip(lost, again))
+            results = self._add(label, [self._wanted.companies[domain] for domain in lost])
+            again = {each: made for each, made in zip(lost, results) if each in self._shown}
             now = self._afterwards.look(present, gone)
-        return self._afterwards.recognise(now, self._new(now))[0]
+        return self._afterwards.recognise(now, self._new(now))[0], again
 
     def _new(self, now: ListNow) -> List[str]:
         """The rows that were not listed before: one that was added may be among them."""

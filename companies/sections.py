@@ -179,10 +179,13 @@ def tell_result(run: Run, plan: Plan, applied: Applied, destination: str, listed
 
 def _say_open(screen: Screen, plan: Plan, applied: Applied) -> None:
     """What did not come to what was planned, a line each."""
-    domains = [*(entry.domain for entry in plan.add), *(entry.domain for entry in plan.remove)]
+    planned = [*(entry.domain for entry in plan.add), *(entry.domain for entry in plan.remove)]
     lines = [
         (domain, f"{result.status.replace('_', ' ')}: {result.error}")
-        for domain, result in zip(domains, (*applied.added, *applied.removed))
+        for domain, result in [
+            *zip(planned, (*applied.added, *applied.removed)),
+            *applied.lost.items(),
+        ]
         if result.error
     ]
     screen.say_list(f"Not as planned, {companies(len(lines))}", Kind.SKIP, lines, SHOWN_OPEN)

@@ -24,7 +24,6 @@ from subscribers.rounds import Writer
 from subscribers.sections import Results
 from transport.clock import Clock
 
-UNCHECKED = "Not checked afterwards:"
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the lists do not show what was accepted
 
 
@@ -46,7 +45,7 @@ def check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> Tupl
     try:
         after = _look_at_groups(plan, writer, results, keep, run.clock)
     except AppError as error:
-        return results, f"{UNCHECKED} {error}"
+        return results, f"Not checked afterwards: {error}"
     found = after.found
     missing, unwanted = (sorted({m.email for m in each}) for each in found[1:])
     run.report.checked_after = CheckedAfter(found.listed, missing, unwanted)

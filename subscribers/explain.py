@@ -49,7 +49,7 @@ WOULD = {
     LEAVE: "be removed from a group",
 }
 WHO = "this person"
-AS_IT_SHOULD = "MailerLite has what HubSpot has"
+ALL_THERE = "MailerLite has what HubSpot has"
 COUNTS = "has this address, and counts"
 
 
@@ -140,7 +140,7 @@ def next_of(decision: Decision, groups: Mapping[str, str]) -> Next:
     if action is Action.SKIP:
         return Next("skip", reason)
     is_stranger = reason == NO_CONTACT and decision.was is None
-    return Next("nothing", NEVER_A_CONTACT if is_stranger else reason or AS_IT_SHOULD)
+    return Next("nothing", NEVER_A_CONTACT if is_stranger else reason or ALL_THERE)
 
 
 def in_words(explained: Explained) -> Iterator[str]:

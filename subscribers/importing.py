@@ -32,7 +32,7 @@ from run.checks import Finding
 from subscribers.memory import Memory
 from subscribers.mirror import Mirror
 from subscribers.plan import Decision, by_email, people
-from subscribers.rounds import AS_IT_SHOULD, Writer
+from subscribers.rounds import NothingToDo, Writer
 from transport.clock import Clock
 
 IMPORT_SIZE = 1_000  # people: no document names the maximum, and this is in use
@@ -117,9 +117,9 @@ class Importer:
         by the import, a little late."""
         try:
             self._writer.write(planned)
-        except NotWanted as reason:
+        except NothingToDo:
             sent = self._sent.get(planned.address)
-            if sent is None or str(reason) != AS_IT_SHOULD:
+            if sent is None:
                 raise
             self._writer.note(planned.address, sent, Written("active", True, {}))
 

@@ -48,7 +48,6 @@ SAME_REFUSALS = 10  # of different people in a row: then it is not the person th
 COME_BACK = 3  # people in a row who became active by a write: then it is no chance
 
 _WRITES = (Action.CREATE, Action.UPDATE)
-AS_IT_SHOULD = "MailerLite has it as HubSpot by now"
 NOT_TAKEN = "MailerLite does not take the value"
 
 
@@ -135,7 +134,7 @@ class Departure:
                 continue
             self._mirrored[each.membership.email] = now.mirrored
             if each.group not in now.leaves:
-                outcomes[each.membership] = NotWanted(now.reason or AS_IT_SHOULD)
+                outcomes[each.membership] = _not_wanted(now)
             else:
                 self._changes.note(now, leaves=True)
                 going[each.membership] = (str(now.subscriber_id), each.group)
@@ -267,7 +266,7 @@ class Writer:
         now = decide(person, self._memory, self._rules)
         self.mirrored[person.email] = now.mirrored
         if now.action not in wanted:
-            raise NotWanted(now.reason or AS_IT_SHOULD)
+            raise _not_wanted(now)
         return now
 
     def _upsert(self, now: Decision) -> Tuple[Decision, Written]:
@@ -360,6 +359,15 @@ class _Refusals:
             if is_news:
                 self._news.append(Waiting(now.address, "", now.hubspot_id, refused))
         self._in_a_row.clear()
+
+
+class NothingToDo(NotWanted):
+    def __init__(self) -> None:
+        super().__init__("MailerLite has it as HubSpot by now")
+
+
+def _not_wanted(now: Decision) -> NotWanted:
+    return NotWanted(now.reason) if now.reason else NothingToDo()
 
 
 def _untold() -> CallRejected:

@@ -165,7 +165,18 @@ def test_a_company_that_cannot_be_followed_again_is_no_success(
         assert sandbox.predictleads.followings == {NEW: NEW}
     assert (outcome.code, outcome.report["checked_after"]["missing"]) == (4, [NEW])
     assert "Done in part" in outcome.out
+    assert f"{NEW}  failed: PredictLeads, follow {NEW}: 403" in outcome.out
     assert f"Missing: {NEW}." in outcome.out
+
+
+def test_a_company_that_was_never_listed_is_not_lost(run_main: RunMain, clock: FakeClock) -> None:
+    """It is followed again after the unfollow, in case that took it along."""
+    with make(clock, [shop(NEW), gone(OLD)], {OLD: OLD}, unlisted={NEW}) as sandbox:
+        sandbox.faults = [Fault("status", path=f"{NEW}/follow$", nth=2, status=422)]
+        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert sandbox.faults[0].seen >= 2
+    assert (outcome.code, statuses(outcome, "follow")) == (0, {NEW: "unlisted"})
+    assert statuses(outcome, "unfollow") == {OLD: "done"}
 
 
 @pytest.mark.parametrize("lag", [{"lag_reads": 3}, {"lag_s": 29.0}])
