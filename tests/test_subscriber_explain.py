@@ -405,7 +405,6 @@ NUMBERS = itertools.count()
     max_examples=14,
     deadline=None,
     phases=[Phase.generate],  # a world of 36 people takes too long to be made smaller
-    # derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(STORIES, min_size=36, max_size=36), FLAGS, SETTINGS)

@@ -35,6 +35,7 @@ from subscribers.plan import (
     Trace,
     by_email,
     make_plan,
+    persons,
 )
 from subscribers.values import Field, as_kept, in_words, usable
 
@@ -421,6 +422,16 @@ def test_every_contact_is_accounted_for_and_nobody_is_written_against_their_will
         assert write.was in ("active", "unconfirmed")
     random.shuffle(contacts)
     assert make_plan(contacts, found, Memories(known), rules) == plan
+
+
+def test_persons_are_those_with_a_usable_address() -> None:
+    contacts = [contact(1), contact(2, "jo@"), contact(3, None)]
+    there = by_email([subscriber(), subscriber(email="al@mail.example")])
+    found = persons(contacts, there, Memories())
+    assert {email: len(person.contacts) for email, person in found.items()} == {
+        JO: 1,
+        "al@mail.example": 0,
+    }
 
 
 @given(CONTACTS, PEOPLE, st.booleans())
