@@ -28,8 +28,9 @@ def write_people(
     imported = importer.bring(changes, plan.create) if importer else {}
     singly = [each for each in plan.create if each.address not in imported]
     create = importer.write if importer else writer.write
-    written = ((each.address, result) for each, result in write("Create", singly, create))
-    created = {**imported, **dict(written)}
+    created = dict(imported)
+    for each, result in write("Create", singly, create):
+        created[each.address] = importer.judge(each.address, result) if importer else result
     made += [(each, created[each.address]) for each in plan.create]
     made = [(writer.as_written.get(each.address, each), result) for each, result in made]
     writer.end()

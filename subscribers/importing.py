@@ -27,7 +27,7 @@ from basics.emails import canonical
 from basics.errors import CallRejected, Interrupted, ServiceError
 from basics.words import listing
 from mailerlite_client import MailerLiteClient, Subscriber, Written
-from run.apply import DONE, Changes, NotWanted, Result
+from run.apply import DONE, FAILED, NOT_REACHED, Changes, NotWanted, Result
 from run.checks import Finding
 from subscribers.memory import Memory
 from subscribers.mirror import Mirror
@@ -39,6 +39,7 @@ IMPORT_SIZE = 1_000  # people: no document names the maximum, and this is in use
 TURN_S = 12.0  # MailerLite takes five imports a minute
 FIRST_POLL_S, LONGEST_POLL_S = 2.0, 30.0
 POLLS = 40  # then the group shows how far it came
+NOT_SEEN = "it was sent by import, and nobody saw it arrive: the next run will tell"
 
 log = logging.getLogger("crm_sync")
 
@@ -122,6 +123,12 @@ class Importer:
             if sent is None:
                 raise
             self._writer.note(planned.address, sent, Written("active", True, {}))
+
+    def judge(self, address: str, result: Result) -> Result:
+        """A single write that was not reached says nothing of the import before it."""
+        if result.status == NOT_REACHED and address in self._sent:
+            return Result(FAILED, NOT_SEEN, may_be_done=True)
+        return result
 
     def _send(self, part: Part) -> None:
         with self._turn:

@@ -237,6 +237,7 @@ def test_whatever_fails_the_next_run_converges(
 @pytest.mark.parametrize("path", ["/import-subscribers", "/subscribers/import/", "/batch"])
 def test_a_stop_at_any_call(run_main: RunMain, clock: FakeClock, path: str) -> None:
     people = many(60)
+    sent, not_sent = ("failed", importing.NOT_SEEN), ("not_reached", "stopped on request")
 
     def stop(request: Request) -> None:
         if path in request.path:
@@ -247,6 +248,8 @@ def test_a_stop_at_any_call(run_main: RunMain, clock: FakeClock, path: str) -> N
         sandbox.on_request = stop
         outcome = run(run_main, sandbox, FLAG, **SHOPS)
         assert outcome.report["outcome"] == "interrupted"
+        told = {(row["status"], row["error"]) for row in outcome.report["create"]}
+        assert told == {sent if any(map(is_import, sandbox.requests)) else not_sent}
         later = FakeClock()
         later.now = clock.now + 60
         sandbox.mailerlite.clock = sandbox.hubspot.clock = later
