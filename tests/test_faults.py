@@ -25,7 +25,7 @@ WORDS = {
     "402 credits used up": "402",
     "redirect": "a redirect. It is not followed",
     "reset after the work, always": "the connection broke .* after 6 tries",
-    "500 always": "500, after 6 tries",
+    "500 always": "500 Internal Server Error, after 6 tries",
 }
 # What the destination holds after a run that went well, and the line that the run ends with.
 DONE = {

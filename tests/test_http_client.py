@@ -162,7 +162,7 @@ def test_a_fault_is_retried_and_counted(
 def test_backoff_grows_and_ends(connect: Connect, sandbox: Sandbox, clock: FakeClock) -> None:
     sandbox.faults = [Fault("status", status=500)]
     client = connect()
-    with pytest.raises(ServiceError, match=r"follow b\.example: 500, after 6 tries"):
+    with pytest.raises(ServiceError, match=r"b\.example: 500 Internal Server Error, after 6 tries"):
         client.request(*FOLLOW)
     assert len(sandbox.requests) == MAX_ATTEMPTS
     waits = [seconds for seconds in clock.slept if seconds >= 0.5]

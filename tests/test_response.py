@@ -153,7 +153,7 @@ def test_the_daily_limit_is_not_waited_for() -> None:
         ({"error": "Just text"}, "Just text"),
         ({"errors": [None, {"context": None}, {"context": {}}]}, "400"),
         ("<html>\n<b>Down</b></html>", "(<html> <b>Down</b></html>)"),
-        ("", "400."),
+        ("", "400 Bad Request."),
         ("x" * 1000, "x" * (EXCERPT - 1) + "…"),
     ],
 )
@@ -176,9 +176,9 @@ def test_missing_scopes_are_named() -> None:
 
 
 def test_remedies() -> None:
-    assert str(problem(401, service=ANY)) == "Service, search: 401. Check the key."
-    assert str(problem(402, service=ANY)) == "Service, search: 402."
-    assert str(problem(403)) == "HubSpot, search: 403."
+    assert str(problem(401, service=ANY)) == "Service, search: 401 Unauthorized. Check the key."
+    assert str(problem(402, service=ANY)) == "Service, search: 402 Payment Required."
+    assert str(problem(403)) == "HubSpot, search: 403 Forbidden."
 
 
 @pytest.mark.parametrize("text", ["", "null", "[1]", "{", "[" * 100_000])

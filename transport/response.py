@@ -6,6 +6,7 @@ import json
 import math
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from http import client as http
 from typing import Iterator, Optional
 
 from basics.emails import masked
@@ -55,7 +56,7 @@ def problem_of(
     if 200 <= status < 300:
         return None
     detail = _detail(response, service)
-    said = f"{status} {detail}".strip()
+    said = f"{status} {detail or http.responses.get(status, '')}".strip()
     if status in _TRY_AGAIN or status in service.try_again or status >= 500:
         return _try_again(response, service, said, where, now)
     remedy = service.remedy(response)
