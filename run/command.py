@@ -140,9 +140,7 @@ def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
         log.exception("This is a mistake in the program; please report it with these lines")
         run.report.error = "a mistake in the program; the log has the details"
         outcome = Outcome.FAILED
-    if run.clock.is_stopped():
-        return Outcome.INTERRUPTED
-    return Outcome.PARTIAL if outcome is Outcome.FAILED and run.wrote else outcome
+    return run.ended(outcome)
 
 
 def _demand_packages() -> None:

@@ -86,6 +86,12 @@ class Run:
         finally:
             self.calls_must_finish = before
 
+    def ended(self, outcome: Outcome) -> Outcome:
+        """How the run ends, once its work has come to `outcome`."""
+        if self.clock.is_stopped():
+            return Outcome.INTERRUPTED
+        return Outcome.PARTIAL if outcome is Outcome.FAILED and self.wrote else outcome
+
     def refuse(self, refusals: Sequence[Refusal]) -> Outcome:
         """Say why nothing is changed, and what would allow it; return the outcome."""
         self.report.refusals = refusals

@@ -32,11 +32,9 @@ def recorded(run: Run, history: History, keep_days: int, work: Callable[[], Outc
     try:
         outcome = work()
     except AppError as error:
-        history.end(error.outcome, str(error), _numbers(run), None)
+        history.end(run.ended(error.outcome), str(error), _numbers(run), None)
         raise
-    if run.clock.is_stopped():
-        outcome = Outcome.INTERRUPTED
-    history.end(outcome, run.report.error, _numbers(run), run.report.total)
+    history.end(run.ended(outcome), run.report.error, _numbers(run), run.report.total)
     return outcome
 
 

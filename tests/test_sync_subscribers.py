@@ -320,8 +320,10 @@ def test_no_value_is_sent_when_a_field_could_not_be_created(
         mapping = {"MAILERLITE_FIELDS": CUSTOM["MAILERLITE_FIELDS"] + ",phone:mobile"}
         in_part = run_main(sync_subscribers.main, sandbox, "--create-fields", **mapping)
         assert state(sandbox) == {}
+        told = run_main(sync_subscribers.main, sandbox, "--history")
     assert (outcome.code, in_part.code) == (1, 4)
     assert "MailerLite, create the field ordered: 422" in outcome.err
+    assert "done in part: MailerLite, create the field" in told.out
     assert outcome.err.endswith("Nothing has been changed.\n")
 
 

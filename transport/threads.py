@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from concurrent.futures import Future, as_completed
-from typing import Callable, Dict, List, Sequence, Tuple, TypeVar, cast
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple, TypeVar
+
+# Python hears a signal in its main thread alone, and one that comes right before that waits for
+# another thread not before the wait is over; on Windows none. So no such wait is longer.
+SIGNAL_HEARD_AFTER_S = 0.2
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,8 +32,8 @@ def start(work: Callable[[], R]) -> Future[R]:
 
 def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> Tuple[T, R]:
     """What both return. Raises what fails first, at once, whatever the other still does."""
-    both: Tuple[Future[T], Future[R]] = (start(first), start(second))
-    for future in as_completed(cast("Tuple[Future[object], ...]", both)):
+    both = start(first), start(second)
+    for future in _as_they_end(both):
         future.result()
     return both[0].result(), both[1].result()
 
@@ -47,7 +51,15 @@ def run_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> List[R]
             results[index] = work(items[index])
 
     futures = [start(worker) for _ in range(min(workers, len(items)))]
-    errors = [future.exception() for future in futures]
+    errors = [future.exception() for future in _as_they_end(futures)]
     for error in filter(None, errors):
         raise error
     return [results[index] for index in range(len(items))]
+
+
+def _as_they_end(futures: Sequence[Future[Any]]) -> Iterator[Future[Any]]:
+    """Those that fail at once."""
+    pending: Set[Future[Any]] = set(futures)
+    while pending:
+        ended, pending = wait(pending, SIGNAL_HEARD_AFTER_S, FIRST_EXCEPTION)
+        yield from ended
