@@ -339,13 +339,14 @@ class _Refusals:
             return
         reason = masked(error.detail)
         with self._lock:
+            is_news = self._memory.any_refusal(now.address) is None  # before another write ends
             if self._in_a_row and self._in_a_row[0][1] != reason:
                 self._remember()
             self._in_a_row.append((now, reason))
             self._is_about_all = self._is_about_all or len(self._in_a_row) == SAME_REFUSALS
         if self._is_about_all:
             raise ServiceDown(f"{error} This is what {SAME_REFUSALS} people in a row got.")
-        if self._memory.any_refusal(now.address):
+        if not is_news:
             raise NotWanted(f"MailerLite still does not take this person: {reason}")
 
     def remember(self) -> None:

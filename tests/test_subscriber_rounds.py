@@ -11,9 +11,13 @@ from typing import Callable, Dict, List, Optional, Tuple
 import pytest
 
 import sync_subscribers
+from mailerlite_client import PersonRefused
 from run import apply
+from run.apply import NotWanted
 from sandbox import Fault
+from subscribers import rounds
 from subscribers.memory import Memory
+from subscribers.plan import Action, Decision
 from tests.helpers import START, FakeClock, RunMain
 from tests.people import (
     AL,
@@ -458,6 +462,24 @@ def test_an_address_that_mailerlite_does_not_take_is_news_once(
     assert fourth.report["waiting"][0]["asked_again_on"] == "2026-12-05"
     assert "Not tried for 1 person: what MailerLite refused before" in second.out
     assert reasons(third)[JO].startswith("MailerLite still does not take this person: The email")
+
+
+def test_a_first_refusal_is_a_failure_whatever_other_writes_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another person is taken while the refusal is noted, and so it is about this one."""
+    with Memory(tmp_path / "people.sqlite3", False, START.date(), 7) as memory:
+        refusals = rounds._Refusals(memory, [])
+
+        class Lock(contextlib.ExitStack):
+            def __exit__(self, *_: object) -> None:
+                refusals._remember()
+
+        monkeypatch.setattr(refusals, "_lock", Lock())
+        jo = Decision(Action.CREATE, JO, 101)
+        refusals.note(jo, PersonRefused("Refused.", detail="No."))
+        with pytest.raises(NotWanted, match="still does not take this person: No"):
+            refusals.note(jo, PersonRefused("Refused.", detail="No."))
 
 
 def test_a_refused_person_is_asked_again_as_often_as_is_wanted(
