@@ -177,17 +177,16 @@ def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[Tup
     """
     example = _EXAMPLE.read_text(encoding="utf-8") if _EXAMPLE.is_file() else ""
     known = sorted({*asked, *_EXAMPLE_NAME.findall(example)})
-    prefixes = tuple(
+    prefixes = [
         f"{name[: -len(_BASE_URL_NAME)]}_" for name in known if name.endswith(_BASE_URL_NAME)
-    )
-    for name in names:
+    ]
+    for name in [each for each in names if each not in known]:
         text = name.upper()
-        closeness = 0.0 if text.startswith(prefixes) else _CLOSE
-        if name not in known:
-            yield from (
-                (name, meant)
-                for meant in difflib.get_close_matches(text, known, n=1, cutoff=closeness)
-            )
+        service = next(filter(text.startswith, prefixes), "")
+        closeness = 0.0 if service else _CLOSE
+        own = [each for each in known if each.startswith(service)]
+        for meant in difflib.get_close_matches(text, own, n=1, cutoff=closeness):
+            yield name, meant
 
 
 def _base_url(text: str) -> str:

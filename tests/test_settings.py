@@ -183,6 +183,15 @@ def test_a_misspelt_name_is_an_error_that_suggests_one(name: str, meant: str) ->
     )
 
 
+def test_a_setting_of_one_service_is_never_taken_for_that_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = tmp_path / "example"
+    example.write_text("SPOTS_API_KEY=\n#SPOTS_BASE_URL=\n")
+    monkeypatch.setattr(basics_settings, "_EXAMPLE", example)
+    assert "did you mean HUBSPOT_ACCESS_TOKEN?" in told_of("HUBSPOT_API_KEY")
+
+
 @pytest.mark.parametrize(
     "name",
     ["MAILERLITE_API_KEY", "MAX_NEW", "LASTNAME", "MAILERSEND_API_KEY", "HTTPS_PROXY", "NODE_ENV"],
