@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 
+from sandbox import Sandbox
 from sandbox.data import (
     sample_companies,
     sample_contacts,
@@ -113,7 +114,7 @@ def test_ctrl_c_reaches_the_script(start: Start, tmp_path: Path) -> None:
 def test_serving_prints_the_settings_until_ctrl_c(start: Start) -> None:
     process = start()
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(7)]
+    lines = [process.stdout.readline() for _ in Sandbox().settings]
     assert all(re.fullmatch(r"[A-Z_]+=\S+\n", line) for line in lines)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
