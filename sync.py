@@ -8,7 +8,6 @@ import run.start  # noqa: F401 - first: it is for what may happen while the othe
 # isort: split
 
 import contextlib
-import hashlib
 import logging
 import sys
 from pathlib import Path
@@ -136,7 +135,7 @@ def _run(run: Run) -> Outcome:
         )
         findings = [*in_hubspot, *in_predictleads]
         if run.args.check:
-            here = check_here(run, account, lambda path: _open(path, account))
+            here = check_here(run, account, lambda path: open_memory(path, account).close())
             return run.show_findings([*findings, *source.check_search(), *here])
         demand_all_ok(findings)
         run.name_accounts(_accounts(source, in_predictleads))
@@ -189,15 +188,7 @@ def _accounts(source: CompanySource, in_predictleads: Sequence[Finding]) -> str:
 
 def _memory(run: Run, account: str) -> CompanyMemory:
     path = run.args.state or account_file("companies", account, ".sqlite3", make=not run.dry_run)
-    return CompanyMemory(path, _hash(account), run.clock, run.dry_run)
-
-
-def _open(path: Path, account: str) -> None:
-    open_memory(path, _hash(account), dry_run=True).close()
-
-
-def _hash(account: str) -> str:
-    return hashlib.sha256(account.encode()).hexdigest()
+    return CompanyMemory(path, account, run.clock, run.dry_run)
 
 
 class Sync:

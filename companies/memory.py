@@ -8,6 +8,7 @@ file every run still ends right; it only knows less.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 from pathlib import Path
 from typing import (
@@ -71,9 +72,11 @@ class Waiting(NamedTuple):
         return f"{self.action} {self.domain}"
 
 
-def open_memory(path: Path, account_hash: str, dry_run: bool) -> Store:
-    """Raises AppError when the file cannot be used, or is that of another account."""
+def open_memory(path: Path, account: str, dry_run: bool = True) -> Store:
+    """`account` may hold keys: only its hash is kept. Raises AppError when the file cannot be used,
+    or is that of another account."""
     store = Store(path, _VERSIONS, _REMEDY, dry_run)
+    account_hash = hashlib.sha256(account.encode()).hexdigest()
     try:
         hashes = store.rows("SELECT hash FROM account")
         if not hashes:
@@ -87,16 +90,16 @@ def open_memory(path: Path, account_hash: str, dry_run: bool) -> Store:
 
 
 class CompanyMemory:
-    """The file at `path`, which is that of the account with this hash.
+    """The file at `path`, which is that of the account.
 
     Nothing raises: when the file cannot be used, one warning is logged, and no more is remembered.
     """
 
-    def __init__(self, path: Path, account_hash: str, clock: Clock, dry_run: bool) -> None:
+    def __init__(self, path: Path, account: str, clock: Clock, dry_run: bool) -> None:
         self._clock = clock
         self._store = Store(None, _VERSIONS, _REMEDY, dry_run=False)
         with self._unless_unusable():
-            forgetful, self._store = self._store, open_memory(path, account_hash, dry_run)
+            forgetful, self._store = self._store, open_memory(path, account, dry_run)
             forgetful.close()
 
     def records(self, domains: Iterable[str]) -> Dict[str, int]:
