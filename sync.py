@@ -17,23 +17,15 @@ from basics.domains import normalise_domain, parse_domains
 from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
-from basics.words import companies, count, day
+from basics.words import companies, count
 from companies import explain as explaining
 from companies import limits
 from companies.afterwards import Destination
 from companies.apply import Applied
 from companies.decisions import Decided, Decisions, Rules
-from companies.memory import DAY_S, CompanyMemory, open_memory
+from companies.memory import CompanyMemory, open_memory
 from companies.plan import Criteria, Listed, Plan, Wanted
-from companies.sections import (
-    Change,
-    plan_sections,
-    say_plan,
-    say_waiting,
-    shared_section,
-    tell_result,
-    waiting_section,
-)
+from companies.sections import Change, report_plan, say_plan, tell_result
 from companies.source import CompanySource, criteria_settings
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
 from predictleads_client import (
@@ -206,9 +198,9 @@ class Sync:
         self._run, self._settings = run, chosen
         self._source, self._predictleads, self.history = source, predictleads, history
         days = chosen.ask_again_days
-        rules = Rules(FOLLOW, UNFOLLOW, chosen.keep_following, "KEEP_FOLLOWING", days)
+        self._rules = Rules(FOLLOW, UNFOLLOW, chosen.keep_following, "KEEP_FOLLOWING", days)
         destination = _destination(predictleads)
-        self._decisions = Decisions(run, source, destination, memory, history, rules)
+        self._decisions = Decisions(run, source, destination, memory, history, self._rules)
 
     def outcome(self, subscription: Optional[Subscription]) -> Outcome:
         decided = self._decisions.decide(*self._read())
@@ -281,44 +273,16 @@ class Sync:
         return self._tell(decided.plan, applied)
 
     def _report(self, decided: Decided, applied: Optional[Applied] = None) -> None:
-        report, (wanted, _, waiting, plan) = self._run.report, decided
-        report.sections = [
-            *plan_sections(
-                plan, FOLLOW, UNFOLLOW, applied and applied.added, applied and applied.removed
-            ),
-            waiting_section(waiting, self._settings.ask_again_days),
-            shared_section(wanted),
-        ]
-        report.unchanged = len(plan.unchanged)
-        report.total = applied.now.rows if applied and applied.now else plan.listed
-        report.counts.update(
-            {
-                "matching": wanted.matching,
-                "wanted": plan.wanted,
-                "followed": plan.listed,
-                "follow": len(plan.add),
-                "unfollow": len(plan.remove),
-                "keep": len(plan.unchanged),
-                "kept": len(plan.protected),
-                "skipped": len(plan.skipped),
-                "waiting": len(waiting),
-                "shared": len(wanted.shared),
-            }
-        )
+        report = self._run.report
+        report_plan(report, decided, self._rules, FOLLOWED, applied)
         if self._run.wants_links:
             report.record_url = self._source.record_url()
-            report.total_name = "Companies followed"
             now = self._run.clock.utcnow().timestamp()
             report.history = recent(self.history, now, VERBS)
 
     def _say(self, decided: Decided, news: Set[str], subscription: Optional[Subscription]) -> None:
         plan = decided.plan
-        skipped = tuple(each for each in plan.skipped if each.key in news)
-        say_plan(self._run.screen, plan._replace(skipped=skipped), NAME, FOLLOW, UNFOLLOW)
-        told = [each for each in decided.waiting if each.key in news]
-        if told:
-            first = min(each.asked_at for each in told) + self._settings.ask_again_days * DAY_S
-            say_waiting(self._run.screen, told, NAME, day(first))
+        say_plan(self._run.screen, decided, news, NAME, self._rules)
         if plan.remove and subscription:
             self._say_cost(len(plan.remove), subscription)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import TYPE_CHECKING, AbstractSet, NamedTuple, Optional, Sequence, Union
 
 from basics.outcome import Outcome
 from basics.words import companies, count, day, listing
@@ -11,8 +11,11 @@ from companies.memory import DAY_S, Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
 from run.apply import Result, conclude, rows_of
 from run.context import Run
-from run.report import CheckedAfter, Kind, Section
+from run.report import CheckedAfter, Kind, Report, Section
 from run.screen import Screen
+
+if TYPE_CHECKING:  # they are made of what stands here
+    from companies.decisions import Decided, Rules
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
@@ -37,17 +40,16 @@ class Change(NamedTuple):
     would: str
 
 
-def plan_sections(
-    plan: Plan,
-    adding: Change,
-    removing: Change,
-    added: Optional[Sequence[Result]] = None,
-    removed: Optional[Sequence[Result]] = None,
-) -> List[Section]:
-    """`added`, `removed`: what came of the changes, in the order of the plan; None before."""
-    return [
-        _changes(adding, Kind.ADD, plan.add, added),
-        _changes(removing, Kind.REMOVE, plan.remove, removed),
+def report_plan(
+    report: Report, decided: Decided, rules: Rules, listed: str, applied: Optional[Applied] = None
+) -> None:
+    """Sections and counts. `listed`: what is true of the companies that are listed, such as
+    "followed"; `applied`: what came of the changes, None before."""
+    wanted, _, waiting, plan = decided
+    adding, removing = rules.adding, rules.removing
+    report.sections = [
+        _changes(adding, Kind.ADD, plan.add, applied and applied.added),
+        _changes(removing, Kind.REMOVE, plan.remove, applied and applied.removed),
         Section(
             "kept",
             _kept(adding),
@@ -64,10 +66,29 @@ def plan_sections(
             linked="company",
             hint=HINT,
         ),
+        _waiting(waiting, rules.ask_again_days),
+        _shared(wanted),
     ]
+    report.unchanged = len(plan.unchanged)
+    report.total = applied.now.rows if applied and applied.now else plan.listed
+    report.total_name = f"Companies {listed}"
+    report.counts.update(
+        {
+            "matching": wanted.matching,
+            "wanted": plan.wanted,
+            listed: plan.listed,
+            adding.key: len(plan.add),
+            removing.key: len(plan.remove),
+            "keep": len(plan.unchanged),
+            "kept": len(plan.protected),
+            "skipped": len(plan.skipped),
+            "waiting": len(waiting),
+            "shared": len(wanted.shared),
+        }
+    )
 
 
-def shared_section(wanted: Wanted) -> Section:
+def _shared(wanted: Wanted) -> Section:
     """Companies that another one with the same domain stands for, whose id is `shown_by`."""
     rows = [
         {
@@ -107,7 +128,7 @@ def _changes(
     return Section(change.key, title, kind, columns, rows, linked="company")
 
 
-def waiting_section(waiting: Sequence[Waiting], days: int) -> Section:
+def _waiting(waiting: Sequence[Waiting], days: int) -> Section:
     rows = [
         {
             "domain": each.domain,
@@ -123,9 +144,11 @@ def waiting_section(waiting: Sequence[Waiting], days: int) -> Section:
 
 
 def say_plan(
-    screen: Screen, plan: Plan, destination: str, adding: Change, removing: Change
+    screen: Screen, decided: Decided, news: AbstractSet[str], destination: str, rules: Rules
 ) -> None:
-    """The whole plan in words; what is as it should be, as a number."""
+    """The whole plan in words; what is as it should be, as a number; of what waits for a person,
+    that which has a key of `news`."""
+    plan, adding, removing = decided.plan, rules.adding, rules.removing
     add = [(entry.domain, entry.company or "(no name)") for entry in plan.add]
     remove = [
         (entry.domain, f"{entry.company or '(no name)'}: {entry.reason}")
@@ -138,6 +161,7 @@ def say_plan(
         if entry.hubspot_id
         else (destination, entry.reason)
         for entry in plan.skipped
+        if entry.key in news
     ]
     to_add = f"{adding.title} {companies(len(add))}"
     to_remove = f"{removing.title} {companies(len(remove))}"
@@ -148,15 +172,11 @@ def say_plan(
     screen.say_list(f"Skip {companies(len(skipped))}", Kind.SKIP, skipped, SHOWN_SKIPPED)
     are = "is" if len(plan.unchanged) == 1 else "are"
     screen.say(f"{len(plan.unchanged):,} {are} {adding.done.lower()} already.")
-
-
-def say_waiting(
-    screen: Screen, waiting: Sequence[Waiting], destination: str, asked_again: str
-) -> None:
-    """`asked_again`: the day from which on."""
-    lines = [(each.domain, each.reason) for each in waiting]
-    title = f"{destination} did not take {companies(len(lines))}, and is asked again from"
-    screen.say_list(f"{title} {asked_again} on", Kind.WAIT, lines, SHOWN_SKIPPED)
+    if told := [each for each in decided.waiting if each.key in news]:
+        first = day(min(each.asked_at for each in told) + rules.ask_again_days * DAY_S)
+        title = f"{destination} did not take {companies(len(told))}, and is asked again from"
+        lines = [(each.domain, each.reason) for each in told]
+        screen.say_list(f"{title} {first} on", Kind.WAIT, lines, SHOWN_SKIPPED)
 
 
 def tell_result(run: Run, plan: Plan, applied: Applied, destination: str, listed: str) -> Outcome:
