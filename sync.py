@@ -10,10 +10,9 @@ import run.start  # noqa: F401 - first: it is for what may happen while the othe
 import contextlib
 import logging
 import sys
-from pathlib import Path
 from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from basics.domains import normalise_domain, parse_domains
+from basics.domains import parse_domains
 from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
@@ -89,25 +88,9 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     arguments = command.parser(
         "Follow in PredictLeads the companies that match in HubSpot, stop following the others."
     )
-    limits.add_flags(arguments, FOLLOW, UNFOLLOW)
-    arguments.add_argument(
-        "--state",
-        metavar="PATH",
-        type=Path,
-        help="file that remembers other names, refusals and runs (default: one for each API key)",
-    )
-    command.add_questions(
-        arguments, "DOMAIN", _parse_domain, "why a company is followed, or is not"
-    )
+    limits.add_flags(arguments, FOLLOW, UNFOLLOW, FOLLOWED)
     title = "Companies followed in PredictLeads"
     return command.main("companies", title, arguments, _run, argv, clock)
-
-
-def _parse_domain(text: str) -> str:
-    domain = normalise_domain(text)
-    if domain is None:
-        raise ValueError("a domain such as shop.example")
-    return domain
 
 
 def _run(run: Run) -> Outcome:

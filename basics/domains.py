@@ -64,6 +64,14 @@ def parse_domains(text: str) -> FrozenSet[str]:
     return frozenset(domain for domain in domains if domain)
 
 
+def parse_domain(text: str) -> str:
+    """One domain, like `parse_domains`."""
+    domain = normalise_domain(text)
+    if domain is None:
+        raise ValueError("a domain such as shop.example")
+    return domain
+
+
 def display_domain(domain: str) -> str:
     """The domain as people write it: punycode turned back where that is possible."""
     if "xn--" not in domain:

@@ -1,12 +1,13 @@
-"""How much one run may change in a destination of companies, and what it must leave: the flags,
-and what they refuse or protect. Every destination has them all."""
+"""The flags of a destination of companies: how much one run may change, and what it must leave; and
+what they refuse or protect. Every destination has them all."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import FrozenSet, List, Optional
 
-from basics.domains import parse_domains
+from basics.domains import parse_domain, parse_domains
 from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number_limit
 from basics.words import companies
 from companies.plan import Difference, Plan, nothing_wanted, protect
@@ -14,9 +15,9 @@ from companies.sections import Change
 from run import command
 
 
-def add_flags(arguments: ArgumentParser, adding: Change, removing: Change) -> None:
+def add_flags(arguments: ArgumentParser, adding: Change, removing: Change, listed: str) -> None:
     """`--max-follow` and so on: they are named after the keys of the changes, as are the settings
-    MAX_FOLLOW and so on, which the script reads."""
+    MAX_FOLLOW and so on, which the script reads. `listed`: as for `refusals`."""
     add, to_add, to_remove = arguments.add_argument, adding.title.lower(), removing.title.lower()
     add(
         f"--max-{removing.key}",
@@ -51,6 +52,14 @@ def add_flags(arguments: ArgumentParser, adding: Change, removing: Change) -> No
         action="store_true",
         help="go on even when no company in HubSpot matches",
     )
+    add(
+        "--state",
+        metavar="PATH",
+        type=Path,
+        help="file that remembers other names, refusals and runs (default: one for each API key)",
+    )
+    why = f"why a company is {listed}, or is not"
+    command.add_questions(arguments, "DOMAIN", parse_domain, why)
 
 
 def leave(

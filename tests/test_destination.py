@@ -42,7 +42,7 @@ def make_wanted(*numbers: int) -> Wanted:
 
 def make_run(clock: FakeClock, *argv: str) -> Run:
     arguments = command.parser("A test.")
-    limits.add_flags(arguments, STORE, DROP)
+    limits.add_flags(arguments, STORE, DROP, "on the shelf")
     return Run("test", "A test", arguments.parse_args([*argv, "--quiet"]), clock)
 
 
