@@ -10,10 +10,10 @@ import run.start  # noqa: F401 - first: it is for what may happen while the othe
 import contextlib
 import logging
 import sys
-from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from basics.domains import parse_domains
-from basics.limits import Limit, Refusal, parse_limit, parse_number, parse_number_limit
+from basics.limits import parse_limit, parse_number, parse_number_limit
 from basics.outcome import Outcome
 from basics.settings import SettingsReader
 from basics.words import companies, count
@@ -21,10 +21,11 @@ from companies import explain as explaining
 from companies import limits
 from companies.afterwards import Destination
 from companies.apply import Applied
-from companies.decisions import Decided, Decisions, Rules
+from companies.decisions import Decided, Decisions
+from companies.limits import Change, Rules
 from companies.memory import CompanyMemory, open_memory
 from companies.plan import Criteria, Listed, Plan, Wanted
-from companies.sections import Change, report_plan, say_plan, tell_result
+from companies.sections import report_plan, say_plan, tell_result
 from companies.source import CompanySource, criteria_settings
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
 from predictleads_client import (
@@ -59,15 +60,10 @@ log = logging.getLogger("crm_sync")
 
 
 class Settings(NamedTuple):
-    """`ask_again_days`: how long a company that PredictLeads did not take is left alone."""
-
     hubspot: HubSpotSettings
     predictleads: PredictLeadsSettings
     criteria: Criteria
-    max_unfollow: Limit
-    max_follow: Optional[Limit]
-    keep_following: FrozenSet[str]
-    ask_again_days: int
+    rules: Rules
     keep_history_days: int
 
 
@@ -76,10 +72,16 @@ def settings(reader: SettingsReader) -> Settings:
         hubspot_settings(reader),
         predictleads_settings(reader),
         criteria_settings(reader),
-        reader.get("MAX_UNFOLLOW", "20%", parse_limit),
-        reader.optional("MAX_FOLLOW", parse_number_limit),
-        reader.get("KEEP_FOLLOWING", "", parse_domains),
-        reader.get("ASK_AGAIN_DAYS", "7", parse_number),
+        Rules(
+            FOLLOW,
+            UNFOLLOW,
+            FOLLOWED,
+            max_add=reader.optional("MAX_FOLLOW", parse_number_limit),
+            max_remove=reader.get("MAX_UNFOLLOW", "20%", parse_limit),
+            keep=reader.get("KEEP_FOLLOWING", "", parse_domains),
+            keep_setting="KEEP_FOLLOWING",
+            ask_again_days=reader.get("ASK_AGAIN_DAYS", "7", parse_number),
+        ),
         reader.get("KEEP_HISTORY_DAYS", "400", parse_number),
     )
 
@@ -178,10 +180,8 @@ class Sync:
         memory: CompanyMemory,
         history: History,
     ) -> None:
-        self._run, self._settings = run, chosen
+        self._run, self._rules = run, chosen.rules
         self._source, self._predictleads, self.history = source, predictleads, history
-        days = chosen.ask_again_days
-        self._rules = Rules(FOLLOW, UNFOLLOW, chosen.keep_following, "KEEP_FOLLOWING", days)
         destination = _destination(predictleads)
         self._decisions = Decisions(run, source, destination, memory, history, self._rules)
 
@@ -196,7 +196,7 @@ class Sync:
 
     def _carry_out(self, decided: Decided) -> Outcome:
         run, plan = self._run, decided.plan
-        refused = self._refusals(plan)
+        refused = limits.refusals(plan, run.args, self._rules)
         if refused:
             return run.refuse(refused)
         self._decisions.remember(decided)
@@ -244,11 +244,6 @@ class Sync:
         self._run.report.sections = [explaining.section(explained)]
         return Outcome.PLANNED
 
-    def _refusals(self, plan: Plan) -> List[Refusal]:
-        chosen, args = self._settings, self._run.args
-        max_add, max_remove = chosen.max_follow, chosen.max_unfollow
-        return limits.refusals(plan, args, FOLLOW, UNFOLLOW, max_add, max_remove, FOLLOWED)
-
     def _apply(self, decided: Decided) -> Outcome:
         applied, changes = self._decisions.apply(decided)
         self._report(decided, applied)
@@ -257,7 +252,7 @@ class Sync:
 
     def _report(self, decided: Decided, applied: Optional[Applied] = None) -> None:
         report = self._run.report
-        report_plan(report, decided, self._rules, FOLLOWED, applied)
+        report_plan(report, decided, self._rules, applied)
         if self._run.wants_links:
             report.record_url = self._source.record_url()
             now = self._run.clock.utcnow().timestamp()

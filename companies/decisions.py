@@ -4,16 +4,17 @@ earlier runs have learnt; and what later runs should know."""
 from __future__ import annotations
 
 import logging
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from basics.domains import normalise_domain
 from basics.errors import ServiceError
 from basics.words import companies
 from companies import explain as explaining
-from companies import limits, verdict
+from companies import verdict
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
 from companies.evidence import Evidence
+from companies.limits import Rules, leave
 from companies.memory import CompanyMemory, Waiting
 from companies.plan import (
     Difference,
@@ -26,7 +27,6 @@ from companies.plan import (
     make_plan,
     names_to_confirm,
 )
-from companies.sections import Change
 from companies.source import CompanySource
 from run.apply import DONE, Changes
 from run.context import Run
@@ -35,17 +35,6 @@ from run.history import SENT, History
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
 
 log = logging.getLogger("crm_sync")
-
-
-class Rules(NamedTuple):
-    """`keep`: the domains that the setting `keep_setting` holds, which are never removed;
-    `ask_again_days`: how long a company that the destination did not take is left alone."""
-
-    adding: Change
-    removing: Change
-    keep: FrozenSet[str]
-    keep_setting: str
-    ask_again_days: int
 
 
 class Decided(NamedTuple):
@@ -82,10 +71,9 @@ class Decisions:
 
     def decide(self, wanted: Wanted, rows: Listed) -> Decided:
         """By what is wanted and what is listed; empties `rows`."""
-        args, rules = self._run.args, self._rules
         difference = compare(wanted, rows, self._destination.lists)
         difference = found_under(difference, self._other_names(wanted), wanted)
-        difference = limits.leave(difference, args, rules.keep, rules.keep_setting, rules.removing)
+        difference = leave(difference, self._run.args, self._rules)
         waiting = self._waiting(difference)
         return Decided(wanted, difference, waiting, self._plan(wanted, difference, waiting))
 

@@ -5,19 +5,46 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import FrozenSet, List, Optional
+from typing import FrozenSet, List, NamedTuple, Optional
 
 from basics.domains import parse_domain, parse_domains
 from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number_limit
 from basics.words import companies
 from companies.plan import Difference, Plan, nothing_wanted, protect
-from companies.sections import Change
 from run import command
+
+
+class Change(NamedTuple):
+    """One kind of change to a destination, in its words: the key in the report, the headings on the
+    page for what is planned and for what was done, what stands before "19 companies", and what
+    stands after "19 companies would"."""
+
+    key: str
+    to_do: str
+    done: str
+    title: str
+    would: str
+
+
+class Rules(NamedTuple):
+    """`listed`: what is true of the companies that are listed, in one word, such as "followed";
+    `max_add`, `max_remove`: what the settings allow; `keep`: the domains that the setting
+    `keep_setting` holds, which are never removed; `ask_again_days`: how long a company that the
+    destination did not take is left alone."""
+
+    adding: Change
+    removing: Change
+    listed: str
+    max_add: Optional[Limit]
+    max_remove: Limit
+    keep: FrozenSet[str]
+    keep_setting: str
+    ask_again_days: int
 
 
 def add_flags(arguments: ArgumentParser, adding: Change, removing: Change, listed: str) -> None:
     """`--max-follow` and so on: they are named after the keys of the changes, as are the settings
-    MAX_FOLLOW and so on, which the script reads. `listed`: as for `refusals`."""
+    MAX_FOLLOW and so on, which the script reads. `listed`: as in Rules."""
     add, to_add, to_remove = arguments.add_argument, adding.title.lower(), removing.title.lower()
     add(
         f"--max-{removing.key}",
@@ -62,38 +89,27 @@ def add_flags(arguments: ArgumentParser, adding: Change, removing: Change, liste
     command.add_questions(arguments, "DOMAIN", parse_domain, why)
 
 
-def leave(
-    difference: Difference, args: Namespace, keep: FrozenSet[str], setting: str, removing: Change
-) -> Difference:
-    """The difference without what is not to be removed. `keep`: the domains that the setting of
-    this name holds."""
+def leave(difference: Difference, args: Namespace, rules: Rules) -> Difference:
+    """The difference without what is not to be removed."""
     return protect(
         difference,
-        keep.union(*args.keep),
-        f"kept on purpose (--keep or {setting})",
-        f"kept on purpose (--no-{removing.key})" if args.no_remove else None,
+        rules.keep.union(*args.keep),
+        f"kept on purpose (--keep or {rules.keep_setting})",
+        f"kept on purpose (--no-{rules.removing.key})" if args.no_remove else None,
     )
 
 
-def refusals(
-    plan: Plan,
-    args: Namespace,
-    adding: Change,
-    removing: Change,
-    max_add: Optional[Limit],
-    max_remove: Limit,
-    listed: str,
-) -> List[Refusal]:
-    """Why the plan is not applied. `max_add`, `max_remove`: what the settings allow; `listed`: what
-    is true of the companies that are listed, such as "followed"."""
+def refusals(plan: Plan, args: Namespace, rules: Rules) -> List[Refusal]:
+    """Why the plan is not applied."""
     adds, removes = len(plan.add), len(plan.remove)
-    max_remove, max_add = args.max_remove or max_remove, args.max_add or max_add
+    max_remove, max_add = args.max_remove or rules.max_remove, args.max_add or rules.max_add
+    removing, adding = rules.removing, rules.adding
     remove_flag, add_flag = f"--max-{removing.key}", f"--max-{adding.key}"
     empty = plan.listed and not plan.wanted and not args.allow_empty
     return [
         *over_limit(
             max_remove, companies(removes), removing.would, remove_flag, removes, plan.listed
         ),
-        *([nothing_wanted(plan, listed)] if empty else []),
+        *([nothing_wanted(plan, rules.listed)] if empty else []),
         *over_limit(max_add, companies(adds), adding.would, add_flag, adds),
     ]

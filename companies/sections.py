@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, AbstractSet, NamedTuple, Optional, Sequence, Union
+from typing import TYPE_CHECKING, AbstractSet, Optional, Sequence, Union
 
 from basics.outcome import Outcome
 from basics.words import companies, count, day, listing
 from companies.apply import Applied
+from companies.limits import Change, Rules
 from companies.memory import DAY_S, Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
 from run.apply import Result, conclude, rows_of
@@ -14,8 +15,8 @@ from run.context import Run
 from run.report import CheckedAfter, Kind, Report, Section
 from run.screen import Screen
 
-if TYPE_CHECKING:  # they are made of what stands here
-    from companies.decisions import Decided, Rules
+if TYPE_CHECKING:  # it is made by what shows it
+    from companies.decisions import Decided
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
@@ -28,23 +29,10 @@ HINT = (
 )
 
 
-class Change(NamedTuple):
-    """One kind of change to a destination, in its words: the key in the report, the headings on the
-    page for what is planned and for what was done, what stands before "19 companies", and what
-    stands after "19 companies would"."""
-
-    key: str
-    to_do: str
-    done: str
-    title: str
-    would: str
-
-
 def report_plan(
-    report: Report, decided: Decided, rules: Rules, listed: str, applied: Optional[Applied] = None
+    report: Report, decided: Decided, rules: Rules, applied: Optional[Applied] = None
 ) -> None:
-    """Sections and counts. `listed`: what is true of the companies that are listed, such as
-    "followed"; `applied`: what came of the changes, None before."""
+    """Sections and counts. `applied`: what came of the changes, None before."""
     wanted, _, waiting, plan = decided
     adding, removing = rules.adding, rules.removing
     report.sections = [
@@ -71,12 +59,12 @@ def report_plan(
     ]
     report.unchanged = len(plan.unchanged)
     report.total = applied.now.rows if applied and applied.now else plan.listed
-    report.total_name = f"Companies {listed}"
+    report.total_name = f"Companies {rules.listed}"
     report.counts.update(
         {
             "matching": wanted.matching,
             "wanted": plan.wanted,
-            listed: plan.listed,
+            rules.listed: plan.listed,
             adding.key: len(plan.add),
             removing.key: len(plan.remove),
             "keep": len(plan.unchanged),

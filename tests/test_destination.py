@@ -13,6 +13,7 @@ from companies import limits
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
 from companies.evidence import Evidence
+from companies.limits import Change, Rules
 from companies.plan import (
     Criteria,
     Difference,
@@ -23,7 +24,7 @@ from companies.plan import (
     compare,
     make_plan,
 )
-from companies.sections import Change, tell_result
+from companies.sections import tell_result
 from hubspot_client import Company
 from run import command
 from run.context import Run
@@ -31,6 +32,7 @@ from tests.helpers import FakeClock
 
 STORE = Change("store", "To store", "Stored", "Store", "be stored")
 DROP = Change("drop", "To drop", "Dropped", "Let go of", "be dropped")
+NO_CHANGE = Rules(STORE, DROP, "on the shelf", Limit(0), Limit(0), frozenset(), "KEEP", 7)
 
 
 def make_wanted(*numbers: int) -> Wanted:
@@ -107,7 +109,7 @@ def test_what_is_left_is_named(clock: FakeClock) -> None:
 
 def test_what_is_kept_is_not_unwanted(clock: FakeClock) -> None:
     run, wanted, shelf = make_run(clock, "--no-drop"), make_wanted(1), Shelf("x.example")
-    difference = limits.leave(differ(wanted, shelf), run.args, frozenset(), "KEEP", DROP)
+    difference = limits.leave(differ(wanted, shelf), run.args, NO_CHANGE)
     plan = make_plan(wanted, difference, look_up({}), [], [], "Shelf")
     applied = apply(run, wanted, plan, shelf.destination())
     assert tell_result(run, plan, applied, "Shelf", "on the shelf") is Outcome.SYNCED
@@ -155,7 +157,7 @@ def test_a_flag_wins_over_the_setting(
 ) -> None:
     plan = plan_for(make_wanted(1, 2), Shelf("x.example"))
     args = make_run(clock, *argv).args
-    found = limits.refusals(plan, args, STORE, DROP, Limit(0), Limit(0), "on the shelf")
+    found = limits.refusals(plan, args, NO_CHANGE)
     assert [refusal.allow_with for refusal in found] == flags
 
 
@@ -166,7 +168,8 @@ def test_nothing_wanted(clock: FakeClock) -> None:
         (["--allow-empty"], []),
     ):
         args = make_run(clock, *argv).args
-        found = limits.refusals(plan, args, STORE, DROP, None, Limit(9), "on the shelf")
+        rules = NO_CHANGE._replace(max_add=None, max_remove=Limit(9))
+        found = limits.refusals(plan, args, rules)
         assert [refusal.reason for refusal in found] == reasons
 
 
@@ -179,8 +182,8 @@ def test_what_is_left_on_purpose(clock: FakeClock) -> None:
         (["--no-drop"], [by_flag, by_flag, by_name]),
     ):
         difference = differ(wanted, Shelf(*rows))
-        args, keep = make_run(clock, *argv).args, frozenset(["z.example"])
-        left = limits.leave(difference, args, keep, "KEEP", DROP)
+        rules = NO_CHANGE._replace(keep=frozenset(["z.example"]))
+        left = limits.leave(difference, make_run(clock, *argv).args, rules)
         protected = {entry.domain: entry.reason for entry in left.protected}
         assert [protected.get(row) for row in rows] == reasons
         assert set(left.surplus) == set(rows) - set(protected)

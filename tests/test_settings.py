@@ -48,9 +48,9 @@ def test_defaults() -> None:
     assert found.predictleads.requests_per_second == 10
     assert found.criteria.platforms == ("shopify", "magento_2")
     assert found.criteria.alexa_below == 1_000_000
-    assert str(found.max_unfollow) == "20 %"
-    assert found.max_follow is None
-    assert found.keep_following == frozenset()
+    assert str(found.rules.max_remove) == "20 %"
+    assert found.rules.max_add is None
+    assert found.rules.keep == frozenset()
 
 
 def test_what_is_set() -> None:
@@ -66,9 +66,9 @@ def test_what_is_set() -> None:
     )
     assert found.criteria.platforms == ("wix", "shopify")
     assert found.criteria.alexa_below == 500
-    assert str(found.max_unfollow) == "7"
-    assert found.max_follow == Limit(0)
-    assert found.keep_following == {"a.example", "b.example", "c.example"}
+    assert str(found.rules.max_remove) == "7"
+    assert found.rules.max_add == Limit(0)
+    assert found.rules.keep == {"a.example", "b.example", "c.example"}
     assert found.hubspot.base_url == "http://127.0.0.1:8080/hubspot"
 
 
