@@ -470,14 +470,14 @@ def test_a_second_signal_ends_at_once_even_while_a_call_hangs() -> None:
 
         def interrupt(request: Request) -> None:
             if request.path.endswith("/follow"):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)  # Ctrl-C may be ignored, as by nohup
 
         sandbox.on_request = interrupt
         process = start(SCRIPT, sandbox)
         assert process.stderr is not None
         for line in process.stderr:
             if "Stopping" in line:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
                 break
         process.communicate(timeout=20)
         assert process.returncode == 130
