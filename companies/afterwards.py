@@ -83,7 +83,7 @@ class Afterwards:
         """The list, as soon as it shows all wanted domains of `present` and no row of `gone`; else
         as it is after a while. Raises ServiceError, CallRejected."""
         now = self._list()
-        now = self._locate(now, now.lacks(present))
+        now = self.locate(now, now.lacks(present))
         for wait_s in LOOK_AGAIN_AFTER_S:
             if not now.lacks(present) and gone.isdisjoint(now.difference.surplus):
                 break
@@ -100,11 +100,19 @@ class Afterwards:
         """The wanted domains that are not listed, not even under the name that was told."""
         return [domain for domain in now.difference.missing if domain in self._names]
 
+    def locate(self, now: ListNow, domains: Iterable[str]) -> ListNow:
+        """The list, once the destination was asked for those of the domains that it was not."""
+        for domain in domains:
+            if domain not in self._told:
+                for name in self._ask(domain)[:1]:
+                    self._note(domain, name)
+        return self._with_names(now)
+
     def recognise(self, now: ListNow, rows: Sequence[str]) -> Tuple[ListNow, Set[str]]:
         """The list, once the destination has told which of the rows are misplaced companies; and
         the rows that are others. If it does not tell of each row, what is misplaced is nameless."""
         if rows:
-            now = self._locate(now, self.misplaced(now))  # an earlier run may have asked long ago
+            now = self.locate(now, self.misplaced(now))  # an earlier run may have asked long ago
         misplaced = self.misplaced(now)
         if not (rows and misplaced):
             return now, set()
@@ -126,14 +134,6 @@ class Afterwards:
         """Ask anew, because the rows of these have gone."""
         for domain in domains:
             self._told.pop(domain, None)
-
-    def _locate(self, now: ListNow, domains: Iterable[str]) -> ListNow:
-        """The list, once the destination was asked for those of the domains that it was not."""
-        for domain in domains:
-            if domain not in self._told:
-                for name in self._ask(domain)[:1]:
-                    self._note(domain, name)
-        return self._with_names(now)
 
     def _ask(self, domain: str) -> Sequence[str]:
         """The names under which the destination keeps a company, the surest first, once asked for;

@@ -18,6 +18,7 @@ from companies.plan import Doubt, Listed, Plan, Wanted, WantedCompany, held_back
 from run.apply import NOT_REACHED, Changes, Result
 from run.context import Run
 
+MOST_REFUSED = 20  # of which it is asked how they are listed: that has its price
 CANNOT_READ = (CallRejected, ServiceError, Interrupted)
 
 
@@ -102,6 +103,9 @@ class Application:
         evidence = self._look_up(surplus)
         # What is nameless holds them all back: then nothing is asked about them.
         rows = [] if after.nameless(now) else not_in_hubspot(surplus, self._wanted, evidence)
+        if rows:  # one of them may be a company that was refused under this name only
+            refused = now.lacks({each.domain for each in plan.add})
+            now = after.locate(now, refused[:MOST_REFUSED])
         now, others = after.recognise(now, [*rows, *self._new(now)])
         expected, unlisted = set(now.difference.unchanged), after.nameless(now)
         doubt = Doubt(expected, unlisted, self._destination.name, others)

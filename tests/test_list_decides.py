@@ -102,6 +102,29 @@ def test_a_rebranded_shop(
     assert outcome.report["checked_after"]["missing"] == []
 
 
+def test_of_the_refused_only_some_are_asked_for(run_main: RunMain, clock: FakeClock) -> None:
+    domains = [f"shop-{n:02}.example" for n in range(30)]
+    companies, unknown = list(map(shop, domains)), set(domains)
+    with make(clock, companies, {"other.example": None}, unknown=unknown) as sandbox:
+        run_once(run_main, sandbox)
+        look_ups = [each for each in asked(sandbox.requests) if each.startswith("GET ")]
+        assert look_ups == [f"GET /companies/{domain}" for domain in domains[:20]]
+        assert sandbox.predictleads.followings == {}
+
+
+@pytest.mark.parametrize("shows", SHOWS[:3])
+def test_a_rebranded_shop_that_is_followed_by_its_main_name_alone(
+    run_main: RunMain, clock: FakeClock, shows: str
+) -> None:
+    """Following the other name is answered with 404, as if nobody knew it."""
+    no = {"follow new.example": OddAnswer(404)}
+    switches = {"redirects": {NEW: OLD}, "odd_answers": no, "look_up_shows": shows}
+    with make(clock, [shop(NEW)], {OLD: None, "other.example": None}, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD}
+    assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
+
+
 @pytest.mark.parametrize("names", ONE_COMPANY)
 @pytest.mark.parametrize("follow_again", FOLLOW_AGAIN)
 def test_a_rebranded_shop_of_which_nothing_tells(
