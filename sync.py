@@ -241,7 +241,7 @@ class Sync:
             for line in explaining.in_words(each, NAME, VERBS, WOULD):
                 self._run.say(line)
             self._run.say()
-        self._run.report.sections = [explaining.section(explained)]
+        self._run.report.sections = [explaining.section(explained, NAME)]
         return Outcome.PLANNED
 
     def _apply(self, decided: Decided) -> Outcome:

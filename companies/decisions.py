@@ -152,6 +152,7 @@ class Decisions:
             explaining.next_of(domain, decided.plan, wanted, waiting, found, keys, name),
             found,
             explaining.related([domain], all_rows, names),
+            self._memory.other_name(domain),
             waiting.get(domain),
             self._history.changes_of(domain),
             self._source.record_url(),

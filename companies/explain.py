@@ -40,13 +40,14 @@ class InHubSpot(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """`rows`: how the destination lists it; `record_url`: what a company's id follows to make its
-    address."""
+    """`rows`: how the destination lists it; `other_name`: under which it said that it keeps it, and
+    when; `record_url`: what a company's id follows to make its address."""
 
     domain: str
     next: Next
     found: Sequence[InHubSpot]
     rows: Listed
+    other_name: Optional[Tuple[str, float]]
     waiting: Optional[Waiting]
     history: Sequence[ChangeEntry]
     record_url: Optional[str]
@@ -129,10 +130,17 @@ def in_words(
     for listed, others in explained.rows.items():
         known = f", with the identifier {', '.join(others)}" if others else ""
         yield f"  {destination} lists it as {listed}{known}."
-    if explained.waiting:
-        yield f"  Not taken since {date(explained.waiting.since)}: {explained.waiting.reason}"
+    yield from (f"  {line}" for line in _remembered(explained, destination))
     yield next_in_words(explained.next, would)
     yield past_in_words(explained.history, verbs)
+
+
+def _remembered(explained: Explained, destination: str) -> Iterator[str]:
+    if explained.other_name:
+        listed, asked_at = explained.other_name
+        yield f"{destination} said on {date(asked_at)} that it keeps it as {listed}."
+    if explained.waiting:
+        yield f"Not taken since {date(explained.waiting.since)}: {explained.waiting.reason}"
 
 
 def _company(each: InHubSpot, record_url: Optional[str]) -> str:
@@ -144,13 +152,13 @@ def _company(each: InHubSpot, record_url: Optional[str]) -> str:
     return f"{name}, id {company.id},{link} {each.how}; {facts}. It {verdict}."
 
 
-def section(explained: Sequence[Explained]) -> Section:
-    columns = ("domain", "next", "reason", "hubspot", "destination", "history")
-    rows = [_row(each) for each in explained]
+def section(explained: Sequence[Explained], destination: str) -> Section:
+    columns = ("domain", "next", "reason", "hubspot", "destination", "remembered", "history")
+    rows = [_row(each, destination) for each in explained]
     return Section("explain", "Explained", Kind.STEP, columns, rows)
 
 
-def _row(each: Explained) -> Dict[str, object]:
+def _row(each: Explained, destination: str) -> Dict[str, object]:
     return {
         "domain": each.domain,
         "next": each.next.action,
@@ -173,5 +181,6 @@ def _row(each: Explained) -> Dict[str, object]:
         "destination": [
             {"domain": listed, "identifiers": list(others)} for listed, others in each.rows.items()
         ],
+        "remembered": " ".join(_remembered(each, destination)),
         "history": [change_row(change) for change in each.history],
     }

@@ -125,6 +125,13 @@ class CompanyMemory:
             found.update(self._store.rows("SELECT domain, listed FROM other_name"))
         return found
 
+    def other_name(self, domain: str) -> Optional[Tuple[str, float]]:
+        """That of one company, and when the destination told it, in seconds since 1970."""
+        sql = "SELECT listed, asked_at FROM other_name WHERE domain = ?"
+        with self._unless_unusable():
+            return next(iter(self._store.rows(sql, domain)), None)
+        return None
+
     def stale_names(self, days: int) -> List[str]:
         """The wanted domains whose other name was asked for so long ago, or in the future."""
         now = self._now()

@@ -104,6 +104,24 @@ def test_what_is_told_of_a_company(run_main: RunMain, clock: FakeClock) -> None:
     ]
 
 
+def test_what_is_remembered_of_a_company(run_main: RunMain, clock: FakeClock) -> None:
+    companies = [shop("new.example"), shop("nobody-knows.example")]
+    with world(clock, companies, "old.example") as sandbox:
+        service = sandbox.predictleads
+        service.redirects["new.example"], service.with_identifiers = "old.example", False
+        service.unknown.add("nobody-knows.example")
+        run_main(sync.main, sandbox)
+        clock.now += DAY_S
+        flags = [text for each in companies for text in ("--explain", each["domain"])]
+        outcome = run_main(sync.main, sandbox, *flags)
+    assert "  PredictLeads lists it as old.example.\n" in outcome.out
+    new, unknown = (row["remembered"] for row in outcome.report["explain"])
+    assert new == "PredictLeads said on 21 Nov 2026 that it keeps it as old.example."
+    assert unknown.startswith("Not taken since 21 Nov 2026: PredictLeads, follow nobody-knows")
+    assert f"  {new}\n" in outcome.out
+    assert f"  {unknown}\n" in outcome.out
+
+
 def test_a_word_that_is_no_domain(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         sync.main(["--explain", "nothing"])
