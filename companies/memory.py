@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import threading
 from pathlib import Path
 from typing import (
     AbstractSet,
@@ -97,18 +98,18 @@ class CompanyMemory:
 
     def __init__(self, path: Path, account: str, clock: Clock, dry_run: bool) -> None:
         self._clock = clock
-        self._store = Store(None, _VERSIONS, _REMEDY, dry_run=False)
-        with self._unless_unusable():
-            forgetful, self._store = self._store, open_memory(path, account, dry_run)
-            forgetful.close()
+        self._lock = threading.Lock()
+        self._stores = [_forgetful()]  # the last one is used; any thread may be at work on another
+        with self._usable():
+            self._stores.append(open_memory(path, account, dry_run))
 
     def records(self, domains: Iterable[str]) -> Dict[str, int]:
         """Domain -> the id of the HubSpot company that it last stood for."""
         sql = "SELECT domain, hubspot_id FROM record WHERE domain = ?"
         found: Dict[str, int] = {}
-        with self._unless_unusable():
+        with self._usable() as store:
             for domain in domains:
-                found.update(self._store.rows(sql, domain))
+                found.update(store.rows(sql, domain))
         return found
 
     def remember_records(self, companies: Iterable[WantedCompany]) -> None:
@@ -121,23 +122,23 @@ class CompanyMemory:
     def other_names(self) -> Dict[str, str]:
         """Wanted domain -> the domain under which the destination lists the company."""
         found: Dict[str, str] = {}
-        with self._unless_unusable():
-            found.update(self._store.rows("SELECT domain, listed FROM other_name"))
+        with self._usable() as store:
+            found.update(store.rows("SELECT domain, listed FROM other_name"))
         return found
 
     def other_name(self, domain: str) -> Optional[Tuple[str, float]]:
         """That of one company, and when the destination told it, in seconds since 1970."""
         sql = "SELECT listed, asked_at FROM other_name WHERE domain = ?"
-        with self._unless_unusable():
-            return next(iter(self._store.rows(sql, domain)), None)
+        with self._usable() as store:
+            return next(iter(store.rows(sql, domain)), None)
         return None
 
     def stale_names(self, days: int) -> List[str]:
         """The wanted domains whose other name was asked for so long ago, or in the future."""
         now = self._now()
         sql = "SELECT domain FROM other_name WHERE asked_at NOT BETWEEN ? AND ?"
-        with self._unless_unusable():
-            return [domain for (domain,) in self._store.rows(sql, now - days * DAY_S, now)]
+        with self._usable() as store:
+            return [domain for (domain,) in store.rows(sql, now - days * DAY_S, now)]
         return []
 
     def forget_names(self, domains: Iterable[str]) -> None:
@@ -184,27 +185,28 @@ class CompanyMemory:
 
     def due(self, waiting: AbstractSet[str]) -> Set[str]:
         """Those of the keys of what waits for a person that are to be told now."""
-        with self._unless_unusable():
-            return told.Told(self._store, self._clock).due(waiting)
+        with self._usable() as store:
+            return told.Told(store, self._clock).due(waiting)
         return set(waiting)
 
     def note_told(self, now: AbstractSet[str], waiting: AbstractSet[str]) -> None:
-        with self._unless_unusable():
-            told.Told(self._store, self._clock).note(now, waiting)
+        with self._usable() as store:
+            told.Told(store, self._clock).note(now, waiting)
 
     def rows(self, sql: str, *values: object) -> List[Row]:
         """As of a Store; none when the file cannot be used."""
-        with self._unless_unusable():
-            return self._store.rows(sql, *values)
+        with self._usable() as store:
+            return store.rows(sql, *values)
         return []
 
     def write(self, sql: str, rows: Iterable[Row]) -> None:
         """As of a Store."""
-        with self._unless_unusable():
-            self._store.write(sql, rows)
+        with self._usable() as store:
+            store.write(sql, rows)
 
     def close(self) -> None:
-        self._store.close()
+        for store in self._stores:
+            store.close()
 
     def _refused(self, action: str) -> List[Waiting]:
         sql = "SELECT * FROM refusal WHERE action = ? ORDER BY domain"
@@ -214,10 +216,17 @@ class CompanyMemory:
         return self._clock.utcnow().timestamp()
 
     @contextlib.contextmanager
-    def _unless_unusable(self) -> Iterator[None]:
+    def _usable(self) -> Iterator[Store]:
+        """The file or, once that could not be used, main memory."""
+        store = self._stores[-1]
         try:
-            yield
+            yield store
         except AppError as error:
-            log.warning("%s", error)
-            self._store.close()
-            self._store = Store(None, _VERSIONS, _REMEDY, dry_run=False)
+            with self._lock:
+                if store is self._stores[-1]:  # else another thread has told it
+                    log.warning("%s", error)
+                    self._stores.append(_forgetful())
+
+
+def _forgetful() -> Store:
+    return Store(None, _VERSIONS, _REMEDY, dry_run=False)

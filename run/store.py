@@ -61,7 +61,8 @@ class Store:
             self._file.executemany(sql, rows)
 
     def close(self) -> None:
-        self._file.close()
+        with self._lock:  # SQLite would crash under a thread that is at work
+            self._file.close()
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

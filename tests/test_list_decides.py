@@ -3,8 +3,10 @@ truth, and the next one has nothing to do."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
@@ -741,6 +743,24 @@ def test_every_run_ends_right_without_its_memory(
             assert set(sandbox.predictleads.followings) == {OLD}
             for each in tmp_path.glob("memory.sqlite3*"):
                 each.unlink()
+
+
+def test_a_memory_that_breaks_during_the_writes_is_told_once(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "memory.sqlite3"
+    domains = {f"shop-{n}.example" for n in range(60)}
+
+    def damage(request: Request) -> None:
+        if request.path.endswith("/follow"):
+            with contextlib.closing(sqlite3.connect(path)) as file:
+                file.execute("DROP TABLE IF EXISTS change")
+
+    with make(clock, list(map(shop, domains)), {"z.example": None}) as sandbox:
+        sandbox.on_request = damage
+        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%", "--state", str(path))
+        assert sandbox.predictleads.followings.keys() == domains
+    assert (outcome.code, outcome.err.count("Cannot use")) == (0, 1)
 
 
 def test_the_memory_of_another_account_is_not_used(
