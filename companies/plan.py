@@ -408,11 +408,10 @@ def held_back(
 
 
 def not_in_hubspot(surplus: Listed, wanted: Wanted, evidence: Evidence) -> List[str]:
-    """The rows for which HubSpot has no company at all."""
+    """The rows whose domain no company in HubSpot has, or only one that matches did have."""
     entries = [judge(domain, surplus[domain], wanted, evidence) for domain in sorted(surplus)]
-    return [
-        each.domain for each in entries if isinstance(each, Removal) and each.hubspot_id is None
-    ]
+    removals = [each for each in entries if isinstance(each, Removal)]
+    return [each.domain for each in removals if each.hubspot_id is None or each.moved_to]
 
 
 def nothing_wanted(plan: Plan, verb: str) -> Refusal:

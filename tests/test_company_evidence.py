@@ -180,9 +180,12 @@ def test_what_is_held_back_after_the_additions() -> None:
 
 def test_which_rows_hubspot_knows_nothing_of() -> None:
     wanted = wanted_of()
-    surplus = compared(wanted, "x.example", "y.example", "z.example").surplus
-    found = Evidence([company(5, "y.example", "wix"), company(6, "z.example")], {})
-    assert not_in_hubspot(surplus, wanted, found) == ["x.example"]
+    rows = [f"{name}.example" for name in ("left", "moved", "x", "y", "z")]
+    surplus = compared(wanted, *rows).surplus
+    companies = [company(5, "y.example", "wix"), company(6, "z.example")]
+    companies += [company(7, "new.example"), company(8, "old.example", "wix")]
+    found = Evidence(companies, {"moved.example": 7, "left.example": 8})
+    assert not_in_hubspot(surplus, wanted, found) == ["moved.example", "x.example"]
 
 
 # Words and queries

@@ -102,6 +102,21 @@ def test_a_rebranded_shop(
     assert outcome.report["checked_after"]["missing"] == []
 
 
+@pytest.mark.parametrize("shows", SHOWS)
+def test_a_shop_that_is_rebranded_between_two_runs(
+    run_main: RunMain, clock: FakeClock, shows: str
+) -> None:
+    """The first run has followed it by its old domain, under which it stays listed."""
+    names = {"aliases": {OLD: NEW}, "look_up_shows": shows, "identifier_again": "keep"}
+    with make(clock, [shop(OLD)], {}, **names) as sandbox:
+        run_main(sync.main, sandbox)
+        (key,) = sandbox.hubspot.table("companies")
+        sandbox.hubspot.edit("companies", key, domain=NEW)
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followings == {OLD: OLD}
+    assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
+
+
 @pytest.mark.parametrize("names", ONE_COMPANY)
 @pytest.mark.parametrize("follow_again", FOLLOW_AGAIN)
 def test_a_rebranded_shop_of_which_nothing_tells(
