@@ -216,7 +216,7 @@ class Sync:
         self._source, self._predictleads, self.history = source, predictleads, history
         days = chosen.ask_again_days
         rules = Rules(FOLLOW, UNFOLLOW, chosen.keep_following, "KEEP_FOLLOWING", days)
-        destination = _destination(predictleads)
+        destination = _destination(run, predictleads)
         self._decisions = Decisions(run, source, destination, memory, history, rules)
 
     def outcome(self, subscription: Optional[Subscription]) -> Outcome:
@@ -365,13 +365,18 @@ def _in_sync(plan: Plan) -> str:
     return f"Nothing to do: PredictLeads follows the {companies(plan.wanted)} it should."
 
 
-def _destination(client: PredictLeadsClient) -> Destination:
+def _destination(run: Run, client: PredictLeadsClient) -> Destination:
+    def listed() -> Listed:
+        if run.wrote:  # without credits, say: what came of it must be told all the same
+            client.http.reopen()
+        return client.followings(lambda _rows: None).rows
+
     return Destination(
         NAME,
         FOLLOWS,
         lambda entry: client.follow(entry.domain),
         client.unfollow,
-        lambda: client.followings(lambda _rows: None).rows,
+        listed,
         client.listed_under,
     )
 

@@ -587,6 +587,16 @@ def test_a_check_that_fails_is_told(run_main: RunMain, clock: FakeClock) -> None
     assert "Not checked afterwards: PredictLeads, followings" in outcome.out
 
 
+def test_the_list_is_checked_even_when_the_credits_end(run_main: RunMain, clock: FakeClock) -> None:
+    switches: Dict[str, Any] = {"unlisted": {OLD}, "credits_quota": 2}
+    with make(clock, [shop(NEW), shop(OLD)], {"z.example": None}, **switches) as sandbox:
+        outcome = run_main(sync.main, sandbox)
+    assert statuses(outcome, "follow") == {NEW: "done", OLD: "unlisted"}
+    assert (outcome.code, statuses(outcome, "unfollow")) == (4, {"z.example": "failed"})
+    checked = {"listed": 2, "missing": [OLD], "unwanted": ["z.example"]}
+    assert outcome.report["checked_after"] == checked
+
+
 def test_unknown_companies_are_news_once_and_count_against_no_limit(
     run_main: RunMain, clock: FakeClock
 ) -> None:

@@ -146,6 +146,10 @@ class HttpClient:
         self._down = self._down or ServiceDown(text, answer_lost=True)
         raise self._down
 
+    def reopen(self) -> None:
+        """Let calls be made again: a service that refuses to change anything may still be read."""
+        self._down = None
+
     def has_room(self) -> bool:
         """Whether a call could start at once: the calls under way do not use up the set rate."""
         return self._throttle.has_room()
