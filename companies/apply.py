@@ -115,7 +115,7 @@ class Application:
         destination knows both as one, that is added again; what came of that, by domain."""
         gone = {domain for domain, result in removed.items() if result.may_be_done}
         now = self._afterwards.look(present, gone)
-        lost = now.lacks(present if gone else set(plan.unchanged))
+        lost = now.lacks(present if gone else self._shown.union(plan.unchanged))
         again: Dict[str, Result] = {}
         if lost:
             self._afterwards.forget(self._shown.intersection(lost))

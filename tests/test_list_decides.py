@@ -168,6 +168,18 @@ def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
 
 
+def test_a_company_that_a_refused_unfollow_took_along_is_followed_again(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """Both names are listed after the follow, and the unfollow of one takes both."""
+    switches: Dict[str, Any] = {"aliases": {OLD: NEW}, "follow_again": "add"}
+    switches["odd_answers"] = {"unfollow": OddAnswer(422, done=True)}
+    with make(clock, [shop(NEW), gone(OLD)], {OLD: OLD}, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followings == {NEW: NEW}
+    assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
+
+
 def test_a_company_that_cannot_be_followed_again_is_no_success(
     run_main: RunMain, clock: FakeClock
 ) -> None:
