@@ -14,7 +14,7 @@ from basics.errors import AppError, CallRejected, Interrupted, ServiceError
 from companies import verdict
 from companies.afterwards import Afterwards, Destination, ListNow
 from companies.evidence import Evidence
-from companies.plan import Doubt, Listed, Plan, Wanted, WantedCompany, held_back, not_in_hubspot
+from companies.plan import Doubt, Listed, Plan, Wanted, WantedCompany, held_back
 from run.apply import NOT_REACHED, Changes, Result
 from run.context import Run
 
@@ -100,8 +100,8 @@ class Application:
             domain: names for domain, names in now.difference.surplus.items() if domain in planned
         }
         evidence = self._look_up(surplus)
-        # What is nameless holds them all back: then nothing is asked about them.
-        rows = [] if after.nameless(now) else not_in_hubspot(surplus, self._wanted, evidence)
+        # Where something is nameless, the answers tell little: then no row is asked about.
+        rows = [] if after.nameless(now) else sorted(surplus)
         now, others = after.recognise(now, [*rows, *self._new(now)])
         expected, unlisted = set(now.difference.unchanged), after.nameless(now)
         doubt = Doubt(expected, unlisted, self._destination.name, others)

@@ -407,13 +407,6 @@ def held_back(
     return {domain: reason for domain, reason in reasons.items() if reason}
 
 
-def not_in_hubspot(surplus: Listed, wanted: Wanted, evidence: Evidence) -> List[str]:
-    """The rows whose domain no company in HubSpot has, or only one that matches did have."""
-    entries = [judge(domain, surplus[domain], wanted, evidence) for domain in sorted(surplus)]
-    removals = [each for each in entries if isinstance(each, Removal)]
-    return [each.domain for each in removals if each.hubspot_id is None or each.moved_to]
-
-
 def nothing_wanted(plan: Plan, verb: str) -> Refusal:
     """`verb`: what is true of the companies that are listed, such as "followed"."""
     are = "is" if plan.listed == 1 else "are"

@@ -22,7 +22,6 @@ from companies.plan import (
     found_under,
     held_back,
     make_plan,
-    not_in_hubspot,
 )
 from hubspot_api import search
 from hubspot_client import Company
@@ -176,16 +175,6 @@ def test_what_is_held_back_after_the_additions() -> None:
     held = held_back(remove, now, wanted, Evidence([], {}), doubt)
     reason = "it may be b.example, which The list has accepted and does not list"
     assert (held["x.example"], "y.example" in held) == (reason, False)
-
-
-def test_which_rows_hubspot_knows_nothing_of() -> None:
-    wanted = wanted_of()
-    rows = [f"{name}.example" for name in ("left", "moved", "x", "y", "z")]
-    surplus = compared(wanted, *rows).surplus
-    companies = [company(5, "y.example", "wix"), company(6, "z.example")]
-    companies += [company(7, "new.example"), company(8, "old.example", "wix")]
-    found = Evidence(companies, {"moved.example": 7, "left.example": 8})
-    assert not_in_hubspot(surplus, wanted, found) == ["moved.example", "x.example"]
 
 
 # Words and queries

@@ -117,6 +117,25 @@ def test_a_shop_that_is_rebranded_between_two_runs(
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
 
 
+@pytest.mark.parametrize("with_identifiers", [True, False])
+@pytest.mark.parametrize("shows", SHOWS)
+def test_one_of_two_companies_that_share_a_row_matches_no_more(
+    run_main: RunMain, clock: FakeClock, shows: str, with_identifiers: bool
+) -> None:
+    """PredictLeads knows both as one, and lists that which was followed first."""
+    switches = {"with_identifiers": with_identifiers, "identifier_again": "keep"}
+    switches.update({"aliases": {OLD: NEW}, "look_up_shows": shows})
+    with make(clock, [shop(OLD)], {}, **switches) as sandbox:
+        run_main(sync.main, sandbox)
+        (key,) = sandbox.hubspot.table("companies")
+        sandbox.hubspot.add("companies", shop(NEW))
+        run_main(sync.main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD}
+        sandbox.hubspot.edit("companies", key, ecommerce_platform="wix")
+        run_once(run_main, sandbox)
+        assert sandbox.predictleads.followed == {NEW}
+
+
 @pytest.mark.parametrize("names", ONE_COMPANY)
 @pytest.mark.parametrize("follow_again", FOLLOW_AGAIN)
 def test_a_rebranded_shop_of_which_nothing_tells(
