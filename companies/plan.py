@@ -357,7 +357,7 @@ def make_plan(
 ) -> Plan:
     """The plan, with the reason for each removal.
 
-    `waiting`: wanted domains that are not asked for in this run; `unlisted`: as in Doubt.
+    `waiting`: wanted domains that are not asked for in this run; `unlisted`: as in Doubt, of these.
     """
     add = [domain for domain in difference.missing if domain not in waiting]
     doubt = Doubt({*difference.unchanged, *add}, unlisted, destination)

@@ -618,6 +618,19 @@ def test_a_check_that_fails_is_told(run_main: RunMain, clock: FakeClock) -> None
     assert "Not checked afterwards: PredictLeads, followings" in outcome.out
 
 
+def test_a_doubt_of_an_earlier_run_holds_nothing_back_once_the_list_shows_the_company(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """The first run could not tell whether its follow was carried out, nor under which name."""
+    odd = {"look_up": OddAnswer(404)}
+    with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
+        sandbox.faults = [Fault("status", path=f"{NEW}/follow$")]
+        assert statuses(run_main(sync.main, sandbox), "unfollow") == {"z.example": "held_back"}
+        sandbox.faults = []
+        run_once(run_main, sandbox)
+        assert sandbox.predictleads.followings == {NEW: NEW}
+
+
 def test_the_list_is_checked_even_when_the_credits_end(run_main: RunMain, clock: FakeClock) -> None:
     switches: Dict[str, Any] = {"unlisted": {OLD}, "credits_quota": 2}
     with make(clock, [shop(NEW), shop(OLD)], {"z.example": None}, **switches) as sandbox:
