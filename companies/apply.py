@@ -100,9 +100,10 @@ class Application:
             domain: names for domain, names in now.difference.surplus.items() if domain in planned
         }
         evidence = self._look_up(surplus)
-        # Where something is nameless, the answers tell little: then no row is asked about.
-        rows = [] if after.nameless(now) else sorted(surplus)
-        now, others = after.recognise(now, [*rows, *self._new(now)])
+        nameless = after.nameless(now)
+        now, others = after.recognise(now, [*sorted(surplus), *self._new(now)])
+        if nameless:  # any row may be one of them, whatever it is called
+            others = set()
         expected, unlisted = set(now.difference.unchanged), after.nameless(now)
         doubt = Doubt(expected, unlisted, self._destination.name, others)
         held = held_back(plan.remove, now.difference, self._wanted, evidence, doubt)

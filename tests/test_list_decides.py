@@ -117,6 +117,19 @@ def test_a_shop_that_is_rebranded_between_two_runs(
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
 
 
+def test_a_rebranded_shop_is_recognised_while_nobody_can_tell_of_another(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    switches: Dict[str, Any] = {"aliases": {OLD: NEW}, "look_up_shows": "entity"}
+    switches.update({"unknown": {"odd.example"}, "unknown_status": 200, "with_identifiers": False})
+    companies, rows = [shop(NEW), gone(OLD), shop("odd.example")], {OLD: None, "z.example": None}
+    with make(clock, companies, rows, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox, "--max-unfollow", "100%")
+        assert set(sandbox.predictleads.followings) == {OLD, "z.example"}
+    assert statuses(outcome, "unfollow") == {OLD: "held_back", "z.example": "held_back"}
+    assert outcome.report["checked_after"]["missing"] == ["odd.example"]
+
+
 @pytest.mark.parametrize("with_identifiers", [True, False])
 @pytest.mark.parametrize("shows", SHOWS)
 def test_one_of_two_companies_that_share_a_row_matches_no_more(
