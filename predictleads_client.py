@@ -167,7 +167,7 @@ class PredictLeadsClient:
             if is_so.search(error.detail.replace(domain, "")):
                 return
             if error.status == 404:
-                raise Unknown(str(error)) from None
+                raise Unknown(str(error), answer_lost=error.answer_lost) from None
             raise
         # Any other 2xx is a yes, whatever its body; what came of it, only the list tells.
         if response.text.lstrip().startswith("<"):

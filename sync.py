@@ -182,7 +182,7 @@ class Sync:
     ) -> None:
         self._run, self._rules = run, chosen.rules
         self._source, self._predictleads, self.history = source, predictleads, history
-        destination = _destination(predictleads)
+        destination = _destination(run, predictleads)
         self._decisions = Decisions(run, source, destination, memory, history, self._rules)
 
     def outcome(self, subscription: Optional[Subscription]) -> Outcome:
@@ -298,13 +298,18 @@ def _in_sync(plan: Plan) -> str:
     return f"Nothing to do: PredictLeads follows the {companies(plan.wanted)} it should."
 
 
-def _destination(client: PredictLeadsClient) -> Destination:
+def _destination(run: Run, client: PredictLeadsClient) -> Destination:
+    def listed() -> Listed:
+        if run.wrote:  # without credits, say: what came of it must be told all the same
+            client.http.reopen()
+        return client.followings(lambda _rows: None).rows
+
     return Destination(
         NAME,
         FOLLOWS,
         lambda entry: client.follow(entry.domain),
         client.unfollow,
-        lambda: client.followings(lambda _rows: None).rows,
+        listed,
         client.listed_under,
     )
 

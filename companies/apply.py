@@ -14,7 +14,7 @@ from basics.errors import AppError, CallRejected, Interrupted, ServiceError
 from companies import verdict
 from companies.afterwards import Afterwards, Destination, ListNow
 from companies.evidence import Evidence
-from companies.plan import Doubt, Listed, Plan, Wanted, WantedCompany, held_back, not_in_hubspot
+from companies.plan import Doubt, Listed, Plan, Wanted, WantedCompany, held_back
 from run.apply import NOT_REACHED, Changes, Result
 from run.context import Run
 
@@ -101,12 +101,13 @@ class Application:
             domain: names for domain, names in now.difference.surplus.items() if domain in planned
         }
         evidence = self._look_up(surplus)
-        # What is nameless holds them all back: then nothing is asked about them.
-        rows = [] if after.nameless(now) else not_in_hubspot(surplus, self._wanted, evidence)
-        if rows:  # one of them may be a company that was refused under this name only
+        nameless = after.nameless(now)
+        if surplus:  # one of them may be a company that was refused under this name only
             refused = now.lacks({each.domain for each in plan.add})
             now = after.locate(now, refused[:MOST_REFUSED])
-        now, others = after.recognise(now, [*rows, *self._new(now)])
+        now, others = after.recognise(now, [*sorted(surplus), *self._new(now)])
+        if nameless:  # any row may be one of them, whatever it is called
+            others = set()
         expected, unlisted = set(now.difference.unchanged), after.nameless(now)
         doubt = Doubt(expected, unlisted, self._destination.name, others)
         held = held_back(plan.remove, now.difference, self._wanted, evidence, doubt)
@@ -119,7 +120,7 @@ class Application:
         destination knows both as one, that is added again; what came of that, by domain."""
         gone = {domain for domain, result in removed.items() if result.may_be_done}
         now = self._afterwards.look(present, gone)
-        lost = now.lacks(present if gone else set(plan.unchanged))
+        lost = now.lacks(present if gone else self._shown.union(plan.unchanged))
         again: Dict[str, Result] = {}
         if lost:
             self._afterwards.forget(self._shown.intersection(lost))

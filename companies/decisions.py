@@ -120,7 +120,7 @@ class Decisions:
             difference._replace(surplus=surplus),
             self._look_up(surplus),
             not_now,
-            sorted(set(self._nameless).intersection(difference.missing)),
+            sorted(not_now.intersection(difference.missing, self._nameless)),
             self._destination.name,
         )
 

@@ -357,7 +357,7 @@ def make_plan(
 ) -> Plan:
     """The plan, with the reason for each removal.
 
-    `waiting`: wanted domains that are not asked for in this run; `unlisted`: as in Doubt.
+    `waiting`: wanted domains that are not asked for in this run; `unlisted`: as in Doubt, of these.
     """
     add = [domain for domain in difference.missing if domain not in waiting]
     doubt = Doubt({*difference.unchanged, *add}, unlisted, destination)
@@ -405,14 +405,6 @@ def held_back(
             kept = entry.reason if isinstance(entry, Protected) else doubt.about(entry)
             reasons[domain] = kept
     return {domain: reason for domain, reason in reasons.items() if reason}
-
-
-def not_in_hubspot(surplus: Listed, wanted: Wanted, evidence: Evidence) -> List[str]:
-    """The rows for which HubSpot has no company at all."""
-    entries = [judge(domain, surplus[domain], wanted, evidence) for domain in sorted(surplus)]
-    return [
-        each.domain for each in entries if isinstance(each, Removal) and each.hubspot_id is None
-    ]
 
 
 def nothing_wanted(plan: Plan, verb: str) -> Refusal:

@@ -22,7 +22,6 @@ from companies.plan import (
     found_under,
     held_back,
     make_plan,
-    not_in_hubspot,
 )
 from hubspot_api import search
 from hubspot_client import Company
@@ -176,13 +175,6 @@ def test_what_is_held_back_after_the_additions() -> None:
     held = held_back(remove, now, wanted, Evidence([], {}), doubt)
     reason = "it may be b.example, which The list has accepted and does not list"
     assert (held["x.example"], "y.example" in held) == (reason, False)
-
-
-def test_which_rows_hubspot_knows_nothing_of() -> None:
-    wanted = wanted_of()
-    surplus = compared(wanted, "x.example", "y.example", "z.example").surplus
-    found = Evidence([company(5, "y.example", "wix"), company(6, "z.example")], {})
-    assert not_in_hubspot(surplus, wanted, found) == ["x.example"]
 
 
 # Words and queries

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import threading
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -196,6 +196,17 @@ def test_what_is_not_repeatable_is_repeated_when_it_was_refused(
 ) -> None:
     sandbox.faults = [Fault("status", times=1, status=429)]
     connect().request(*FOLLOW, repeatable=False)
+    assert len(sandbox.writes) == 1
+
+
+@pytest.mark.parametrize(("status", "kind"), [(422, CallRejected), (402, ServiceDown)])
+def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_done(
+    connect: Connect, sandbox: Sandbox, status: int, kind: Any
+) -> None:
+    sandbox.faults = [Fault("reset_after", times=1), Fault("status", status=status)]
+    with pytest.raises(kind) as error:
+        connect().request(*FOLLOW)
+    assert error.value.answer_lost
     assert len(sandbox.writes) == 1
 
 

@@ -127,6 +127,53 @@ def test_a_rebranded_shop_that_is_followed_by_its_main_name_alone(
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
 
 
+@pytest.mark.parametrize("shows", SHOWS)
+def test_a_shop_that_is_rebranded_between_two_runs(
+    run_main: RunMain, clock: FakeClock, shows: str
+) -> None:
+    """The first run has followed it by its old domain, under which it stays listed."""
+    names = {"aliases": {OLD: NEW}, "look_up_shows": shows, "identifier_again": "keep"}
+    with make(clock, [shop(OLD)], {}, **names) as sandbox:
+        run_main(sync.main, sandbox)
+        (key,) = sandbox.hubspot.table("companies")
+        sandbox.hubspot.edit("companies", key, domain=NEW)
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followings == {OLD: OLD}
+    assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
+
+
+def test_a_rebranded_shop_is_recognised_while_nobody_can_tell_of_another(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    switches: Dict[str, Any] = {"aliases": {OLD: NEW}, "look_up_shows": "entity"}
+    switches.update({"unknown": {"odd.example"}, "unknown_status": 200, "with_identifiers": False})
+    companies, rows = [shop(NEW), gone(OLD), shop("odd.example")], {OLD: None, "z.example": None}
+    with make(clock, companies, rows, **switches) as sandbox:
+        outcome = run_once(run_main, sandbox, "--max-unfollow", "100%")
+        assert set(sandbox.predictleads.followings) == {OLD, "z.example"}
+    assert statuses(outcome, "unfollow") == {OLD: "held_back", "z.example": "held_back"}
+    assert outcome.report["checked_after"]["missing"] == ["odd.example"]
+
+
+@pytest.mark.parametrize("with_identifiers", [True, False])
+@pytest.mark.parametrize("shows", SHOWS)
+def test_one_of_two_companies_that_share_a_row_matches_no_more(
+    run_main: RunMain, clock: FakeClock, shows: str, with_identifiers: bool
+) -> None:
+    """PredictLeads knows both as one, and lists that which was followed first."""
+    switches = {"with_identifiers": with_identifiers, "identifier_again": "keep"}
+    switches.update({"aliases": {OLD: NEW}, "look_up_shows": shows})
+    with make(clock, [shop(OLD)], {}, **switches) as sandbox:
+        run_main(sync.main, sandbox)
+        (key,) = sandbox.hubspot.table("companies")
+        sandbox.hubspot.add("companies", shop(NEW))
+        run_main(sync.main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD}
+        sandbox.hubspot.edit("companies", key, ecommerce_platform="wix")
+        run_once(run_main, sandbox)
+        assert sandbox.predictleads.followed == {NEW}
+
+
 @pytest.mark.parametrize("names", ONE_COMPANY)
 @pytest.mark.parametrize("follow_again", FOLLOW_AGAIN)
 def test_a_rebranded_shop_of_which_nothing_tells(
@@ -173,6 +220,18 @@ def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
     """Two rows of one company, of which one is wanted: an unfollow of the other takes both."""
     names = {"aliases": {OLD: NEW}, "look_up_shows": shows, "with_identifiers": False}
     with make(clock, [shop(NEW), gone(OLD)], {OLD: None, NEW: None}, **names) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followings == {NEW: NEW}
+    assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
+
+
+def test_a_company_that_a_refused_unfollow_took_along_is_followed_again(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """Both names are listed after the follow, and the unfollow of one takes both."""
+    switches: Dict[str, Any] = {"aliases": {OLD: NEW}, "follow_again": "add"}
+    switches["odd_answers"] = {"unfollow": OddAnswer(422, done=True)}
+    with make(clock, [shop(NEW), gone(OLD)], {OLD: OLD}, **switches) as sandbox:
         outcome = run_once(run_main, sandbox)
         assert sandbox.predictleads.followings == {NEW: NEW}
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
@@ -595,6 +654,29 @@ def test_a_check_that_fails_is_told(run_main: RunMain, clock: FakeClock) -> None
         assert set(sandbox.predictleads.followings) == {NEW}
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert "Not checked afterwards: PredictLeads, followings" in outcome.out
+
+
+def test_a_doubt_of_an_earlier_run_holds_nothing_back_once_the_list_shows_the_company(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """The first run could not tell whether its follow was carried out, nor under which name."""
+    odd = {"look_up": OddAnswer(404)}
+    with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
+        sandbox.faults = [Fault("status", path=f"{NEW}/follow$")]
+        assert statuses(run_main(sync.main, sandbox), "unfollow") == {"z.example": "held_back"}
+        sandbox.faults = []
+        run_once(run_main, sandbox)
+        assert sandbox.predictleads.followings == {NEW: NEW}
+
+
+def test_the_list_is_checked_even_when_the_credits_end(run_main: RunMain, clock: FakeClock) -> None:
+    switches: Dict[str, Any] = {"unlisted": {OLD}, "credits_quota": 2}
+    with make(clock, [shop(NEW), shop(OLD)], {"z.example": None}, **switches) as sandbox:
+        outcome = run_main(sync.main, sandbox)
+    assert statuses(outcome, "follow") == {NEW: "done", OLD: "unlisted"}
+    assert (outcome.code, statuses(outcome, "unfollow")) == (4, {"z.example": "failed"})
+    checked = {"listed": 2, "missing": [OLD], "unwanted": ["z.example"]}
+    assert outcome.report["checked_after"] == checked
 
 
 def test_unknown_companies_are_news_once_and_count_against_no_limit(

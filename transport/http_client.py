@@ -9,7 +9,15 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, NoReturn, Optional
 
-from basics.errors import BadAnswer, Interrupted, Moved, NotSent, ServiceDown, ServiceError
+from basics.errors import (
+    BadAnswer,
+    CallRejected,
+    Interrupted,
+    Moved,
+    NotSent,
+    ServiceDown,
+    ServiceError,
+)
 from basics.secret import Secret
 from basics.words import count
 from transport.clock import Clock
@@ -105,9 +113,9 @@ class HttpClient:
         With `repeatable=False` a call that may have been carried out is not sent a second time.
         The failure of an `optional` one does not keep later calls from being made.
 
-        Raises CallRejected when this one call is refused, ServiceError when it failed to the end
-        (`answer_lost`: it may have been carried out), ServiceDown when no other call would do
-        better, Interrupted or NotSent when it was never made.
+        Raises CallRejected when this one call is refused, ServiceError when it failed to the end,
+        ServiceDown when no other call would do better (`answer_lost` of these: it may have been
+        carried out), Interrupted or NotSent when it was never made.
         """
         if self._dry_run and not self.service.only_reads(method, path):
             raise RuntimeError(f"{method} {path} ({call}) would write, and this is a dry run")
@@ -137,6 +145,10 @@ class HttpClient:
         """Let no more calls be made after one that wrote, and raise ServiceDown with the text."""
         self._down = self._down or ServiceDown(text, answer_lost=True)
         raise self._down
+
+    def reopen(self) -> None:
+        """Let calls be made again: a service that refuses to change anything may still be read."""
+        self._down = None
 
     def has_room(self) -> bool:
         """Whether a call could start at once: the calls under way do not use up the set rate."""
@@ -176,6 +188,9 @@ class HttpClient:
             if lost is None:
                 raise
             last, tries = lost, retrying.statistics["attempt_number"] - 1
+        except (CallRejected, ServiceError) as refusal:  # of the last attempt alone
+            refusal.answer_lost |= lost is not None
+            raise
         raise ServiceError(
             f"{self.service.name}, {call}: {last}, after {count(tries, 'try', 'tries')}."
             " Run it again later.",
