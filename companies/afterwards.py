@@ -83,7 +83,7 @@ class Afterwards:
         """The list, as soon as it shows all wanted domains of `present` and no row of `gone`; else
         as it is after a while. Raises ServiceError, CallRejected."""
         now = self._list()
-        now = self.locate(now, now.lacks(present))
+        now = self.locate(now, now.lacks(present - self.refused))
         for wait_s in LOOK_AGAIN_AFTER_S:
             if not now.lacks(present) and gone.isdisjoint(now.difference.surplus):
                 break

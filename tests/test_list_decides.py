@@ -104,13 +104,17 @@ def test_a_rebranded_shop(
     assert outcome.report["checked_after"]["missing"] == []
 
 
-def test_of_the_refused_only_some_are_asked_for(run_main: RunMain, clock: FakeClock) -> None:
+@pytest.mark.parametrize("status", [404, 422])
+@pytest.mark.parametrize("rows", [{}, {"other.example": None}])
+def test_of_the_refused_only_some_are_asked_for(
+    run_main: RunMain, clock: FakeClock, rows: Rows, status: int
+) -> None:
     domains = [f"shop-{n:02}.example" for n in range(30)]
-    companies, unknown = list(map(shop, domains)), set(domains)
-    with make(clock, companies, {"other.example": None}, unknown=unknown) as sandbox:
+    switches = {"unknown": set(domains), "unknown_status": status}
+    with make(clock, list(map(shop, domains)), rows, **switches) as sandbox:
         run_once(run_main, sandbox)
         look_ups = [each for each in asked(sandbox.requests) if each.startswith("GET ")]
-        assert look_ups == [f"GET /companies/{domain}" for domain in domains[:20]]
+        assert look_ups == [f"GET /companies/{domain}" for domain in domains[: 20 * len(rows)]]
         assert sandbox.predictleads.followings == {}
 
 
