@@ -187,7 +187,9 @@ class HubSpotClient:
     def companies_found(self, groups: Sequence[search.Group]) -> List[Company]:
         """All companies that a query of `search.naming` or `search.merged_from` finds. Raises
         Moved, CallRejected."""
-        return list(self._search_companies("company search by domain", groups))
+        call = "company search by domain"
+        total, first = self._search_page(call, groups, End(None, falling=False))
+        return first if len(first) == total else list(self._search_companies(call, groups))
 
     def companies_naming(self, domain: str) -> Iterator[Company]:
         """Companies whose domain, or one of whose additional domains, may be this bare domain, and

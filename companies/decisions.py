@@ -4,7 +4,7 @@ earlier runs have learnt; and what later runs should know."""
 from __future__ import annotations
 
 import logging
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from basics.domains import normalise_domain
 from basics.errors import ServiceError
@@ -71,11 +71,17 @@ class Decisions:
 
     def decide(self, wanted: Wanted, rows: Listed) -> Decided:
         """By what is wanted and what is listed; empties `rows`."""
+        difference = self._compare(wanted, rows)
+        waiting = self._waiting(difference)
+        evidence = self._look_up(_to_remove(difference, waiting))
+        not_now = {each.domain for each in waiting}
+        unlisted = not_now.intersection(difference.missing, self._nameless)
+        return self._decided(wanted, difference, waiting, evidence, unlisted)
+
+    def _compare(self, wanted: Wanted, rows: Listed) -> Difference:
         difference = compare(wanted, rows, self._destination.lists)
         difference = found_under(difference, self._other_names(wanted), wanted)
-        difference = leave(difference, self._run.args, self._rules)
-        waiting = self._waiting(difference)
-        return Decided(wanted, difference, waiting, self._plan(wanted, difference, waiting))
+        return leave(difference, self._run.args, self._rules)
 
     def _other_names(self, wanted: Wanted) -> Dict[str, str]:
         """Under which other domains companies are listed; what was learnt long ago is asked again,
@@ -110,19 +116,23 @@ class Decisions:
         days = rules.ask_again_days
         return waiting(rules.adding.key, days), waiting(rules.removing.key, days)
 
-    def _plan(self, wanted: Wanted, difference: Difference, waiting: Sequence[Waiting]) -> Plan:
-        not_now = {each.domain for each in waiting}
-        surplus = {
-            domain: names for domain, names in difference.surplus.items() if domain not in not_now
-        }
-        return make_plan(
+    def _decided(
+        self,
+        wanted: Wanted,
+        difference: Difference,
+        waiting: Sequence[Waiting],
+        evidence: Evidence,
+        unlisted: AbstractSet[str],
+    ) -> Decided:
+        plan = make_plan(
             wanted,
-            difference._replace(surplus=surplus),
-            self._look_up(surplus),
-            not_now,
-            sorted(not_now.intersection(difference.missing, self._nameless)),
+            difference._replace(surplus=_to_remove(difference, waiting)),
+            evidence,
+            {each.domain for each in waiting},
+            sorted(unlisted),
             self._destination.name,
         )
+        return Decided(wanted, difference, waiting, plan)
 
     def _look_up(self, surplus: Listed) -> Evidence:
         """What HubSpot holds now of the companies that are listed and not wanted."""
@@ -143,15 +153,23 @@ class Decisions:
         for company in evidence.companies():
             wanted.add(company)
         rows = explaining.related([domain, *wanted.all_domains()], all_rows, names)
-        decided = self.decide(wanted, dict(rows))
         found = explaining.in_hubspot(domain, evidence, self._source.criteria)
-        keys, name = (self._rules.adding.key, self._rules.removing.key), self._destination.name
+        difference = self._compare(wanted, dict(rows))
+        if not set(names_to_confirm(difference.surplus)) <= set(domains):
+            evidence = self._look_up(difference.surplus)
+        there, (refused, _) = explaining.names_in(all_rows), self._refused()
+        unlisted = {each for each in self._nameless if names.get(each, each) not in there}
+        decided = self._decided(
+            wanted, difference, self._waiting(difference), evidence, unlisted & refused.keys()
+        )
         waiting = {each.domain: each for each in decided.waiting}
+        rows = explaining.related([domain], all_rows, names)
+        keys, name = (self._rules.adding.key, self._rules.removing.key), self._destination.name
         return explaining.Explained(
             domain,
-            explaining.next_of(domain, decided.plan, wanted, waiting, found, keys, name),
+            explaining.next_of(domain, decided.plan, wanted, waiting, found, rows, keys, name),
             found,
-            explaining.related([domain], all_rows, names),
+            rows,
             self._memory.other_name(domain),
             waiting.get(domain),
             self._history.changes_of(domain),
@@ -237,3 +255,9 @@ class Decisions:
             refused = [each for found in self._refused() for each in found.values()]
             before, now = decided.keys, decided._replace(waiting=refused).keys
             self._memory.note_told(news | (now - before), before | now)
+
+
+def _to_remove(difference: Difference, waiting: Sequence[Waiting]) -> Listed:
+    """The surplus that is to be removed now."""
+    not_now = {each.domain for each in waiting}
+    return {domain: difference.surplus[domain] for domain in difference.surplus.keys() - not_now}

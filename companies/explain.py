@@ -91,25 +91,29 @@ def next_of(
     wanted: Wanted,
     waiting: Mapping[str, Waiting],
     found: Sequence[InHubSpot],
+    rows: Listed,
     keys: Tuple[str, str],
     destination: str,
 ) -> Next:
-    """`plan`: for the companies that have to do with the domain; `keys`: of adding and removing."""
+    """`plan`: for the companies that have to do with the domain; `rows`: how the destination lists
+    it; `keys`: of adding and removing."""
     adding, removing = keys
-    own = wanted.domain_of(domain) or domain
-    if domain in waiting:
-        return Next("nothing", f"{waiting[domain].reason}, and it is not asked for again yet")
-    if own in {entry.domain for entry in plan.add}:
+    own = {domain, *wanted.domains_of(domain)}
+    if not_now := [waiting[each] for each in sorted(own & waiting.keys())]:
+        reason = not_now[0].reason.rstrip(".")
+        return Next("nothing", f"{reason}, and it is not asked for again yet")
+    if own & {entry.domain for entry in plan.add}:
         return Next(adding, f"it matches, and {destination} does not list it")
-    for removal in plan.remove:
-        if removal.domain == domain:
-            return Next(removing, removal.reason)
-    for protected in plan.protected:
-        if protected.domain == domain:
-            return Next("nothing", protected.reason)
-    if own in plan.unchanged:
+    removed = {each.domain: each.reason for each in plan.remove}
+    protected = {each.domain: each.reason for each in plan.protected}
+    if own & set(plan.unchanged) and domain not in {**removed, **protected}:
         return Next("nothing", f"it matches, and {destination} lists it")
-    if wanted.unusable_field(domain) is not None:
+    for row in (domain, *sorted(rows)):
+        if row in removed:
+            return Next(removing, removed[row])
+        if row in protected:
+            return Next("nothing", protected[row])
+    if any(each.mismatch is None for each in found):
         return Next("skip", "its domain field in HubSpot is no usable domain")
     reasons = [each.mismatch for each in found if each.mismatch]
     return Next("nothing", reasons[0] if reasons else "no company in HubSpot has this domain")

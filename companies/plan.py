@@ -101,7 +101,7 @@ class Wanted:
         self.companies: Dict[str, WantedCompany] = {}
         self.shared: List[WantedCompany] = []
         self.skipped: List[Skipped] = []
-        self._additional: Dict[str, str] = {}  # additional domain -> wanted domain
+        self._additional: Dict[str, Tuple[str, ...]] = {}  # additional domain -> wanted domains
         self._unusable: Dict[str, str] = {}  # domain -> the text that names it and is none
 
     def add(self, company: Company) -> None:
@@ -123,11 +123,12 @@ class Wanted:
             self.shared.append(other)
         if company.additional_domains:
             for name in named_domains(company.additional_domains):
-                self._additional.setdefault(name, domain)
+                self._additional[name] = (*self._additional.get(name, ()), domain)
 
-    def domain_of(self, name: Optional[str]) -> Optional[str]:
-        """The wanted domain that a listed name stands for, also as an additional one; or None."""
-        return name if name in self.companies else self._additional.get(name or "")
+    def domains_of(self, name: str) -> Sequence[str]:
+        """The wanted domains that a listed name stands for: itself, or those of the companies that
+        have it as an additional one."""
+        return (name,) if name in self.companies else self._additional.get(name, ())
 
     def all_domains(self) -> Set[str]:
         """Of all companies, the additional ones as well."""
@@ -230,7 +231,8 @@ def compare(wanted: Wanted, rows: Listed, lists: str) -> Difference:
             present.add(domain)
             continue
         names = tuple(filter(None, map(normalise_domain, others)))
-        stands_for = [own for own in map(wanted.domain_of, (domain, *names)) if own]
+        own_names = filter(None, (domain, *names))
+        stands_for = [own for name in own_names for own in wanted.domains_of(name)]
         present.update(stands_for)
         if domain in wanted.companies:
             continue

@@ -11,6 +11,7 @@ import pytest
 import sync
 from companies.decisions import Decisions
 from sandbox import HubSpot, PredictLeads, Sandbox
+from sandbox.predictleads import OddAnswer
 from tests.helpers import MATCH, FakeClock, RunMain
 
 DAY_S = 86_400
@@ -129,11 +130,75 @@ def test_a_word_that_is_no_domain(capsys: pytest.CaptureFixture[str]) -> None:
     assert "must be a domain such as shop.example" in capsys.readouterr().err
 
 
-def test_it_needs_no_lock_and_few_calls(run_main: RunMain, clock: FakeClock) -> None:
-    with world(clock, [shop(f"shop-{n}.example") for n in range(2_000)]) as sandbox:
-        run_main(sync.main, sandbox, "--explain", "shop-7.example")
-        asked = [each for each in sandbox.requests if each.service == "hubspot"]
+@pytest.mark.parametrize(
+    ("domain", "row"),
+    [
+        ("shop-7.example", None),
+        ("shop-7.example", "shop-7.example"),
+        ("wix.example", "wix.example"),
+        ("wix.example", "other.example"),
+        ("deleted.example", None),
+        ("deleted.example", "deleted.example"),
+        ("merged.example", "merged.example"),
+        ("nobody-knows.example", "nobody-knows.example"),
+        ("xn--mnze-0ra.example", "xn--mnze-0ra.example"),
+    ],
+)
+def test_it_needs_few_calls(
+    run_main: RunMain, clock: FakeClock, domain: str, row: Optional[str]
+) -> None:
+    """Of a company that an earlier run knew as matching."""
+    companies = [shop(f"shop-{n}.example") for n in range(2_000)]
+    names = ("wix", "deleted", "merged", "münze")
+    with world(clock, [*companies, *(shop(f"{name}.example") for name in names)]) as sandbox:
+        run_main(sync.main, sandbox)
+        hubspot, followings = sandbox.hubspot, sandbox.predictleads.followings
+        ids = {each["domain"]: key for key, each in hubspot.table("companies").items()}
+        hubspot.edit("companies", ids["wix.example"], ecommerce_platform="wix")
+        hubspot.archive("companies", ids["deleted.example"])
+        hubspot.merge("companies", ids["shop-1.example"], ids["merged.example"])
+        clock.now += 60
+        followings.pop(domain, None)
+        if row:
+            followings[row] = domain
+        before = len(sandbox.requests)
+        outcome = run_main(sync.main, sandbox, "--explain", domain)
+        asked = [each for each in sandbox.requests[before:] if each.service == "hubspot"]
+    assert outcome.code == 0
     assert len(asked) <= 5
+
+
+def test_a_row_that_the_next_run_holds_back(run_main: RunMain, clock: FakeClock) -> None:
+    with world(clock, [shop("new.example")], "old.example") as sandbox:
+        sandbox.predictleads.unlisted.add("new.example")
+        sandbox.predictleads.odd_answers["look_up"] = OddAnswer(404)
+        run_main(sync.main, sandbox)
+        outcome = run_main(sync.main, sandbox, "--explain", "old.example")
+        assert run_main(sync.main, sandbox).report["unfollow"] == []
+    (told,) = outcome.report["explain"]
+    assert told["next"] == "nothing"
+    assert told["reason"].startswith("it may be new.example, which PredictLeads has accepted")
+
+
+def test_a_domain_that_is_a_name_of_another(run_main: RunMain, clock: FakeClock) -> None:
+    """An identifier, and additional domains of a company that waits and of one without its own."""
+    companies = [
+        shop("new.example", ecommerce_platform="wix"),
+        shop("unknown.example", hs_additional_domains="second.example"),
+        shop("no domain", hs_additional_domains="third.example"),
+    ]
+    with world(clock, companies) as sandbox:
+        sandbox.predictleads.unknown.add("unknown.example")
+        run_main(sync.main, sandbox)
+        sandbox.predictleads.followings["old.example"] = "new.example"
+        names = ("new.example", "second.example", "third.example")
+        flags = [text for name in names for text in ("--explain", name)]
+        told = run_main(sync.main, sandbox, *flags).report["explain"]
+        done = run_main(sync.main, sandbox, "--max-unfollow", "100%").report["unfollow"]
+    assert [row["next"] for row in told] == ["unfollow", "nothing", "skip"]
+    assert [(row["domain"], row["reason"]) for row in done] == [("old.example", told[0]["reason"])]
+    assert "and it is not asked for again yet" in told[1]["reason"]
+    assert "no usable domain" in told[2]["reason"]
 
 
 def random_company(rng: random.Random, number: int) -> Dict[str, Any]:

@@ -521,6 +521,16 @@ def test_a_company_that_is_followed_under_an_additional_domain(
         assert sandbox.writes == []
 
 
+def test_companies_that_share_the_additional_domain_that_is_followed(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    companies = [shop(f"{name}.example", hs_additional_domains="x.test") for name in "ab"]
+    with make(clock, companies, {"x.test": None}) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert sandbox.predictleads.followings == {"x.test": None}
+    assert outcome.report["outcome"] == "in_sync"
+
+
 def moved(hubspot: HubSpot) -> None:
     hubspot.edit("companies", 101, domain=NEW)
 
