@@ -81,7 +81,7 @@ class Subscription(NamedTuple):
     def credits_left(self) -> Optional[int]:
         if self.credits_quota is None or self.credits_used is None:
             return None
-        return self.credits_quota - self.credits_used
+        return max(self.credits_quota - self.credits_used, 0)
 
 
 class PredictLeadsClient:

@@ -24,7 +24,7 @@ from companies.apply import Applied
 from companies.decisions import Decided, Decisions
 from companies.limits import Change, Rules
 from companies.memory import CompanyMemory, open_memory
-from companies.plan import Criteria, Listed, Plan, Wanted
+from companies.plan import Criteria, Listed, Wanted
 from companies.sections import report_plan, say_plan, tell_result
 from companies.source import CompanySource, criteria_settings
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
@@ -196,12 +196,12 @@ class Sync:
 
     def _carry_out(self, decided: Decided) -> Outcome:
         run, plan = self._run, decided.plan
-        refused = limits.refusals(plan, run.args, self._rules)
+        refused = limits.refusals(plan, run.args, self._rules, decided.again)
         if refused:
             return run.refuse(refused)
         self._decisions.remember(decided)
         if not (plan.add or plan.remove):
-            run.summarise(_in_sync(plan))
+            run.summarise(_in_sync(decided))
             return Outcome.IN_SYNC
         if run.dry_run:
             follows, unfollows = f"{len(plan.add):,}", f"{len(plan.remove):,}"
@@ -248,7 +248,7 @@ class Sync:
         applied, changes = self._decisions.apply(decided)
         self._report(decided, applied)
         changes.demand_a_write()
-        return self._tell(decided.plan, applied)
+        return self._tell(decided, applied)
 
     def _report(self, decided: Decided, applied: Optional[Applied] = None) -> None:
         report = self._run.report
@@ -262,40 +262,48 @@ class Sync:
         plan = decided.plan
         say_plan(self._run.screen, decided, news, NAME, self._rules)
         if plan.remove and subscription:
-            self._say_cost(len(plan.remove), subscription)
+            self._say_cost(len(plan.remove), len(plan.add), subscription)
 
-    def _say_cost(self, unfollows: int, subscription: Subscription) -> None:
+    def _say_cost(self, unfollows: int, follows: int, subscription: Subscription) -> None:
+        """Telling companies with several names apart may take a credit for each that changes."""
         left, cost = subscription.credits_left, UNFOLLOW_CREDITS * unfollows
+        price = f"Stopping to follow {companies(unfollows)} takes about {count(cost, 'credit')}"
         if left is None:
+            self._run.say(f"{price}.")
             return
-        self._run.say(
-            f"Stopping to follow {companies(unfollows)} takes about {count(cost, 'credit')};"
-            f" {left:,} of {subscription.credits_quota:,} are left this month."
-        )
+        quota = f"{subscription.credits_quota:,}"
+        self._run.say(f"{price}; {left:,} of {quota} are left this month.")
         if cost > left:
             self._warn(f"{count(left, 'credit')} left this month: that will not last.")
+        elif follows and cost + unfollows + follows > left:
+            self._warn(
+                f"{count(left, 'credit')} left this month: that may not last, if PredictLeads lists"
+                " companies under other names than HubSpot."
+            )
 
     def _warn(self, text: str) -> None:
         self._run.summarise(text)
         self._run.report.warnings = [*(self._run.report.warnings or []), text]
 
-    def _tell(self, plan: Plan, applied: Applied) -> Outcome:
-        run = self._run
-        results = [*applied.added, *applied.removed, *applied.lost.values()]
+    def _tell(self, decided: Decided, applied: Applied) -> Outcome:
+        run, plan, again = self._run, decided.plan, decided.again
+        outcome = in_part(applied.news(plan, again))
         run.summarise(
-            f"{in_part(results)}: {companies(done(applied.added))} newly followed,"
+            f"{outcome}: {companies(done(applied.added))} newly followed,"
             f" {done(applied.removed):,} no longer followed,"
             f" {len(plan.unchanged) + len(plan.protected):,} left as they were,"
             f" {len(plan.skipped):,} skipped."
         )
-        return tell_result(run, plan, applied, NAME, FOLLOWED)
+        return tell_result(run, plan, applied, NAME, FOLLOWED, again)
 
 
-def _in_sync(plan: Plan) -> str:
-    if len(plan.unchanged) < plan.wanted:
-        all_wanted = count(plan.wanted, "wanted company", "wanted companies")
-        return f"Nothing to do now: PredictLeads follows {len(plan.unchanged):,} of {all_wanted}."
-    return f"Nothing to do: PredictLeads follows the {companies(plan.wanted)} it should."
+def _in_sync(decided: Decided) -> str:
+    followed, wanted = len(decided.plan.unchanged), decided.plan.wanted
+    if followed < wanted:
+        all_wanted = count(wanted, "wanted company", "wanted companies")
+        return f"Nothing to do now: PredictLeads follows {followed:,} of {all_wanted}."
+    now = " now" if decided.waiting else ""
+    return f"Nothing to do{now}: PredictLeads follows the {companies(wanted)} it should."
 
 
 def _destination(run: Run, client: PredictLeadsClient) -> Destination:

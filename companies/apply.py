@@ -8,7 +8,18 @@ is judged by a list that was read after the last write.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import (
+    AbstractSet,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from basics.errors import AppError, CallRejected, Interrupted, ServiceError
 from companies import verdict
@@ -32,6 +43,16 @@ class Applied(NamedTuple):
     now: Optional[ListNow]
     unchecked: Optional[AppError]
     lost: Mapping[str, Result]
+
+    def news(self, plan: Plan, again: AbstractSet[str]) -> List[Result]:
+        """All but what was not taken before, `again`, and is not taken now."""
+        domains = [*(each.domain for each in plan.add), *(each.domain for each in plan.remove)]
+        made = [
+            result
+            for domain, result in zip(domains, (*self.added, *self.removed))
+            if domain not in again or not verdict.is_refusal(result)
+        ]
+        return [*made, *self.lost.values()]
 
 
 class Application:

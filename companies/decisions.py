@@ -38,12 +38,14 @@ log = logging.getLogger("crm_sync")
 
 
 class Decided(NamedTuple):
-    """`waiting`: what the destination did not take lately, and is not asked for again yet."""
+    """`waiting`: what the destination did not take lately, and is not asked for again yet; `again`:
+    the domains in the plan that it did not take before that."""
 
     wanted: Wanted
     difference: Difference
     waiting: Sequence[Waiting]
     plan: Plan
+    again: AbstractSet[str]
 
     @property
     def keys(self) -> Set[str]:
@@ -132,7 +134,10 @@ class Decisions:
             sorted(unlisted),
             self._destination.name,
         )
-        return Decided(wanted, difference, waiting, plan)
+        refused = self._memory.refused
+        again = refused(self._rules.adding.key) & {entry.domain for entry in plan.add}
+        again |= refused(self._rules.removing.key) & {entry.domain for entry in plan.remove}
+        return Decided(wanted, difference, waiting, plan, again)
 
     def _look_up(self, surplus: Listed) -> Evidence:
         """What HubSpot holds now of the companies that are listed and not wanted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import FrozenSet, List, NamedTuple, Optional
+from typing import AbstractSet, FrozenSet, List, NamedTuple, Optional
 
 from basics.domains import parse_domain, parse_domains
 from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number_limit
@@ -99,9 +99,13 @@ def leave(difference: Difference, args: Namespace, rules: Rules) -> Difference:
     )
 
 
-def refusals(plan: Plan, args: Namespace, rules: Rules) -> List[Refusal]:
-    """Why the plan is not applied."""
-    adds, removes = len(plan.add), len(plan.remove)
+def refusals(
+    plan: Plan, args: Namespace, rules: Rules, again: AbstractSet[str] = frozenset()
+) -> List[Refusal]:
+    """Why the plan is not applied. `again`: domains that were not taken before, and do not count as
+    added: else they would block all others."""
+    adds = sum(entry.domain not in again for entry in plan.add)
+    removes = len(plan.remove)
     max_remove, max_add = args.max_remove or rules.max_remove, args.max_add or rules.max_add
     removing, adding = rules.removing, rules.adding
     remove_flag, add_flag = f"--max-{removing.key}", f"--max-{adding.key}"

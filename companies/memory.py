@@ -157,6 +157,10 @@ class CompanyMemory:
             if earliest < each.asked_at <= self._now()
         }
 
+    def refused(self, action: str) -> Set[str]:
+        """The domains of what was not taken when it was asked for last, however long ago."""
+        return {each.domain for each in self._refused(action)}
+
     def noted(self, action: str, days: int) -> Tuple[List[str], List[str]]:
         """The domains that were first noted so many days ago or later, and those before."""
         earliest = self._now() - days * DAY_S

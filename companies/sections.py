@@ -33,7 +33,7 @@ def report_plan(
     report: Report, decided: Decided, rules: Rules, applied: Optional[Applied] = None
 ) -> None:
     """Sections and counts. `applied`: what came of the changes, None before."""
-    wanted, _, waiting, plan = decided
+    wanted, waiting, plan = decided.wanted, decided.waiting, decided.plan
     adding, removing = rules.adding, rules.removing
     report.sections = [
         _changes(adding, Kind.ADD, plan.add, applied and applied.added),
@@ -167,10 +167,19 @@ def say_plan(
         screen.say_list(f"{title} {first} on", Kind.WAIT, lines, SHOWN_SKIPPED)
 
 
-def tell_result(run: Run, plan: Plan, applied: Applied, destination: str, listed: str) -> Outcome:
+def tell_result(
+    run: Run,
+    plan: Plan,
+    applied: Applied,
+    destination: str,
+    listed: str,
+    again: AbstractSet[str] = frozenset(),
+) -> Outcome:
     """What is open, and what the list read last says; return the outcome. `listed`: what is true of
-    the companies that are listed, such as "followed"."""
-    outcome = conclude(run, [*applied.added, *applied.removed, *applied.lost.values()])
+    the companies that are listed, such as "followed"; `again`: see Decided. What was refused before
+    is no news."""
+    news = applied.news(plan, again)
+    outcome = conclude(run, news) if news else Outcome.IN_SYNC
     _say_open(run.screen, plan, applied)
     if applied.unchecked:
         run.summarise(f"Not checked afterwards: {applied.unchecked}")

@@ -708,6 +708,8 @@ def test_unknown_companies_are_news_once_and_count_against_no_limit(
         line = "PredictLeads did not take 15 companies, and is asked again from 2026-11-28 on:"
         assert line in outcome.out
         assert outcome.report["waiting"][0]["reason"].endswith("404 not_found: Company not found.")
+        again = run_main(sync.main, sandbox, "--max-follow", "10", ASK_AGAIN_DAYS="0")
+        assert (again.code, set(statuses(again, "follow").values())) == (0, {"unknown"})
         sandbox.predictleads.unknown = set()
         assert run_main(sync.main, sandbox, ASK_AGAIN_DAYS="0").code == 0
         assert sandbox.predictleads.followed == {"a.example", NEW, *strange}
@@ -720,7 +722,12 @@ def test_a_refusal_of_another_kind_is_partial_once(run_main: RunMain, clock: Fak
         assert (outcome.code, set(sandbox.predictleads.followings)) == (4, {"z.example"})
         assert "Not done: 2 failed, 0 not reached. Later runs try them again." in outcome.out
         clock.now += 7 * DAY_S
-        assert run_main(sync.main, sandbox, "--max-unfollow", "100%").code == 4
+        again = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert statuses(again, "follow") == {NEW: "failed"}
+        assert (again.code, again.report["outcome"]) == (0, "in_sync")
+        assert "Nothing to do now: PredictLeads follows 0 of 1" in run_main(sync.main, sandbox).out
+        every = run_main(sync.main, sandbox, "--max-unfollow", "100%", ASK_AGAIN_DAYS="0")
+        assert every.code == 0
 
 
 # 10 and 11. Lists and counts
@@ -788,17 +795,16 @@ def test_companies_that_hubspot_counts_and_does_not_show(
 # What it costs
 
 
-@pytest.mark.parametrize(("left", "warns"), [(2, False), (1, True)])
-def test_the_plan_says_what_it_costs(
-    run_main: RunMain, clock: FakeClock, left: int, warns: bool
-) -> None:
+@pytest.mark.parametrize("left", [5, 4, 2, 1, -500])
+def test_the_plan_says_what_it_costs(run_main: RunMain, clock: FakeClock, left: int) -> None:
     switches = {"credits_used": 10_000 - left}
     rows = {"y.example": None, "z.example": None}
     with make(clock, [shop("a.example")], rows, **switches) as sandbox:
         outcome = run_main(sync.main, sandbox, "--dry-run")
     words = "Stopping to follow 2 companies takes about 2 credits"
-    assert f"{words}; {left} of 10,000 are left this month." in outcome.out
-    assert ("will not last" in outcome.out) is warns
+    assert f"{words}; {max(left, 0)} of 10,000 are left this month." in outcome.out
+    assert ("will not last" in outcome.out) is (left < 2)
+    assert ("may not last" in outcome.out) is (2 <= left < 5)
 
 
 def test_a_run_that_writes_reads_the_list_at_most_twice_more(
