@@ -78,7 +78,7 @@ def _in_words(entry: RunEntry, changes: Sequence[ChangeEntry], verbs: Mapping[st
 
 
 def _because(entry: RunEntry) -> str:
-    return f": {entry.error}" if entry.error else ""
+    return f": {entry.error}".replace("\n", " ") if entry.error else ""
 
 
 def _done(changes: Sequence[ChangeEntry]) -> Dict[str, int]:

@@ -11,7 +11,7 @@ import pytest
 import sync
 from companies.decisions import Decisions
 from sandbox import HubSpot, PredictLeads, Sandbox
-from tests.helpers import MATCH, FakeClock, RunMain
+from tests.helpers import MATCH, Ended, FakeClock, RunMain
 
 DAY_S = 86_400
 
@@ -170,6 +170,11 @@ def test_explain_and_run_never_disagree(run_main: RunMain, clock: FakeClock) -> 
 # Earlier runs
 
 
+def history_lines(outcome: Ended) -> List[str]:
+    """Without the time of a run."""
+    return [line.split("  ", 1)[1] for line in outcome.out.splitlines()]
+
+
 def test_history(run_main: RunMain, clock: FakeClock) -> None:
     with world(clock, [shop("a.example")], "b.example") as sandbox:
         run_main(sync.main, sandbox)
@@ -180,8 +185,7 @@ def test_history(run_main: RunMain, clock: FakeClock) -> None:
         run_main(sync.main, sandbox)
         outcome = run_main(sync.main, sandbox, "--history")
         one = run_main(sync.main, sandbox, "--history", "1")
-    lines = [line.split("  ", 1)[1] for line in outcome.out.splitlines()]
-    assert lines == [
+    assert history_lines(outcome) == [
         "refused for safety",
         "3 runs with nothing to do",
         "done: 1 followed, 1 no longer followed",
@@ -190,6 +194,25 @@ def test_history(run_main: RunMain, clock: FakeClock) -> None:
     changes = [(row["who"], row["action"], row["status"]) for row in outcome.report["changes"]]
     assert changes == [("a.example", "follow", "done"), ("b.example", "unfollow", "done")]
     assert len(one.out.splitlines()) == 1
+
+
+def test_a_run_that_fails_at_the_start_is_in_the_history(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with world(clock, [shop("a.example")]) as sandbox:
+        run_main(sync.main, sandbox)
+        sandbox.predictleads.status = "disabled"
+        del sandbox.hubspot.properties["companies"]["alexa"]
+        failed = run_main(sync.main, sandbox)
+        run_main(sync.main, sandbox, "--dry-run")
+        outcome = run_main(sync.main, sandbox, "--history")
+    assert failed.code == 1
+    assert history_lines(outcome) == [
+        "failed: HubSpot has no company property alexa: create it, with the type number, in HubSpot"
+        " > Settings > Properties. The PredictLeads subscription is disabled: see PredictLeads >"
+        " Subscription Plans.",
+        "done: 1 followed",
+    ]
 
 
 def test_what_a_broken_off_run_did_is_known(

@@ -184,6 +184,24 @@ def test_a_refused_run_and_a_failed_one(run_main: RunMain, clock: FakeClock, pat
     assert "Nobody may see ***@mail.example" in failed
 
 
+def test_a_run_that_fails_at_the_start(run_main: RunMain, clock: FakeClock, path: Path) -> None:
+    """It is noted, but makes no file."""
+    down = [Fault("status", path="^/fields$", status=401)]
+    with make([contact(JO)], [], clock) as sandbox:
+        sandbox.faults = down
+        assert run(run_main, sandbox, "--state", str(path)).code == 1
+        assert not path.exists()
+        sandbox.faults = []
+        run(run_main, sandbox, "--state", str(path))
+        sandbox.faults = down
+        assert run(run_main, sandbox, "--state", str(path)).code == 1
+        run(run_main, sandbox, "--state", str(path), "--dry-run")
+        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+    failed, done = told_lines(outcome)
+    assert failed.startswith("failed: MailerLite")
+    assert done == "done: 1 created"
+
+
 def test_a_dry_run_and_a_question_leave_no_trace(
     run_main: RunMain, clock: FakeClock, path: Path
 ) -> None:
