@@ -41,7 +41,7 @@ from run.context import Run
 from run.files import account_file
 from run.history import History
 from run.lock import run_lock
-from run.past import recent, recorded, say_history
+from run.past import recorded, say_history
 from run.progress import Progress
 from run.readiness import check_here
 from transport import threads
@@ -113,7 +113,8 @@ def _run(run: Run) -> Outcome:
             return say_history(run, sync.history, run.args.history, VERBS)
         if run.args.explain:
             return sync.explain(run.args.explain)
-        return recorded(run, sync.history, chosen.keep_history_days, sync.outcome)
+        run.report.total_name = f"Companies {FOLLOWED}"
+        return recorded(run, sync.history, chosen.keep_history_days, VERBS, sync.outcome)
 
 
 def _check(
@@ -258,8 +259,6 @@ class Sync:
         report_plan(report, decided, self._rules, applied)
         if self._run.wants_links:
             report.record_url = self._source.record_url()
-            now = self._run.clock.utcnow().timestamp()
-            report.history = recent(self.history, now, VERBS)
 
     def _say(self, decided: Decided, news: Set[str], subscription: Optional[Subscription]) -> None:
         plan = decided.plan

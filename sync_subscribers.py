@@ -27,7 +27,7 @@ from run.context import Run
 from run.files import account_file
 from run.history import History
 from run.lock import run_lock
-from run.past import recent, recorded, say_history
+from run.past import recorded, say_history
 from run.progress import Progress
 from run.readiness import check_here
 from run.report import Kind
@@ -184,7 +184,8 @@ def _run(run: Run) -> Outcome:
 
         if run.args.explain:
             return sync().explain(run.args.explain)
-        return recorded(run, history, chosen.keep_history_days, lambda: sync().outcome())
+        run.report.total_name = "Active subscribers"
+        return recorded(run, history, chosen.keep_history_days, VERBS, lambda: sync().outcome())
 
 
 def _preflight(run: Run, chosen: Settings, services: Services) -> Preflight:
@@ -414,10 +415,9 @@ class Sync:
     def _report_account(self, plan: Plan, subscribers: int) -> None:
         run = self._run
         run.report.counts.update(subscribers=subscribers)
-        run.report.total, run.report.total_name = plan.active, "Active subscribers"
+        run.report.total = plan.active
         if run.wants_links:
             run.report.record_url = self._record_url(CONTACTS)
-            run.report.history = recent(self._history, run.clock.utcnow().timestamp(), VERBS)
 
     def _record_url(self, object_type: str) -> Optional[str]:
         """What a record's id follows to make its address."""

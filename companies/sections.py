@@ -59,7 +59,6 @@ def report_plan(
     ]
     report.unchanged = len(plan.unchanged)
     report.total = applied.now.rows if applied and applied.now else plan.listed
-    report.total_name = f"Companies {rules.listed}"
     report.counts.update(
         {
             "matching": wanted.matching,

@@ -24,11 +24,21 @@ IN_WORDS = {
 }
 
 
-def recorded(run: Run, history: History, keep_days: int, work: Callable[[], Outcome]) -> Outcome:
-    """The outcome of the work, which is noted as one run, unless it leaves no trace."""
+def recorded(
+    run: Run,
+    history: History,
+    keep_days: int,
+    verbs: Mapping[str, str],
+    work: Callable[[], Outcome],
+) -> Outcome:
+    """The outcome of the work, which is noted as one run, unless it leaves no trace. Before it, so
+    that the page of a run that fails has them too, the report gets the recent ones."""
+    if not run.dry_run:
+        history.begin(keep_days)
+    if run.wants_links:
+        run.report.history = _recent(history, run.clock.utcnow().timestamp(), verbs)
     if run.dry_run:
         return work()
-    history.begin(keep_days)
     try:
         outcome = work()
     except AppError as error:
@@ -120,7 +130,7 @@ def change_row(change: ChangeEntry) -> Dict[str, object]:
     }
 
 
-def recent(history: History, now: float, verbs: Mapping[str, str]) -> List[PastRun]:
+def _recent(history: History, now: float, verbs: Mapping[str, str]) -> List[PastRun]:
     """For the page: the last runs that changed something."""
     found: List[PastRun] = []
     for entry in history.runs():

@@ -107,6 +107,23 @@ def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
     assert "Sample" not in decide
 
 
+@pytest.mark.parametrize("path", ["/properties/", "/search$"])
+def test_a_failed_run_keeps_the_recent_ones_on_the_page(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path, path: str
+) -> None:
+    page = tmp_path / "run.html"
+    shops = [{"name": "Shop A", "domain": "a.example", **MATCH}]
+    with Sandbox(HubSpot(shops), PredictLeads({}), clock=clock) as sandbox:
+        run_main(sync.main, sandbox)
+        sandbox.hubspot.companies[101]["domain"] = "b.example"
+        run_main(sync.main, sandbox, "--max-unfollow", "1")
+        sandbox.faults = [Fault("status", path=path, status=401)]
+        assert run_main(sync.main, sandbox, "--report", str(page)).code == 1
+    recent = page.read_text(encoding="utf-8").split("Recent runs</h2>")[1]
+    assert "1 followed, 1 no longer followed" in recent
+    assert 'aria-label="Companies followed: 1 on ' in recent
+
+
 def test_the_page_of_a_check_begins_with_its_verdict(
     run_main: RunMain, clock: FakeClock, tmp_path: Path
 ) -> None:

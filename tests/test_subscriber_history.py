@@ -184,6 +184,22 @@ def test_a_refused_run_and_a_failed_one(run_main: RunMain, clock: FakeClock, pat
     assert "Nobody may see ***@mail.example" in failed
 
 
+@pytest.mark.parametrize("fails", ["^/fields$", "^/subscribers$"])
+def test_a_failed_run_keeps_the_recent_ones_on_the_page(
+    run_main: RunMain, clock: FakeClock, path: Path, tmp_path: Path, fails: str
+) -> None:
+    page = tmp_path / "run.html"
+    with make([contact(JO)], [], clock) as sandbox:
+        run(run_main, sandbox, "--state", str(path))
+        sandbox.hubspot.add("contacts", {"email": AL})
+        run(run_main, sandbox, "--state", str(path))
+        sandbox.faults = [Fault("status", path=fails, status=401)]
+        assert run(run_main, sandbox, "--state", str(path), "--report", str(page)).code == 1
+    recent = page.read_text(encoding="utf-8").split("Recent runs</h2>")[1]
+    assert recent.count(">1 created<") == 2
+    assert 'aria-label="Active subscribers: 1 on ' in recent
+
+
 def test_a_run_that_fails_at_the_start(run_main: RunMain, clock: FakeClock, path: Path) -> None:
     """It is noted, but makes no file."""
     down = [Fault("status", path="^/fields$", status=401)]
