@@ -8,11 +8,11 @@ from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 from basics.errors import AppError
 from basics.outcome import Outcome
 from basics.words import count, listing
+from run.apply import DONE
 from run.context import Run
 from run.history import BROKEN_OFF, DAY_S, ChangeEntry, History, RunEntry
 from run.report import Kind, PastRun, Section
 
-NOTHING_TO_DO = Outcome.IN_SYNC.word
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
 IN_WORDS = {
     "synced": "done",
@@ -61,7 +61,7 @@ def say_history(run: Run, history: History, most: int, verbs: Mapping[str, str])
     for entry in history.runs():
         if len(shown) == most:
             break
-        if entry.outcome == NOTHING_TO_DO:
+        if _changed_nothing(entry):
             quiet += 1
             continue
         _say_quiet(run, quiet)
@@ -74,6 +74,12 @@ def say_history(run: Run, history: History, most: int, verbs: Mapping[str, str])
         run.summarise("No run is known that changed something, failed or was refused.")
     run.report.sections = _sections(shown, history)
     return Outcome.PLANNED
+
+
+def _changed_nothing(entry: RunEntry) -> bool:
+    """It found nothing to do, or nothing of what it tried came to be."""
+    is_done = entry.outcome == Outcome.SYNCED.word
+    return entry.outcome == Outcome.IN_SYNC.word or (is_done and not entry.counts.get(DONE))
 
 
 def _say_quiet(run: Run, runs: int) -> None:
@@ -94,7 +100,7 @@ def _because(entry: RunEntry) -> str:
 def _done(changes: Sequence[ChangeEntry]) -> Dict[str, int]:
     found: Dict[str, int] = {}
     for change in changes:
-        if change.status == "done":
+        if change.status == DONE:
             found[change.action] = found.get(change.action, 0) + 1
     return found
 
@@ -136,7 +142,7 @@ def _recent(history: History, now: float, verbs: Mapping[str, str]) -> List[Past
     for entry in history.runs():
         if len(found) == RECENT_RUNS or entry.began_at < now - RECENT_DAYS * DAY_S:
             break
-        changes = [each for each in history.changes_in(entry.id) if each.status == "done"]
+        changes = [each for each in history.changes_in(entry.id) if each.status == DONE]
         if changes:
             counts = {
                 verbs.get(action, action): number for action, number in _done(changes).items()

@@ -196,6 +196,17 @@ def test_history(run_main: RunMain, clock: FakeClock) -> None:
     assert len(one.out.splitlines()) == 1
 
 
+def test_runs_that_changed_nothing_are_counted(run_main: RunMain, clock: FakeClock) -> None:
+    with world(clock, [shop("a.example"), shop("b.example")]) as sandbox:
+        run_main(sync.main, sandbox)
+        sandbox.hubspot.companies[102]["domain"] = "c.example"
+        sandbox.predictleads.unknown.add("c.example")
+        run_main(sync.main, sandbox, "--keep", "b.example")
+        run_main(sync.main, sandbox, "--keep", "b.example")
+        outcome = run_main(sync.main, sandbox, "--history")
+    assert history_lines(outcome) == ["2 runs with nothing to do", "done: 2 followed"]
+
+
 def test_a_run_that_fails_at_the_start_is_in_the_history(
     run_main: RunMain, clock: FakeClock
 ) -> None:
