@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timezone
 from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
@@ -10,10 +11,11 @@ from basics.outcome import Outcome
 from basics.words import count, listing
 from run.apply import DONE
 from run.context import Run
-from run.history import BROKEN_OFF, DAY_S, ChangeEntry, History, RunEntry
+from run.history import BROKEN_OFF, DAY_S, SENT, ChangeEntry, History, RunEntry
 from run.report import Kind, PastRun, Section
 
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
+NOT_CONFIRMED, UNKNOWN = "sent, not confirmed", "nobody knows whether it arrived"
 IN_WORDS = {
     "synced": "done",
     "partial": "done in part",
@@ -88,21 +90,24 @@ def _say_quiet(run: Run, runs: int) -> None:
 
 
 def _in_words(entry: RunEntry, changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> str:
-    told = [f"{number:,} {verbs.get(action, action)}" for action, number in _done(changes).items()]
-    words = ": ".join([IN_WORDS.get(entry.outcome, entry.outcome), listing(told)] if told else [])
-    return words or f"{IN_WORDS.get(entry.outcome, entry.outcome)}{_because(entry)}"
+    told = [f"{number:,} {words}" for words, number in _counts(changes, verbs).items()]
+    cause = (entry.error or "").replace("\n", " ")
+    outcome = IN_WORDS.get(entry.outcome, entry.outcome)
+    return ": ".join(filter(None, [outcome, listing(told) or cause]))
 
 
-def _because(entry: RunEntry) -> str:
-    return f": {entry.error}".replace("\n", " ") if entry.error else ""
+def _counts(changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> Dict[str, int]:
+    """What was changed, in words, and what may have been."""
+    done = [verbs.get(each.action, each.action) for each in changes if each.status == DONE]
+    sent = [NOT_CONFIRMED for each in changes if each.status == SENT]
+    return dict(Counter([*done, *sent]))
 
 
-def _done(changes: Sequence[ChangeEntry]) -> Dict[str, int]:
-    found: Dict[str, int] = {}
-    for change in changes:
-        if change.status == DONE:
-            found[change.action] = found.get(change.action, 0) + 1
-    return found
+def deed(change: ChangeEntry, verbs: Mapping[str, str]) -> str:
+    """What was done, with what came of it if that is something else."""
+    came = UNKNOWN if change.status == SENT else change.status.replace("_", " ")
+    verb = verbs.get(change.action, change.action)
+    return verb if change.status == DONE else f"{verb} ({came})"
 
 
 def _sections(shown: Sequence[RunEntry], history: History) -> List[Section]:
@@ -137,25 +142,23 @@ def change_row(change: ChangeEntry) -> Dict[str, object]:
 
 
 def _recent(history: History, now: float, verbs: Mapping[str, str]) -> List[PastRun]:
-    """For the page: the last runs that changed something."""
+    """For the page: the last runs that changed something, or may have."""
     found: List[PastRun] = []
     for entry in history.runs():
         if len(found) == RECENT_RUNS or entry.began_at < now - RECENT_DAYS * DAY_S:
             break
-        changes = [each for each in history.changes_in(entry.id) if each.status == DONE]
+        changes = [each for each in history.changes_in(entry.id) if each.status in (DONE, SENT)]
         if changes:
-            counts = {
-                verbs.get(action, action): number for action, number in _done(changes).items()
-            }
             rows = [_page_change(each, verbs) for each in changes]
             words = IN_WORDS.get(entry.outcome, entry.outcome)
+            counts = _counts(changes, verbs)
             found.append(PastRun(entry.began_at, words, counts, rows, entry.total))
     return found
 
 
 def _page_change(change: ChangeEntry, verbs: Mapping[str, str]) -> Tuple[str, str, str]:
     who = "" if isinstance(change.who, bytes) else change.who
-    return verbs.get(change.action, change.action), who, change.reason or ""
+    return deed(change, verbs), who, change.reason or ""
 
 
 def moment(timestamp: float) -> str:

@@ -238,7 +238,9 @@ def test_what_a_broken_off_run_did_is_known(
             with pytest.raises(KeyboardInterrupt):
                 run_main(sync.main, sandbox)
         outcome = run_main(sync.main, sandbox, "--history")
-    assert "broken off" in outcome.out
+        told = run_main(sync.main, sandbox, "--explain", "a.example")
+    assert history_lines(outcome) == ["broken off: 2 sent, not confirmed"]
+    assert "followed (nobody knows whether it arrived) on 21 Nov 2026." in told.out
     assert [row["who"] for row in outcome.report["changes"]] == ["a.example", "b.example"]
 
 

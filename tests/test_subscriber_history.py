@@ -259,7 +259,7 @@ def test_what_a_killed_run_did_is_known(
                 run(run_main, sandbox, "--state", str(path), *flags)
         assert len(statuses(sandbox)) == 2
         outcome = run(run_main, sandbox, "--state", str(path), "--history")
-    assert told_lines(outcome) == ["broken off"]
+    assert told_lines(outcome) == ["broken off: 2 sent, not confirmed"]
     assert [row["action"] for row in outcome.report["changes"]] == ["create", "create"]
     assert noted(path, clock, JO) == [("create", "sent")]
 
