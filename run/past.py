@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 from basics.errors import AppError
 from basics.outcome import Outcome
-from basics.words import count, listing
+from basics.words import count, listing, local_time
 from run.apply import DONE
 from run.context import Run
 from run.history import BROKEN_OFF, DAY_S, SENT, ChangeEntry, History, RunEntry
@@ -163,9 +163,9 @@ def _page_change(change: ChangeEntry, verbs: Mapping[str, str]) -> Tuple[str, st
 
 def moment(timestamp: float) -> str:
     """Local date and time, as people write them."""
-    return datetime.fromtimestamp(timestamp, timezone.utc).astimezone().strftime("%d %b %Y, %H:%M")
+    return local_time(datetime.fromtimestamp(timestamp, timezone.utc))
 
 
 def date(timestamp: float) -> str:
     """Local date, as people write it."""
-    return moment(timestamp).split(",")[0].lstrip("0")
+    return moment(timestamp).split(",")[0]

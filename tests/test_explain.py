@@ -196,6 +196,18 @@ def test_history(run_main: RunMain, clock: FakeClock) -> None:
     assert len(one.out.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("_in_berlin")
+def test_times_are_those_of_the_reader(run_main: RunMain, clock: FakeClock) -> None:
+    clock.now += 10 * DAY_S + 16 * 3600
+    with world(clock, [shop("a.example")]) as sandbox:
+        run_main(sync.main, sandbox)
+        outcome = run_main(sync.main, sandbox, "--history")
+        told = run_main(sync.main, sandbox, "--explain", "a.example")
+    assert outcome.out == "2 Dec 2026, 01:00 CET  done: 1 followed\n"
+    assert outcome.report["runs"][0]["at"] == "2 Dec 2026, 01:00 CET"
+    assert "followed on 2 Dec 2026." in told.out
+
+
 def test_runs_that_changed_nothing_are_counted(run_main: RunMain, clock: FakeClock) -> None:
     with world(clock, [shop("a.example"), shop("b.example")]) as sandbox:
         run_main(sync.main, sandbox)

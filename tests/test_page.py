@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterator, List, Optional
@@ -284,15 +283,6 @@ def test_the_list_after_the_last_write_in_words() -> None:
     text = page.render(report(checked_after=after), 4)
     words = "1,047 listed; missing: münze.example, b.example; listed and not wanted: none"
     assert f"<td>{words}</td>" in text
-
-
-@pytest.fixture
-def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @pytest.mark.usefixtures("_in_berlin")
