@@ -97,6 +97,15 @@ def test_rows_without_a_status_have_the_key_of_their_section_for_it(tmp_path: Pa
     ]
 
 
+def test_each_column_of_the_csv_is_there_once(tmp_path: Path) -> None:
+    rows = [{"action": "follow", "guest": "Jo", "status": "done"}]
+    past = Section("changes", "Changes", Kind.STEP, ("action", "guest"), rows)
+    assert csv_lines(tmp_path, report(past)) == [
+        "action,change,guest,status,reason",
+        "changes,follow,Jo,done,",
+    ]
+
+
 @pytest.mark.parametrize("name", ["run.html", "RUN.HTM"])
 def test_the_ending_names_the_form(tmp_path: Path, name: str) -> None:
     assert written(tmp_path, name, report()).startswith("<!doctype html>")
