@@ -69,7 +69,8 @@ def add_questions(
     arguments: argparse.ArgumentParser, metavar: str, parse: Callable[[str], str], what: str
 ) -> None:
     """The flags that ask what earlier runs did, and why."""
-    arguments.add_argument(
+    questions = arguments.add_mutually_exclusive_group()
+    questions.add_argument(
         "--explain",
         metavar=metavar,
         type=flag_type(parse),
@@ -77,7 +78,7 @@ def add_questions(
         default=[],
         help=f"tell {what}, and what the next run would do; may be given more than once",
     )
-    arguments.add_argument(
+    questions.add_argument(
         "--history",
         metavar="N",
         type=flag_type(parse_positive),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
 import sync
+import sync_subscribers
 from companies.decisions import Decisions
-from sandbox import HubSpot, PredictLeads, Sandbox
+from sandbox import HubSpot, MailerLite, PredictLeads, Sandbox
 from tests.helpers import MATCH, Ended, FakeClock, RunMain
 
 DAY_S = 86_400
@@ -127,6 +128,23 @@ def test_a_word_that_is_no_domain(capsys: pytest.CaptureFixture[str]) -> None:
         sync.main(["--explain", "nothing"])
     assert ended.value.code == 2
     assert "must be a domain such as shop.example" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("main", [sync.main, sync_subscribers.main])
+def test_one_run_answers_one_question(
+    run_main: RunMain,
+    main: Callable[..., int],
+    clock: FakeClock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    who = "jo@a.example" if main is sync_subscribers.main else "a.example"
+    with pytest.raises(SystemExit) as ended:
+        main(["--explain", who, "--history"])
+    assert ended.value.code == 2
+    assert "argument --history: not allowed with argument --explain" in capsys.readouterr().err
+    with Sandbox(HubSpot([]), PredictLeads({}), MailerLite([]), clock=clock) as sandbox:
+        for question in (["--explain", who], ["--history"]):
+            assert run_main(main, sandbox, "--check", *question).report["findings"]
 
 
 def test_it_needs_no_lock_and_few_calls(run_main: RunMain, clock: FakeClock) -> None:
