@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from basics.domains import display_domain
+from basics.outcome import Outcome
 from basics.words import count, date, listing, local_time, printable
 from run.report import CheckedAfter, Kind, PastRun, Report, Row, Section
 
@@ -107,7 +108,7 @@ def _sentences(report: Report) -> List[str]:
     """The outcome in words, the first sentence alone would do."""
     if report.summary:
         return [f"{line[:-1]}." if line.endswith(":") else line for line in report.summary]
-    untouched = report.error and report.outcome.exit_code not in (4, 130)
+    untouched = report.error and report.outcome not in (Outcome.PARTIAL, Outcome.INTERRUPTED)
     ending = ", nothing has been changed." if untouched else "."
     return [_outcome(report.outcome.word).capitalize() + ending]
 
