@@ -119,8 +119,10 @@ def main(
     with _signals_stop(run):
         run.report.outcome = _outcome_of(run, work)
         exit_code = _write_reports(run)
-        if run.screen.has_news or run.report.outcome is not Outcome.IN_SYNC:
+        if run.report.outcome is not Outcome.IN_SYNC:
             run.screen.say_all()
+        elif run.screen.has_news:
+            run.screen.say_all("Something waits for you, see below.")
     flush_output()
     return exit_code
 
