@@ -256,8 +256,8 @@ def _past(report: Report, past: PastRun) -> Table:
     """An earlier run as a table of its changes."""
     counts = ", ".join(f"{number:,} {words}" for words, number in past.counts.items() if number)
     rows = [
-        {"name": display_domain(name), "action": action, "reason": reason}
-        for action, name, reason in past.changes[:SHOWN_PAST]
+        {**change._asdict(), "name": display_domain(change.name)}
+        for change in past.changes[:SHOWN_PAST]
     ]
     if len(past.changes) > SHOWN_PAST:
         rows.append({"name": f"and {len(past.changes) - SHOWN_PAST:,} more"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime, timezone
-from typing import Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Sequence
 
 from basics.errors import AppError
 from basics.outcome import Outcome
@@ -12,7 +12,7 @@ from basics.words import count, listing, local_time
 from run.apply import DONE
 from run.context import Run
 from run.history import BROKEN_OFF, DAY_S, SENT, ChangeEntry, History, RunEntry
-from run.report import Kind, PastRun, Section
+from run.report import Kind, PastChange, PastRun, Section
 
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
 NOT_CONFIRMED, UNKNOWN = "sent, not confirmed", "nobody knows whether it arrived"
@@ -156,9 +156,11 @@ def _recent(history: History, now: float, verbs: Mapping[str, str]) -> List[Past
     return found
 
 
-def _page_change(change: ChangeEntry, verbs: Mapping[str, str]) -> Tuple[str, str, str]:
-    who = "" if isinstance(change.who, bytes) else change.who
-    return deed(change, verbs), who, change.reason or ""
+def _page_change(change: ChangeEntry, verbs: Mapping[str, str]) -> PastChange:
+    """Who is known by hash alone goes by the id of the record."""
+    record = f"id {change.hubspot_id}" if change.hubspot_id else ""
+    name = record if isinstance(change.who, bytes) else change.who
+    return PastChange(deed(change, verbs), name, change.reason or "", change.hubspot_id)
 
 
 def moment(timestamp: float) -> str:

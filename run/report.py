@@ -58,17 +58,26 @@ class CheckedAfter(NamedTuple):
     unwanted: Sequence[str]
 
 
+class PastChange(NamedTuple):
+    """`action` and `reason` in words."""
+
+    action: str
+    name: str
+    reason: str
+    hubspot_id: Optional[int]
+
+
 class PastRun(NamedTuple):
     """An earlier run that changed something.
 
-    `at`: seconds since 1970; `outcome` and the keys of `counts` in words; `changes`: action, name
-    and reason of each; `total`: how many the other service had then, if that is known.
+    `at`: seconds since 1970; `outcome` and the keys of `counts` in words; `total`: how many the
+    other service had then, if that is known.
     """
 
     at: float
     outcome: str
     counts: Mapping[str, int]
-    changes: Sequence[Tuple[str, str, str]]
+    changes: Sequence[PastChange]
     total: Optional[int] = None
 
 

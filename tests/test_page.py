@@ -16,7 +16,7 @@ from basics.limits import Refusal
 from basics.outcome import Outcome
 from run import page
 from run.checks import Finding
-from run.report import CheckedAfter, Kind, PastRun, Report, Row, Section
+from run.report import CheckedAfter, Kind, PastChange, PastRun, Report, Row, Section
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox
 from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain
 
@@ -300,20 +300,23 @@ def test_times_are_those_of_the_reader() -> None:
 
 def past(days: float, followed: int, total: Optional[int], outcome: str = "synced") -> PastRun:
     counts = {"followed": followed, "no longer followed": 1}
-    changes = [("followed", f"shop-{n}.example", "") for n in range(followed)]
-    changes.append(("unfollowed", "xn--mnze-0ra.example", "its platform is now wix"))
+    changes = [PastChange("followed", f"shop-{n}.example", "", n) for n in range(followed)]
+    gone = "its platform is now wix"
+    changes.append(PastChange("unfollowed", "xn--mnze-0ra.example", gone, None))
     return PastRun(1_795_000_000.0 + days * 86_400, outcome, counts, changes, total)
 
 
 @pytest.mark.usefixtures("_in_berlin")
 def test_earlier_runs_are_folded_with_what_they_changed() -> None:
-    text = page.render(report(history=[past(0, 2, 35), past(1, 300, None, "partial")]), 0)
+    history = [past(0, 2, 35), past(1, 300, None, "partial")]
+    text = page.render(report(history=history, record_url="https://hub.example/"), 0)
     newer, older = re.findall(r'<details class="run">.*?</details>', text, re.DOTALL)
     assert "19 Nov 2026, 12:06 CET: done in part" in newer
     assert "300 followed, 1 no longer followed" in newer
     assert ">and 101 more</td>" in newer
     assert newer.count("<tr>") == 1 + 200 + 1
     assert "18 Nov 2026, 12:06 CET: done <" in older
+    assert '<a href="https://hub.example/1">shop-1.example</a>' in older
     assert ">münze.example</td>" in older
     assert ">its platform is now wix</td>" in older
     assert "<svg" not in text  # one number is no development

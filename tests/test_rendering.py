@@ -13,7 +13,7 @@ import pytest
 from basics.outcome import Outcome
 from run import command
 from run.rendering import ENDINGS, has_links, write_report
-from run.report import Kind, PastRun, Report, Row, Section
+from run.report import Kind, PastChange, PastRun, Report, Row, Section
 
 MADE_UP = Section(
     "greeted",
@@ -136,14 +136,14 @@ def test_which_reports_lead_to_the_records(name: str, linked: bool) -> None:
 
 def test_earlier_runs_are_in_the_json_if_there_are_any(tmp_path: Path) -> None:
     assert "history" not in json.loads(written(tmp_path, "run.json", report()))
-    past = PastRun(1.5, "synced", {"followed": 1}, [("followed", "a.example", "")], 7)
+    past = PastRun(1.5, "synced", {"followed": 1}, [PastChange("followed", "a.example", "", 7)], 12)
     (found,) = json.loads(written(tmp_path, "run.json", report(history=[past])))["history"]
     assert found == {
         "at": 1.5,
         "outcome": "synced",
         "counts": {"followed": 1},
-        "changes": [["followed", "a.example", ""]],
-        "total": 7,
+        "changes": [["followed", "a.example", "", 7]],
+        "total": 12,
     }
 
 

@@ -110,6 +110,7 @@ def test_every_change_is_in_the_history(
     assert [row["outcome"] for row in outcome.report["runs"]] == ["synced", "synced"]
     for secret in (b"mail.example", b"Secret", b" fr", b"Fr"):
         assert secret not in content
+    assert '/record/0-1/101">id 101</a>' in page.read_text().split("Recent runs</h2>")[1]
     assert "Active subscribers: 4 on " in page.read_text()
     assert ", 3 on " in page.read_text()
 
