@@ -48,7 +48,7 @@ def report_plan(
         Section(
             "skipped",
             "Skipped",
-            Kind.SKIP,
+            Kind.DECIDE,
             ("company", "reason"),
             [entry._asdict() for entry in plan.skipped],
             linked="company",

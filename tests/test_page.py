@@ -106,6 +106,11 @@ def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
     assert "Sample" not in decide
 
 
+def test_a_company_to_fix_is_for_a_person_to_decide(run_page: Path) -> None:
+    decide = run_page.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
+    assert decide.index("info@d.example") < decide.index('<h2 id="unfollow">')
+
+
 @pytest.mark.parametrize("path", ["/properties/", "/search$"])
 def test_a_failed_run_keeps_the_recent_ones_on_the_page(
     run_main: RunMain, clock: FakeClock, tmp_path: Path, path: str
