@@ -245,8 +245,8 @@ class Sync:
             for line in explaining.in_words(each, NAME, VERBS, WOULD):
                 self._run.say(line)
             self._run.say()
-        self._run.report.sections = [explaining.section(explained, NAME)]
-        return Outcome.PLANNED
+        section = explaining.section(explained, NAME)
+        return self._run.answer("What becomes of these companies, and why", [section])
 
     def _apply(self, decided: Decided) -> Outcome:
         applied, changes = self._decisions.apply(decided)

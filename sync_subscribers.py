@@ -319,8 +319,8 @@ class Sync:
             for line in explaining.in_words(each):
                 run.say(line)
             run.say()
-        run.report.sections = [explaining.section(explained)]
-        return Outcome.PLANNED
+        section = explaining.section(explained)
+        return run.answer("What becomes of these people, and why", [section])
 
     def _explained(
         self, person: Person, contacts: Sequence[Contact], rules: Rules, places: explaining.Places

@@ -74,8 +74,7 @@ def say_history(run: Run, history: History, most: int, verbs: Mapping[str, str])
     _say_quiet(run, quiet)
     if not shown:
         run.summarise("No run is known that changed something, failed or was refused.")
-    run.report.sections = _sections(shown, history)
-    return Outcome.PLANNED
+    return run.answer("What earlier runs did", _sections(shown, history))
 
 
 def _changed_nothing(entry: RunEntry) -> bool:

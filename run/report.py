@@ -86,7 +86,8 @@ class Report:
     """`title`: what the job is about. `unchanged`: how many are as they should be, if that is
     known. `total`: how many the other service has in the end; `total_name`: what that counts.
     `record_url`: what a record's id follows to make its address. `version`: of the program.
-    `accounts`: whose they are, in sentences."""
+    `accounts`: whose they are, in sentences. `question`: what was asked, as a sentence without its
+    full stop, of a run that does nothing else but answer."""
 
     job: str
     title: str
@@ -111,6 +112,7 @@ class Report:
     total_name: str = "Total"
     version: str = ""
     accounts: str = ""
+    question: str = ""
 
     def link(self, row: Row) -> Optional[str]:
         """The address of the row's record in HubSpot, if it is known."""

@@ -283,6 +283,36 @@ def test_where_a_row_leads_to() -> None:
     assert '<a href="http' not in without
 
 
+def test_rows_within_a_row_are_lines_that_lead_to_their_records() -> None:
+    there = {"id": 7, "name": "Shop", "link": "https://x.example/7", "matches": False}
+    row = {
+        "domain": "a.example",
+        "hubspot": [there, {"id": 8, "matches": True}],
+        "history": [{"domain": "xn--mnze-0ra.example", "status": "held_back"}],
+        "outcome": "synced",
+    }
+    section = Section("explain", "Explained", Kind.STEP, tuple(row), [row])
+    text = page.render(report(sections=[section]), 0)
+    first, second = "id 7, Shop, matches no", "id 8, matches yes"
+    assert f'<a href="https://x.example/7">{first}</a><br>{second}</td>' in text
+    assert ">domain münze.example, status held back</td>" in text
+    assert ">done</td>" in text
+
+
+def test_the_page_of_a_question_is_headed_by_it(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.html"
+    with Sandbox(HubSpot([]), PredictLeads({"a.example": None}), clock=clock) as sandbox:
+        run_main(sync.main, sandbox, "--history", "--report", str(path))
+        assert "dry run" not in path.read_text(encoding="utf-8").lower()
+        run_main(sync.main, sandbox, "--explain", "a.example", "--report", str(path))
+    text = path.read_text(encoding="utf-8")
+    assert "dry run" not in text.lower()
+    assert ": what becomes of these companies, and why</title>" in text
+    assert '<p class="lead">What becomes of these companies, and why.</p>' in text
+
+
 def test_the_list_after_the_last_write_in_words() -> None:
     after = CheckedAfter(1047, ["xn--mnze-0ra.example", "b.example"], [])
     text = page.render(report(checked_after=after), 4)

@@ -65,9 +65,10 @@ def test_a_made_up_section_is_in_the_csv(tmp_path: Path) -> None:
 def test_values_within_values_are_shown_to_people(tmp_path: Path) -> None:
     words = [{"word": "hello", "said_by": "Al", "to": None}, {"word": "bye", "said_by": ["Jo"]}]
     section = MADE_UP._replace(rows=[{"guest": "Jo", "words": words}])
-    told = "word hello, said by Al; word bye, said by Jo"
-    assert cells(tmp_path, section)[0]["words"] == told
-    assert f'<td data-label="Words">{told}</td>' in written(tmp_path, "run.html", report(section))
+    told = ["word hello, said by Al", "word bye, said by Jo"]
+    assert cells(tmp_path, section)[0]["words"] == "; ".join(told)
+    cell = f'<td data-label="Words">{"<br>".join(told)}</td>'
+    assert cell in written(tmp_path, "run.html", report(section))
 
 
 @pytest.mark.parametrize("kind", Kind)
