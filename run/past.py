@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import datetime, timezone
 from typing import Callable, Dict, List, Mapping, Sequence
 
+from basics.emails import masked
 from basics.errors import AppError
 from basics.outcome import Outcome
 from basics.words import count, listing, local_time
@@ -44,7 +45,8 @@ def recorded(
     try:
         outcome = work()
     except AppError as error:
-        history.end(run.ended(error.outcome), str(error), _numbers(run), None)
+        cause = masked(str(error)).replace("\n", " ")
+        history.end(run.ended(error.outcome), cause, _numbers(run), None)
         raise
     history.end(run.ended(outcome), run.report.error, _numbers(run), run.report.total)
     return outcome
@@ -90,9 +92,8 @@ def _say_quiet(run: Run, runs: int) -> None:
 
 def _in_words(entry: RunEntry, changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> str:
     told = [f"{number:,} {words}" for words, number in _counts(changes, verbs).items()]
-    cause = (entry.error or "").replace("\n", " ")
     outcome = IN_WORDS.get(entry.outcome, entry.outcome)
-    return ": ".join(filter(None, [outcome, listing(told) or cause]))
+    return ": ".join(filter(None, [outcome, listing(told) or entry.error]))
 
 
 def _counts(changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> Dict[str, int]:

@@ -254,6 +254,7 @@ def test_a_run_that_fails_at_the_start_is_in_the_history(
         " Subscription Plans.",
         "done: 1 followed",
     ]
+    assert "\n" not in outcome.report["runs"][0]["error"]
 
 
 def test_what_a_broken_off_run_did_is_known(

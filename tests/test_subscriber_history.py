@@ -213,10 +213,16 @@ def test_a_run_that_fails_at_the_start(run_main: RunMain, clock: FakeClock, path
         sandbox.faults = down
         assert run(run_main, sandbox, "--state", str(path)).code == 1
         run(run_main, sandbox, "--state", str(path), "--dry-run")
+        sandbox.faults = []
+        lists = run(run_main, sandbox, "--state", str(path), "--list", f"Of {BO}")
         outcome = run(run_main, sandbox, "--state", str(path), "--history")
-    failed, done = told_lines(outcome)
+        content = path.read_bytes()
+    no_list, failed, done = told_lines(outcome)
+    assert (lists.code, f"Of {BO}" in lists.err) == (2, True)
+    assert "Of ***@mail.example" in no_list
     assert failed.startswith("failed: MailerLite")
     assert done == "done: 1 created"
+    assert BO.encode() not in content
 
 
 def test_a_dry_run_and_a_question_leave_no_trace(
