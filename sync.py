@@ -41,7 +41,7 @@ from run.context import Run
 from run.files import account_file
 from run.history import History
 from run.lock import run_lock
-from run.past import recent, recorded, say_history
+from run.past import recorded, say_history
 from run.progress import Progress
 from run.readiness import check_here
 from transport import threads
@@ -105,39 +105,33 @@ def _run(run: Run) -> Outcome:
         if not run.dry_run:
             stack.enter_context(run_lock("companies", account, run.clock))
         stack.enter_context(run.using(hubspot.http, predictleads.http))
-        if run.args.history or run.args.explain:
-            return _answer(run, _sync(run, chosen, source, predictleads, account, stack))
-        in_hubspot, (in_predictleads, subscription) = threads.side_by_side(
-            source.check, lambda: _check_subscription(predictleads)
-        )
-        findings = [*in_hubspot, *in_predictleads]
         if run.args.check:
-            here = check_here(run, account, lambda path: open_memory(path, account).close())
-            return run.show_findings([*findings, *source.check_search(), *here])
-        demand_all_ok(findings)
-        run.name_accounts(_accounts(source, in_predictleads))
-        sync = _sync(run, chosen, source, predictleads, account, stack)
-        days = chosen.keep_history_days
-        return recorded(run, sync.history, days, lambda: sync.outcome(subscription))
+            return _check(run, source, predictleads, account)
+        memory = stack.enter_context(contextlib.closing(_memory(run, account)))
+        sync = Sync(run, chosen, source, predictleads, memory, History(memory, run.clock))
+        if run.args.history:
+            return say_history(run, sync.history, run.args.history, VERBS)
+        if run.args.explain:
+            return sync.explain(run.args.explain)
+        run.report.total_name = f"Companies {FOLLOWED}"
+        return recorded(run, sync.history, chosen.keep_history_days, VERBS, sync.outcome)
 
 
-def _sync(
-    run: Run,
-    chosen: Settings,
-    source: CompanySource,
-    predictleads: PredictLeadsClient,
-    account: str,
-    stack: contextlib.ExitStack,
-) -> Sync:
-    memory = stack.enter_context(contextlib.closing(_memory(run, account)))
-    return Sync(run, chosen, source, predictleads, memory, History(memory, run.clock))
+def _check(
+    run: Run, source: CompanySource, predictleads: PredictLeadsClient, account: str
+) -> Outcome:
+    in_hubspot, in_predictleads, _ = _check_services(source, predictleads)
+    here = check_here(run, account, lambda path: open_memory(path, account).close())
+    return run.show_findings([*in_hubspot, *in_predictleads, *source.check_search(), *here])
 
 
-def _answer(run: Run, sync: Sync) -> Outcome:
-    """To a question about earlier runs, or about single companies."""
-    if run.args.history:
-        return say_history(run, sync.history, run.args.history, VERBS)
-    return sync.explain(run.args.explain)
+def _check_services(
+    source: CompanySource, predictleads: PredictLeadsClient
+) -> Tuple[List[Finding], List[Finding], Optional[Subscription]]:
+    in_hubspot, (in_predictleads, subscription) = threads.side_by_side(
+        source.check, lambda: _check_subscription(predictleads)
+    )
+    return in_hubspot, in_predictleads, subscription
 
 
 def _check_subscription(
@@ -169,7 +163,7 @@ def _memory(run: Run, account: str) -> CompanyMemory:
 
 
 class Sync:
-    """The story of one run: read, plan, show, refuse, follow, unfollow, check."""
+    """The story of one run: check, read, plan, show, refuse, follow, unfollow, check again."""
 
     def __init__(
         self,
@@ -185,7 +179,8 @@ class Sync:
         destination = _destination(run, predictleads)
         self._decisions = Decisions(run, source, destination, memory, history, self._rules)
 
-    def outcome(self, subscription: Optional[Subscription]) -> Outcome:
+    def outcome(self) -> Outcome:
+        subscription = self._demand_services()
         decided = self._decisions.decide(*self._read())
         self._report(decided)
         news = self._decisions.news(decided)
@@ -193,6 +188,15 @@ class Sync:
         outcome = self._carry_out(decided)
         self._decisions.note_told(news, decided)
         return outcome
+
+    def _demand_services(self) -> Optional[Subscription]:
+        """Raises AppError with all that is not in place."""
+        in_hubspot, in_predictleads, subscription = _check_services(
+            self._source, self._predictleads
+        )
+        demand_all_ok([*in_hubspot, *in_predictleads])
+        self._run.name_accounts(_accounts(self._source, in_predictleads))
+        return subscription
 
     def _carry_out(self, decided: Decided) -> Outcome:
         run, plan = self._run, decided.plan
@@ -241,8 +245,8 @@ class Sync:
             for line in explaining.in_words(each, NAME, VERBS, WOULD):
                 self._run.say(line)
             self._run.say()
-        self._run.report.sections = [explaining.section(explained, NAME)]
-        return Outcome.PLANNED
+        section = explaining.section(explained, NAME)
+        return self._run.answer("What becomes of these companies, and why", [section])
 
     def _apply(self, decided: Decided) -> Outcome:
         applied, changes = self._decisions.apply(decided)
@@ -255,8 +259,6 @@ class Sync:
         report_plan(report, decided, self._rules, applied)
         if self._run.wants_links:
             report.record_url = self._source.record_url()
-            now = self._run.clock.utcnow().timestamp()
-            report.history = recent(self.history, now, VERBS)
 
     def _say(self, decided: Decided, news: Set[str], subscription: Optional[Subscription]) -> None:
         plan = decided.plan

@@ -27,7 +27,7 @@ from run.context import Run
 from run.files import account_file
 from run.history import History
 from run.lock import run_lock
-from run.past import recent, recorded, say_history
+from run.past import recorded, say_history
 from run.progress import Progress
 from run.readiness import check_here
 from run.report import Kind
@@ -169,27 +169,40 @@ def _run(run: Run) -> Outcome:
         if not run.dry_run:
             stack.enter_context(run_lock("subscribers", account, run.clock))
         stack.enter_context(run.using(*(service.http for service in services)))
-        if run.args.history:
-            with _memory(run, chosen, _path(run, account)) as memory:
-                return say_history(run, History(memory, run.clock), run.args.history, VERBS)
-        args = run.args
-        preflight = check_services(chosen, services, args.create_fields, args.create_groups)
-        if args.opt_out_unsubscribed and preflight.consent:
-            opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
-            preflight.mapping.append(opt_outs.check(opt_out, preflight.consent))
-        if args.wants_import:
-            preflight.mapping.append(importing.check(preflight.groups, preflight.mirror))
         if run.args.check:
-            found = [*preflight.findings, *preflight.mapping, *check_reading(services)]
-            return run.show_findings([*found, *_check_here(run, chosen, account)])
-        demand_all_ok(preflight.findings)
-        demand_all_ok(preflight.mapping, SettingsError)
-        with _memory(run, chosen, _path(run, account)) as memory:
-            sync = Sync(run, chosen, preflight, services, memory)
-            if args.explain:
-                return sync.explain(args.explain)
-            run.name_accounts(preflight.accounts)
-            return recorded(run, sync.history, chosen.keep_history_days, sync.outcome)
+            return _check(run, chosen, services, account)
+        memory = stack.enter_context(_memory(run, chosen, _path(run, account)))
+        history = History(memory, run.clock)
+        if run.args.history:
+            return say_history(run, history, run.args.history, VERBS)
+
+        def sync() -> Sync:
+            preflight = _preflight(run, chosen, services)
+            demand_all_ok(preflight.findings)
+            demand_all_ok(preflight.mapping, SettingsError)
+            return Sync(run, chosen, preflight, services, memory, history)
+
+        if run.args.explain:
+            return sync().explain(run.args.explain)
+        run.report.total_name = "Active subscribers"
+        return recorded(run, history, chosen.keep_history_days, VERBS, lambda: sync().outcome())
+
+
+def _preflight(run: Run, chosen: Settings, services: Services) -> Preflight:
+    args = run.args
+    preflight = check_services(chosen, services, args.create_fields, args.create_groups)
+    if args.opt_out_unsubscribed and preflight.consent:
+        opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
+        preflight.mapping.append(opt_outs.check(opt_out, preflight.consent))
+    if args.wants_import:
+        preflight.mapping.append(importing.check(preflight.groups, preflight.mirror))
+    return preflight
+
+
+def _check(run: Run, chosen: Settings, services: Services, account: str) -> Outcome:
+    preflight = _preflight(run, chosen, services)
+    found = [*preflight.findings, *preflight.mapping, *check_reading(services)]
+    return run.show_findings([*found, *_check_here(run, chosen, account)])
 
 
 def _check_here(run: Run, chosen: Settings, account: str) -> List[Finding]:
@@ -228,12 +241,14 @@ class Sync:
         preflight: Preflight,
         services: Services,
         memory: Memory,
+        history: History,
     ) -> None:
         self._run, self._settings, self._preflight = run, chosen, preflight
-        self._services, self._memory = services, memory
-        self.history, self._told = History(memory, run.clock), Told(memory, run.clock)
+        self._services, self._memory, self._history = services, memory, history
+        self._told = Told(memory, run.clock)
 
     def outcome(self) -> Outcome:
+        self._run.name_accounts(self._preflight.accounts)
         rules, is_new = self._rules(), self._memory.is_new
         contacts, subscribers, total = self._read(rules)
         plan = make_plan(contacts, subscribers, self._memory, rules)
@@ -304,8 +319,8 @@ class Sync:
             for line in explaining.in_words(each):
                 run.say(line)
             run.say()
-        run.report.sections = [explaining.section(explained)]
-        return Outcome.PLANNED
+        section = explaining.section(explained)
+        return run.answer("What becomes of these people, and why", [section])
 
     def _explained(
         self, person: Person, contacts: Sequence[Contact], rules: Rules, places: explaining.Places
@@ -317,7 +332,7 @@ class Sync:
             explaining.in_hubspot(person, in_order(contacts), trace, rules),
             person.subscriber,
             trace,
-            self.history.changes_of(memory.person(person.email)),
+            self._history.changes_of(memory.person(person.email)),
             places,
         )
 
@@ -380,7 +395,7 @@ class Sync:
     ) -> None:
         if self._memory.is_new:
             self._memory.keep()
-            self.history.begin(self._settings.keep_history_days)
+            self._history.begin(self._settings.keep_history_days)
         ids = {contact_address(contact): contact.id for contact in contacts}
         self._memory.note_lists((email, ids.get(email)) for email in subscribers)
         self._memory.note_told(plan.taken_out)
@@ -400,10 +415,9 @@ class Sync:
     def _report_account(self, plan: Plan, subscribers: int) -> None:
         run = self._run
         run.report.counts.update(subscribers=subscribers)
-        run.report.total, run.report.total_name = plan.active, "Active subscribers"
+        run.report.total = plan.active
         if run.wants_links:
             run.report.record_url = self._record_url(CONTACTS)
-            run.report.history = recent(self.history, run.clock.utcnow().timestamp(), VERBS)
 
     def _record_url(self, object_type: str) -> Optional[str]:
         """What a record's id follows to make its address."""
@@ -450,7 +464,7 @@ class Sync:
     def _apply(self, plan: Plan, rules: Rules) -> Outcome:
         """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
         run, preflight = self._run, self._preflight
-        change_log = ChangeLog(self._memory, self.history)
+        change_log = ChangeLog(self._memory, self._history)
         writer = Writer(self._services, rules, self._memory, change_log)
         changes = Changes(run)
         fields = changes.apply("Create fields", preflight.missing, writer.create_field)

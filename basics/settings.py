@@ -36,6 +36,7 @@ _EXAMPLE = SCRIPTS / ".env.example"  # it names every setting of every script
 _EXAMPLE_NAME = re.compile(r"^#?([A-Z][A-Z0-9_]*)=", re.MULTILINE)
 _BASE_URL_NAME = "_BASE_URL"  # so ends one setting of each service, after the service's name
 _CLOSE = 0.85  # difflib's ratio of a slip; keys of services with similar names are under it
+_CLOSE_IN_FAMILY = 0.77  # of names that begin with the same word
 
 _KEY = re.compile(r"[!-~]+")  # visible ASCII, as every HTTP header value must be
 _SECRET_NAMES = ("_KEY", "_TOKEN")  # so ends the name of a setting that holds a key
@@ -180,12 +181,15 @@ def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[Tup
     prefixes = [
         f"{name[: -len(_BASE_URL_NAME)]}_" for name in known if name.endswith(_BASE_URL_NAME)
     ]
+    own_words = {word for each in known for word in each.split("_")}
     for name in [each for each in names if each not in known]:
         text = name.upper()
         service = next(filter(text.startswith, prefixes), "")
-        closeness = 0.0 if service else _CLOSE
-        own = [each for each in known if each.startswith(service)]
-        for meant in difflib.get_close_matches(text, own, n=1, cutoff=closeness):
+        words = text.split("_")
+        family = [each for each in known if each.startswith(service or f"{words[0]}_")]
+        least = 0.0 if service or own_words.issuperset(words) else _CLOSE_IN_FAMILY
+        close = difflib.get_close_matches(text, family, cutoff=least)
+        for meant in [*close, *difflib.get_close_matches(text, known, cutoff=_CLOSE)][:1]:
             yield name, meant
 
 

@@ -48,7 +48,7 @@ def report_plan(
         Section(
             "skipped",
             "Skipped",
-            Kind.SKIP,
+            Kind.DECIDE,
             ("company", "reason"),
             [entry._asdict() for entry in plan.skipped],
             linked="company",
@@ -59,7 +59,6 @@ def report_plan(
     ]
     report.unchanged = len(plan.unchanged)
     report.total = applied.now.rows if applied and applied.now else plan.listed
-    report.total_name = f"Companies {rules.listed}"
     report.counts.update(
         {
             "matching": wanted.matching,

@@ -69,7 +69,8 @@ def add_questions(
     arguments: argparse.ArgumentParser, metavar: str, parse: Callable[[str], str], what: str
 ) -> None:
     """The flags that ask what earlier runs did, and why."""
-    arguments.add_argument(
+    questions = arguments.add_mutually_exclusive_group()
+    questions.add_argument(
         "--explain",
         metavar=metavar,
         type=flag_type(parse),
@@ -77,7 +78,7 @@ def add_questions(
         default=[],
         help=f"tell {what}, and what the next run would do; may be given more than once",
     )
-    arguments.add_argument(
+    questions.add_argument(
         "--history",
         metavar="N",
         type=flag_type(parse_positive),
@@ -118,8 +119,10 @@ def main(
     with _signals_stop(run):
         run.report.outcome = _outcome_of(run, work)
         exit_code = _write_reports(run)
-        if run.screen.has_news or run.report.outcome is not Outcome.IN_SYNC:
+        if run.report.outcome is not Outcome.IN_SYNC:
             run.screen.say_all()
+        elif run.screen.has_news:
+            run.screen.say_all("Something waits for you, see below.")
     flush_output()
     return exit_code
 

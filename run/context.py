@@ -15,7 +15,7 @@ from basics.settings import SettingsReader, read_env_file, readable_by_others, s
 from basics.words import count
 from run.checks import Finding
 from run.rendering import has_links
-from run.report import Report
+from run.report import Report, Section
 from run.screen import Screen
 from transport.clock import Clock
 from transport.http_client import HttpClient
@@ -105,6 +105,11 @@ class Run:
     def end_dry_run(self, plan: str) -> Outcome:
         """`plan`: what would happen, as words that follow "Dry run:"."""
         self.summarise(f"Dry run: {plan}.")
+        return Outcome.PLANNED
+
+    def answer(self, question: str, sections: Sequence[Section]) -> Outcome:
+        """Report what was told, as the answer to `question`; return the outcome."""
+        self.report.question, self.report.sections = question, sections
         return Outcome.PLANNED
 
     def show_findings(self, findings: Sequence[Finding]) -> Outcome:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Mapping, NamedTuple, Sequence
 
 from run.history import ChangeEntry
-from run.past import date
+from run.past import date, deed
 
 
 class Next(NamedTuple):
@@ -31,7 +31,5 @@ def past_in_words(changes: Sequence[ChangeEntry], verbs: Mapping[str, str], who:
 
 
 def _past(change: ChangeEntry, verbs: Mapping[str, str]) -> str:
-    verb = verbs.get(change.action, change.action)
-    status = "" if change.status == "done" else f" ({change.status.replace('_', ' ')})"
     reason = f": {change.reason}" if change.reason else ""
-    return f"{verb}{status} on {date(change.at)}{reason}"
+    return f"{deed(change, verbs)} on {date(change.at)}{reason}"

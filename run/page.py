@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from basics.domains import display_domain
+from basics.outcome import Outcome
 from basics.words import count, date, listing, local_time, printable
 from run.report import CheckedAfter, Kind, PastRun, Report, Row, Section
 
@@ -17,6 +18,7 @@ SHOWN = 50  # rows of a table; the others are folded
 SHOWN_CAUSES = 5
 SHOWN_PAST = 200  # changes of an earlier run
 NARROW = 16  # characters: such a column fits its longest text, the others share the rest
+PLAIN = ("at", "name", "how", "reason")  # within a row: what these are, their text says
 IN_BAR = (Kind.REMOVE, Kind.ADD, Kind.CHANGE, Kind.KEEP, Kind.SKIP)
 NOT_REACHED = "not_reached"  # the status of a change that was never tried
 OUTCOMES = {
@@ -36,18 +38,19 @@ class Column(NamedTuple):
     width: Optional[int]
 
 
-class Cell(NamedTuple):
+class Line(NamedTuple):
     text: str
     link: Optional[str] = None
 
 
 class Table(NamedTuple):
-    """`number`: of the rows, and of those that came to what was planned if others did not."""
+    """`number`: of the rows, and of those that came to what was planned if others did not. `rows`:
+    each column has lines."""
 
     section: Section
     number: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[Sequence[Line]]]
 
 
 class Part(NamedTuple):
@@ -86,7 +89,7 @@ def render(report: Report, exit_code: int) -> str:
     return template.render(
         report=report,
         exit_code=exit_code,
-        outcome=_outcome(report.outcome.word),
+        outcome=_title(report),
         sentences=_sentences(report),
         causes=list(_causes(report)),
         parts=list(_parts(report, tables)),
@@ -107,9 +110,16 @@ def _sentences(report: Report) -> List[str]:
     """The outcome in words, the first sentence alone would do."""
     if report.summary:
         return [f"{line[:-1]}." if line.endswith(":") else line for line in report.summary]
-    untouched = report.error and report.outcome.exit_code not in (4, 130)
+    if report.question:
+        return [f"{report.question}."]
+    untouched = report.error and report.outcome not in (Outcome.PARTIAL, Outcome.INTERRUPTED)
     ending = ", nothing has been changed." if untouched else "."
     return [_outcome(report.outcome.word).capitalize() + ending]
+
+
+def _title(report: Report) -> str:
+    question = report.question
+    return question[0].lower() + question[1:] if question else _outcome(report.outcome.word)
 
 
 def _outcome(word: str) -> str:
@@ -166,11 +176,11 @@ def _table(report: Report, section: Section) -> Table:
     names = [name for name in section.columns if _tells(rows, name)] or section.columns[:1]
     linked = section.linked if section.linked in names else names[0]
     cells = [
-        [Cell(_text(row, name), report.link(row) if name == linked else None) for name in names]
+        [_lines(row, name, report.link(row) if name == linked else None) for name in names]
         for row in rows
     ]
     columns = [
-        Column(name, _width([name, *(row[n].text for row in cells)]))
+        Column(name, _width([name, *(line.text for row in cells for line in row[n])]))
         for n, name in enumerate(names)
     ]
     total, is_open = len(rows), len(_open(section))
@@ -181,7 +191,7 @@ def _table(report: Report, section: Section) -> Table:
 def _tells(rows: Sequence[Row], name: str) -> bool:
     """That all is planned or done, the heading says."""
     texts = {_text(row, name) for row in rows}
-    return texts not in ({""}, {"planned"}, {"done"})
+    return texts != {""} and not (name == "status" and texts in ({"planned"}, {"done"}))
 
 
 def _is_settled(row: Row) -> bool:
@@ -191,6 +201,21 @@ def _is_settled(row: Row) -> bool:
 def _width(texts: Sequence[str]) -> Optional[int]:
     longest = max(map(len, texts))
     return longest + 2 if longest <= NARROW else None
+
+
+def _lines(row: Row, name: str, link: Optional[str]) -> List[Line]:
+    """Rows within the row are a line each, which leads to their own record."""
+    value = row.get(name)
+    if not (isinstance(value, list) and all(isinstance(each, Mapping) for each in value)):
+        return [Line(_text(row, name), link)]
+    return [Line(", ".join(_told(each)), each.get("link")) for each in value]
+
+
+def _told(row: Row) -> Iterator[str]:
+    for name in row:
+        text = "" if name == "link" else _text(row, name)
+        if text:
+            yield text if name in PLAIN else f"{_words(name)} {text}"
 
 
 def _text(row: Row, name: str) -> str:
@@ -213,6 +238,8 @@ def shown(value: Any) -> str:
     if isinstance(value, Mapping):
         filled = ((_words(key), shown(each)) for key, each in value.items())
         return ", ".join(f"{key} {text}" for key, text in filled if text)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "" if value is None else printable(str(value))
 
 
@@ -228,7 +255,16 @@ def _day(text: str) -> str:
     return text
 
 
-FORMS = {"domain": display_domain, "status": _words, "since": _day, "asked_again_on": _day}
+FORMS = {
+    "domain": display_domain,
+    "who": display_domain,
+    "action": _words,
+    "next": _words,
+    "status": _words,
+    "outcome": _outcome,
+    "since": _day,
+    "asked_again_on": _day,
+}
 
 
 # Time
@@ -255,8 +291,8 @@ def _past(report: Report, past: PastRun) -> Table:
     """An earlier run as a table of its changes."""
     counts = ", ".join(f"{number:,} {words}" for words, number in past.counts.items() if number)
     rows = [
-        {"name": display_domain(name), "action": action, "reason": reason}
-        for action, name, reason in past.changes[:SHOWN_PAST]
+        {**change._asdict(), "name": display_domain(change.name)}
+        for change in past.changes[:SHOWN_PAST]
     ]
     if len(past.changes) > SHOWN_PAST:
         rows.append({"name": f"and {len(past.changes) - SHOWN_PAST:,} more"})

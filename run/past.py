@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timezone
-from typing import Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Sequence
 
+from basics.emails import masked
 from basics.errors import AppError
 from basics.outcome import Outcome
-from basics.words import count, listing
+from basics.words import count, listing, local_time
+from run.apply import DONE
 from run.context import Run
-from run.history import BROKEN_OFF, DAY_S, ChangeEntry, History, RunEntry
-from run.report import Kind, PastRun, Section
+from run.history import BROKEN_OFF, DAY_S, SENT, ChangeEntry, History, RunEntry
+from run.report import Kind, PastChange, PastRun, Section
 
-NOTHING_TO_DO = Outcome.IN_SYNC.word
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
+NOT_CONFIRMED, UNKNOWN = "sent, not confirmed", "nobody knows whether it arrived"
 IN_WORDS = {
     "synced": "done",
     "partial": "done in part",
@@ -24,15 +27,26 @@ IN_WORDS = {
 }
 
 
-def recorded(run: Run, history: History, keep_days: int, work: Callable[[], Outcome]) -> Outcome:
-    """The outcome of the work, which is noted as one run, unless it leaves no trace."""
+def recorded(
+    run: Run,
+    history: History,
+    keep_days: int,
+    verbs: Mapping[str, str],
+    work: Callable[[], Outcome],
+) -> Outcome:
+    """The outcome of the work, which is noted as one run, unless it leaves no trace. Before it, so
+    that the page of a run that fails has them too, the report gets the recent ones."""
+    if not run.dry_run:
+        history.begin(keep_days)
+    if run.wants_links:
+        run.report.history = _recent(history, run.clock.utcnow().timestamp(), verbs)
     if run.dry_run:
         return work()
-    history.begin(keep_days)
     try:
         outcome = work()
     except AppError as error:
-        history.end(run.ended(error.outcome), str(error), _numbers(run), None)
+        cause = masked(str(error)).replace("\n", " ")
+        history.end(run.ended(error.outcome), cause, _numbers(run), None)
         raise
     history.end(run.ended(outcome), run.report.error, _numbers(run), run.report.total)
     return outcome
@@ -51,7 +65,7 @@ def say_history(run: Run, history: History, most: int, verbs: Mapping[str, str])
     for entry in history.runs():
         if len(shown) == most:
             break
-        if entry.outcome == NOTHING_TO_DO:
+        if _changed_nothing(entry):
             quiet += 1
             continue
         _say_quiet(run, quiet)
@@ -62,8 +76,13 @@ def say_history(run: Run, history: History, most: int, verbs: Mapping[str, str])
     _say_quiet(run, quiet)
     if not shown:
         run.summarise("No run is known that changed something, failed or was refused.")
-    run.report.sections = _sections(shown, history)
-    return Outcome.PLANNED
+    return run.answer("What earlier runs did", _sections(shown, history))
+
+
+def _changed_nothing(entry: RunEntry) -> bool:
+    """It found nothing to do, or nothing of what it tried came to be."""
+    is_done = entry.outcome == Outcome.SYNCED.word
+    return entry.outcome == Outcome.IN_SYNC.word or (is_done and not entry.counts.get(DONE))
 
 
 def _say_quiet(run: Run, runs: int) -> None:
@@ -72,21 +91,23 @@ def _say_quiet(run: Run, runs: int) -> None:
 
 
 def _in_words(entry: RunEntry, changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> str:
-    told = [f"{number:,} {verbs.get(action, action)}" for action, number in _done(changes).items()]
-    words = ": ".join([IN_WORDS.get(entry.outcome, entry.outcome), listing(told)] if told else [])
-    return words or f"{IN_WORDS.get(entry.outcome, entry.outcome)}{_because(entry)}"
+    told = [f"{number:,} {words}" for words, number in _counts(changes, verbs).items()]
+    outcome = IN_WORDS.get(entry.outcome, entry.outcome)
+    return ": ".join(filter(None, [outcome, listing(told) or entry.error]))
 
 
-def _because(entry: RunEntry) -> str:
-    return f": {entry.error}" if entry.error else ""
+def _counts(changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> Dict[str, int]:
+    """What was changed, in words, and what may have been."""
+    done = [verbs.get(each.action, each.action) for each in changes if each.status == DONE]
+    sent = [NOT_CONFIRMED for each in changes if each.status == SENT]
+    return dict(Counter([*done, *sent]))
 
 
-def _done(changes: Sequence[ChangeEntry]) -> Dict[str, int]:
-    found: Dict[str, int] = {}
-    for change in changes:
-        if change.status == "done":
-            found[change.action] = found.get(change.action, 0) + 1
-    return found
+def deed(change: ChangeEntry, verbs: Mapping[str, str]) -> str:
+    """What was done, with what came of it if that is something else."""
+    came = UNKNOWN if change.status == SENT else change.status.replace("_", " ")
+    verb = verbs.get(change.action, change.action)
+    return verb if change.status == DONE else f"{verb} ({came})"
 
 
 def _sections(shown: Sequence[RunEntry], history: History) -> List[Section]:
@@ -120,33 +141,33 @@ def change_row(change: ChangeEntry) -> Dict[str, object]:
     }
 
 
-def recent(history: History, now: float, verbs: Mapping[str, str]) -> List[PastRun]:
-    """For the page: the last runs that changed something."""
+def _recent(history: History, now: float, verbs: Mapping[str, str]) -> List[PastRun]:
+    """For the page: the last runs that changed something, or may have."""
     found: List[PastRun] = []
     for entry in history.runs():
         if len(found) == RECENT_RUNS or entry.began_at < now - RECENT_DAYS * DAY_S:
             break
-        changes = [each for each in history.changes_in(entry.id) if each.status == "done"]
+        changes = [each for each in history.changes_in(entry.id) if each.status in (DONE, SENT)]
         if changes:
-            counts = {
-                verbs.get(action, action): number for action, number in _done(changes).items()
-            }
             rows = [_page_change(each, verbs) for each in changes]
             words = IN_WORDS.get(entry.outcome, entry.outcome)
+            counts = _counts(changes, verbs)
             found.append(PastRun(entry.began_at, words, counts, rows, entry.total))
     return found
 
 
-def _page_change(change: ChangeEntry, verbs: Mapping[str, str]) -> Tuple[str, str, str]:
-    who = "" if isinstance(change.who, bytes) else change.who
-    return verbs.get(change.action, change.action), who, change.reason or ""
+def _page_change(change: ChangeEntry, verbs: Mapping[str, str]) -> PastChange:
+    """Who is known by hash alone goes by the id of the record."""
+    record = f"id {change.hubspot_id}" if change.hubspot_id else ""
+    name = record if isinstance(change.who, bytes) else change.who
+    return PastChange(deed(change, verbs), name, change.reason or "", change.hubspot_id)
 
 
 def moment(timestamp: float) -> str:
     """Local date and time, as people write them."""
-    return datetime.fromtimestamp(timestamp, timezone.utc).astimezone().strftime("%d %b %Y, %H:%M")
+    return local_time(datetime.fromtimestamp(timestamp, timezone.utc))
 
 
 def date(timestamp: float) -> str:
     """Local date, as people write it."""
-    return moment(timestamp).split(",")[0].lstrip("0")
+    return moment(timestamp).split(",")[0]

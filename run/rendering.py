@@ -73,7 +73,7 @@ def as_json(report: Report, exit_code: int) -> Dict[str, Any]:
 def _csv(report: Report) -> str:
     """One line for each row of each section."""
     rows = [
-        (section.key, _with_link(row, report.link(row)))
+        (section.key, _line(row, report.link(row)))
         for section in report.sections
         for row in section.rows
     ]
@@ -89,8 +89,10 @@ def _csv(report: Report) -> str:
     return text.getvalue()
 
 
-def _with_link(row: Row, link: Optional[str]) -> Row:
-    return {**row, "link": link} if link else row
+def _line(row: Row, link: Optional[str]) -> Row:
+    """`action` is the section's: a row's own is its `change`."""
+    own = {"change" if name == "action" else name: value for name, value in row.items()}
+    return {**own, "link": link} if link else own
 
 
 def _cell(value: Any) -> str:

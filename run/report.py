@@ -58,17 +58,26 @@ class CheckedAfter(NamedTuple):
     unwanted: Sequence[str]
 
 
+class PastChange(NamedTuple):
+    """`action` and `reason` in words."""
+
+    action: str
+    name: str
+    reason: str
+    hubspot_id: Optional[int]
+
+
 class PastRun(NamedTuple):
     """An earlier run that changed something.
 
-    `at`: seconds since 1970; `outcome` and the keys of `counts` in words; `changes`: action, name
-    and reason of each; `total`: how many the other service had then, if that is known.
+    `at`: seconds since 1970; `outcome` and the keys of `counts` in words; `total`: how many the
+    other service had then, if that is known.
     """
 
     at: float
     outcome: str
     counts: Mapping[str, int]
-    changes: Sequence[Tuple[str, str, str]]
+    changes: Sequence[PastChange]
     total: Optional[int] = None
 
 
@@ -77,7 +86,8 @@ class Report:
     """`title`: what the job is about. `unchanged`: how many are as they should be, if that is
     known. `total`: how many the other service has in the end; `total_name`: what that counts.
     `record_url`: what a record's id follows to make its address. `version`: of the program.
-    `accounts`: whose they are, in sentences."""
+    `accounts`: whose they are, in sentences. `question`: what was asked, as a sentence without its
+    full stop, of a run that does nothing else but answer."""
 
     job: str
     title: str
@@ -102,6 +112,7 @@ class Report:
     total_name: str = "Total"
     version: str = ""
     accounts: str = ""
+    question: str = ""
 
     def link(self, row: Row) -> Optional[str]:
         """The address of the row's record in HubSpot, if it is known."""

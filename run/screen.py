@@ -63,10 +63,11 @@ class Screen:
             self.say(f"  and {len(lines) - shown:,} more ({self._more})")
         self.say()
 
-    def say_all(self) -> None:
-        """What has waited."""
+    def say_all(self, first: str = "") -> None:
+        """What has waited, if anything has, after the line `first`."""
         gap = [("", "")] if self._results and self._unsaid else []
-        for line, colour in (*self._results, *gap, *self._unsaid):
+        begin = [(first, "yellow")] if first and gap else []
+        for line, colour in (*begin, *self._results, *gap, *self._unsaid):
             _print(line, colour)
         self._results, self._unsaid = [], []
 

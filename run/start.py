@@ -8,7 +8,8 @@ import sys
 from types import TracebackType
 from typing import Iterator, Optional, Type
 
-INTERRUPTED = 130
+from basics.outcome import Outcome  # which is light, as all that is imported here must be
+
 PACKAGES = ("dotenv", "idna", "jinja2", "requests", "tenacity", "tqdm")  # of requirements.txt
 
 
@@ -21,7 +22,7 @@ def _tell(kind: Type[BaseException], error: BaseException, trace: Optional[Trace
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("Stopped before anything was done.\n")
         sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        os._exit(Outcome.INTERRUPTED.exit_code)
     sys.__excepthook__(kind, error, trace)
 
 

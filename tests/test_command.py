@@ -79,6 +79,23 @@ def test_a_quiet_run_begins_with_its_result(monkeypatch: pytest.MonkeyPatch) -> 
     )
 
 
+def test_a_quiet_run_that_did_nothing_begins_with_what_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def work(run: Run) -> Outcome:
+        run.screen.has_news = True
+        run.say("For you to decide: one")
+        run.summarise("Nothing to do: all is well.")
+        return Outcome.IN_SYNC
+
+    told = "For you to decide: one\nNothing to do: all is well.\n"
+    assert in_one_stream(monkeypatch, work) == told
+    assert in_one_stream(monkeypatch, work, "-q") == (
+        "Something waits for you, see below.\nNothing to do: all is well.\n\n"
+        "For you to decide: one\n"
+    )
+
+
 def in_one_stream(
     monkeypatch: pytest.MonkeyPatch, work: Callable[[Run], Outcome], *flags: str
 ) -> str:

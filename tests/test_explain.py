@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
 import sync
+import sync_subscribers
 from companies.decisions import Decisions
-from sandbox import HubSpot, PredictLeads, Sandbox
+from sandbox import HubSpot, MailerLite, PredictLeads, Sandbox
 from sandbox.predictleads import OddAnswer
-from tests.helpers import MATCH, FakeClock, RunMain
+from tests.helpers import MATCH, Ended, FakeClock, RunMain
 
 DAY_S = 86_400
 
@@ -130,6 +131,23 @@ def test_a_word_that_is_no_domain(capsys: pytest.CaptureFixture[str]) -> None:
     assert "must be a domain such as shop.example" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("main", [sync.main, sync_subscribers.main])
+def test_one_run_answers_one_question(
+    run_main: RunMain,
+    main: Callable[..., int],
+    clock: FakeClock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    who = "jo@a.example" if main is sync_subscribers.main else "a.example"
+    with pytest.raises(SystemExit) as ended:
+        main(["--explain", who, "--history"])
+    assert ended.value.code == 2
+    assert "argument --history: not allowed with argument --explain" in capsys.readouterr().err
+    with Sandbox(HubSpot([]), PredictLeads({}), MailerLite([]), clock=clock) as sandbox:
+        for question in (["--explain", who], ["--history"]):
+            assert run_main(main, sandbox, "--check", *question).report["findings"]
+
+
 @pytest.mark.parametrize(
     ("domain", "row"),
     [
@@ -235,6 +253,11 @@ def test_explain_and_run_never_disagree(run_main: RunMain, clock: FakeClock) -> 
 # Earlier runs
 
 
+def history_lines(outcome: Ended) -> List[str]:
+    """Without the time of a run."""
+    return [line.split("  ", 1)[1] for line in outcome.out.splitlines()]
+
+
 def test_history(run_main: RunMain, clock: FakeClock) -> None:
     with world(clock, [shop("a.example")], "b.example") as sandbox:
         run_main(sync.main, sandbox)
@@ -245,8 +268,7 @@ def test_history(run_main: RunMain, clock: FakeClock) -> None:
         run_main(sync.main, sandbox)
         outcome = run_main(sync.main, sandbox, "--history")
         one = run_main(sync.main, sandbox, "--history", "1")
-    lines = [line.split("  ", 1)[1] for line in outcome.out.splitlines()]
-    assert lines == [
+    assert history_lines(outcome) == [
         "refused for safety",
         "3 runs with nothing to do",
         "done: 1 followed, 1 no longer followed",
@@ -255,6 +277,49 @@ def test_history(run_main: RunMain, clock: FakeClock) -> None:
     changes = [(row["who"], row["action"], row["status"]) for row in outcome.report["changes"]]
     assert changes == [("a.example", "follow", "done"), ("b.example", "unfollow", "done")]
     assert len(one.out.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("_in_berlin")
+def test_times_are_those_of_the_reader(run_main: RunMain, clock: FakeClock) -> None:
+    clock.now += 10 * DAY_S + 16 * 3600
+    with world(clock, [shop("a.example")]) as sandbox:
+        run_main(sync.main, sandbox)
+        outcome = run_main(sync.main, sandbox, "--history")
+        told = run_main(sync.main, sandbox, "--explain", "a.example")
+    assert outcome.out == "2 Dec 2026, 01:00 CET  done: 1 followed\n"
+    assert outcome.report["runs"][0]["at"] == "2 Dec 2026, 01:00 CET"
+    assert "followed on 2 Dec 2026." in told.out
+
+
+def test_runs_that_changed_nothing_are_counted(run_main: RunMain, clock: FakeClock) -> None:
+    with world(clock, [shop("a.example"), shop("b.example")]) as sandbox:
+        run_main(sync.main, sandbox)
+        sandbox.hubspot.companies[102]["domain"] = "c.example"
+        sandbox.predictleads.unknown.add("c.example")
+        run_main(sync.main, sandbox, "--keep", "b.example")
+        run_main(sync.main, sandbox, "--keep", "b.example")
+        outcome = run_main(sync.main, sandbox, "--history")
+    assert history_lines(outcome) == ["2 runs with nothing to do", "done: 2 followed"]
+
+
+def test_a_run_that_fails_at_the_start_is_in_the_history(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with world(clock, [shop("a.example")]) as sandbox:
+        run_main(sync.main, sandbox)
+        sandbox.predictleads.status = "disabled"
+        del sandbox.hubspot.properties["companies"]["alexa"]
+        failed = run_main(sync.main, sandbox)
+        run_main(sync.main, sandbox, "--dry-run")
+        outcome = run_main(sync.main, sandbox, "--history")
+    assert failed.code == 1
+    assert history_lines(outcome) == [
+        "failed: HubSpot has no company property alexa: create it, with the type number, in HubSpot"
+        " > Settings > Properties. The PredictLeads subscription is disabled: see PredictLeads >"
+        " Subscription Plans.",
+        "done: 1 followed",
+    ]
+    assert "\n" not in outcome.report["runs"][0]["error"]
 
 
 def test_what_a_broken_off_run_did_is_known(
@@ -269,7 +334,9 @@ def test_what_a_broken_off_run_did_is_known(
             with pytest.raises(KeyboardInterrupt):
                 run_main(sync.main, sandbox)
         outcome = run_main(sync.main, sandbox, "--history")
-    assert "broken off" in outcome.out
+        told = run_main(sync.main, sandbox, "--explain", "a.example")
+    assert history_lines(outcome) == ["broken off: 2 sent, not confirmed"]
+    assert "followed (nobody knows whether it arrived) on 21 Nov 2026." in told.out
     assert [row["who"] for row in outcome.report["changes"]] == ["a.example", "b.example"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Iterator, List, Optional
@@ -17,7 +16,7 @@ from basics.limits import Refusal
 from basics.outcome import Outcome
 from run import page
 from run.checks import Finding
-from run.report import CheckedAfter, Kind, PastRun, Report, Row, Section
+from run.report import CheckedAfter, Kind, PastChange, PastRun, Report, Row, Section
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox
 from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain
 
@@ -105,6 +104,28 @@ def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
     decide = path.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
     assert "Not taken" in decide
     assert "Sample" not in decide
+
+
+def test_a_company_to_fix_is_for_a_person_to_decide(run_page: Path) -> None:
+    decide = run_page.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
+    assert decide.index("info@d.example") < decide.index('<h2 id="unfollow">')
+
+
+@pytest.mark.parametrize("path", ["/properties/", "/search$"])
+def test_a_failed_run_keeps_the_recent_ones_on_the_page(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path, path: str
+) -> None:
+    page = tmp_path / "run.html"
+    shops = [{"name": "Shop A", "domain": "a.example", **MATCH}]
+    with Sandbox(HubSpot(shops), PredictLeads({}), clock=clock) as sandbox:
+        run_main(sync.main, sandbox)
+        sandbox.hubspot.companies[101]["domain"] = "b.example"
+        run_main(sync.main, sandbox, "--max-unfollow", "1")
+        sandbox.faults = [Fault("status", path=path, status=401)]
+        assert run_main(sync.main, sandbox, "--report", str(page)).code == 1
+    recent = page.read_text(encoding="utf-8").split("Recent runs</h2>")[1]
+    assert "1 followed, 1 no longer followed" in recent
+    assert 'aria-label="Companies followed: 1 on ' in recent
 
 
 def test_the_page_of_a_check_begins_with_its_verdict(
@@ -262,20 +283,41 @@ def test_where_a_row_leads_to() -> None:
     assert '<a href="http' not in without
 
 
+def test_rows_within_a_row_are_lines_that_lead_to_their_records() -> None:
+    there = {"id": 7, "name": "Shop", "link": "https://x.example/7", "matches": False}
+    row = {
+        "domain": "a.example",
+        "hubspot": [there, {"id": 8, "matches": True}],
+        "history": [{"domain": "xn--mnze-0ra.example", "status": "held_back"}],
+        "outcome": "synced",
+    }
+    section = Section("explain", "Explained", Kind.STEP, tuple(row), [row])
+    text = page.render(report(sections=[section]), 0)
+    first, second = "id 7, Shop, matches no", "id 8, matches yes"
+    assert f'<a href="https://x.example/7">{first}</a><br>{second}</td>' in text
+    assert ">domain münze.example, status held back</td>" in text
+    assert ">done</td>" in text
+
+
+def test_the_page_of_a_question_is_headed_by_it(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.html"
+    with Sandbox(HubSpot([]), PredictLeads({"a.example": None}), clock=clock) as sandbox:
+        run_main(sync.main, sandbox, "--history", "--report", str(path))
+        assert "dry run" not in path.read_text(encoding="utf-8").lower()
+        run_main(sync.main, sandbox, "--explain", "a.example", "--report", str(path))
+    text = path.read_text(encoding="utf-8")
+    assert "dry run" not in text.lower()
+    assert ": what becomes of these companies, and why</title>" in text
+    assert '<p class="lead">What becomes of these companies, and why.</p>' in text
+
+
 def test_the_list_after_the_last_write_in_words() -> None:
     after = CheckedAfter(1047, ["xn--mnze-0ra.example", "b.example"], [])
     text = page.render(report(checked_after=after), 4)
     words = "1,047 listed; missing: münze.example, b.example; listed and not wanted: none"
     assert f"<td>{words}</td>" in text
-
-
-@pytest.fixture
-def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @pytest.mark.usefixtures("_in_berlin")
@@ -293,20 +335,23 @@ def test_times_are_those_of_the_reader() -> None:
 
 def past(days: float, followed: int, total: Optional[int], outcome: str = "synced") -> PastRun:
     counts = {"followed": followed, "no longer followed": 1}
-    changes = [("followed", f"shop-{n}.example", "") for n in range(followed)]
-    changes.append(("unfollowed", "xn--mnze-0ra.example", "its platform is now wix"))
+    changes = [PastChange("followed", f"shop-{n}.example", "", n) for n in range(followed)]
+    gone = "its platform is now wix"
+    changes.append(PastChange("unfollowed", "xn--mnze-0ra.example", gone, None))
     return PastRun(1_795_000_000.0 + days * 86_400, outcome, counts, changes, total)
 
 
 @pytest.mark.usefixtures("_in_berlin")
 def test_earlier_runs_are_folded_with_what_they_changed() -> None:
-    text = page.render(report(history=[past(0, 2, 35), past(1, 300, None, "partial")]), 0)
+    history = [past(0, 2, 35), past(1, 300, None, "partial")]
+    text = page.render(report(history=history, record_url="https://hub.example/"), 0)
     newer, older = re.findall(r'<details class="run">.*?</details>', text, re.DOTALL)
     assert "19 Nov 2026, 12:06 CET: done in part" in newer
     assert "300 followed, 1 no longer followed" in newer
     assert ">and 101 more</td>" in newer
     assert newer.count("<tr>") == 1 + 200 + 1
     assert "18 Nov 2026, 12:06 CET: done <" in older
+    assert '<a href="https://hub.example/1">shop-1.example</a>' in older
     assert ">münze.example</td>" in older
     assert ">its platform is now wix</td>" in older
     assert "<svg" not in text  # one number is no development

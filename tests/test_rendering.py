@@ -13,7 +13,7 @@ import pytest
 from basics.outcome import Outcome
 from run import command
 from run.rendering import ENDINGS, has_links, write_report
-from run.report import Kind, PastRun, Report, Row, Section
+from run.report import Kind, PastChange, PastRun, Report, Row, Section
 
 MADE_UP = Section(
     "greeted",
@@ -65,9 +65,10 @@ def test_a_made_up_section_is_in_the_csv(tmp_path: Path) -> None:
 def test_values_within_values_are_shown_to_people(tmp_path: Path) -> None:
     words = [{"word": "hello", "said_by": "Al", "to": None}, {"word": "bye", "said_by": ["Jo"]}]
     section = MADE_UP._replace(rows=[{"guest": "Jo", "words": words}])
-    told = "word hello, said by Al; word bye, said by Jo"
-    assert cells(tmp_path, section)[0]["words"] == told
-    assert f'<td data-label="Words">{told}</td>' in written(tmp_path, "run.html", report(section))
+    told = ["word hello, said by Al", "word bye, said by Jo"]
+    assert cells(tmp_path, section)[0]["words"] == "; ".join(told)
+    cell = f'<td data-label="Words">{"<br>".join(told)}</td>'
+    assert cell in written(tmp_path, "run.html", report(section))
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -94,6 +95,15 @@ def test_rows_without_a_status_have_the_key_of_their_section_for_it(tmp_path: Pa
         ("kept", "kept", "a.example"),
         ("greeted", "done", ""),
         ("greeted", "failed", ""),
+    ]
+
+
+def test_each_column_of_the_csv_is_there_once(tmp_path: Path) -> None:
+    rows = [{"action": "follow", "guest": "Jo", "status": "done"}]
+    past = Section("changes", "Changes", Kind.STEP, ("action", "guest"), rows)
+    assert csv_lines(tmp_path, report(past)) == [
+        "action,change,guest,status,reason",
+        "changes,follow,Jo,done,",
     ]
 
 
@@ -127,14 +137,14 @@ def test_which_reports_lead_to_the_records(name: str, linked: bool) -> None:
 
 def test_earlier_runs_are_in_the_json_if_there_are_any(tmp_path: Path) -> None:
     assert "history" not in json.loads(written(tmp_path, "run.json", report()))
-    past = PastRun(1.5, "synced", {"followed": 1}, [("followed", "a.example", "")], 7)
+    past = PastRun(1.5, "synced", {"followed": 1}, [PastChange("followed", "a.example", "", 7)], 12)
     (found,) = json.loads(written(tmp_path, "run.json", report(history=[past])))["history"]
     assert found == {
         "at": 1.5,
         "outcome": "synced",
         "counts": {"followed": 1},
-        "changes": [["followed", "a.example", ""]],
-        "total": 7,
+        "changes": [["followed", "a.example", "", 7]],
+        "total": 12,
     }
 
 

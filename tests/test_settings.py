@@ -174,6 +174,11 @@ def told_of(name: str) -> str:
         ("PREDICTLEADS_KEY", "PREDICTLEADS_API_KEY"),
         ("MAILERLITE_TOKEN", "MAILERLITE_API_KEY"),
         ("mailerlite_group", "MAILERLITE_GROUPS"),
+        ("KEEP_FOLLOWING_DOMAINS", "KEEP_FOLLOWING"),
+        ("KEEP_HISTORY", "KEEP_HISTORY_DAYS"),
+        ("ASK_AGAIN", "ASK_AGAIN_DAYS"),
+        ("MAX_LEAF", "MAX_LEAVE"),
+        ("ALEXA_MAX", "ALEXA_BELOW"),
     ],
 )
 def test_a_misspelt_name_is_an_error_that_suggests_one(name: str, meant: str) -> None:
@@ -194,7 +199,18 @@ def test_a_setting_of_one_service_is_never_taken_for_that_of_another(
 
 @pytest.mark.parametrize(
     "name",
-    ["MAILERLITE_API_KEY", "MAX_NEW", "LASTNAME", "MAILERSEND_API_KEY", "HTTPS_PROXY", "NODE_ENV"],
+    [
+        *("MAILERLITE_API_KEY", "MAX_NEW", "LASTNAME", "MAILERSEND_API_KEY", "HTTPS_PROXY"),
+        *(
+            "NODE_ENV",
+            "API_KEY",
+            "BASE_URL",
+            "MAX_CONNECTIONS",
+            "MAX_RETRIES",
+            "CONTACT_EMAIL",
+            "GROUP_ID",
+        ),
+    ],
 )
 def test_names_of_other_scripts_and_programs_may_stand_in_the_file(name: str) -> None:
     assert told_of(name) == ""

@@ -110,6 +110,7 @@ def test_every_change_is_in_the_history(
     assert [row["outcome"] for row in outcome.report["runs"]] == ["synced", "synced"]
     for secret in (b"mail.example", b"Secret", b" fr", b"Fr"):
         assert secret not in content
+    assert '/record/0-1/101">id 101</a>' in page.read_text().split("Recent runs</h2>")[1]
     assert "Active subscribers: 4 on " in page.read_text()
     assert ", 3 on " in page.read_text()
 
@@ -184,6 +185,46 @@ def test_a_refused_run_and_a_failed_one(run_main: RunMain, clock: FakeClock, pat
     assert "Nobody may see ***@mail.example" in failed
 
 
+@pytest.mark.parametrize("fails", ["^/fields$", "^/subscribers$"])
+def test_a_failed_run_keeps_the_recent_ones_on_the_page(
+    run_main: RunMain, clock: FakeClock, path: Path, tmp_path: Path, fails: str
+) -> None:
+    page = tmp_path / "run.html"
+    with make([contact(JO)], [], clock) as sandbox:
+        run(run_main, sandbox, "--state", str(path))
+        sandbox.hubspot.add("contacts", {"email": AL})
+        run(run_main, sandbox, "--state", str(path))
+        sandbox.faults = [Fault("status", path=fails, status=401)]
+        assert run(run_main, sandbox, "--state", str(path), "--report", str(page)).code == 1
+    recent = page.read_text(encoding="utf-8").split("Recent runs</h2>")[1]
+    assert recent.count(">1 created<") == 2
+    assert 'aria-label="Active subscribers: 1 on ' in recent
+
+
+def test_a_run_that_fails_at_the_start(run_main: RunMain, clock: FakeClock, path: Path) -> None:
+    """It is noted, but makes no file."""
+    down = [Fault("status", path="^/fields$", status=401)]
+    with make([contact(JO)], [], clock) as sandbox:
+        sandbox.faults = down
+        assert run(run_main, sandbox, "--state", str(path)).code == 1
+        assert not path.exists()
+        sandbox.faults = []
+        run(run_main, sandbox, "--state", str(path))
+        sandbox.faults = down
+        assert run(run_main, sandbox, "--state", str(path)).code == 1
+        run(run_main, sandbox, "--state", str(path), "--dry-run")
+        sandbox.faults = []
+        lists = run(run_main, sandbox, "--state", str(path), "--list", f"Of {BO}")
+        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+        content = path.read_bytes()
+    no_list, failed, done = told_lines(outcome)
+    assert (lists.code, f"Of {BO}" in lists.err) == (2, True)
+    assert "Of ***@mail.example" in no_list
+    assert failed.startswith("failed: MailerLite")
+    assert done == "done: 1 created"
+    assert BO.encode() not in content
+
+
 def test_a_dry_run_and_a_question_leave_no_trace(
     run_main: RunMain, clock: FakeClock, path: Path
 ) -> None:
@@ -225,7 +266,7 @@ def test_what_a_killed_run_did_is_known(
                 run(run_main, sandbox, "--state", str(path), *flags)
         assert len(statuses(sandbox)) == 2
         outcome = run(run_main, sandbox, "--state", str(path), "--history")
-    assert told_lines(outcome) == ["broken off"]
+    assert told_lines(outcome) == ["broken off: 2 sent, not confirmed"]
     assert [row["action"] for row in outcome.report["changes"]] == ["create", "create"]
     assert noted(path, clock, JO) == [("create", "sent")]
 

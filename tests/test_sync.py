@@ -473,6 +473,7 @@ def test_a_quiet_run_tells_once_what_waits_and_once_a_week(
 
         first = told()
         assert first.splitlines() == [
+            "Something waits for you, see below.",
             "Nothing to do: PredictLeads follows the 1 company it should.",
             "",
             "Skip 1 company:",
