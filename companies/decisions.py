@@ -211,10 +211,12 @@ class Decisions:
 
     def _note(self, decided: Decided, applied: Applied, afterwards: Afterwards) -> None:
         memory, now = self._memory, applied.now
-        if now is None:
-            return
         wanted, plan = decided.wanted.companies, decided.plan
         add, remove = self._rules.adding, self._rules.removing
+        self._history.judge(add.key, verdict.statuses(plan.add, applied.added))
+        self._history.judge(remove.key, verdict.statuses(plan.remove, applied.removed))
+        if now is None:
+            return
         memory.remember_names(afterwards.found)
         memory.note(add.key, verdict.refused(plan.add, applied.added))
         memory.note(remove.key, verdict.refused(plan.remove, applied.removed))
@@ -230,8 +232,6 @@ class Decisions:
         tried = {domain for domain, result in applied.lost.items() if result.status != DONE}
         memory.note(add.key, vanished(now.lacks(set(plan.unchanged) - tried)))
         memory.note(DOUBT, vanished(afterwards.nameless(now)))
-        self._history.judge(add.key, verdict.statuses(plan.add, applied.added))
-        self._history.judge(remove.key, verdict.statuses(plan.remove, applied.removed))
         self.remember(decided._replace(difference=now.difference))
 
     def remember(self, decided: Decided) -> None:

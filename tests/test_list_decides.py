@@ -666,8 +666,10 @@ def test_a_check_that_fails_is_told(run_main: RunMain, clock: FakeClock) -> None
         sandbox.faults = [Fault("status", path="^/followings$", nth=2, times=99)]
         outcome = run_main(sync.main, sandbox)
         assert set(sandbox.predictleads.followings) == {NEW}
+        told = run_main(sync.main, sandbox, "--history")
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert "Not checked afterwards: PredictLeads, followings" in outcome.out
+    assert "done in part: 1 followed\n" in told.out
 
 
 def test_a_doubt_of_an_earlier_run_holds_nothing_back_once_the_list_shows_the_company(
