@@ -274,7 +274,7 @@ class Sync:
             missing, to_make = self._preflight.missing, self._preflight.mirror.to_make
             would = would_in_words(plan, missing, to_make)
             return Outcome.IN_SYNC if is_in_sync else run.end_dry_run(would)
-        self._note_lists(plan, contacts, subscribers)
+        self._note_lists(plan, rules, contacts, subscribers)
         if is_in_sync:
             return Outcome.IN_SYNC
         with run.finishing_calls():
@@ -334,7 +334,8 @@ class Sync:
             self._selection(),
             preflight.mirror,
             frozenset(args.keep_in_group),
-            opt_out if args.opt_out_unsubscribed else None,
+            opt_out,
+            args.opt_out_unsubscribed,
         )
 
     def _selection(self) -> Selection:
@@ -376,7 +377,11 @@ class Sync:
         return contacts, subscribers, total
 
     def _note_lists(
-        self, plan: Plan, contacts: Sequence[Contact], subscribers: Dict[str, Subscriber]
+        self,
+        plan: Plan,
+        rules: Rules,
+        contacts: Sequence[Contact],
+        subscribers: Dict[str, Subscriber],
     ) -> None:
         if self._memory.is_new:
             self._memory.keep()
@@ -384,6 +389,8 @@ class Sync:
         ids = {contact_address(contact): contact.id for contact in contacts}
         self._memory.note_lists((email, ids.get(email)) for email in subscribers)
         self._memory.note_told(plan.taken_out)
+        if rules.opt_out:
+            self._memory.note_opt_outs(opt_outs.seen(rules.opt_out, contacts))
 
     def _report(self, plan: Plan, results: Optional[Results] = None) -> None:
         run, preflight = self._run, self._preflight

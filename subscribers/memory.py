@@ -22,7 +22,7 @@ import hashlib
 import hmac
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from basics.emails import canonical, masked, spellings
 from basics.errors import AppError
@@ -237,6 +237,24 @@ class Memory:
         """To be called before it is done: who knows whether there is time after it."""
         sql = "UPDATE known SET is_opted_out = 1 WHERE hash = ?"
         self._store.write(sql, [(self.person(email),)])
+
+    def note_not_opted_out(self, email: str) -> None:
+        self._forget_opt_outs([self.person(email)])
+
+    def note_opt_outs(self, contacts: Iterable[Tuple[str, bool]]) -> None:
+        """The addresses of contacts, each with whether it is opted out now. Who is not has opted in
+        since: should they opt out again, it is not by us."""
+        sql = "SELECT hash FROM known WHERE is_opted_out"
+        by_us = {person for (person,) in self._store.rows(sql)}
+        seen: Dict[bytes, bool] = {}
+        for email, is_opted_out in contacts if by_us else ():
+            person = self.person(email)
+            seen[person] = seen.get(person, False) or is_opted_out
+        self._forget_opt_outs(each for each in by_us if seen.get(each) is False)
+
+    def _forget_opt_outs(self, people: Iterable[bytes]) -> None:
+        sql = "UPDATE known SET is_opted_out = 0 WHERE hash = ?"
+        self._store.write(sql, [(person,) for person in people])
 
     def note_told(self, people: Iterable[Decision]) -> None:
         """It was told that these people were taken out of groups."""

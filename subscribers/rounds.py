@@ -10,7 +10,7 @@ import threading
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from basics.emails import canonical, masked
-from basics.errors import AppError, CallRejected, ServiceDown
+from basics.errors import AppError, CallRejected, ServiceDown, ServiceError
 from hubspot_client import Contact
 from mailerlite_client import (
     BATCH_SIZE,
@@ -225,7 +225,12 @@ class Writer:
         self.changes.note(now)
         assert self._rules.opt_out
         self._memory.note_opted_out(now.address)
-        opt_outs.write(self._services.hubspot, self._rules.opt_out, now)
+        try:
+            opt_outs.write(self._services.hubspot, self._rules.opt_out, now)
+        except (CallRejected, ServiceError) as error:
+            if not error.answer_lost:
+                self._memory.note_not_opted_out(now.address)
+            raise
 
     def write(self, planned: Decision) -> None:
         now = self._decide(planned, _WRITES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import pytest
 
@@ -264,6 +264,46 @@ def test_who_subscribes_again_is_for_a_person_to_decide(
     assert reasons(outcome)[JO] == why
     assert "For you to decide" in outcome.out
     assert f"  ? {JO}  {why}\n" in outcome.out
+
+
+def test_who_opts_out_after_we_could_not_is_unsubscribed(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [left(JO)], clock) as sandbox:
+        sandbox.faults = [Fault("status", path=WRITE, status=400, body={"message": "No."})]
+        assert run_first(run_main, sandbox, FLAG, **NEWS).code == 4
+        sandbox.mailerlite.subscribers[JO]["status"] = "active"
+        sandbox.hubspot.set_consent(JO, NEWSLETTER, OPTED_OUT)  # by themselves
+        assert run(run_main, sandbox, "--unsubscribe-opted-out", **NEWS).code == 0
+        assert statuses(sandbox) == {JO: "unsubscribed"}
+
+
+@pytest.mark.parametrize("kind", [NEWSLETTER, None])
+def test_who_opts_in_and_out_again_is_unsubscribed(
+    run_main: RunMain, clock: FakeClock, kind: Optional[int]
+) -> None:
+    with make([contact(JO)], [left(JO)], clock) as sandbox:
+        assert run_first(run_main, sandbox, FLAG, **NEWS).code == 0
+        sandbox.hubspot.set_consent(JO, NEWSLETTER, SUBSCRIBED)
+        sandbox.mailerlite.subscribers[JO]["status"] = "active"
+        assert run(run_main, sandbox, **NEWS).report["outcome"] == "in_sync"
+        if kind:
+            sandbox.hubspot.set_consent(JO, kind, OPTED_OUT)
+        else:
+            sandbox.hubspot.edit("contacts", 101, hs_email_optout="true")
+        assert run(run_main, sandbox, "--unsubscribe-opted-out", **NEWS).code == 0
+        assert statuses(sandbox) == {JO: "unsubscribed"}
+
+
+def test_who_opts_out_of_all_mail_besides_is_unsubscribed(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [left(JO)], clock) as sandbox:
+        assert run_first(run_main, sandbox, FLAG, **NEWS).code == 0
+        sandbox.mailerlite.subscribers[JO]["status"] = "active"
+        sandbox.hubspot.edit("contacts", 101, hs_email_optout="true")
+        assert run(run_main, sandbox, "--unsubscribe-opted-out", **NEWS).code == 0
+        assert statuses(sandbox) == {JO: "unsubscribed"}
 
 
 def test_nobody_is_ever_subscribed_in_hubspot(run_main: RunMain, clock: FakeClock) -> None:
