@@ -251,6 +251,14 @@ class Writer:
         except AppError as error:  # who is written from now on could come back after a deletion
             self._mailerlite.http.give_up(str(error))
 
+    def note_joined(self, planned: Decision) -> None:
+        """A write whose answer was lost has put the person into the groups."""
+        sent = planned._replace(groups=tuple(map(self.mirror.real, planned.groups)))
+        self.note(planned.address, sent, Written(planned.was or "active", True, {}))
+
+    def note_left(self, planned: Leave) -> None:
+        self._memory.note_left(*planned.membership)
+
     def to_create(self, planned: Decision) -> Decision:
         """The decision of now. Raises NotWanted if it is another one than to create them."""
         return self._decide(planned, (Action.CREATE,))

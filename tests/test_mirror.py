@@ -362,15 +362,56 @@ def refuse_one(payload: Row) -> Row:
 
 
 def test_each_answer_of_a_batch_is_judged(run_main: RunMain, clock: FakeClock) -> None:
+    def put_back(request: Request) -> None:
+        if request.path == "/groups/7/subscribers":
+            sandbox.mailerlite.subscribers[AL]["groups"] = ["7"]
+
     with shops(clock, [contact(JO)], [member(AL), member(BO)]) as sandbox:
         sandbox.faults = [Fault("edit", path="^/batch$", edit=refuse_one)]
+        sandbox.on_request = put_back
         outcome = run_first(run_main, sandbox, *MIRROR)
-        sandbox.faults = []
+        sandbox.faults, sandbox.on_request = [], None
         assert run(run_main, sandbox, *MIRROR).code == 0
         assert members(sandbox) == {JO}
     assert outcome.code == 4
     failed = [row for row in outcome.report["leave"] if row["status"] == "failed"]
     assert [row["error"] for row in failed] == ["MailerLite, leave a group: 500 Server Error"]
+
+
+LOST = Fault("reset_after", path="^/batch$", nth=2, times=6)  # the first one looks people up
+
+
+@pytest.mark.parametrize("fault", [Fault("edit", path="^/batch$", edit=refuse_one), LOST])
+def test_who_left_whatever_the_answer_says_has_left(
+    run_main: RunMain, clock: FakeClock, fault: Fault
+) -> None:
+    with shops(clock, [contact(JO), contact(AL)]) as sandbox:
+        assert run(run_main, sandbox, *MIRROR).code == 0
+        sandbox.hubspot.archive("contacts", 102)
+        sandbox.faults = [fault]
+        outcome = run(run_main, sandbox, *MIRROR)
+        sandbox.faults = []
+        assert members(sandbox) == {JO}
+        sandbox.hubspot.add("contacts", contact(AL))
+        again = run(run_main, sandbox, *MIRROR)
+    assert outcome.code == 0, outcome.text
+    assert [(row["email"], row["status"]) for row in outcome.report["leave"]] == [(AL, "done")]
+    assert "1 removed from the mirrored group" in outcome.out
+    assert f"  ~ {AL}  joins Shops\n" in again.out
+
+
+def test_who_joined_by_a_lost_call_has_joined(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO), contact(AL)], [subscriber(AL)]) as sandbox:
+        sandbox.faults = [Fault("reset_after", method="POST", path="^/subscribers$")]
+        outcome = run_first(run_main, sandbox, *MIRROR)
+        sandbox.faults = []
+        assert members(sandbox) == {JO, AL}
+        sandbox.hubspot.archive("contacts", 101)
+        later = run(run_main, sandbox, *MIRROR)
+    assert outcome.code == 0, outcome.text
+    rows = [*outcome.report["create"], *outcome.report["update"]]
+    assert [(row["email"], row["status"]) for row in rows] == [(JO, "done"), (AL, "done")]
+    assert [row["email"] for row in later.report["leavers"]] == [JO]
 
 
 def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
