@@ -21,7 +21,7 @@ from basics.words import count
 from hubspot_client import ADDITIONAL, COMPANIES, CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
-from run.apply import Changes, conclude, done, in_part
+from run.apply import DONE, Changes, conclude, in_part
 from run.checks import Finding, demand_all_ok
 from run.context import Run
 from run.files import account_file
@@ -52,6 +52,7 @@ from subscribers.plan import (
     in_order,
     make_plan,
     people,
+    people_of,
     persons,
 )
 from subscribers.reading import Contacts, subscribers_called
@@ -506,12 +507,12 @@ class Sync:
             sorted(writer.not_new),
             SHOWN,
         )
-        left = done([result for _, result in results.leave])
+        left = people_of(each for each, result in results.leave if result.status == DONE)
         run.summarise(
             f"{part}: {people(results.done(Action.CREATE))} created,"
             f" {results.done(Action.UPDATE):,} updated,"
             f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
-            + (f" {left:,} removed from the mirrored group," if writer.mirror.ids else "")
+            + (f" {left:,} removed from a group," if writer.mirror.ids else "")
             + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
         )
         self._summarise_leavers(plan)

@@ -96,10 +96,10 @@ def refusals(
         *([empty] if is_empty else []),
         *over_limit(
             args.max_leave or settings.max_leave,
-            people(len(plan.leave)),
-            "leave the mirrored group",
+            people(plan.leaving),
+            "leave a mirrored group",
             "--max-leave",
-            len(plan.leave),
+            plan.leaving,
             plan.members,
         ),
         *over_limit(

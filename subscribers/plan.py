@@ -240,7 +240,7 @@ class Plan(NamedTuple):
     `taken_out`: people who left a group, as is to be told; `unusable`, `other_form`: key -> of how
     many people. `active`: how many subscribers are active; `with_address`: how many contacts have
     one. Of mirrored groups: who is to `leave`, who belongs there (`mirrored`), and how many
-    `members` they have who can get mail."""
+    people are `members` of one who can get mail."""
 
     create: Tuple[Decision, ...]
     update: Tuple[Decision, ...]
@@ -258,6 +258,11 @@ class Plan(NamedTuple):
     leave: Tuple[Leave, ...] = ()
     mirrored: AbstractSet[Membership] = frozenset()
     members: int = 0
+
+    @property
+    def leaving(self) -> int:
+        """How many people leave a group, or several."""
+        return people_of(self.leave)
 
 
 def by_email(subscribers: Iterable[Subscriber]) -> Dict[str, Subscriber]:
@@ -289,7 +294,7 @@ def make_plan(
     active = sum(each.status == "active" for each in subscribers.values())
     plan = planning.result(active, sum(map(len, by_address.values())))
     ids, can_get_mail = rules.mirror.ids, filter(_is_subscribed, subscribers.values())
-    return plan._replace(members=sum(len(ids & each.groups) for each in can_get_mail))
+    return plan._replace(members=sum(not ids.isdisjoint(each.groups) for each in can_get_mail))
 
 
 def persons(
@@ -394,6 +399,11 @@ def in_order(contacts: Iterable[Contact]) -> List[Contact]:
 
 def people(number: int) -> str:
     return count(number, "person", "people")
+
+
+def people_of(leaves: Iterable[Leave]) -> int:
+    """How many they are: somebody may leave several groups."""
+    return len({each.membership.email for each in leaves})
 
 
 def _by_address(

@@ -205,7 +205,7 @@ def say_plan(
         (each.person.address, f"{groups[each.group]}: {each.person.why_leaves}")
         for each in plan.leave
     ]
-    screen.say_list(f"Remove {people(len(leaves))} from a group", Kind.REMOVE, leaves, SHOWN)
+    screen.say_list(f"Remove {people(plan.leaving)} from a group", Kind.REMOVE, leaves, SHOWN)
     for title, action in (
         ("For you to decide (see --unsubscribe-opted-out)", Action.SKIP),
         ("Subscribed, and no contact any more", Action.LEAVER),
@@ -247,7 +247,7 @@ def would_in_words(plan: Plan, missing: Sequence[Field], groups_to_make: Sequenc
         f"{len(plan.update):,} updated": True,
         f"{len(plan.unsubscribe):,} unsubscribed": True,
         f"{len(plan.opt_out):,} opted out in HubSpot": plan.opt_out,
-        f"{len(plan.leave):,} removed from a group": plan.leave,
+        f"{plan.leaving:,} removed from a group": plan.leave,
         f"{count(len(missing), 'field')} created": missing,
         f"{count(len(groups_to_make), 'group')} created": groups_to_make,
     }

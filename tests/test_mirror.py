@@ -116,7 +116,7 @@ def test_the_group_holds_who_is_meant_and_may_get_mail(run_main: RunMain, clock:
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
     assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
     assert f"  - {BO}        Shops: not in the list Customers\n" in outcome.out
-    assert "1 updated, 0 unsubscribed, 4 removed from the mirrored group, 0 left" in outcome.out
+    assert "1 updated, 0 unsubscribed, 4 removed from a group, 0 left" in outcome.out
     words = "Checked afterwards: the group Shops has all 2 people who are meant and nobody else.\n"
     assert words in outcome.out
 
@@ -217,8 +217,32 @@ def test_how_many_may_leave(
         assert len(members(sandbox)) == (10 if code else 10 - number)
     assert outcome.code == code
     if code:
-        assert "would leave the mirrored group, and the limit is" in outcome.out
+        assert "would leave a mirrored group, and the limit is" in outcome.out
         assert outcome.out.endswith(f"run it once more with: --max-leave {number}\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(6, 3), (5, 0)])
+def test_who_leaves_several_groups_is_one_person(
+    run_main: RunMain, clock: FakeClock, number: int, code: int
+) -> None:
+    """Of twenty, of whom each is in the group of all and in that of a stage."""
+    there = [f"p{n:02d}@mail.example" for n in range(20)]
+    contacts = [contact(each, lifecyclestage="lead") for each in there[number:]]
+    people = [member(each, "7", "9") for each in there]
+    groups = {**GROUPS, "9": "Lead", "10": "Customer"}
+    with make(contacts, people, clock, {"properties": STAGES}, groups=groups) as sandbox:
+        flags = [*MIRROR, "--max-leave", "25%"]
+        dry = run_first(run_main, sandbox, *flags, "--dry-run", GROUP_BY="lifecyclestage")
+        outcome = run_first(run_main, sandbox, *flags, GROUP_BY="lifecyclestage")
+        assert len(members(sandbox)) == (20 if code else 15)
+    assert (dry.code, outcome.code) == (code, code)
+    assert f"Remove {number} people from a group:\n" in outcome.out
+    if code:
+        assert "6 people of 20 (30.0 %) would leave a mirrored group" in outcome.out
+        assert outcome.out.endswith("--max-leave 6\n")
+    else:
+        assert "0 unsubscribed, 5 removed from a group" in dry.out
+        assert "0 unsubscribed, 5 removed from a group" in outcome.out
 
 
 def test_an_empty_selection_is_refused(run_main: RunMain, clock: FakeClock) -> None:
@@ -396,7 +420,7 @@ def test_who_left_whatever_the_answer_says_has_left(
         again = run(run_main, sandbox, *MIRROR)
     assert outcome.code == 0, outcome.text
     assert [(row["email"], row["status"]) for row in outcome.report["leave"]] == [(AL, "done")]
-    assert "1 removed from the mirrored group" in outcome.out
+    assert "1 removed from a group" in outcome.out
     assert f"  ~ {AL}  joins Shops\n" in again.out
 
 
