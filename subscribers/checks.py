@@ -338,6 +338,9 @@ def _mirror(
         what = "is no property of contacts with fixed values (an enumeration)"
         result.mapping.append(Finding(False, f"{settings.group_by} {what}: fix GROUP_BY."))
         by = None
+    elif by is not None and not by.options:
+        what = "has values that HubSpot does not name, so they can have no groups"
+        result.mapping.append(Finding(False, f"{settings.group_by} {what}: fix GROUP_BY."))
     by_value: Dict[str, str] = {}
     for value, label in by.options.items() if by else ():
         name = f"{settings.group_prefix} {label}".strip()

@@ -42,7 +42,8 @@ STAGES = {
         "lifecyclestage": {
             **definition("enumeration", options=["customer", "lead"]),
             "label": "Lifecycle Stage",
-        }
+        },
+        "owner": definition("enumeration"),
     }
 }
 GROUPS = {"7": "Shops", "8": "Others"}
@@ -311,6 +312,7 @@ def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, 
             "The group Lead is MIRROR_GROUP already: set GROUP_PREFIX to another name.",
         ),
         ({"GROUP_BY": "city"}, "city is no property of contacts with fixed values"),
+        ({"GROUP_BY": "owner"}, "owner has values that HubSpot does not name"),
         ({"GROUP_BY": "nothing"}, "nothing is no property of contacts with fixed values"),
     ],
 )

@@ -365,6 +365,7 @@ def test_all_conditions_must_hold() -> None:
         ("lifecyclestage=Lead|x", STAGE, "Lead or x: possible are customer, lead, a,b|c"),
         ("hs_marketable_status=yes", MARKETABLE, "yes: possible are true, false"),
         ("country=x", COUNTRY, None),
+        ("owner=77", Property("owner", "enumeration", "select", {}, "Owner"), None),
     ],
 )
 def test_values_that_there_are_not(text: str, known: Property, wrong: Optional[str]) -> None:
