@@ -63,7 +63,11 @@ def check(opt_out: Optional[OptOut], consent: Mapping[str, str]) -> Finding:
             " HUBSPOT_SUBSCRIPTIONS name it, and no other.",
         )
     words = consent[opt_out.property]
-    return Finding(True, f"Who has unsubscribed or complained in MailerLite becomes {words}.")
+    return Finding(
+        True,
+        f"Who has unsubscribed or complained in MailerLite becomes {words}. Whether the key may"
+        " write that, only a run can show: it needs communication_preferences.write.",
+    )
 
 
 def seen(opt_out: OptOut, contacts: Iterable[Contact]) -> Iterator[Tuple[str, bool]]:

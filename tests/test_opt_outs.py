@@ -152,6 +152,7 @@ def test_the_check_says_what_would_become_of_them(run_main: RunMain, clock: Fake
         check = run(run_main, sandbox, FLAG, "--check", **NEWS)
     assert check.code == 0
     assert "becomes opted out of Newsletter in HubSpot." in check.text
+    assert "only a run can show: it needs communication_preferences.write.\n" in check.text
 
 
 @pytest.mark.parametrize(
