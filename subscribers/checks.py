@@ -6,7 +6,7 @@ import contextlib
 import difflib
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from basics.errors import CallRejected, ServiceError
+from basics.errors import CallRejected, Forbidden, ServiceError
 from basics.words import alternatives, count, listing
 from hubspot_client import COMPANIES, CONTACTS, Account, HubSpotClient, Property, RecordList
 from mailerlite_client import MailerLiteClient
@@ -148,7 +148,17 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
     if not (settings.list and properties):
         return _HubSpot(findings, properties, of_companies, None, [], account)
     found: List[RecordList] = []
-    on_list = look(lambda: _look_for_list(settings.list, hubspot, found))
+    on_list: List[Finding] = []
+
+    def read_list() -> Finding:
+        try:
+            on_list.append(_look_for_list(settings.list, hubspot, found))
+        except (CallRejected, Forbidden) as error:
+            on_list.append(Finding(False, str(error)))
+        return on_list[0]
+
+    looked = look(read_list)
+    findings += [] if on_list else looked  # it is HubSpot that fails, and not the setting
     list = found[0] if found else None
     return _HubSpot(findings, properties, of_companies, list, on_list, account)
 

@@ -180,6 +180,17 @@ def test_a_missing_scope_is_named(run_main: RunMain, clock: FakeClock) -> None:
     assert "Add the scope to the key" in outcome.err
 
 
+def test_hubspot_that_fails_is_no_wrong_setting(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        sandbox.faults = [Fault("status", path="/lists/", status=500)]
+        outcome = run(run_main, sandbox, *LIST)
+        checked = run(run_main, sandbox, "--check", *LIST)
+    assert (outcome.code, checked.code) == (1, 1)
+    assert "HubSpot, list Customers: 500" in outcome.err
+    assert checked.out.count("FIX  HubSpot, list Customers: 500") == 1
+
+
 def test_the_check_names_the_list(run_main: RunMain, clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
