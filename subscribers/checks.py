@@ -264,7 +264,10 @@ def _add_field(
     name, key = pair
     is_of_company = name.startswith(OF_COMPANY)
     own = name[len(OF_COMPANY) :] if is_of_company else name
-    definition = (hubspot.of_companies if is_of_company else hubspot.properties).get(own)
+    there = hubspot.of_companies if is_of_company else hubspot.properties
+    if not there:  # why they could not be read is a finding
+        return
+    definition = there.get(own)
     if definition is None:
         text = (
             f"HubSpot has no {'company' if is_of_company else 'contact'} property {own}: fix"
