@@ -263,7 +263,10 @@ def test_who_subscribes_again_is_for_a_person_to_decide(
         assert consent(sandbox, JO) == [OPTED_OUT]
     why = "opted out of Newsletter in HubSpot after leaving MailerLite, but subscribed there again"
     assert reasons(outcome)[JO] == why
-    assert "For you to decide" in outcome.out
+    assert "For you to decide, since they came back by themselves:" in outcome.out
+    assert "--unsubscribe-opted-out" not in outcome.out
+    assert emails(outcome.report["subscribed_again"]) == [JO]
+    assert outcome.report["to_decide"] == []
     assert f"  ? {JO}  {why}\n" in outcome.out
 
 
