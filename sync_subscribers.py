@@ -40,6 +40,7 @@ from subscribers.changes import ChangeLog
 from subscribers.checks import Preflight, Services, check_reading, check_services
 from subscribers.importing import Importer
 from subscribers.memory import Memory
+from subscribers.mirror import number_of
 from subscribers.plan import (
     Action,
     Decision,
@@ -52,7 +53,6 @@ from subscribers.plan import (
     in_order,
     make_plan,
     people,
-    people_of,
     persons,
 )
 from subscribers.reading import Contacts, subscribers_called
@@ -507,7 +507,7 @@ class Sync:
             sorted(writer.not_new),
             SHOWN,
         )
-        left = people_of(each for each, result in results.leave if result.status == DONE)
+        left = number_of(each.membership for each, result in results.leave if result.status == DONE)
         run.summarise(
             f"{part}: {people(results.done(Action.CREATE))} created,"
             f" {results.done(Action.UPDATE):,} updated,"

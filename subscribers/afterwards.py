@@ -28,12 +28,11 @@ LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the lists do not show what was acc
 
 
 class _Afterwards(NamedTuple):
-    """`results`: without what was accepted and is not to be seen; `wanted`: how many belong into
-    the groups."""
+    """`results`: without what was accepted and is not to be seen; `wanted`: who belongs where."""
 
     results: Results
     found: Comparison
-    wanted: int
+    wanted: AbstractSet[Membership]
 
 
 def check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> Tuple[Results, str]:
@@ -79,7 +78,7 @@ def _look_at_groups(
             break
     refused = {canonical(each.email) for each in plan.waiting if not each.field}
     found = compare(wanted, there, keep | refused)
-    return _Afterwards(_seen(results, writer, there.keys()), found, len(wanted))
+    return _Afterwards(_seen(results, writer, there.keys()), found, wanted)
 
 
 def _memberships(decision: Decision, mirror: Mirror) -> List[Membership]:

@@ -88,7 +88,7 @@ def refusals(
     is_empty = plan.members and not plan.mirrored and not args.allow_empty
     are = "is" if plan.members == 1 else "are"
     empty = Refusal(
-        f"Nobody is meant, while {people(plan.members)} {are} in the mirrored group.",
+        f"Nobody belongs into a mirrored group, while {people(plan.members)} {are} in one.",
         "--allow-empty",
     )
     return [

@@ -29,7 +29,7 @@ from typing import (
 from basics.emails import canonical, normalise_email
 from basics.words import count
 from subscribers.consent import Objection, objection
-from subscribers.mirror import Membership, Mirror
+from subscribers.mirror import Membership, Mirror, number_of
 from subscribers.selection import NOT_IN_LIST, Selection
 from subscribers.values import OF_COMPANY, Field, as_kept, in_words, trimmed, usable
 
@@ -262,7 +262,7 @@ class Plan(NamedTuple):
     @property
     def leaving(self) -> int:
         """How many people leave a group, or several."""
-        return people_of(self.leave)
+        return number_of(each.membership for each in self.leave)
 
 
 def by_email(subscribers: Iterable[Subscriber]) -> Dict[str, Subscriber]:
@@ -399,11 +399,6 @@ def in_order(contacts: Iterable[Contact]) -> List[Contact]:
 
 def people(number: int) -> str:
     return count(number, "person", "people")
-
-
-def people_of(leaves: Iterable[Leave]) -> int:
-    """How many they are: somebody may leave several groups."""
-    return len({each.membership.email for each in leaves})
 
 
 def _by_address(

@@ -118,7 +118,9 @@ def test_the_group_holds_who_is_meant_and_may_get_mail(run_main: RunMain, clock:
     assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
     assert f"  - {BO}        Shops: not in the list Customers\n" in outcome.out
     assert "1 updated, 0 unsubscribed, 4 removed from a group, 0 left" in outcome.out
-    words = "Checked afterwards: the group Shops has all 2 people who are meant and nobody else.\n"
+    words = (
+        "Checked afterwards: the group Shops has all 2 people who belong there and nobody else.\n"
+    )
     assert words in outcome.out
 
 
@@ -255,8 +257,10 @@ def test_an_empty_selection_is_refused(run_main: RunMain, clock: FakeClock) -> N
         assert members(sandbox) == set()
         assert run(run_main, sandbox, *MIRROR, *LIST).report["outcome"] == "in_sync"
     assert (outcome.code, allowed.code) == (3, 0)
-    assert "Nobody is meant, while 1 person is in the mirrored group." in outcome.out
+    assert "Nobody belongs into a mirrored group, while 1 person is in one." in outcome.out
     assert "run it once more with: --allow-empty\n" in outcome.out
+    words = "Checked afterwards: nobody belongs into the group Shops, and nobody is there.\n"
+    assert words in allowed.out
 
 
 # The group itself
@@ -348,7 +352,10 @@ def test_who_changes_the_stage_changes_the_group(run_main: RunMain, clock: FakeC
         second = run(run_main, sandbox, **settings)
         assert (members(sandbox, customers), members(sandbox, leads)) == ({JO}, set())
         assert run(run_main, sandbox, **settings).report["outcome"] == "in_sync"
-    assert "Checked afterwards: 2 groups have all 2 people who are meant" in first.out
+    assert (
+        "Checked afterwards: 2 groups have all 2 people who belong there and nobody else"
+        in first.out
+    )
     assert why(second) == {
         JO: "its lifecycle stage is now Customer",
         AL: "it has no lifecycle stage",
@@ -459,8 +466,8 @@ def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
     (left,), (joined,) = outcome.report["leave"], outcome.report["create"]
     assert left["error"] == "MailerLite's list still has the person in the group"
     assert joined["error"] == "MailerLite's list does not have the person in the group"
-    words = "the group Shops has 0 of 1 person who is meant. Missing: jo@mail.example."
-    assert f"{words} In it and not meant: al@mail.example.\n" in outcome.out
+    words = "the group Shops has 0 of 1 person who belongs there. Missing: jo@mail.example."
+    assert f"{words} There and not wanted: al@mail.example.\n" in outcome.out
 
 
 def test_a_list_that_lags_is_looked_at_again(run_main: RunMain, clock: FakeClock) -> None:
@@ -537,9 +544,15 @@ def test_lists_against_who_belongs_there() -> None:
         Membership("wait@mail.example", "7"),
         Membership(BO, "8"),
     }
-    assert checked_in_words(found, 3, ["Shops", "Others"]) == (
-        "2 groups have 2 of 3 people who are meant. Missing: al@mail.example. In it and not meant:"
-        " bo@mail.example."
+    assert checked_in_words(found, wanted, ["Shops", "Others"]) == (
+        "2 groups have 2 of 3 people who belong there. Missing: al@mail.example. There and not"
+        " wanted: bo@mail.example."
+    )
+    twice = {Membership(JO, "7"), Membership(JO, "8")}
+    found = compare(twice, dict.fromkeys(twice, True), set())
+    assert found.listed == 1
+    assert checked_in_words(found, twice, ["Shops", "Others"]) == (
+        "2 groups have all 1 person who belongs there and nobody else."
     )
 
 
