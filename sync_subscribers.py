@@ -161,6 +161,8 @@ def _run(run: Run) -> Outcome:
         list=run.args.list or chosen.list,
         mirror_group=run.args.mirror_group or chosen.mirror_group,
     )
+    in_force = {"HUBSPOT_LIST": chosen.list, "MIRROR_GROUP": chosen.mirror_group}
+    run.report.settings = {**run.report.settings, **in_force}
     services = Services(
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
@@ -243,9 +245,12 @@ class Sync:
         waiting = {self._key(each): each for each in to_decide(plan)}
         news = self._news(plan, waiting.keys())
         self._say(plan, [waiting[key] for key in waiting if key in news])
-        self._say_who_is_meant(rules, contacts, total)
+        meant = self._who_is_meant(rules, contacts, total)
+        if meant:
+            self._run.say(meant)
         self._warn_of_needless_flags(plan, is_new)
         outcome = self._carry_out(plan, rules, contacts, subscribers)
+        self._run.report.summary += [meant] if meant else []
         self._told.note(news, waiting.keys())
         return outcome
 
@@ -436,15 +441,15 @@ class Sync:
         if run.args.wants_import and importing.by_group(plan.create):
             run.say(importing.in_words(plan.create, groups))
 
-    def _say_who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
+    def _who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> str:
+        """In words, if not all are."""
         self._run.report.counts["contacts"] = total
         if rules.selection.is_all:
-            return
+            return ""
         meant = sum(map(rules.selection.is_meant, contacts))
         self._run.report.counts["not_meant"] = total - meant
-        others = f"the other {total - meant:,} are not"
-        in_words = rules.selection.in_words()
-        self._run.say(f"Meant: {count(meant, 'contact')} {in_words}; {others}.")
+        others = count(total - meant, "other is", "others are")
+        return f"Meant: {count(meant, 'contact')} {rules.selection.in_words()}; {others} not."
 
     def _warn_of_needless_flags(self, plan: Plan, is_new: bool) -> None:
         args, to_create = self._run.args, {canonical(each.address) for each in plan.create}

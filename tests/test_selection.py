@@ -67,6 +67,7 @@ def test_only_the_contacts_of_the_list(
         outcome = run_first(run_main, sandbox, "--list", name)
         assert statuses(sandbox) == {JO: "active", AL: "active"}
         again = run(run_main, sandbox, HUBSPOT_LIST=name)
+        quiet = run(run_main, sandbox, "-q", HUBSPOT_LIST=name)
         read_all = paths(sandbox).count("GET /crm/v3/objects/contacts") > 0
     assert read_all is (others == 0)
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
@@ -74,9 +75,11 @@ def test_only_the_contacts_of_the_list(
     assert outcome.report["update"] == []
     assert reasons(outcome) == {"x": "invalid e-mail address"}
     number = 3 + others
-    assert (
-        f"Meant: 2 contacts in the list Customers; the other {number:,} are not.\n" in outcome.out
-    )
+    words = f"Meant: 2 contacts in the list Customers; {number:,} others are not."
+    assert f"{words}\n" in outcome.out
+    assert outcome.report["summary"][1:] == again.report["summary"][1:] == [words]
+    assert outcome.report["settings"]["HUBSPOT_LIST"] == name
+    assert quiet.out == quiet.err == ""
     counts = outcome.report["counts"]
     assert (counts["contacts"], counts["not_meant"], counts["skipped"]) == (5 + others, number, 1)
 
@@ -405,7 +408,7 @@ def test_only_the_contacts_that_conditions_hold_for(run_main: RunMain, clock: Fa
         with_list(sandbox, 102)
         assert run(run_main, sandbox, *LIST, **FILTER).report["outcome"] == "in_sync"
     assert outcome.code == 0
-    assert "Meant: 1 contact as CONTACT_FILTER says; the other 2 are not.\n" in outcome.out
+    assert "Meant: 1 contact as CONTACT_FILTER says; 2 others are not.\n" in outcome.out
     assert outcome.report["skipped"] == []
 
 
