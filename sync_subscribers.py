@@ -88,11 +88,13 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     add(
         "--list",
         metavar="NAME|ID",
+        type=command.flag_type(_parse_name),
         help="only the contacts of this HubSpot list are meant (default: HUBSPOT_LIST, or all)",
     )
     add(
         "--mirror-group",
         metavar="NAME|ID",
+        type=command.flag_type(_parse_name),
         help="let this MailerLite group hold the people who are meant, and nobody else (default:"
         " MIRROR_GROUP, or none)",
     )
@@ -146,6 +148,12 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     command.add_questions(arguments, "EMAIL", _parse_email, "what becomes of a person, and why")
     title = "Subscribers in MailerLite"
     return command.main("subscribers", title, arguments, _run, argv, clock)
+
+
+def _parse_name(text: str) -> str:
+    if not text.strip():  # a variable of a script that is empty does not mean everybody
+        raise ValueError("a name or an id")
+    return text.strip()
 
 
 def _parse_email(text: str) -> str:

@@ -56,7 +56,7 @@ def paths(sandbox: Sandbox) -> List[str]:
 
 
 @pytest.mark.parametrize("others", [0, 200])
-@pytest.mark.parametrize("name", ["Customers", "customers", "1"])
+@pytest.mark.parametrize("name", ["Customers", " customers ", "1"])
 def test_only_the_contacts_of_the_list(
     run_main: RunMain, clock: FakeClock, others: int, name: str
 ) -> None:
@@ -78,7 +78,7 @@ def test_only_the_contacts_of_the_list(
     words = f"Meant: 2 contacts in the list Customers; {number:,} others are not."
     assert f"{words}\n" in outcome.out
     assert outcome.report["summary"][1:] == again.report["summary"][1:] == [words]
-    assert outcome.report["settings"]["HUBSPOT_LIST"] == name
+    assert outcome.report["settings"]["HUBSPOT_LIST"] == name.strip()
     assert quiet.out == quiet.err == ""
     counts = outcome.report["counts"]
     assert (counts["contacts"], counts["not_meant"], counts["skipped"]) == (5 + others, number, 1)

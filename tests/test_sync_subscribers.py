@@ -666,7 +666,14 @@ def test_a_dry_run_changes_nothing_and_says_so(run_main: RunMain, clock: FakeClo
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"), [("--max-new", "x"), ("--restore", "jo"), ("--max-new", "-1")]
+    ("flag", "value"),
+    [
+        ("--max-new", "x"),
+        ("--restore", "jo"),
+        ("--max-new", "-1"),
+        ("--list", ""),
+        ("--mirror-group", " "),
+    ],
 )
 def test_wrong_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
