@@ -280,6 +280,9 @@ def _add_field(
     text = f"HubSpot's {name} ({definition.type}) goes to MailerLite's {key} ({field.type})"
     if key in mailerlite.types:
         result.mapping.append(Finding(True, f"{text}."))
+    elif create_fields and key != key.lower():
+        text = f"MailerLite makes no key {key}: write {key.lower()} in MAILERLITE_FIELDS."
+        result.mapping.append(Finding(False, text))
     elif create_fields:
         result.missing.append(field)
         result.mapping.append(Finding(True, f"{text}, which is to be created."))
@@ -321,6 +324,7 @@ def _mirror(
 
     def id_of(wanted: str, ids: Sequence[str], setting: str, may_be_made: bool) -> str:
         """The group's, or a placeholder; "" with a finding that says what is wrong."""
+        alike = [each for each in mailerlite.groups.values() if each.lower() == wanted.lower()]
         mine = f"The group {wanted} is to hold the people who are meant, and nobody else"
         id = ids[0] if ids else placeholder(wanted)
         if len(ids) > 1:
@@ -329,10 +333,13 @@ def _mirror(
             text = f"{mine}: take it out of MAILERLITE_GROUPS, or give {setting} one of its own."
         elif id == everyone:
             text = f"The group {wanted} is MIRROR_GROUP already: set GROUP_PREFIX to another name."
+        elif not ids and alike:
+            text = f"MailerLite has the group {alike[0]}, but none {wanted}: spell both alike."
         elif not ids and not may_be_made:
-            text = (
-                f"MailerLite has no group {wanted}: fix {setting}, or make it by --create-groups."
+            how = (
+                " (digits alone are an id)" if create_groups else ", or make it by --create-groups"
             )
+            text = f"MailerLite has no group {wanted}: fix {setting}{how}."
         else:
             names[id] = mailerlite.groups.get(id, wanted)
             to_make = "" if ids else ", and is to be created"

@@ -305,7 +305,11 @@ def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"MIRROR_GROUP": "404"}, "MailerLite has no group 404: fix MIRROR_GROUP"),
+        (
+            {"MIRROR_GROUP": "404"},
+            "MailerLite has no group 404: fix MIRROR_GROUP (digits alone are an id).",
+        ),
+        ({"MIRROR_GROUP": "shops"}, "MailerLite has the group Shops, but none shops: spell both"),
         ({"MIRROR_GROUP": "Twice"}, "MailerLite has several groups Twice: rename all but one"),
         (
             {"MIRROR_GROUP": "Shops", "MAILERLITE_GROUPS": "7"},
