@@ -81,7 +81,7 @@ ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 
 PERSON_PROPERTIES = ("email", "firstname", "lastname")
 
-_LEGAL_BASIS = re.compile("legal ?basis", re.IGNORECASE)
+_LEGAL_BASIS = re.compile("(legal|lawful) ?basis", re.IGNORECASE)
 
 # How HubSpot refuses to create a contact whose address another one has, by status; the second is
 # its answer when both were created at the same moment.

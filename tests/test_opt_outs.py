@@ -196,6 +196,16 @@ def test_an_account_that_wants_a_legal_basis(run_main: RunMain, clock: FakeClock
     assert "HUBSPOT_LEGAL_BASIS must be one of CONSENT_WITH_NOTICE," in wrong.err
 
 
+@pytest.mark.parametrize("words", ["legalBasis is required.", "A lawful basis is required."])
+def test_a_legal_basis_that_is_asked_for_in_other_words(
+    run_main: RunMain, clock: FakeClock, words: str
+) -> None:
+    with make([contact(JO)], [left(JO)], clock) as sandbox:
+        sandbox.faults = [Fault("status", path=WRITE, status=400, body={"message": words})]
+        outcome = run_first(run_main, sandbox, FLAG, **NEWS)
+    assert f"400 {words} Let HUBSPOT_LEGAL_BASIS name one." in outcome.text
+
+
 def test_a_missing_scope_is_named_and_stops_no_other_write(
     run_main: RunMain, clock: FakeClock
 ) -> None:
