@@ -374,7 +374,7 @@ class Sync:
 
             total = hubspot.count_contacts() if members is not None else 0
             if members is not None and by_id_is_cheaper(
-                len(members), mailerlite.count_active(), total
+                len(members), mailerlite.count_subscribers(), total
             ):
                 found = read_subscribers()
                 contacts = in_hubspot.count(contacts_of.of_list(by_email(found), self._memory))

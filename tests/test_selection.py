@@ -276,6 +276,15 @@ def test_the_cheaper_way(members: int, subscribers: int, contacts: int, is_cheap
     assert by_id_is_cheaper(members, subscribers, contacts) is is_cheaper
 
 
+def test_subscribers_of_every_status_are_looked_for(run_main: RunMain, clock: FakeClock) -> None:
+    """So that many who have unsubscribed make it cheaper to read all contacts."""
+    left = [subscriber(each["email"], status="unsubscribed") for each in crowd(150)]
+    with make([contact(JO), *crowd(200)], left, clock) as sandbox:
+        with_list(sandbox, 101)
+        assert run_first(run_main, sandbox, *LIST).code == 0
+        assert "GET /crm/v3/objects/contacts" in paths(sandbox)
+
+
 def test_any_contact_of_a_person_counts() -> None:
     selection = Selection("Customers", {1})
     one, other = Contact(1, {}), Contact(2, {})
