@@ -356,7 +356,7 @@ class Sync:
         found, conditions = self._preflight.list, self._preflight.conditions
         if not found:
             return Selection(conditions=conditions)
-        members = self._services.hubspot.members(found.id)
+        members = self._services.hubspot.members(found)
         log.info("HubSpot: the list %s has %s.", found.name, count(len(members), "member"))
         return Selection(found.name, members, conditions)
 

@@ -221,7 +221,9 @@ def test_a_list_that_is_still_filled_is_read_again(
         outcome = run(run_main, sandbox, *LIST)
         assert statuses(sandbox) == ({JO: "active"} if code == 0 else {})
     assert outcome.code == code
+    assert "members of the list Customers: the answer" in outcome.err
     assert "HubSpot is still filling it; run it again" in outcome.err
+    assert sum(each >= 10 for each in clock.slept) == 2
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, 0), (3, 1)])
@@ -265,7 +267,7 @@ def test_a_list_that_vanishes(run_main: RunMain, clock: FakeClock) -> None:
         outcome = run(run_main, sandbox, *LIST)
         assert sandbox.writes == []
     assert outcome.code == 1
-    assert "members of the list 1: the answer cannot be used: it is gone" in outcome.err
+    assert "members of the list Customers: the answer cannot be used: it is gone" in outcome.err
 
 
 @pytest.mark.parametrize(
