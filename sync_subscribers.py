@@ -504,10 +504,11 @@ class Sync:
         if checked:
             run.summarise(checked)
             outcome = outcome if run.report.checked_after else Outcome.PARTIAL
-        later = [each.refused.again_on for each in results.refused if not each.field]
+        later = [each.refused for each in results.refused if not each.field]
         if later:
             run.summarise(
-                f"MailerLite refused {people(len(later))}: asked again from {min(later)} on."
+                f"MailerLite refused {people(len(later))}: asked again from"
+                f" {later[0].again_in_words} on."
             )
         return outcome
 

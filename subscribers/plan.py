@@ -27,7 +27,7 @@ from typing import (
 )
 
 from basics.emails import canonical, normalise_email
-from basics.words import count
+from basics.words import count, date
 from subscribers.consent import Objection, objection
 from subscribers.mirror import Membership, Mirror, number_of
 from subscribers.selection import NOT_IN_LIST, Selection
@@ -70,6 +70,10 @@ class Refused(NamedTuple):
     since: str
     asked: str
     again_on: str
+
+    @property
+    def again_in_words(self) -> str:
+        return date(datetime.fromisoformat(self.again_on))
 
     def is_waiting(self, today: str) -> bool:
         """A clock that was wrong makes nobody wait longer."""

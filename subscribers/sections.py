@@ -293,10 +293,10 @@ def _on_values(plan: Plan) -> Iterator[str]:
         yield f"For {people(number)} MailerLite keeps the field {key} in another form than HubSpot."
     if plan.waiting:
         number = len({each.email for each in plan.waiting})
-        soonest = min(each.refused.again_on for each in plan.waiting)
+        soonest = min(plan.waiting, key=lambda each: each.refused.again_on).refused
         yield (
             f"Not tried for {people(number)}: what MailerLite refused before, asked again from"
-            f" {soonest} on."
+            f" {soonest.again_in_words} on."
         )
 
 

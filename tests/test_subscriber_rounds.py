@@ -460,7 +460,11 @@ def test_an_address_that_mailerlite_does_not_take_is_news_once(
     ]
     assert fourth.report["waiting"][0]["since"] == "2026-11-21"
     assert fourth.report["waiting"][0]["asked_again_on"] == "2026-12-05"
-    assert "Not tried for 1 person: what MailerLite refused before" in second.out
+    assert "MailerLite refused 1 person: asked again from 28 Nov 2026 on.\n" in first.out
+    words = (
+        "Not tried for 1 person: what MailerLite refused before, asked again from 28 Nov 2026 on."
+    )
+    assert words in second.out
     assert reasons(third)[JO].startswith("MailerLite still does not take this person: The email")
 
 
