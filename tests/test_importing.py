@@ -185,6 +185,7 @@ def test_nobody_who_was_deleted_is_revived(run_main: RunMain, clock: FakeClock) 
         assert [row["email"] for rows in imports(sandbox)[1:] for row in rows] == [BO]
         assert statuses(sandbox)[JO] == "active"
     assert restored.code == 0
+    assert "come by import" not in restored.out
 
 
 def test_who_objects_before_the_import_is_left_out(run_main: RunMain, clock: FakeClock) -> None:
