@@ -446,10 +446,11 @@ class Sync:
         run, preflight = self._run, self._preflight
         groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
         say_plan(run.screen, plan, told, preflight.missing, groups, groups_to_make)
-        recall = self._memory.recall
-        new = [each for each in plan.create if not recall(each.address).is_known]
-        if run.args.wants_import and importing.by_group(new):
-            run.say(importing.in_words(new, groups))
+        if run.args.wants_import:
+            recall = self._memory.recall
+            new = [each for each in plan.create if not recall(each.address).is_known]
+            if importing.by_group(new):
+                run.say(importing.in_words(new, groups))
 
     def _who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> str:
         """In words, if not all are."""
