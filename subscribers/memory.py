@@ -7,7 +7,8 @@ and now in no list, means that someone deleted the person.
 The file holds no addresses and no values, but a keyed hash (HMAC-SHA256) of each; the key is
 random, made with the file, and kept in it. So nobody can read the addresses off the file, or
 compare it with another one. Whoever has the file can still find out whether an address that he
-knows is in it.
+knows is in it. Of a refusal it keeps what MailerLite said, without the address and the values sent;
+should MailerLite put these into other words, they stand there.
 
 An address is remembered after MailerLite has confirmed the write. A run that is killed in between
 may leave one for each call under way that is not remembered, and that is so on purpose: an address

@@ -6,6 +6,7 @@ person is read once more just before, for a round of people at a time, and decid
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -309,7 +310,7 @@ class Writer:
         for key, reason in reasons.items():
             value = now.fields[key]
             is_news = self._memory.any_refusal(now.address, key, value) is None
-            refused = self._memory.note_refused(now.address, reason, key, value)
+            refused = self._memory.note_refused(now.address, _kept(reason, now), key, value)
             if is_news:
                 self.refused.append(Waiting(now.address, key, now.hubspot_id, refused))
 
@@ -369,10 +370,18 @@ class _Refusals:
     def _remember(self) -> None:
         for now, reason in () if self._is_about_all else self._in_a_row:
             is_news = self._memory.any_refusal(now.address) is None
-            refused = self._memory.note_refused(now.address, reason)
+            refused = self._memory.note_refused(now.address, _kept(reason, now))
             if is_news:
                 self._news.append(Waiting(now.address, "", now.hubspot_id, refused))
         self._in_a_row.clear()
+
+
+def _kept(reason: str, now: Decision) -> str:
+    """What is remembered of a refusal: without the address, its domain and the values sent."""
+    words, sent = masked(reason), map(str, now.fields.values())
+    for each in map(re.escape, filter(None, (now.address.rpartition("@")[2], *sent))):
+        words = re.sub(rf"(?<!\w){each}(?!\w)", "\u2026", words)
+    return words
 
 
 class NothingToDo(NotWanted):
