@@ -77,11 +77,13 @@ CONTACTS_PAGE_SIZE = 100  # the maximum of a list
 BATCH_SIZE = 100  # the maximum of a batch read
 MEMBERS_PAGE_SIZE = 250  # the maximum
 
+READ_LIST_AGAIN_AFTER_S = 10.0  # while HubSpot fills it
+
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 
 PERSON_PROPERTIES = ("email", "firstname", "lastname")
 
-_LEGAL_BASIS = re.compile("legal ?basis", re.IGNORECASE)
+_LEGAL_BASIS = re.compile("(legal|lawful) ?basis", re.IGNORECASE)
 
 # How HubSpot refuses to create a contact whose address another one has, by status; the second is
 # its answer when both were created at the same moment.
@@ -95,6 +97,7 @@ class HubSpotClient:
     """Every call raises ServiceError; those that say so raise CallRejected as well."""
 
     def __init__(self, settings: HubSpotSettings, clock: Clock, dry_run: bool) -> None:
+        self._clock = clock
         self.http = HttpClient(
             SERVICE,
             settings.base_url,
@@ -365,20 +368,22 @@ class HubSpotClient:
         except WRONG_SHAPE:
             self.http.bad_answer(call, "it is no list")
 
-    def members(self, list_id: str) -> FrozenSet[int]:
+    def members(self, wanted: RecordList) -> FrozenSet[int]:
         """The ids of all records in a list. Raises CallRejected, and Moved when HubSpot is still
         filling the list, or fewer came than it says there are."""
-        return read_settled(lambda: self._members(list_id))
+        return read_settled(
+            lambda: self._members(wanted), lambda: self._clock.sleep(READ_LIST_AGAIN_AFTER_S)
+        )
 
-    def _members(self, list_id: str) -> FrozenSet[int]:
-        call = f"members of the list {list_id}"
-        found = self.list_called(list_id, CONTACTS)
+    def _members(self, wanted: RecordList) -> FrozenSet[int]:
+        call = f"members of the list {wanted.name}"
+        found = self.list_called(wanted.id, CONTACTS)
         if found is None or found.is_processing:
             self.http.moved(call, "HubSpot is still filling it" if found else "it is gone")
         ids: Set[int] = set()
         totals: List[int] = []
         params = {"limit": MEMBERS_PAGE_SIZE}
-        for data in self._pages(call, f"{_LISTS}/{list_id}/memberships", params):
+        for data in self._pages(call, f"{_LISTS}/{wanted.id}/memberships", params):
             try:
                 ids.update(map(member_of, data["results"]))
                 totals.append(int(data["total"]))

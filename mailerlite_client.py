@@ -153,6 +153,10 @@ class MailerLiteClient:
         """How many subscribers are active: the cheapest call. Raises ServiceError."""
         return self._count("active")
 
+    def count_subscribers(self) -> int:
+        """How many there are, of every status. Raises ServiceError."""
+        return sum(map(self._count, SUBSCRIBER_STATUSES))
+
     def subscribers(
         self,
         keys: Sequence[str],
@@ -336,14 +340,14 @@ class MailerLiteClient:
     ) -> List[Subscriber]:
         """Whoever moves to another list during the read is in one that is still to be read, so what
         was read is compared with the size of all lists together, before and after."""
-        before = sum(map(self._count, SUBSCRIBER_STATUSES))
+        before = self.count_subscribers()
         found: List[Subscriber] = []
         names = Names(keys)
         for status in SUBSCRIBER_STATUSES:
             for page in self._pages(status, names, with_groups):
                 found += page
                 on_read(len(page))
-        total = min(before, sum(map(self._count, SUBSCRIBER_STATUSES)))
+        total = min(before, self.count_subscribers())
         came = len({person.id for person in found})
         if came < total:
             self.http.moved("subscribers", f"it has {total:,} people, but {came:,} came")

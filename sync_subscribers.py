@@ -21,7 +21,7 @@ from basics.words import count
 from hubspot_client import ADDITIONAL, COMPANIES, CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from run import command
-from run.apply import Changes, conclude, done, in_part
+from run.apply import DONE, Changes, conclude, in_part
 from run.checks import Finding, demand_all_ok
 from run.context import Run
 from run.files import account_file
@@ -40,6 +40,7 @@ from subscribers.changes import ChangeLog
 from subscribers.checks import Preflight, Services, check_reading, check_services
 from subscribers.importing import Importer
 from subscribers.memory import Memory
+from subscribers.mirror import number_of
 from subscribers.plan import (
     Action,
     Decision,
@@ -87,11 +88,13 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     add(
         "--list",
         metavar="NAME|ID",
+        type=command.flag_type(_parse_name),
         help="only the contacts of this HubSpot list are meant (default: HUBSPOT_LIST, or all)",
     )
     add(
         "--mirror-group",
         metavar="NAME|ID",
+        type=command.flag_type(_parse_name),
         help="let this MailerLite group hold the people who are meant, and nobody else (default:"
         " MIRROR_GROUP, or none)",
     )
@@ -147,6 +150,12 @@ def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) ->
     return command.main("subscribers", title, arguments, _run, argv, clock)
 
 
+def _parse_name(text: str) -> str:
+    if not text.strip():  # a variable of a script that is empty does not mean everybody
+        raise ValueError("a name or an id")
+    return text.strip()
+
+
 def _parse_email(text: str) -> str:
     email = normalise_email(text)
     if email is None:
@@ -160,6 +169,8 @@ def _run(run: Run) -> Outcome:
         list=run.args.list or chosen.list,
         mirror_group=run.args.mirror_group or chosen.mirror_group,
     )
+    in_force = {"HUBSPOT_LIST": chosen.list, "MIRROR_GROUP": chosen.mirror_group}
+    run.report.settings = {**run.report.settings, **in_force}
     services = Services(
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
@@ -257,9 +268,12 @@ class Sync:
         waiting = {self._key(each): each for each in to_decide(plan)}
         news = self._news(plan, waiting.keys())
         self._say(plan, [waiting[key] for key in waiting if key in news])
-        self._say_who_is_meant(rules, contacts, total)
+        meant = self._who_is_meant(rules, contacts, total)
+        if meant:
+            self._run.say(meant)
         self._warn_of_needless_flags(plan, is_new)
         outcome = self._carry_out(plan, rules, contacts, subscribers)
+        self._run.report.summary += [meant] if meant else []
         self._told.note(news, waiting.keys())
         return outcome
 
@@ -289,7 +303,7 @@ class Sync:
             missing, to_make = self._preflight.missing, self._preflight.mirror.to_make
             would = would_in_words(plan, missing, to_make)
             return Outcome.IN_SYNC if is_in_sync else run.end_dry_run(would)
-        self._note_lists(plan, contacts, subscribers)
+        self._note_lists(plan, rules, contacts, subscribers)
         if is_in_sync:
             return Outcome.IN_SYNC
         with run.finishing_calls():
@@ -349,14 +363,15 @@ class Sync:
             self._selection(),
             preflight.mirror,
             frozenset(args.keep_in_group),
-            opt_out if args.opt_out_unsubscribed else None,
+            opt_out,
+            args.opt_out_unsubscribed,
         )
 
     def _selection(self) -> Selection:
         found, conditions = self._preflight.list, self._preflight.conditions
         if not found:
             return Selection(conditions=conditions)
-        members = self._services.hubspot.members(found.id)
+        members = self._services.hubspot.members(found)
         log.info("HubSpot: the list %s has %s.", found.name, count(len(members), "member"))
         return Selection(found.name, members, conditions)
 
@@ -374,7 +389,7 @@ class Sync:
 
             total = hubspot.count_contacts() if members is not None else 0
             if members is not None and by_id_is_cheaper(
-                len(members), mailerlite.count_active(), total
+                len(members), mailerlite.count_subscribers(), total
             ):
                 found = read_subscribers()
                 contacts = in_hubspot.count(contacts_of.of_list(by_email(found), self._memory))
@@ -391,7 +406,11 @@ class Sync:
         return contacts, subscribers, total
 
     def _note_lists(
-        self, plan: Plan, contacts: Sequence[Contact], subscribers: Dict[str, Subscriber]
+        self,
+        plan: Plan,
+        rules: Rules,
+        contacts: Sequence[Contact],
+        subscribers: Dict[str, Subscriber],
     ) -> None:
         if self._memory.is_new:
             self._memory.keep()
@@ -399,6 +418,8 @@ class Sync:
         ids = {contact_address(contact): contact.id for contact in contacts}
         self._memory.note_lists((email, ids.get(email)) for email in subscribers)
         self._memory.note_told(plan.taken_out)
+        if rules.opt_out:
+            self._memory.note_opt_outs(opt_outs.seen(rules.opt_out, contacts))
 
     def _report(self, plan: Plan, results: Optional[Results] = None) -> None:
         run, preflight = self._run, self._preflight
@@ -439,18 +460,21 @@ class Sync:
         run, preflight = self._run, self._preflight
         groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
         say_plan(run.screen, plan, told, preflight.missing, groups, groups_to_make)
-        if run.args.wants_import and importing.by_group(plan.create):
-            run.say(importing.in_words(plan.create, groups))
+        if run.args.wants_import:
+            recall = self._memory.recall
+            new = [each for each in plan.create if not recall(each.address).is_known]
+            if importing.by_group(new):
+                run.say(importing.in_words(new, groups))
 
-    def _say_who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> None:
+    def _who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> str:
+        """In words, if not all are."""
         self._run.report.counts["contacts"] = total
         if rules.selection.is_all:
-            return
+            return ""
         meant = sum(map(rules.selection.is_meant, contacts))
         self._run.report.counts["not_meant"] = total - meant
-        others = f"the other {total - meant:,} are not"
-        in_words = rules.selection.in_words()
-        self._run.say(f"Meant: {count(meant, 'contact')} {in_words}; {others}.")
+        others = count(total - meant, "other is", "others are")
+        return f"Meant: {count(meant, 'contact')} {rules.selection.in_words()}; {others} not."
 
     def _warn_of_needless_flags(self, plan: Plan, is_new: bool) -> None:
         args, to_create = self._run.args, {canonical(each.address) for each in plan.create}
@@ -497,10 +521,11 @@ class Sync:
         if checked:
             run.summarise(checked)
             outcome = outcome if run.report.checked_after else Outcome.PARTIAL
-        later = [each.refused.again_on for each in results.refused if not each.field]
+        later = [each.refused for each in results.refused if not each.field]
         if later:
             run.summarise(
-                f"MailerLite refused {people(len(later))}: asked again from {min(later)} on."
+                f"MailerLite refused {people(len(later))}: asked again from"
+                f" {later[0].again_in_words} on."
             )
         return outcome
 
@@ -513,12 +538,12 @@ class Sync:
             sorted(writer.not_new),
             SHOWN,
         )
-        left = done([result for _, result in results.leave])
+        left = number_of(each.membership for each, result in results.leave if result.status == DONE)
         run.summarise(
             f"{part}: {people(results.done(Action.CREATE))} created,"
             f" {results.done(Action.UPDATE):,} updated,"
             f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
-            + (f" {left:,} removed from the mirrored group," if writer.mirror.ids else "")
+            + (f" {left:,} removed from a group," if writer.mirror.ids else "")
             + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
         )
         self._summarise_leavers(plan)

@@ -19,7 +19,7 @@ from subscribers.mirror import (
     compare,
     wanted_now,
 )
-from subscribers.plan import Decision, Plan
+from subscribers.plan import Decision, Leave, Plan
 from subscribers.rounds import Writer
 from subscribers.sections import Results
 from transport.clock import Clock
@@ -28,12 +28,11 @@ LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the lists do not show what was acc
 
 
 class _Afterwards(NamedTuple):
-    """`results`: without what was accepted and is not to be seen; `wanted`: how many belong into
-    the groups."""
+    """`results`: without what was accepted and is not to be seen; `wanted`: who belongs where."""
 
     results: Results
     found: Comparison
-    wanted: int
+    wanted: AbstractSet[Membership]
 
 
 def check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> Tuple[Results, str]:
@@ -79,23 +78,32 @@ def _look_at_groups(
             break
     refused = {canonical(each.email) for each in plan.waiting if not each.field}
     found = compare(wanted, there, keep | refused)
-    return _Afterwards(_seen(results, mirror, there.keys()), found, len(wanted))
+    return _Afterwards(_seen(results, writer, there.keys()), found, wanted)
 
 
 def _memberships(decision: Decision, mirror: Mirror) -> List[Membership]:
     email = canonical(decision.address)
-    return [Membership(email, group) for group in decision.groups if group in mirror.ids]
+    groups = map(mirror.real, decision.groups)
+    return [Membership(email, group) for group in groups if group in mirror.ids]
 
 
-def _seen(results: Results, mirror: Mirror, there: AbstractSet[Membership]) -> Results:
+def _seen(results: Results, writer: Writer, there: AbstractSet[Membership]) -> Results:
+    """Also what was done although the answer was lost, or said that it failed."""
     people: List[Tuple[Decision, Result]] = []
     for decision, made in results.people:
-        is_seen = there >= set(_memberships(decision, mirror)) or made.status != DONE
-        people.append((decision, made if is_seen else Result(FAILED, NOT_JOINED, True)))
-    leave = [
-        (each, Result(FAILED, NOT_LEFT, True))
-        if made.status == DONE and each.membership in there
-        else (each, made)
-        for each, made in results.leave
-    ]
+        wanted = set(_memberships(decision, writer.mirror))
+        if made.status == DONE and not there >= wanted:
+            made = Result(FAILED, NOT_JOINED, True)
+        elif made.status == FAILED and made.may_be_done and wanted and there >= wanted:
+            made = Result(DONE, may_be_done=True)
+            writer.note_joined(decision)
+        people.append((decision, made))
+    leave: List[Tuple[Leave, Result]] = []
+    for each, made in results.leave:
+        if made.status == DONE and each.membership in there:
+            made = Result(FAILED, NOT_LEFT, True)
+        elif made.status == FAILED and each.membership not in there:
+            made = Result(DONE, may_be_done=True)
+            writer.note_left(each)
+        leave.append((each, made))
     return results._replace(people=people, leave=leave)

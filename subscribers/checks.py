@@ -6,7 +6,7 @@ import contextlib
 import difflib
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from basics.errors import CallRejected, ServiceError
+from basics.errors import CallRejected, Forbidden, ServiceError
 from basics.words import alternatives, count, listing
 from hubspot_client import COMPANIES, CONTACTS, Account, HubSpotClient, Property, RecordList
 from mailerlite_client import MailerLiteClient
@@ -148,7 +148,17 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
     if not (settings.list and properties):
         return _HubSpot(findings, properties, of_companies, None, [], account)
     found: List[RecordList] = []
-    on_list = look(lambda: _look_for_list(settings.list, hubspot, found))
+    on_list: List[Finding] = []
+
+    def read_list() -> Finding:
+        try:
+            on_list.append(_look_for_list(settings.list, hubspot, found))
+        except (CallRejected, Forbidden) as error:
+            on_list.append(Finding(False, str(error)))
+        return on_list[0]
+
+    looked = look(read_list)
+    findings += [] if on_list else looked  # it is HubSpot that fails, and not the setting
     list = found[0] if found else None
     return _HubSpot(findings, properties, of_companies, list, on_list, account)
 
@@ -254,7 +264,10 @@ def _add_field(
     name, key = pair
     is_of_company = name.startswith(OF_COMPANY)
     own = name[len(OF_COMPANY) :] if is_of_company else name
-    definition = (hubspot.of_companies if is_of_company else hubspot.properties).get(own)
+    there = hubspot.of_companies if is_of_company else hubspot.properties
+    if not there:  # why they could not be read is a finding
+        return
+    definition = there.get(own)
     if definition is None:
         text = (
             f"HubSpot has no {'company' if is_of_company else 'contact'} property {own}: fix"
@@ -267,6 +280,9 @@ def _add_field(
     text = f"HubSpot's {name} ({definition.type}) goes to MailerLite's {key} ({field.type})"
     if key in mailerlite.types:
         result.mapping.append(Finding(True, f"{text}."))
+    elif create_fields and key != key.lower():
+        text = f"MailerLite makes no key {key}: write {key.lower()} in MAILERLITE_FIELDS."
+        result.mapping.append(Finding(False, text))
     elif create_fields:
         result.missing.append(field)
         result.mapping.append(Finding(True, f"{text}, which is to be created."))
@@ -308,6 +324,7 @@ def _mirror(
 
     def id_of(wanted: str, ids: Sequence[str], setting: str, may_be_made: bool) -> str:
         """The group's, or a placeholder; "" with a finding that says what is wrong."""
+        alike = [each for each in mailerlite.groups.values() if each.lower() == wanted.lower()]
         mine = f"The group {wanted} is to hold the people who are meant, and nobody else"
         id = ids[0] if ids else placeholder(wanted)
         if len(ids) > 1:
@@ -316,10 +333,13 @@ def _mirror(
             text = f"{mine}: take it out of MAILERLITE_GROUPS, or give {setting} one of its own."
         elif id == everyone:
             text = f"The group {wanted} is MIRROR_GROUP already: set GROUP_PREFIX to another name."
+        elif not ids and alike:
+            text = f"MailerLite has the group {alike[0]}, but none {wanted}: spell both alike."
         elif not ids and not may_be_made:
-            text = (
-                f"MailerLite has no group {wanted}: fix {setting}, or make it by --create-groups."
+            how = (
+                " (digits alone are an id)" if create_groups else ", or make it by --create-groups"
             )
+            text = f"MailerLite has no group {wanted}: fix {setting}{how}."
         else:
             names[id] = mailerlite.groups.get(id, wanted)
             to_make = "" if ids else ", and is to be created"
@@ -338,6 +358,9 @@ def _mirror(
         what = "is no property of contacts with fixed values (an enumeration)"
         result.mapping.append(Finding(False, f"{settings.group_by} {what}: fix GROUP_BY."))
         by = None
+    elif by is not None and not by.options:
+        what = "has values that HubSpot does not name, so they can have no groups"
+        result.mapping.append(Finding(False, f"{settings.group_by} {what}: fix GROUP_BY."))
     by_value: Dict[str, str] = {}
     for value, label in by.options.items() if by else ():
         name = f"{settings.group_prefix} {label}".strip()

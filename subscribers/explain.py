@@ -136,7 +136,7 @@ def next_of(decision: Decision, groups: Mapping[str, str]) -> Next:
     if action is Action.WAIT:
         refused = decision.refused[""]
         words = f"MailerLite has refused them ({refused.reason})"
-        return Next("skip", f"{words}, and is asked again from {refused.again_on} on")
+        return Next("skip", f"{words}, and is asked again from {refused.again_in_words} on")
     if action is Action.SKIP:
         return Next("skip", reason)
     is_stranger = reason == NO_CONTACT and decision.was is None
@@ -209,7 +209,7 @@ def _details(decision: Decision, groups: Mapping[str, str]) -> Iterator[str]:
         yield f"{key}: not sent, because MailerLite keeps it in another form"
     for key, refused in decision.refused.items():
         if key:
-            yield f"{key}: not sent before {refused.again_on}, because MailerLite refused it"
+            yield f"{key}: not sent before {refused.again_in_words}, because MailerLite refused it"
 
 
 def _fields(explained: Explained) -> List[Dict[str, Any]]:

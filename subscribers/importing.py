@@ -24,7 +24,7 @@ from typing import (
 )
 
 from basics.emails import canonical
-from basics.errors import CallRejected, Interrupted, ServiceError
+from basics.errors import CallRejected, Interrupted, ServiceDown, ServiceError
 from basics.words import listing
 from mailerlite_client import MailerLiteClient, Subscriber, Written
 from run.apply import DONE, FAILED, NOT_REACHED, Changes, NotWanted, Result
@@ -109,7 +109,7 @@ class Importer:
             for each in part.people:
                 if each.address in arrived:
                     found[each.address] = Result(DONE, may_be_done=True)
-                elif result.status != DONE:
+                elif result.status in (FAILED, NOT_REACHED):
                     found[each.address] = result
         return found
 
@@ -131,8 +131,17 @@ class Importer:
         return result
 
     def _send(self, part: Part) -> None:
-        with self._turn:
-            key = self._start(part)
+        """An import that fails is no reason not to write its people singly."""
+        try:
+            with self._turn:
+                key = self._start(part)
+        except ServiceDown:
+            raise
+        except (CallRejected, ServiceError) as error:
+            log.warning("%s", error)
+            if error.answer_lost:  # the group shows what came of it
+                return
+            raise NotWanted(str(error)) from None
         with contextlib.suppress(CallRejected, ServiceError, Interrupted):  # the group shows it
             if key:
                 self._await(key)
@@ -150,6 +159,10 @@ class Importer:
         rows = [(now.address, now.fields) for now in chosen.values()]
         try:
             return self._mailerlite.start_import(group, rows)
+        except (CallRejected, ServiceError) as error:
+            for address in () if error.answer_lost else chosen:
+                del self._sent[address]
+            raise
         finally:
             self._next_at = self._clock.monotonic() + TURN_S
 

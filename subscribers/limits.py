@@ -88,7 +88,7 @@ def refusals(
     is_empty = plan.members and not plan.mirrored and not args.allow_empty
     are = "is" if plan.members == 1 else "are"
     empty = Refusal(
-        f"Nobody is meant, while {people(plan.members)} {are} in the mirrored group.",
+        f"Nobody belongs into a mirrored group, while {people(plan.members)} {are} in one.",
         "--allow-empty",
     )
     return [
@@ -96,10 +96,10 @@ def refusals(
         *([empty] if is_empty else []),
         *over_limit(
             args.max_leave or settings.max_leave,
-            people(len(plan.leave)),
-            "leave the mirrored group",
+            people(plan.leaving),
+            "leave a mirrored group",
             "--max-leave",
-            len(plan.leave),
+            plan.leaving,
             plan.members,
         ),
         *over_limit(

@@ -7,7 +7,8 @@ and now in no list, means that someone deleted the person.
 The file holds no addresses and no values, but a keyed hash (HMAC-SHA256) of each; the key is
 random, made with the file, and kept in it. So nobody can read the addresses off the file, or
 compare it with another one. Whoever has the file can still find out whether an address that he
-knows is in it.
+knows is in it. Of a refusal it keeps what MailerLite said, without the address and the values sent;
+should MailerLite put these into other words, they stand there.
 
 An address is remembered after MailerLite has confirmed the write. A run that is killed in between
 may leave one for each call under way that is not remembered, and that is so on purpose: an address
@@ -22,7 +23,7 @@ import hashlib
 import hmac
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from basics.emails import canonical, masked, spellings
 from basics.errors import AppError
@@ -237,6 +238,24 @@ class Memory:
         """To be called before it is done: who knows whether there is time after it."""
         sql = "UPDATE known SET is_opted_out = 1 WHERE hash = ?"
         self._store.write(sql, [(self.person(email),)])
+
+    def note_not_opted_out(self, email: str) -> None:
+        self._forget_opt_outs([self.person(email)])
+
+    def note_opt_outs(self, contacts: Iterable[Tuple[str, bool]]) -> None:
+        """The addresses of contacts, each with whether it is opted out now. Who is not has opted in
+        since: should they opt out again, it is not by us."""
+        sql = "SELECT hash FROM known WHERE is_opted_out"
+        by_us = {person for (person,) in self._store.rows(sql)}
+        seen: Dict[bytes, bool] = {}
+        for email, is_opted_out in contacts if by_us else ():
+            person = self.person(email)
+            seen[person] = seen.get(person, False) or is_opted_out
+        self._forget_opt_outs(each for each in by_us if seen.get(each) is False)
+
+    def _forget_opt_outs(self, people: Iterable[bytes]) -> None:
+        sql = "UPDATE known SET is_opted_out = 0 WHERE hash = ?"
+        self._store.write(sql, [(person,) for person in people])
 
     def note_told(self, people: Iterable[Decision]) -> None:
         """It was told that these people were taken out of groups."""

@@ -82,11 +82,16 @@ class Membership(NamedTuple):
 
 class Comparison(NamedTuple):
     """The groups as MailerLite lists them, against who belongs there. `listed`: how many people
-    they have who can get mail."""
+    they have who can get mail; somebody may be in several."""
 
     listed: int
     missing: FrozenSet[Membership]
     unwanted: FrozenSet[Membership]
+
+
+def number_of(members: Iterable[Membership]) -> int:
+    """How many people they are: somebody may be in several groups."""
+    return len({each.email for each in members})
 
 
 def placeholder(name: str) -> str:
@@ -103,7 +108,7 @@ def compare(
     can_get_mail = {each for each, can in there.items() if can}
     missing = (each for each in wanted - there.keys() if each.email not in left_alone)
     unwanted = (each for each in can_get_mail - wanted if each.email not in left_alone)
-    return Comparison(len(can_get_mail), frozenset(missing), frozenset(unwanted))
+    return Comparison(number_of(can_get_mail), frozenset(missing), frozenset(unwanted))
 
 
 def wanted_now(
@@ -114,14 +119,22 @@ def wanted_now(
     return kept | {Membership(email, group) for email, ids in decided.items() for group in ids}
 
 
-def checked_in_words(found: Comparison, wanted: int, names: Iterable[str]) -> str:
+def checked_in_words(
+    found: Comparison, wanted: AbstractSet[Membership], names: Iterable[str]
+) -> str:
     groups = sorted(names)
-    place = f"the group {groups[0]} has" if len(groups) == 1 else f"{len(groups)} groups have"
-    here = f"{wanted - len(found.missing):,} of" if found.missing else "all"
-    text = f"{place} {here} {count(wanted, 'person who is', 'people who are')} meant"
-    rest = [text if found.unwanted or found.missing else f"{text} and nobody else"]
+    is_one = len(groups) == 1
+    place = f"the group {groups[0]}" if is_one else f"{len(groups)} groups"
+    people = number_of(wanted)
+    here = f"{people - number_of(found.missing):,} of" if found.missing else "all"
+    belong = count(people, "person who belongs", "people who belong")
+    text = f"{place} {'has' if is_one else 'have'} {here} {belong} there"
+    nobody_else = " and nobody else"
+    if not wanted:
+        text, nobody_else = f"nobody belongs into {place}", ", and nobody is there"
+    rest = [text if found.unwanted or found.missing else text + nobody_else]
     rest += [f"Missing: {_emails(found.missing)}"] if found.missing else []
-    rest += [f"In it and not meant: {_emails(found.unwanted)}"] if found.unwanted else []
+    rest += [f"There and not wanted: {_emails(found.unwanted)}"] if found.unwanted else []
     return f"{'. '.join(rest)}."
 
 

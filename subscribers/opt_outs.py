@@ -5,13 +5,15 @@ Never the other way: nobody is ever subscribed in HubSpot.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from basics.errors import CallRejected, ServiceError
 from run.checks import Finding
-from subscribers.consent import OPT_OUT
+from subscribers.consent import OPT_OUT, objection
+from subscribers.plan import contact_address
 
 if TYPE_CHECKING:
+    from hubspot_api.shapes import Contact
     from hubspot_client import HubSpotClient
     from subscribers.plan import Decision
     from subscribers.settings import Settings
@@ -61,7 +63,19 @@ def check(opt_out: Optional[OptOut], consent: Mapping[str, str]) -> Finding:
             " HUBSPOT_SUBSCRIPTIONS name it, and no other.",
         )
     words = consent[opt_out.property]
-    return Finding(True, f"Who has unsubscribed or complained in MailerLite becomes {words}.")
+    return Finding(
+        True,
+        f"Who has unsubscribed or complained in MailerLite becomes {words}. Whether the key may"
+        " write that, only a run can show: it needs communication_preferences.write.",
+    )
+
+
+def seen(opt_out: OptOut, contacts: Iterable[Contact]) -> Iterator[Tuple[str, bool]]:
+    """The canonical addresses of the contacts, each with whether it is opted out."""
+    for contact in contacts:
+        address = contact_address(contact)
+        if address:
+            yield address, objection([contact], {opt_out.property: ""}) is not None
 
 
 def write(hubspot: HubSpotClient, opt_out: OptOut, person: Decision) -> None:

@@ -27,9 +27,9 @@ from typing import (
 )
 
 from basics.emails import canonical, normalise_email
-from basics.words import count
-from subscribers.consent import objection
-from subscribers.mirror import Membership, Mirror
+from basics.words import count, date
+from subscribers.consent import Objection, objection
+from subscribers.mirror import Membership, Mirror, number_of
 from subscribers.selection import NOT_IN_LIST, Selection
 from subscribers.values import OF_COMPANY, Field, as_kept, in_words, trimmed, usable
 
@@ -71,6 +71,10 @@ class Refused(NamedTuple):
     asked: str
     again_on: str
 
+    @property
+    def again_in_words(self) -> str:
+        return date(datetime.fromisoformat(self.again_on))
+
     def is_waiting(self, today: str) -> bool:
         """A clock that was wrong makes nobody wait longer."""
         return self.asked <= today < self.again_on
@@ -107,7 +111,8 @@ class Rules(NamedTuple):
     """`consent`: property -> the reason not to write; `groups`: ids that everyone joins;
     `restore`: deleted people, as canonical addresses, to write all the same; `selection`: who is
     meant; `keep_in_group`: who leaves no mirrored group, as canonical addresses; `opt_out`: of what
-    people are opted out in HubSpot who have left MailerLite."""
+    people are opted out in HubSpot who have left MailerLite, if that is clear;
+    `opt_out_unsubscribed`: whether they are."""
 
     fields: Sequence[Field]
     consent: Mapping[str, str]
@@ -119,6 +124,7 @@ class Rules(NamedTuple):
     mirror: Mirror = Mirror()
     keep_in_group: AbstractSet[str] = frozenset()
     opt_out: Optional[OptOut] = None
+    opt_out_unsubscribed: bool = False
 
     @property
     def properties(self) -> Tuple[str, ...]:
@@ -238,7 +244,7 @@ class Plan(NamedTuple):
     `taken_out`: people who left a group, as is to be told; `unusable`, `other_form`: key -> of how
     many people. `active`: how many subscribers are active; `with_address`: how many contacts have
     one. Of mirrored groups: who is to `leave`, who belongs there (`mirrored`), and how many
-    `members` they have who can get mail."""
+    people are `members` of one who can get mail."""
 
     create: Tuple[Decision, ...]
     update: Tuple[Decision, ...]
@@ -256,6 +262,11 @@ class Plan(NamedTuple):
     leave: Tuple[Leave, ...] = ()
     mirrored: AbstractSet[Membership] = frozenset()
     members: int = 0
+
+    @property
+    def leaving(self) -> int:
+        """How many people leave a group, or several."""
+        return number_of(each.membership for each in self.leave)
 
 
 def by_email(subscribers: Iterable[Subscriber]) -> Dict[str, Subscriber]:
@@ -287,7 +298,7 @@ def make_plan(
     active = sum(each.status == "active" for each in subscribers.values())
     plan = planning.result(active, sum(map(len, by_address.values())))
     ids, can_get_mail = rules.mirror.ids, filter(_is_subscribed, subscribers.values())
-    return plan._replace(members=sum(len(ids & each.groups) for each in can_get_mail))
+    return plan._replace(members=sum(not ids.isdisjoint(each.groups) for each in can_get_mail))
 
 
 def persons(
@@ -342,7 +353,7 @@ def _decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
     is_subscribed = subscriber is not None and _is_subscribed(subscriber)
     objected = objection(known_contacts, rules.consent)
     if objected and objected.is_opt_out and is_subscribed:
-        if remembered.recall(person.email).is_opted_out:
+        if _is_by_us(objected, person, remembered, rules):
             return blank._replace(action=Action.SKIP, reason=objected.reason + SUBSCRIBED_AGAIN)
         if rules.unsubscribe_opted_out:
             return blank._replace(action=Action.UNSUBSCRIBE, reason=objected.reason)
@@ -354,7 +365,8 @@ def _decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
             reason=OTHER_ADDRESS if person.former else NO_CONTACT,
         )
     is_opted_out = objected is not None and objected.is_opt_out
-    if rules.opt_out and not is_opted_out and subscriber and subscriber.status in _OBJECTIONS:
+    has_left = subscriber is not None and subscriber.status in _OBJECTIONS
+    if rules.opt_out_unsubscribed and not is_opted_out and subscriber and has_left:
         email = normalise_email(person.contacts[-1].values["email"])
         reason = NOT_WRITTEN[subscriber.status]
         return blank._replace(action=Action.OPT_OUT, email=email, reason=reason)
@@ -365,6 +377,12 @@ def _decide(person: Person, remembered: Remembered, rules: Rules) -> Decision:
     if why_not:
         return blank._replace(action=Action.SKIP, reason=why_not)
     return _compare(blank, person, remembered, rules)
+
+
+def _is_by_us(objected: Objection, person: Person, remembered: Remembered, rules: Rules) -> bool:
+    """Whether the person is opted out of nothing but what we opted them out of."""
+    ours = rules.opt_out and rules.consent[rules.opt_out.property]  # an opt-out of all comes first
+    return objected.reason == ours and remembered.recall(person.email).is_opted_out
 
 
 def contact_address(contact: Contact) -> Optional[str]:

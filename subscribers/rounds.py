@@ -6,11 +6,12 @@ person is read once more just before, for a round of people at a time, and decid
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from basics.emails import canonical, masked
-from basics.errors import AppError, CallRejected, ServiceDown
+from basics.errors import AppError, CallRejected, ServiceDown, ServiceError
 from hubspot_client import Contact
 from mailerlite_client import (
     BATCH_SIZE,
@@ -225,7 +226,12 @@ class Writer:
         self.changes.note(now)
         assert self._rules.opt_out
         self._memory.note_opted_out(now.address)
-        opt_outs.write(self._services.hubspot, self._rules.opt_out, now)
+        try:
+            opt_outs.write(self._services.hubspot, self._rules.opt_out, now)
+        except (CallRejected, ServiceError) as error:
+            if not error.answer_lost:
+                self._memory.note_not_opted_out(now.address)
+            raise
 
     def write(self, planned: Decision) -> None:
         now = self._decide(planned, _WRITES)
@@ -245,6 +251,14 @@ class Writer:
             self._memory.note_written(sent, self._other_forms(sent, written))
         except AppError as error:  # who is written from now on could come back after a deletion
             self._mailerlite.http.give_up(str(error))
+
+    def note_joined(self, planned: Decision) -> None:
+        """A write whose answer was lost has put the person into the groups."""
+        sent = planned._replace(groups=tuple(map(self.mirror.real, planned.groups)))
+        self.note(planned.address, sent, Written(planned.was or "active", True, {}))
+
+    def note_left(self, planned: Leave) -> None:
+        self._memory.note_left(*planned.membership)
 
     def to_create(self, planned: Decision) -> Decision:
         """The decision of now. Raises NotWanted if it is another one than to create them."""
@@ -296,7 +310,7 @@ class Writer:
         for key, reason in reasons.items():
             value = now.fields[key]
             is_news = self._memory.any_refusal(now.address, key, value) is None
-            refused = self._memory.note_refused(now.address, reason, key, value)
+            refused = self._memory.note_refused(now.address, _kept(reason, now), key, value)
             if is_news:
                 self.refused.append(Waiting(now.address, key, now.hubspot_id, refused))
 
@@ -356,10 +370,18 @@ class _Refusals:
     def _remember(self) -> None:
         for now, reason in () if self._is_about_all else self._in_a_row:
             is_news = self._memory.any_refusal(now.address) is None
-            refused = self._memory.note_refused(now.address, reason)
+            refused = self._memory.note_refused(now.address, _kept(reason, now))
             if is_news:
                 self._news.append(Waiting(now.address, "", now.hubspot_id, refused))
         self._in_a_row.clear()
+
+
+def _kept(reason: str, now: Decision) -> str:
+    """What is remembered of a refusal: without the address, its domain and the values sent."""
+    words, sent = masked(reason), map(str, now.fields.values())
+    for each in map(re.escape, filter(None, (now.address.rpartition("@")[2], *sent))):
+        words = re.sub(rf"(?<!\w){each}(?!\w)", "\u2026", words)
+    return words
 
 
 class NothingToDo(NotWanted):

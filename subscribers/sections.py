@@ -10,6 +10,8 @@ from run.apply import DONE, FAILED, SKIPPED, Result, rows_of
 from run.report import Kind, Row, Section
 from run.screen import Screen
 from subscribers.plan import (
+    NO_CONTACT,
+    OTHER_ADDRESS,
     STILL_SUBSCRIBED,
     SUBSCRIBED_AGAIN,
     Action,
@@ -21,7 +23,6 @@ from subscribers.plan import (
 )
 from subscribers.values import Field
 
-_TO_DECIDE = (STILL_SUBSCRIBED, SUBSCRIBED_AGAIN)
 SHOWN = 50  # lines of each list on the screen; the report has all
 SKIP_HINT = (
     "Who has opted out or unsubscribed stays out. A wrong address is fixed in the contact's record"
@@ -30,6 +31,10 @@ SKIP_HINT = (
 DECIDE_HINT = (
     "Unsubscribe them in MailerLite, or let a run with --unsubscribe-opted-out do it. Whoever wants"
     " mail after all opts in again in HubSpot."
+)
+AGAIN_HINT = (
+    "Earlier runs opted them out in HubSpot, since they had left MailerLite. Whoever wants mail"
+    " after all opts in again in HubSpot; unsubscribe the others in MailerLite."
 )
 LEAVER_HINT = "Unsubscribe or delete in MailerLite who should get no more mail."
 
@@ -128,15 +133,23 @@ def sections(
             "Opted out in HubSpot, and still subscribed in MailerLite",
             Kind.DECIDE,
             ("email", "reason"),
-            [_short(each.email, each.hubspot_id, each.reason) for each in _still_subscribed(plan)],
+            _left_alone(_skipped_as(plan, STILL_SUBSCRIBED)),
             hint=DECIDE_HINT,
+        ),
+        Section(
+            "subscribed_again",
+            "Opted out in HubSpot by an earlier run, and subscribed in MailerLite again",
+            Kind.DECIDE,
+            ("email", "reason"),
+            _left_alone(_skipped_as(plan, SUBSCRIBED_AGAIN)),
+            hint=AGAIN_HINT,
         ),
         Section(
             "leavers",
             "Subscribed, and no contact in HubSpot any more",
             Kind.DECIDE,
             ("email", "reason"),
-            [_short(each.email, each.hubspot_id, each.reason) for each in plan.leavers],
+            _left_alone(plan.leavers),
             hint=LEAVER_HINT,
         ),
         Section(
@@ -175,7 +188,8 @@ def counts(sections: Sequence[Section]) -> Dict[str, Any]:
 
 def to_decide(plan: Plan) -> List[Decision]:
     """What waits for a person."""
-    return [*_still_subscribed(plan), *plan.leavers]
+    again = _skipped_as(plan, SUBSCRIBED_AGAIN)
+    return [*_skipped_as(plan, STILL_SUBSCRIBED), *again, *plan.leavers]
 
 
 def say_plan(
@@ -205,12 +219,13 @@ def say_plan(
         (each.person.address, f"{groups[each.group]}: {each.person.why_leaves}")
         for each in plan.leave
     ]
-    screen.say_list(f"Remove {people(len(leaves))} from a group", Kind.REMOVE, leaves, SHOWN)
-    for title, action in (
-        ("For you to decide (see --unsubscribe-opted-out)", Action.SKIP),
-        ("Subscribed, and no contact any more", Action.LEAVER),
+    screen.say_list(f"Remove {people(plan.leaving)} from a group", Kind.REMOVE, leaves, SHOWN)
+    for title, endings in (
+        ("For you to decide (see --unsubscribe-opted-out)", (STILL_SUBSCRIBED,)),
+        ("For you to decide, since they came back by themselves", (SUBSCRIBED_AGAIN,)),
+        ("Subscribed, and no contact any more", (NO_CONTACT, OTHER_ADDRESS)),
     ):
-        lines = [(each.address, each.reason) for each in told if each.action is action]
+        lines = [(each.address, each.reason) for each in told if each.reason.endswith(endings)]
         screen.say_list(title, Kind.DECIDE, lines, SHOWN)
     out = [(each.address, ", ".join(_names(each.taken_out, groups))) for each in plan.taken_out]
     screen.say_list("Taken out of a group in MailerLite, and left out", Kind.KEEP, out, SHOWN)
@@ -247,7 +262,7 @@ def would_in_words(plan: Plan, missing: Sequence[Field], groups_to_make: Sequenc
         f"{len(plan.update):,} updated": True,
         f"{len(plan.unsubscribe):,} unsubscribed": True,
         f"{len(plan.opt_out):,} opted out in HubSpot": plan.opt_out,
-        f"{len(plan.leave):,} removed from a group": plan.leave,
+        f"{plan.leaving:,} removed from a group": plan.leave,
         f"{count(len(missing), 'field')} created": missing,
         f"{count(len(groups_to_make), 'group')} created": groups_to_make,
     }
@@ -266,8 +281,8 @@ def leavers_in_words(plan: Plan) -> str:
     return f"{people(number)} {are} subscribed, and {no_contact}."
 
 
-def _still_subscribed(plan: Plan) -> List[Decision]:
-    return [each for each in plan.skipped if each.reason.endswith(_TO_DECIDE)]
+def _skipped_as(plan: Plan, ending: str) -> List[Decision]:
+    return [each for each in plan.skipped if each.reason.endswith(ending)]
 
 
 def _on_values(plan: Plan) -> Iterator[str]:
@@ -278,10 +293,10 @@ def _on_values(plan: Plan) -> Iterator[str]:
         yield f"For {people(number)} MailerLite keeps the field {key} in another form than HubSpot."
     if plan.waiting:
         number = len({each.email for each in plan.waiting})
-        soonest = min(each.refused.again_on for each in plan.waiting)
+        soonest = min(plan.waiting, key=lambda each: each.refused.again_on).refused
         yield (
             f"Not tried for {people(number)}: what MailerLite refused before, asked again from"
-            f" {soonest} on."
+            f" {soonest.again_in_words} on."
         )
 
 
@@ -330,6 +345,10 @@ def _leaves(plan: Plan, groups: Mapping[str, str], results: Optional[Results]) -
     ]
     rows = rows_of(entries, [result for _, result in results.leave] if results else None)
     return [row for row in rows if row["status"] != SKIPPED]
+
+
+def _left_alone(entries: Sequence[Decision]) -> List[Row]:
+    return [_short(each.email, each.hubspot_id, each.reason) for each in entries]
 
 
 def _short(email: Optional[str], hubspot_id: Optional[int], reason: str) -> Row:

@@ -122,12 +122,13 @@ def parse_conditions(text: str) -> Tuple[Wanted, ...]:
 
 
 def unknown_values(wanted: Wanted, known: Property) -> Optional[str]:
-    """What is wrong with the values, if the property has only certain ones: the possible ones."""
+    """What is wrong with the values, if the property has only certain ones: the possible ones. An
+    enumeration whose values HubSpot takes from elsewhere, such as an owner, names none."""
     possible = _BOOLEAN if known.type == "bool" else known.options
     unknown = [each for each in wanted.values if each not in possible]
-    if known.type not in ("enumeration", "bool") or not unknown:
+    if known.type not in ("enumeration", "bool") or not (possible and unknown):
         return None
-    return f"{alternatives(unknown)}: possible are {', '.join(possible) or 'none'}"
+    return f"{alternatives(unknown)}: possible are {', '.join(possible)}"
 
 
 def condition_of(wanted: Wanted, known: Property) -> Condition:

@@ -91,9 +91,12 @@ def test_a_missing_scope_is_named(run_main: RunMain, clock: FakeClock, scope: st
         sandbox.hubspot.scopes.remove(scope)
         plain = run(run_main, sandbox, "--dry-run")
         outcome = run(run_main, sandbox, **MAPPING)
+        checked = run(run_main, sandbox, "--check", **MAPPING)
         assert sandbox.writes == []
     assert outcome.code != 0
     assert f"the token lacks the scope {scope}" in outcome.err
+    assert checked.out.count("FIX ") == 1
+    assert "\n1 thing to fix.\n" in checked.out
     assert plain.code == 0
 
 

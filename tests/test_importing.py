@@ -185,6 +185,7 @@ def test_nobody_who_was_deleted_is_revived(run_main: RunMain, clock: FakeClock) 
         assert [row["email"] for rows in imports(sandbox)[1:] for row in rows] == [BO]
         assert statuses(sandbox)[JO] == "active"
     assert restored.code == 0
+    assert "come by import" not in restored.out
 
 
 def test_who_objects_before_the_import_is_left_out(run_main: RunMain, clock: FakeClock) -> None:
@@ -211,9 +212,12 @@ def test_double_opt_in_of_the_import_is_left_so(run_main: RunMain, clock: FakeCl
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        (Fault("reset_before", path=PATH), 4),
+        (Fault("reset_before", path=PATH), 0),
         (Fault("reset_after", path=PATH), 0),
-        (Fault("status", path=PATH, status=422, body={"message": "No."}), 4),
+        (Fault("status", path=PATH, status=422, body={"message": "No."}), 0),
+        (Fault("status", path=PATH, status=403, body={"message": "No."}), 0),
+        (Fault("status", path=PATH, status=413, body={"message": "No."}), 0),
+        (Fault("status", path=PATH, status=500), 0),
         (Fault("body", path=PATH, body={"ok": True}), 0),
         (Fault("status", path="/subscribers/import/", times=40), 0),
         (Fault("body", path="/subscribers/import/", body={"data": {}}), 0),
@@ -232,6 +236,23 @@ def test_whatever_fails_the_next_run_converges(
         assert run(run_main, sandbox, FLAG, "--first-run", **SHOPS).code == 0
         assert statuses(sandbox) == dict.fromkeys(people, "active")
         assert run(run_main, sandbox, FLAG, **SHOPS).report["outcome"] == "in_sync"
+
+
+@pytest.mark.parametrize("status", [403, 413, 422, 500])
+def test_who_is_in_an_import_that_is_refused_is_written_singly(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Several refusals in a row are none of the service."""
+    monkeypatch.setattr(importing, "IMPORT_SIZE", 2)
+    people = many(9)
+    with make([*map(contact, people)], [], clock, **GROUPS) as sandbox:
+        sandbox.faults = [Fault("status", path=PATH, status=status, body={"message": "No."})]
+        sandbox.mailerlite.not_taken = {people[3]}
+        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        assert statuses(sandbox) == dict.fromkeys([*people[:3], *people[4:]], "active")
+    assert f"import subscribers: {status}" in outcome.err
+    failed = [row["email"] for row in outcome.report["create"] if row["status"] != "done"]
+    assert failed == [people[3]]
 
 
 @pytest.mark.parametrize("path", ["/import-subscribers", "/subscribers/import/", "/batch"])

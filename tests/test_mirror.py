@@ -42,7 +42,8 @@ STAGES = {
         "lifecyclestage": {
             **definition("enumeration", options=["customer", "lead"]),
             "label": "Lifecycle Stage",
-        }
+        },
+        "owner": definition("enumeration"),
     }
 }
 GROUPS = {"7": "Shops", "8": "Others"}
@@ -116,8 +117,10 @@ def test_the_group_holds_who_is_meant_and_may_get_mail(run_main: RunMain, clock:
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
     assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
     assert f"  - {BO}        Shops: not in the list Customers\n" in outcome.out
-    assert "1 updated, 0 unsubscribed, 4 removed from the mirrored group, 0 left" in outcome.out
-    words = "Checked afterwards: the group Shops has all 2 people who are meant and nobody else.\n"
+    assert "1 updated, 0 unsubscribed, 4 removed from a group, 0 left" in outcome.out
+    words = (
+        "Checked afterwards: the group Shops has all 2 people who belong there and nobody else.\n"
+    )
     assert words in outcome.out
 
 
@@ -217,8 +220,32 @@ def test_how_many_may_leave(
         assert len(members(sandbox)) == (10 if code else 10 - number)
     assert outcome.code == code
     if code:
-        assert "would leave the mirrored group, and the limit is" in outcome.out
+        assert "would leave a mirrored group, and the limit is" in outcome.out
         assert outcome.out.endswith(f"run it once more with: --max-leave {number}\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(6, 3), (5, 0)])
+def test_who_leaves_several_groups_is_one_person(
+    run_main: RunMain, clock: FakeClock, number: int, code: int
+) -> None:
+    """Of twenty, of whom each is in the group of all and in that of a stage."""
+    there = [f"p{n:02d}@mail.example" for n in range(20)]
+    contacts = [contact(each, lifecyclestage="lead") for each in there[number:]]
+    people = [member(each, "7", "9") for each in there]
+    groups = {**GROUPS, "9": "Lead", "10": "Customer"}
+    with make(contacts, people, clock, {"properties": STAGES}, groups=groups) as sandbox:
+        flags = [*MIRROR, "--max-leave", "25%"]
+        dry = run_first(run_main, sandbox, *flags, "--dry-run", GROUP_BY="lifecyclestage")
+        outcome = run_first(run_main, sandbox, *flags, GROUP_BY="lifecyclestage")
+        assert len(members(sandbox)) == (20 if code else 15)
+    assert (dry.code, outcome.code) == (code, code)
+    assert f"Remove {number} people from a group:\n" in outcome.out
+    if code:
+        assert "6 people of 20 (30.0 %) would leave a mirrored group" in outcome.out
+        assert outcome.out.endswith("--max-leave 6\n")
+    else:
+        assert "0 unsubscribed, 5 removed from a group" in dry.out
+        assert "0 unsubscribed, 5 removed from a group" in outcome.out
 
 
 def test_an_empty_selection_is_refused(run_main: RunMain, clock: FakeClock) -> None:
@@ -230,8 +257,10 @@ def test_an_empty_selection_is_refused(run_main: RunMain, clock: FakeClock) -> N
         assert members(sandbox) == set()
         assert run(run_main, sandbox, *MIRROR, *LIST).report["outcome"] == "in_sync"
     assert (outcome.code, allowed.code) == (3, 0)
-    assert "Nobody is meant, while 1 person is in the mirrored group." in outcome.out
+    assert "Nobody belongs into a mirrored group, while 1 person is in one." in outcome.out
     assert "run it once more with: --allow-empty\n" in outcome.out
+    words = "Checked afterwards: nobody belongs into the group Shops, and nobody is there.\n"
+    assert words in allowed.out
 
 
 # The group itself
@@ -276,7 +305,11 @@ def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"MIRROR_GROUP": "404"}, "MailerLite has no group 404: fix MIRROR_GROUP"),
+        (
+            {"MIRROR_GROUP": "404"},
+            "MailerLite has no group 404: fix MIRROR_GROUP (digits alone are an id).",
+        ),
+        ({"MIRROR_GROUP": "shops"}, "MailerLite has the group Shops, but none shops: spell both"),
         ({"MIRROR_GROUP": "Twice"}, "MailerLite has several groups Twice: rename all but one"),
         (
             {"MIRROR_GROUP": "Shops", "MAILERLITE_GROUPS": "7"},
@@ -287,6 +320,7 @@ def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, 
             "The group Lead is MIRROR_GROUP already: set GROUP_PREFIX to another name.",
         ),
         ({"GROUP_BY": "city"}, "city is no property of contacts with fixed values"),
+        ({"GROUP_BY": "owner"}, "owner has values that HubSpot does not name"),
         ({"GROUP_BY": "nothing"}, "nothing is no property of contacts with fixed values"),
     ],
 )
@@ -322,7 +356,10 @@ def test_who_changes_the_stage_changes_the_group(run_main: RunMain, clock: FakeC
         second = run(run_main, sandbox, **settings)
         assert (members(sandbox, customers), members(sandbox, leads)) == ({JO}, set())
         assert run(run_main, sandbox, **settings).report["outcome"] == "in_sync"
-    assert "Checked afterwards: 2 groups have all 2 people who are meant" in first.out
+    assert (
+        "Checked afterwards: 2 groups have all 2 people who belong there and nobody else"
+        in first.out
+    )
     assert why(second) == {
         JO: "its lifecycle stage is now Customer",
         AL: "it has no lifecycle stage",
@@ -362,15 +399,56 @@ def refuse_one(payload: Row) -> Row:
 
 
 def test_each_answer_of_a_batch_is_judged(run_main: RunMain, clock: FakeClock) -> None:
+    def put_back(request: Request) -> None:
+        if request.path == "/groups/7/subscribers":
+            sandbox.mailerlite.subscribers[AL]["groups"] = ["7"]
+
     with shops(clock, [contact(JO)], [member(AL), member(BO)]) as sandbox:
         sandbox.faults = [Fault("edit", path="^/batch$", edit=refuse_one)]
+        sandbox.on_request = put_back
         outcome = run_first(run_main, sandbox, *MIRROR)
-        sandbox.faults = []
+        sandbox.faults, sandbox.on_request = [], None
         assert run(run_main, sandbox, *MIRROR).code == 0
         assert members(sandbox) == {JO}
     assert outcome.code == 4
     failed = [row for row in outcome.report["leave"] if row["status"] == "failed"]
     assert [row["error"] for row in failed] == ["MailerLite, leave a group: 500 Server Error"]
+
+
+LOST = Fault("reset_after", path="^/batch$", nth=2, times=6)  # the first one looks people up
+
+
+@pytest.mark.parametrize("fault", [Fault("edit", path="^/batch$", edit=refuse_one), LOST])
+def test_who_left_whatever_the_answer_says_has_left(
+    run_main: RunMain, clock: FakeClock, fault: Fault
+) -> None:
+    with shops(clock, [contact(JO), contact(AL)]) as sandbox:
+        assert run(run_main, sandbox, *MIRROR).code == 0
+        sandbox.hubspot.archive("contacts", 102)
+        sandbox.faults = [fault]
+        outcome = run(run_main, sandbox, *MIRROR)
+        sandbox.faults = []
+        assert members(sandbox) == {JO}
+        sandbox.hubspot.add("contacts", contact(AL))
+        again = run(run_main, sandbox, *MIRROR)
+    assert outcome.code == 0, outcome.text
+    assert [(row["email"], row["status"]) for row in outcome.report["leave"]] == [(AL, "done")]
+    assert "1 removed from a group" in outcome.out
+    assert f"  ~ {AL}  joins Shops\n" in again.out
+
+
+def test_who_joined_by_a_lost_call_has_joined(run_main: RunMain, clock: FakeClock) -> None:
+    with shops(clock, [contact(JO), contact(AL)], [subscriber(AL)]) as sandbox:
+        sandbox.faults = [Fault("reset_after", method="POST", path="^/subscribers$")]
+        outcome = run_first(run_main, sandbox, *MIRROR)
+        sandbox.faults = []
+        assert members(sandbox) == {JO, AL}
+        sandbox.hubspot.archive("contacts", 101)
+        later = run(run_main, sandbox, *MIRROR)
+    assert outcome.code == 0, outcome.text
+    rows = [*outcome.report["create"], *outcome.report["update"]]
+    assert [(row["email"], row["status"]) for row in rows] == [(JO, "done"), (AL, "done")]
+    assert [row["email"] for row in later.report["leavers"]] == [JO]
 
 
 def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
@@ -392,8 +470,8 @@ def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
     (left,), (joined,) = outcome.report["leave"], outcome.report["create"]
     assert left["error"] == "MailerLite's list still has the person in the group"
     assert joined["error"] == "MailerLite's list does not have the person in the group"
-    words = "the group Shops has 0 of 1 person who is meant. Missing: jo@mail.example."
-    assert f"{words} In it and not meant: al@mail.example.\n" in outcome.out
+    words = "the group Shops has 0 of 1 person who belongs there. Missing: jo@mail.example."
+    assert f"{words} There and not wanted: al@mail.example.\n" in outcome.out
 
 
 def test_a_list_that_lags_is_looked_at_again(run_main: RunMain, clock: FakeClock) -> None:
@@ -470,9 +548,15 @@ def test_lists_against_who_belongs_there() -> None:
         Membership("wait@mail.example", "7"),
         Membership(BO, "8"),
     }
-    assert checked_in_words(found, 3, ["Shops", "Others"]) == (
-        "2 groups have 2 of 3 people who are meant. Missing: al@mail.example. In it and not meant:"
-        " bo@mail.example."
+    assert checked_in_words(found, wanted, ["Shops", "Others"]) == (
+        "2 groups have 2 of 3 people who belong there. Missing: al@mail.example. There and not"
+        " wanted: bo@mail.example."
+    )
+    twice = {Membership(JO, "7"), Membership(JO, "8")}
+    found = compare(twice, dict.fromkeys(twice, True), set())
+    assert found.listed == 1
+    assert checked_in_words(found, twice, ["Shops", "Others"]) == (
+        "2 groups have all 1 person who belongs there and nobody else."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import pytest
 
@@ -152,6 +152,7 @@ def test_the_check_says_what_would_become_of_them(run_main: RunMain, clock: Fake
         check = run(run_main, sandbox, FLAG, "--check", **NEWS)
     assert check.code == 0
     assert "becomes opted out of Newsletter in HubSpot." in check.text
+    assert "only a run can show: it needs communication_preferences.write.\n" in check.text
 
 
 @pytest.mark.parametrize(
@@ -193,6 +194,16 @@ def test_an_account_that_wants_a_legal_basis(run_main: RunMain, clock: FakeClock
     assert "Let HUBSPOT_LEGAL_BASIS name one." in refused.text
     assert (wrong.code, done.code) == (2, 0)
     assert "HUBSPOT_LEGAL_BASIS must be one of CONSENT_WITH_NOTICE," in wrong.err
+
+
+@pytest.mark.parametrize("words", ["legalBasis is required.", "A lawful basis is required."])
+def test_a_legal_basis_that_is_asked_for_in_other_words(
+    run_main: RunMain, clock: FakeClock, words: str
+) -> None:
+    with make([contact(JO)], [left(JO)], clock) as sandbox:
+        sandbox.faults = [Fault("status", path=WRITE, status=400, body={"message": words})]
+        outcome = run_first(run_main, sandbox, FLAG, **NEWS)
+    assert f"400 {words} Let HUBSPOT_LEGAL_BASIS name one." in outcome.text
 
 
 def test_a_missing_scope_is_named_and_stops_no_other_write(
@@ -262,8 +273,51 @@ def test_who_subscribes_again_is_for_a_person_to_decide(
         assert consent(sandbox, JO) == [OPTED_OUT]
     why = "opted out of Newsletter in HubSpot after leaving MailerLite, but subscribed there again"
     assert reasons(outcome)[JO] == why
-    assert "For you to decide" in outcome.out
+    assert "For you to decide, since they came back by themselves:" in outcome.out
+    assert "--unsubscribe-opted-out" not in outcome.out
+    assert emails(outcome.report["subscribed_again"]) == [JO]
+    assert outcome.report["to_decide"] == []
     assert f"  ? {JO}  {why}\n" in outcome.out
+
+
+def test_who_opts_out_after_we_could_not_is_unsubscribed(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [left(JO)], clock) as sandbox:
+        sandbox.faults = [Fault("status", path=WRITE, status=400, body={"message": "No."})]
+        assert run_first(run_main, sandbox, FLAG, **NEWS).code == 4
+        sandbox.mailerlite.subscribers[JO]["status"] = "active"
+        sandbox.hubspot.set_consent(JO, NEWSLETTER, OPTED_OUT)  # by themselves
+        assert run(run_main, sandbox, "--unsubscribe-opted-out", **NEWS).code == 0
+        assert statuses(sandbox) == {JO: "unsubscribed"}
+
+
+@pytest.mark.parametrize("kind", [NEWSLETTER, None])
+def test_who_opts_in_and_out_again_is_unsubscribed(
+    run_main: RunMain, clock: FakeClock, kind: Optional[int]
+) -> None:
+    with make([contact(JO)], [left(JO)], clock) as sandbox:
+        assert run_first(run_main, sandbox, FLAG, **NEWS).code == 0
+        sandbox.hubspot.set_consent(JO, NEWSLETTER, SUBSCRIBED)
+        sandbox.mailerlite.subscribers[JO]["status"] = "active"
+        assert run(run_main, sandbox, **NEWS).report["outcome"] == "in_sync"
+        if kind:
+            sandbox.hubspot.set_consent(JO, kind, OPTED_OUT)
+        else:
+            sandbox.hubspot.edit("contacts", 101, hs_email_optout="true")
+        assert run(run_main, sandbox, "--unsubscribe-opted-out", **NEWS).code == 0
+        assert statuses(sandbox) == {JO: "unsubscribed"}
+
+
+def test_who_opts_out_of_all_mail_besides_is_unsubscribed(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with make([contact(JO)], [left(JO)], clock) as sandbox:
+        assert run_first(run_main, sandbox, FLAG, **NEWS).code == 0
+        sandbox.mailerlite.subscribers[JO]["status"] = "active"
+        sandbox.hubspot.edit("contacts", 101, hs_email_optout="true")
+        assert run(run_main, sandbox, "--unsubscribe-opted-out", **NEWS).code == 0
+        assert statuses(sandbox) == {JO: "unsubscribed"}
 
 
 def test_nobody_is_ever_subscribed_in_hubspot(run_main: RunMain, clock: FakeClock) -> None:

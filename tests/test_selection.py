@@ -56,7 +56,7 @@ def paths(sandbox: Sandbox) -> List[str]:
 
 
 @pytest.mark.parametrize("others", [0, 200])
-@pytest.mark.parametrize("name", ["Customers", "customers", "1"])
+@pytest.mark.parametrize("name", ["Customers", " customers ", "1"])
 def test_only_the_contacts_of_the_list(
     run_main: RunMain, clock: FakeClock, others: int, name: str
 ) -> None:
@@ -67,6 +67,7 @@ def test_only_the_contacts_of_the_list(
         outcome = run_first(run_main, sandbox, "--list", name)
         assert statuses(sandbox) == {JO: "active", AL: "active"}
         again = run(run_main, sandbox, HUBSPOT_LIST=name)
+        quiet = run(run_main, sandbox, "-q", HUBSPOT_LIST=name)
         read_all = paths(sandbox).count("GET /crm/v3/objects/contacts") > 0
     assert read_all is (others == 0)
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
@@ -74,9 +75,11 @@ def test_only_the_contacts_of_the_list(
     assert outcome.report["update"] == []
     assert reasons(outcome) == {"x": "invalid e-mail address"}
     number = 3 + others
-    assert (
-        f"Meant: 2 contacts in the list Customers; the other {number:,} are not.\n" in outcome.out
-    )
+    words = f"Meant: 2 contacts in the list Customers; {number:,} others are not."
+    assert f"{words}\n" in outcome.out
+    assert outcome.report["summary"][1:] == again.report["summary"][1:] == [words]
+    assert outcome.report["settings"]["HUBSPOT_LIST"] == name.strip()
+    assert quiet.out == quiet.err == ""
     counts = outcome.report["counts"]
     assert (counts["contacts"], counts["not_meant"], counts["skipped"]) == (5 + others, number, 1)
 
@@ -180,6 +183,17 @@ def test_a_missing_scope_is_named(run_main: RunMain, clock: FakeClock) -> None:
     assert "Add the scope to the key" in outcome.err
 
 
+def test_hubspot_that_fails_is_no_wrong_setting(run_main: RunMain, clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        with_list(sandbox, 101)
+        sandbox.faults = [Fault("status", path="/lists/", status=500)]
+        outcome = run(run_main, sandbox, *LIST)
+        checked = run(run_main, sandbox, "--check", *LIST)
+    assert (outcome.code, checked.code) == (1, 1)
+    assert "HubSpot, list Customers: 500" in outcome.err
+    assert checked.out.count("FIX  HubSpot, list Customers: 500") == 1
+
+
 def test_the_check_names_the_list(run_main: RunMain, clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
@@ -207,7 +221,9 @@ def test_a_list_that_is_still_filled_is_read_again(
         outcome = run(run_main, sandbox, *LIST)
         assert statuses(sandbox) == ({JO: "active"} if code == 0 else {})
     assert outcome.code == code
+    assert "members of the list Customers: the answer" in outcome.err
     assert "HubSpot is still filling it; run it again" in outcome.err
+    assert sum(each >= 10 for each in clock.slept) == 2
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, 0), (3, 1)])
@@ -251,7 +267,7 @@ def test_a_list_that_vanishes(run_main: RunMain, clock: FakeClock) -> None:
         outcome = run(run_main, sandbox, *LIST)
         assert sandbox.writes == []
     assert outcome.code == 1
-    assert "members of the list 1: the answer cannot be used: it is gone" in outcome.err
+    assert "members of the list Customers: the answer cannot be used: it is gone" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -260,6 +276,15 @@ def test_a_list_that_vanishes(run_main: RunMain, clock: FakeClock) -> None:
 )
 def test_the_cheaper_way(members: int, subscribers: int, contacts: int, is_cheaper: bool) -> None:
     assert by_id_is_cheaper(members, subscribers, contacts) is is_cheaper
+
+
+def test_subscribers_of_every_status_are_looked_for(run_main: RunMain, clock: FakeClock) -> None:
+    """So that many who have unsubscribed make it cheaper to read all contacts."""
+    left = [subscriber(each["email"], status="unsubscribed") for each in crowd(150)]
+    with make([contact(JO), *crowd(200)], left, clock) as sandbox:
+        with_list(sandbox, 101)
+        assert run_first(run_main, sandbox, *LIST).code == 0
+        assert "GET /crm/v3/objects/contacts" in paths(sandbox)
 
 
 def test_any_contact_of_a_person_counts() -> None:
@@ -365,6 +390,7 @@ def test_all_conditions_must_hold() -> None:
         ("lifecyclestage=Lead|x", STAGE, "Lead or x: possible are customer, lead, a,b|c"),
         ("hs_marketable_status=yes", MARKETABLE, "yes: possible are true, false"),
         ("country=x", COUNTRY, None),
+        ("owner=77", Property("owner", "enumeration", "select", {}, "Owner"), None),
     ],
 )
 def test_values_that_there_are_not(text: str, known: Property, wrong: Optional[str]) -> None:
@@ -393,7 +419,7 @@ def test_only_the_contacts_that_conditions_hold_for(run_main: RunMain, clock: Fa
         with_list(sandbox, 102)
         assert run(run_main, sandbox, *LIST, **FILTER).report["outcome"] == "in_sync"
     assert outcome.code == 0
-    assert "Meant: 1 contact as CONTACT_FILTER says; the other 2 are not.\n" in outcome.out
+    assert "Meant: 1 contact as CONTACT_FILTER says; 2 others are not.\n" in outcome.out
     assert outcome.report["skipped"] == []
 
 

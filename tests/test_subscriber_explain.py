@@ -211,10 +211,10 @@ def test_values_that_are_not_sent(run_main: RunMain, clock: FakeClock) -> None:
     assert jo["details"] == [
         "size: not sent, because the field cannot hold what HubSpot has",
         "name: not sent, because MailerLite keeps it in another form",
-        "city: not sent before 2026-11-28, because MailerLite refused it",
+        "city: not sent before 28 Nov 2026, because MailerLite refused it",
     ]
     assert (al["fields"], al["details"]) == ([], [])
-    assert al["reason"].endswith("and is asked again from 2026-11-28 on")
+    assert al["reason"].endswith("and is asked again from 28 Nov 2026 on")
 
 
 def test_who_was_taken_out_of_a_group(run_main: RunMain, clock: FakeClock) -> None:

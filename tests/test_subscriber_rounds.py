@@ -460,7 +460,11 @@ def test_an_address_that_mailerlite_does_not_take_is_news_once(
     ]
     assert fourth.report["waiting"][0]["since"] == "2026-11-21"
     assert fourth.report["waiting"][0]["asked_again_on"] == "2026-12-05"
-    assert "Not tried for 1 person: what MailerLite refused before" in second.out
+    assert "MailerLite refused 1 person: asked again from 28 Nov 2026 on.\n" in first.out
+    words = (
+        "Not tried for 1 person: what MailerLite refused before, asked again from 28 Nov 2026 on."
+    )
+    assert words in second.out
     assert reasons(third)[JO].startswith("MailerLite still does not take this person: The email")
 
 
@@ -527,8 +531,23 @@ def test_a_refused_value_does_not_keep_the_person_out(run_main: RunMain, clock: 
     assert emails(first.report["waiting"]) == emails(second.report["waiting"])
     assert {row["field"] for row in second.report["waiting"]} == {"city"}
     for row in first.report["waiting"] + second.report["waiting"]:
-        assert row["reason"] == "The fields.city must not be ***@mail.example."
+        assert row["reason"] == "The fields.city must not be ***@\u2026."
     assert list(reasons(first)) == [BO]
+
+
+def test_a_refused_value_stands_in_no_file(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    def name_it(value: str) -> str:
+        raise ValueError(f"{value} is no city, {JO}, at mail.example.")
+
+    with make([contact(JO, city="Anytown")], [], clock, keep={"city": name_it}) as sandbox:
+        outcome = run(run_main, sandbox)
+    assert outcome.report["waiting"][0]["reason"] == "\u2026 is no city, ***@\u2026, at \u2026."
+    (path,) = states(tmp_path)
+    content = path.read_bytes().lower()
+    assert b"anytown" not in content
+    assert b"mail.example" not in content
 
 
 def test_a_full_plan_stops_the_run_and_is_no_ones_fault(

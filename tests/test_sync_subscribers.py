@@ -298,6 +298,16 @@ def test_missing_fields_are_created_with_the_type_of_the_property(
     assert {row["status"] for row in outcome.report["create_fields"]} == {"done"}
 
 
+def test_no_field_is_created_under_another_key(run_main: RunMain, clock: FakeClock) -> None:
+    mapping = {"MAILERLITE_FIELDS": "city:Home_Town"}
+    with make([contact(JO)], [], clock) as sandbox:
+        outcome = run_main(sync_subscribers.main, sandbox, "--create-fields", **mapping)
+        assert sandbox.writes == []
+    assert outcome.code == 2
+    words = "MailerLite makes no key Home_Town: write home_town in MAILERLITE_FIELDS."
+    assert words in outcome.err
+
+
 def test_a_missing_field_is_created_even_if_nobody_has_a_value(
     run_main: RunMain, clock: FakeClock
 ) -> None:
@@ -666,7 +676,14 @@ def test_a_dry_run_changes_nothing_and_says_so(run_main: RunMain, clock: FakeClo
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"), [("--max-new", "x"), ("--restore", "jo"), ("--max-new", "-1")]
+    ("flag", "value"),
+    [
+        ("--max-new", "x"),
+        ("--restore", "jo"),
+        ("--max-new", "-1"),
+        ("--list", ""),
+        ("--mirror-group", " "),
+    ],
 )
 def test_wrong_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

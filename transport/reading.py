@@ -30,13 +30,15 @@ T = TypeVar("T")
 log = logging.getLogger("crm_sync")
 
 
-def read_settled(read: Callable[[], T]) -> T:
-    """What `read` returns; it begins anew whenever it raises Moved, and the last one is raised."""
+def read_settled(read: Callable[[], T], pause: Callable[[], None] = lambda: None) -> T:
+    """What `read` returns; after a `pause` it begins anew whenever it raises Moved, and the last of
+    these is raised."""
     for _ in range(MAX_READS - 1):
         try:
             return read()
         except Moved as error:
             log.info("%s Reading it again.", error)
+            pause()
     return read()
 
 
