@@ -21,6 +21,7 @@ from subscribers.consent import (
     Subscription,
     consent_properties,
 )
+from subscribers.opt_outs import OptOut, seen
 from subscribers.plan import (
     DELETED,
     INVALID_EMAIL,
@@ -422,6 +423,15 @@ def test_every_contact_is_accounted_for_and_nobody_is_written_against_their_will
         assert write.was in ("active", "unconfirmed")
     random.shuffle(contacts)
     assert make_plan(contacts, found, Memories(known), rules) == plan
+
+
+def test_whose_opt_out_is_seen() -> None:
+    kind = {"hs_email_optout_7": "true"}
+    contacts = [contact(1, **kind), contact(2, "al@mail.example"), contact(3, None, **kind)]
+    contacts = [
+        each._replace(values={"hs_email_optout_7": None, **each.values}) for each in contacts
+    ]
+    assert list(seen(OptOut("7"), contacts)) == [(JO, True), ("al@mail.example", False)]
 
 
 def test_persons_are_those_with_a_usable_address() -> None:
