@@ -12,6 +12,7 @@ from companies.memory import DAY_S, Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
 from run.apply import Result, conclude, rows_of
 from run.context import Run
+from run.past import date
 from run.report import CheckedAfter, Kind, Report, Section
 from run.screen import Screen
 
@@ -160,7 +161,7 @@ def say_plan(
     are = "is" if len(plan.unchanged) == 1 else "are"
     screen.say(f"{len(plan.unchanged):,} {are} {adding.done.lower()} already.")
     if told := [each for each in decided.waiting if each.key in news]:
-        first = day(min(each.asked_at for each in told) + rules.ask_again_days * DAY_S)
+        first = date(min(each.asked_at for each in told) + rules.ask_again_days * DAY_S)
         title = f"{destination} did not take {companies(len(told))}, and is asked again from"
         lines = [(each.domain, each.reason) for each in told]
         screen.say_list(f"{title} {first} on", Kind.WAIT, lines, SHOWN_SKIPPED)

@@ -13,7 +13,7 @@ from mailerlite_client import MailerLiteClient
 from run.checks import Finding, look
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
 from subscribers.mirror import Mirror, placeholder
-from subscribers.selection import Condition, Wanted, condition_of, unknown_values
+from subscribers.selection import Condition, WrittenCondition, condition_of, unknown_values
 from subscribers.settings import Settings
 from subscribers.values import OF_COMPANY, Field, field_type
 from transport import threads
@@ -237,7 +237,9 @@ def _add_consent(result: Preflight, settings: Settings, properties: Dict[str, Pr
         result.mapping.append(Finding(True, f"{text} Kinds besides all mail: {there}."))
 
 
-def _add_condition(result: Preflight, wanted: Wanted, properties: Dict[str, Property]) -> None:
+def _add_condition(
+    result: Preflight, wanted: WrittenCondition, properties: Dict[str, Property]
+) -> None:
     name, known = wanted.property, properties.get(wanted.property)
     if known is None:
         close = difflib.get_close_matches(name, properties, cutoff=0.0)

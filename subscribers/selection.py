@@ -26,7 +26,7 @@ _CONDITION = re.compile(
 _BOOLEAN = {"true": "true", "false": "false"}
 
 
-class Wanted(NamedTuple):
+class WrittenCondition(NamedTuple):
     """A condition as it is written: one of the values or, `is_negated`, none of them; without any,
     that there is no value or, `is_negated`, that there is one."""
 
@@ -102,10 +102,10 @@ def without_value(reason: str) -> str:
     return f"{what} has changed" if is_now else reason
 
 
-def parse_conditions(text: str) -> Tuple[Wanted, ...]:
+def parse_conditions(text: str) -> Tuple[WrittenCondition, ...]:
     """`lifecyclestage=customer|opportunity, country!=`; raises ValueError with the words that
     follow "must be"."""
-    found: List[Wanted] = []
+    found: List[WrittenCondition] = []
     place = 0
     while place < len(text):
         match = _CONDITION.match(text, place)
@@ -116,12 +116,12 @@ def parse_conditions(text: str) -> Tuple[Wanted, ...]:
             )
         values = [each.strip().strip('"') for each in re.findall(_VALUE, match["values"])]
         filled = tuple(dict.fromkeys(each for each in values if each))
-        found.append(Wanted(match["name"], filled, match["sign"] == "!="))
+        found.append(WrittenCondition(match["name"], filled, match["sign"] == "!="))
         place = match.end()
     return tuple(found)
 
 
-def unknown_values(wanted: Wanted, known: Property) -> Optional[str]:
+def unknown_values(wanted: WrittenCondition, known: Property) -> Optional[str]:
     """What is wrong with the values, if the property has only certain ones: the possible ones. An
     enumeration whose values HubSpot takes from elsewhere, such as an owner, names none."""
     possible = _BOOLEAN if known.type == "bool" else known.options
@@ -131,7 +131,7 @@ def unknown_values(wanted: Wanted, known: Property) -> Optional[str]:
     return f"{alternatives(unknown)}: possible are {', '.join(possible)}"
 
 
-def condition_of(wanted: Wanted, known: Property) -> Condition:
+def condition_of(wanted: WrittenCondition, known: Property) -> Condition:
     values = frozenset(_compared(each, known) for each in wanted.values)
     return Condition(known, values, wanted.is_negated)
 

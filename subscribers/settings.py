@@ -10,7 +10,7 @@ from basics.settings import SettingsReader, parse_names
 from hubspot_client import HubSpotSettings, hubspot_settings
 from mailerlite_client import MailerLiteSettings, mailerlite_settings
 from subscribers.opt_outs import parse_legal_basis
-from subscribers.selection import Wanted, parse_conditions
+from subscribers.selection import WrittenCondition, parse_conditions
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
 DEFAULT_FIELDS = (
@@ -34,7 +34,7 @@ class Settings(NamedTuple):
     subscriptions: Tuple[str, ...]
     labels: bool
     list: str
-    conditions: Tuple[Wanted, ...]
+    conditions: Tuple[WrittenCondition, ...]
     mirror_group: str
     group_by: str
     group_prefix: str

@@ -707,7 +707,7 @@ def test_unknown_companies_are_news_once_and_count_against_no_limit(
         sandbox.hubspot.add("companies", shop(NEW))
         outcome = run_main(sync.main, sandbox, "--max-follow", "10")
         assert (outcome.code, NEW in sandbox.predictleads.followings) == (0, True)
-        line = "PredictLeads did not take 15 companies, and is asked again from 2026-11-28 on:"
+        line = "PredictLeads did not take 15 companies, and is asked again from 28 Nov 2026 on:"
         assert line in outcome.out
         assert outcome.report["waiting"][0]["reason"].endswith("404 not_found: Company not found.")
         again = run_main(sync.main, sandbox, "--max-follow", "10", ASK_AGAIN_DAYS="0")

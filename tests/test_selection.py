@@ -13,7 +13,7 @@ from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
 from subscribers.selection import (
     Selection,
-    Wanted,
+    WrittenCondition,
     by_id_is_cheaper,
     condition_of,
     parse_conditions,
@@ -321,7 +321,7 @@ MARKETABLE = Property("hs_marketable_status", "bool", "booleancheckbox", {}, "Ma
     ],
 )
 def test_conditions_as_they_are_written(text: str, wanted: List[Any]) -> None:
-    assert list(parse_conditions(text)) == [Wanted(*each) for each in wanted]
+    assert list(parse_conditions(text)) == [WrittenCondition(*each) for each in wanted]
 
 
 @pytest.mark.parametrize("text", ["a", "=b", "a<b", 'a="b', 'a=b"c"', "A=b", "a=b,,c=d", 'a=b c="'])

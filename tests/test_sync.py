@@ -527,7 +527,7 @@ def test_what_predictleads_does_not_take_is_told_when_it_appears_and_then_once_a
         assert told() == ""
         clock.now += 7 * DAY_S
         assert (
-            "PredictLeads did not take 1 company, and is asked again from 2026-12-21 on:\n"
+            "PredictLeads did not take 1 company, and is asked again from 21 Dec 2026 on:\n"
             "  … shop-2.example  PredictLeads, follow shop-2.example: 404"
         ) in told()
         assert told() == ""
