@@ -369,10 +369,10 @@ def test_both_missing_scopes_are_found_together(run_main: RunMain, clock: FakeCl
 
 def test_connection_refused(run_main: RunMain, clock: FakeClock) -> None:
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
+        unused.bind(("127.0.0.1", 0))  # and nobody listens
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    with make(clock, shops(1), {}) as sandbox:
-        outcome = run_main(sync.main, sandbox, HUBSPOT_BASE_URL=address)
+        with make(clock, shops(1), {}) as sandbox:
+            outcome = run_main(sync.main, sandbox, HUBSPOT_BASE_URL=address)
     assert outcome.code == 1
     assert f"cannot connect to {address}, after 6 tries" in outcome.err
     assert "Traceback" not in outcome.text
