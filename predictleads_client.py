@@ -166,6 +166,8 @@ class PredictLeadsClient:
         except CallRejected as error:
             if is_so.search(error.detail.replace(domain, "")):
                 return
+            if error.status == 409:  # a conflict: perhaps it is so already, under another name
+                error.answer_lost = True
             if error.status == 404:
                 raise Unknown(str(error), answer_lost=error.answer_lost) from None
             raise

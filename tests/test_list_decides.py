@@ -330,6 +330,18 @@ def test_in_doubt_what_hubspot_does_not_know_is_held_back(
         assert set(sandbox.predictleads.followings) == {NEW}
 
 
+def test_a_conflict_may_say_that_the_company_is_followed_already(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """Under which name, nobody tells."""
+    odd = {"follow new.example": OddAnswer(409), "look_up": OddAnswer(402)}
+    with make(clock, [shop(NEW)], {OLD: None}, aliases={OLD: NEW}, odd_answers=odd) as sandbox:
+        outcome = run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD}
+    assert statuses(outcome, "unfollow") == {OLD: "held_back"}
+    assert (outcome.code, statuses(outcome, "follow")) == (4, {NEW: "failed"})
+
+
 @pytest.mark.parametrize("days", ["0", "1"])
 def test_doubt_ends_with_the_days_in_which_nothing_is_asked_again(
     run_main: RunMain, clock: FakeClock, days: str
