@@ -78,7 +78,7 @@ class Application:
         self._before |= {each.domain for each in plan.protected}
         added = self._add(adding, plan.add)
         present = verdict.perhaps_added(plan.add, added).union(plan.unchanged)
-        self._afterwards.refused = verdict.not_added(plan.add, added)
+        self._afterwards.refused |= verdict.not_added(plan.add, added)
         self._shown = set(plan.unchanged)
         removed = self._remove(removing, plan, present)
         try:

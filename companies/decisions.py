@@ -187,6 +187,8 @@ class Decisions:
         doubts, names = (self._nameless, self._given_up), self._memory.other_names()
         destination = self._noting(plan)
         afterwards = Afterwards(destination, wanted, names, *doubts, run.clock)
+        waiting = {each.domain for each in decided.waiting if each.status != verdict.UNLISTED}
+        afterwards.refused = waiting.difference(self._nameless)  # these were perhaps taken
         application = Application(run, destination, wanted, self._look_up, afterwards)
         applied = application.apply(plan, rules.adding.title, rules.removing.title)
         self._note(decided, applied, afterwards)

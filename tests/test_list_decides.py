@@ -131,6 +131,24 @@ def test_a_rebranded_shop_that_is_followed_by_its_main_name_alone(
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
 
 
+@pytest.mark.parametrize("status", [404, 422])
+def test_a_company_that_was_refused_is_not_said_to_be_accepted_by_a_later_run(
+    run_main: RunMain, clock: FakeClock, status: int
+) -> None:
+    """PredictLeads knows it by its own name, and does not tell of the rows."""
+    odd = {f"follow {NEW}": OddAnswer(status)}
+    odd.update({f"look_up {row}": OddAnswer(404) for row in ("y.example", "z.example")})
+    with make(
+        clock, [shop(NEW), shop("a.example")], {"z.example": None}, odd_answers=odd
+    ) as sandbox:
+        first = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        sandbox.predictleads.followings["y.example"] = None
+        second = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert set(sandbox.predictleads.followings) == {"a.example"}
+    assert statuses(first, "unfollow") == {"z.example": "done"}
+    assert statuses(second, "unfollow") == {"y.example": "done"}
+
+
 @pytest.mark.parametrize("shows", SHOWS)
 def test_a_shop_that_is_rebranded_between_two_runs(
     run_main: RunMain, clock: FakeClock, shows: str
