@@ -99,9 +99,7 @@ def leave(difference: Difference, args: Namespace, rules: Rules) -> Difference:
     )
 
 
-def refusals(
-    plan: Plan, args: Namespace, rules: Rules, again: AbstractSet[str] = frozenset()
-) -> List[Refusal]:
+def refusals(plan: Plan, args: Namespace, rules: Rules, again: AbstractSet[str]) -> List[Refusal]:
     """Why the plan is not applied. `again`: domains that were not taken before, and do not count as
     added: else they would block all others."""
     adds = sum(entry.domain not in again for entry in plan.add)
