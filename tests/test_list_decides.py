@@ -247,6 +247,17 @@ def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
 
 
+@pytest.mark.parametrize(("status", "came"), [(200, "followed"), (403, "followed (failed)")])
+def test_the_history_knows_what_came_of_following_again(
+    run_main: RunMain, clock: FakeClock, status: int, came: str
+) -> None:
+    with make(clock, [shop(NEW), gone(OLD)], {NEW: NEW, OLD: OLD}, aliases={OLD: NEW}) as sandbox:
+        sandbox.predictleads.odd_answers[f"follow {NEW}"] = OddAnswer(status, done=status == 200)
+        run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        told = run_main(sync.main, sandbox, "--explain", NEW)
+    assert f"  Earlier runs: {came} on 21 Nov 2026.\n" in told.out
+
+
 def test_a_company_that_a_refused_unfollow_took_along_is_followed_again(
     run_main: RunMain, clock: FakeClock
 ) -> None:
