@@ -101,7 +101,7 @@ class Application:
         """What came of the removals, by domain; those whose row has gone meanwhile are left out."""
         rows = {entry.domain for entry in plan.remove}
         held: Dict[str, str] = {}
-        if plan.remove and plan.wanted > len(plan.unchanged):
+        if plan.remove and plan.wanted > len(plan.unchanged) and not self.changes.are_over:
             try:
                 rows, held = self._recheck(plan, present)
             except CANNOT_READ as error:

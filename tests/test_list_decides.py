@@ -838,6 +838,18 @@ def test_the_plan_says_what_it_costs(run_main: RunMain, clock: FakeClock, left: 
     assert ("may not last" in outcome.out) is (2 <= left < 5)
 
 
+def test_nothing_is_asked_for_unfollows_that_are_not_made(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """Once several follows in a row have failed, no further change is sent."""
+    shops, rows = [shop(f"shop-{n}.example") for n in range(3)], {"z.example": None}
+    with make(clock, [*shops, shop("a.example")], {**rows, "a.example": None}) as sandbox:
+        sandbox.faults = [Fault("status", path="/follow$", status=403)]
+        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert not [each for each in asked(sandbox.requests) if each.startswith("GET ")]
+    assert (outcome.code, statuses(outcome, "unfollow")) == (1, {"z.example": "not_reached"})
+
+
 def test_a_run_that_writes_reads_the_list_at_most_twice_more(
     run_main: RunMain, clock: FakeClock
 ) -> None:
