@@ -124,7 +124,8 @@ class Application:
         evidence = self._look_up(surplus)
         nameless = after.nameless(now)
         if surplus:  # one of them may be a company that was refused under this name only
-            refused = now.lacks({each.domain for each in plan.add})
+            added = {each.domain for each in plan.add}
+            refused = [*now.lacks(added), *now.lacks(after.refused - added)]
             now = after.locate(now, refused[:MOST_REFUSED])
         now, others = after.recognise(now, [*sorted(surplus), *self._new(now)])
         if nameless:  # any row may be one of them, whatever it is called

@@ -149,6 +149,18 @@ def test_a_company_that_was_refused_is_not_said_to_be_accepted_by_a_later_run(
     assert statuses(second, "unfollow") == {"y.example": "done"}
 
 
+@pytest.mark.parametrize("shows", SHOWS[:3])
+def test_a_rebranded_shop_that_was_refused_by_an_earlier_run_that_unfollowed_nothing(
+    run_main: RunMain, clock: FakeClock, shows: str
+) -> None:
+    no = {"follow new.example": OddAnswer(404)}
+    switches = {"redirects": {NEW: OLD}, "odd_answers": no, "look_up_shows": shows}
+    with make(clock, [shop(NEW)], {OLD: None, "other.example": None}, **switches) as sandbox:
+        run_main(sync.main, sandbox, "--no-unfollow")
+        run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD}
+
+
 @pytest.mark.parametrize("shows", SHOWS)
 def test_a_shop_that_is_rebranded_between_two_runs(
     run_main: RunMain, clock: FakeClock, shows: str
