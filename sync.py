@@ -264,10 +264,12 @@ class Sync:
         plan = decided.plan
         say_plan(self._run.screen, decided, news, NAME, self._rules)
         if plan.remove and subscription:
-            self._say_cost(len(plan.remove), len(plan.add), subscription)
+            missing = plan.wanted - len(plan.unchanged)
+            self._say_cost(len(plan.remove), missing, subscription)
 
-    def _say_cost(self, unfollows: int, follows: int, subscription: Subscription) -> None:
-        """Telling companies with several names apart may take a credit for each that changes."""
+    def _say_cost(self, unfollows: int, missing: int, subscription: Subscription) -> None:
+        """Telling companies with several names apart may take a credit for each that is `missing`
+        from the list, or leaves it."""
         left, cost = subscription.credits_left, UNFOLLOW_CREDITS * unfollows
         price = f"Stopping to follow {companies(unfollows)} takes about {count(cost, 'credit')}"
         if left is None:
@@ -277,7 +279,7 @@ class Sync:
         self._run.say(f"{price}; {left:,} of {quota} are left this month.")
         if cost > left:
             self._warn(f"{count(left, 'credit')} left this month: that will not last.")
-        elif follows and cost + unfollows + follows > left:
+        elif missing and cost + unfollows + missing > left:
             self._warn(
                 f"{count(left, 'credit')} left this month: that may not last, if PredictLeads lists"
                 " companies under other names than HubSpot."

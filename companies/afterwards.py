@@ -75,7 +75,7 @@ class Afterwards:
         self._told: Dict[str, Sequence[str]] = dict.fromkeys(nameless, ())
         self._given_up = frozenset(given_up)
         self._tells = True
-        self.refused: Set[str] = set()  # wanted domains that the destination did not take
+        self.refused: Set[str] = set()  # domains that the destination did not take, now or lately
         self._names = dict(names)
         self.found: Dict[str, str] = {}  # the names that are new
 

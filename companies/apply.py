@@ -78,7 +78,7 @@ class Application:
         self._before |= {each.domain for each in plan.protected}
         added = self._add(adding, plan.add)
         present = verdict.perhaps_added(plan.add, added).union(plan.unchanged)
-        self._afterwards.refused = verdict.not_added(plan.add, added)
+        self._afterwards.refused |= verdict.not_added(plan.add, added)
         self._shown = set(plan.unchanged)
         removed = self._remove(removing, plan, present)
         try:
@@ -101,7 +101,7 @@ class Application:
         """What came of the removals, by domain; those whose row has gone meanwhile are left out."""
         rows = {entry.domain for entry in plan.remove}
         held: Dict[str, str] = {}
-        if plan.remove and plan.wanted > len(plan.unchanged):
+        if plan.remove and plan.wanted > len(plan.unchanged) and not self.changes.are_over:
             try:
                 rows, held = self._recheck(plan, present)
             except CANNOT_READ as error:
@@ -124,7 +124,8 @@ class Application:
         evidence = self._look_up(surplus)
         nameless = after.nameless(now)
         if surplus:  # one of them may be a company that was refused under this name only
-            refused = now.lacks({each.domain for each in plan.add})
+            added = {each.domain for each in plan.add}
+            refused = [*now.lacks(added), *now.lacks(after.refused - added)]
             now = after.locate(now, refused[:MOST_REFUSED])
         now, others = after.recognise(now, [*sorted(surplus), *self._new(now)])
         if nameless:  # any row may be one of them, whatever it is called

@@ -185,21 +185,27 @@ class Decisions:
         """What came of the plan; later runs will know."""
         wanted, plan, run, rules = decided.wanted, decided.plan, self._run, self._rules
         doubts, names = (self._nameless, self._given_up), self._memory.other_names()
-        destination = self._noting(plan)
+        added: Set[str] = set()
+        destination = self._noting(plan, added)
         afterwards = Afterwards(destination, wanted, names, *doubts, run.clock)
+        waiting = {each.domain for each in decided.waiting if each.status != verdict.UNLISTED}
+        afterwards.refused = waiting.difference(self._nameless)  # these were perhaps taken
         application = Application(run, destination, wanted, self._look_up, afterwards)
         applied = application.apply(plan, rules.adding.title, rules.removing.title)
+        self._judge(plan, applied, added)
         self._note(decided, applied, afterwards)
         return applied, application.changes
 
-    def _noting(self, plan: Plan) -> Destination:
-        """Every change is noted before it is made, so that a run that is killed has left it."""
+    def _noting(self, plan: Plan, added: Set[str]) -> Destination:
+        """Every change is noted before it is made, so that a run that is killed has left it.
+        `added`: takes the domains of additions."""
         destination, note = self._destination, self._history.note
         removals = {entry.domain: entry for entry in plan.remove}
 
         def add(entry: WantedCompany) -> None:
             key = self._rules.adding.key
             note(key, entry.domain, entry.company, entry.hubspot_id, None, SENT)
+            added.add(entry.domain)
             destination.add(entry)
 
         def remove(domain: str) -> None:
@@ -209,14 +215,25 @@ class Decisions:
 
         return destination._replace(add=add, remove=remove)
 
+    def _judge(self, plan: Plan, applied: Applied, added: AbstractSet[str]) -> None:
+        """Let the history know what came of the changes. `added`: all domains that were added, also
+        those that were listed before, and had to be added again."""
+        came = dict(verdict.statuses(plan.add, applied.added))
+        if applied.now:
+            lost = {each: made.status for each, made in applied.lost.items() if made.status != DONE}
+            present = set(applied.now.difference.unchanged)
+            for domain in added - came.keys():
+                came[domain] = DONE if domain in present else lost.get(domain, verdict.UNLISTED)
+        self._history.judge(self._rules.adding.key, came.items())
+        removed = verdict.statuses(plan.remove, applied.removed)
+        self._history.judge(self._rules.removing.key, removed)
+
     def _note(self, decided: Decided, applied: Applied, afterwards: Afterwards) -> None:
         memory, now = self._memory, applied.now
-        wanted, plan = decided.wanted.companies, decided.plan
-        add, remove = self._rules.adding, self._rules.removing
-        self._history.judge(add.key, verdict.statuses(plan.add, applied.added))
-        self._history.judge(remove.key, verdict.statuses(plan.remove, applied.removed))
         if now is None:
             return
+        wanted, plan = decided.wanted.companies, decided.plan
+        add, remove = self._rules.adding, self._rules.removing
         memory.remember_names(afterwards.found)
         memory.note(add.key, verdict.refused(plan.add, applied.added))
         memory.note(remove.key, verdict.refused(plan.remove, applied.removed))

@@ -1,5 +1,5 @@
-"""The flags of a destination of companies: how much one run may change, and what it must leave; and
-what they refuse or protect. Every destination has them all."""
+"""The rules and flags of a destination of companies: how much one run may change, what it must
+leave, and what they refuse or protect. Every destination has them all."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ class Rules(NamedTuple):
 
 
 def add_flags(arguments: ArgumentParser, adding: Change, removing: Change, listed: str) -> None:
-    """`--max-follow` and so on: they are named after the keys of the changes, as are the settings
-    MAX_FOLLOW and so on, which the script reads. `listed`: as in Rules."""
+    """All that such a script has beside the common flags. `--max-follow` and so on are named after
+    the keys of the changes, as are the settings MAX_FOLLOW and so on, which the script reads.
+    `listed`: as in Rules."""
     add, to_add, to_remove = arguments.add_argument, adding.title.lower(), removing.title.lower()
     add(
         f"--max-{removing.key}",
@@ -99,9 +100,7 @@ def leave(difference: Difference, args: Namespace, rules: Rules) -> Difference:
     )
 
 
-def refusals(
-    plan: Plan, args: Namespace, rules: Rules, again: AbstractSet[str] = frozenset()
-) -> List[Refusal]:
+def refusals(plan: Plan, args: Namespace, rules: Rules, again: AbstractSet[str]) -> List[Refusal]:
     """Why the plan is not applied. `again`: domains that were not taken before, and do not count as
     added: else they would block all others."""
     adds = sum(entry.domain not in again for entry in plan.add)

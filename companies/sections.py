@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, AbstractSet, Optional, Sequence, Union
+from typing import AbstractSet, Optional, Sequence, Union
 
 from basics.outcome import Outcome
 from basics.words import companies, count, day, listing
 from companies.apply import Applied
+from companies.decisions import Decided
 from companies.limits import Change, Rules
 from companies.memory import DAY_S, Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
@@ -15,9 +16,6 @@ from run.context import Run
 from run.past import date
 from run.report import CheckedAfter, Kind, Report, Section
 from run.screen import Screen
-
-if TYPE_CHECKING:  # it is made by what shows it
-    from companies.decisions import Decided
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
@@ -173,7 +171,7 @@ def tell_result(
     applied: Applied,
     destination: str,
     listed: str,
-    again: AbstractSet[str] = frozenset(),
+    again: AbstractSet[str],
 ) -> Outcome:
     """What is open, and what the list read last says; return the outcome. `listed`: what is true of
     the companies that are listed, such as "followed"; `again`: see Decided. What was refused before

@@ -73,6 +73,11 @@ class Changes:
         run.wrote = run.wrote or any(result.may_be_done for result in results)
         return results
 
+    @property
+    def are_over(self) -> bool:
+        """Whether no further change is sent, because the service counts as down."""
+        return self._outage.error is not None
+
     def demand_a_write(self) -> None:
         """Raises what made the service count as down if nothing has been changed; else it is only
         told."""

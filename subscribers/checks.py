@@ -184,10 +184,11 @@ def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _Maile
     groups: Dict[str, str] = {}
 
     def read() -> Finding:
-        types.update(mailerlite.fields())
+        fields = mailerlite.fields()
         needs_groups = settings.groups or settings.mirror_group or settings.group_by
         with contextlib.suppress(*(() if needs_groups else (CallRejected, ServiceError))):
             groups.update(mailerlite.groups())
+        types.update(fields)  # last: without the groups nothing is called missing
         return Finding(
             True,
             "MailerLite knows the key. Its API does not tell the account's name; the account has"

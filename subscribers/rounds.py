@@ -378,9 +378,10 @@ class _Refusals:
 
 def _kept(reason: str, now: Decision) -> str:
     """What is remembered of a refusal: without the address, its domain and the values sent."""
-    words, sent = masked(reason), map(str, now.fields.values())
-    for each in map(re.escape, filter(None, (now.address.rpartition("@")[2], *sent))):
-        words = re.sub(rf"(?<!\w){each}(?!\w)", "\u2026", words)
+    words, domain = masked(reason), now.address.rpartition("@")[2]
+    sent = {domain, *(masked(str(value)) for value in now.fields.values())}
+    for each in sorted(filter(None, sent), key=len, reverse=True):  # one may be part of another
+        words = re.sub(rf"(?<!\w){re.escape(each)}(?!\w)", "\u2026", words)
     return words
 
 

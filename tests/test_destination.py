@@ -89,7 +89,7 @@ def test_a_destination_in_memory(clock: FakeClock) -> None:
     plan = plan_for(wanted, shelf)
     applied = apply(run, wanted, plan, shelf.destination())
     assert shelf.names == ["shop-2.example", "shop-1.example"]
-    assert tell_result(run, plan, applied, "Shelf", "on the shelf") is Outcome.SYNCED
+    assert tell_result(run, plan, applied, "Shelf", "on the shelf", set()) is Outcome.SYNCED
     assert run.report.summary == [
         "Checked afterwards: Shelf lists all 2 wanted companies and none that is not wanted."
     ]
@@ -100,7 +100,7 @@ def test_what_is_left_is_named(clock: FakeClock) -> None:
     plan, shelf.hidden = plan_for(wanted, shelf), ["shop-1.example"]
     keeping = shelf.destination()._replace(remove=lambda _domain: None)
     applied = apply(run, wanted, plan, keeping)
-    assert tell_result(run, plan, applied, "Shelf", "on the shelf") is Outcome.PARTIAL
+    assert tell_result(run, plan, applied, "Shelf", "on the shelf", set()) is Outcome.PARTIAL
     assert run.report.summary[-1] == (
         "Checked afterwards: Shelf lists 0 of 1 wanted company. Missing: shop-1.example."
         " On the shelf and not wanted: x.example."
@@ -112,7 +112,7 @@ def test_what_is_kept_is_not_unwanted(clock: FakeClock) -> None:
     difference = limits.leave(differ(wanted, shelf), run.args, NO_CHANGE)
     plan = make_plan(wanted, difference, look_up({}), [], [], "Shelf")
     applied = apply(run, wanted, plan, shelf.destination())
-    assert tell_result(run, plan, applied, "Shelf", "on the shelf") is Outcome.SYNCED
+    assert tell_result(run, plan, applied, "Shelf", "on the shelf", set()) is Outcome.SYNCED
     assert run.report.checked_after == (2, [], [])
 
 
@@ -123,7 +123,7 @@ def test_a_list_that_cannot_be_read_in_the_end(clock: FakeClock) -> None:
     run, wanted, shelf = make_run(clock), make_wanted(1), Shelf()
     plan = plan_for(wanted, shelf)
     applied = apply(run, wanted, plan, shelf.destination()._replace(listed=fail))
-    assert tell_result(run, plan, applied, "Shelf", "on the shelf") is Outcome.PARTIAL
+    assert tell_result(run, plan, applied, "Shelf", "on the shelf", set()) is Outcome.PARTIAL
     assert run.report.summary == ["Not checked afterwards: Shelf, list: it fell down."]
 
 
@@ -157,7 +157,7 @@ def test_a_flag_wins_over_the_setting(
 ) -> None:
     plan = plan_for(make_wanted(1, 2), Shelf("x.example"))
     args = make_run(clock, *argv).args
-    found = limits.refusals(plan, args, NO_CHANGE)
+    found = limits.refusals(plan, args, NO_CHANGE, set())
     assert [refusal.allow_with for refusal in found] == flags
 
 
@@ -169,7 +169,7 @@ def test_nothing_wanted(clock: FakeClock) -> None:
     ):
         args = make_run(clock, *argv).args
         rules = NO_CHANGE._replace(max_add=None, max_remove=Limit(9))
-        found = limits.refusals(plan, args, rules)
+        found = limits.refusals(plan, args, rules, set())
         assert [refusal.reason for refusal in found] == reasons
 
 

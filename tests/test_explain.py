@@ -330,7 +330,7 @@ def test_what_a_broken_off_run_did_is_known(
 
     with world(clock, [shop("a.example")], "b.example") as sandbox:
         with monkeypatch.context() as patch:
-            patch.setattr(Decisions, "_note", killed)
+            patch.setattr(Decisions, "_judge", killed)
             with pytest.raises(KeyboardInterrupt):
                 run_main(sync.main, sandbox)
         outcome = run_main(sync.main, sandbox, "--history")

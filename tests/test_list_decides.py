@@ -131,6 +131,36 @@ def test_a_rebranded_shop_that_is_followed_by_its_main_name_alone(
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
 
 
+@pytest.mark.parametrize("status", [404, 422])
+def test_a_company_that_was_refused_is_not_said_to_be_accepted_by_a_later_run(
+    run_main: RunMain, clock: FakeClock, status: int
+) -> None:
+    """PredictLeads knows it by its own name, and does not tell of the rows."""
+    odd = {f"follow {NEW}": OddAnswer(status)}
+    odd.update({f"look_up {row}": OddAnswer(404) for row in ("y.example", "z.example")})
+    with make(
+        clock, [shop(NEW), shop("a.example")], {"z.example": None}, odd_answers=odd
+    ) as sandbox:
+        first = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        sandbox.predictleads.followings["y.example"] = None
+        second = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert set(sandbox.predictleads.followings) == {"a.example"}
+    assert statuses(first, "unfollow") == {"z.example": "done"}
+    assert statuses(second, "unfollow") == {"y.example": "done"}
+
+
+@pytest.mark.parametrize("shows", SHOWS[:3])
+def test_a_rebranded_shop_that_was_refused_by_an_earlier_run_that_unfollowed_nothing(
+    run_main: RunMain, clock: FakeClock, shows: str
+) -> None:
+    no = {"follow new.example": OddAnswer(404)}
+    switches = {"redirects": {NEW: OLD}, "odd_answers": no, "look_up_shows": shows}
+    with make(clock, [shop(NEW)], {OLD: None, "other.example": None}, **switches) as sandbox:
+        run_main(sync.main, sandbox, "--no-unfollow")
+        run_once(run_main, sandbox)
+        assert set(sandbox.predictleads.followings) == {OLD}
+
+
 @pytest.mark.parametrize("shows", SHOWS)
 def test_a_shop_that_is_rebranded_between_two_runs(
     run_main: RunMain, clock: FakeClock, shows: str
@@ -227,6 +257,17 @@ def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
         outcome = run_once(run_main, sandbox)
         assert sandbox.predictleads.followings == {NEW: NEW}
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
+
+
+@pytest.mark.parametrize(("status", "came"), [(200, "followed"), (403, "followed (failed)")])
+def test_the_history_knows_what_came_of_following_again(
+    run_main: RunMain, clock: FakeClock, status: int, came: str
+) -> None:
+    with make(clock, [shop(NEW), gone(OLD)], {NEW: NEW, OLD: OLD}, aliases={OLD: NEW}) as sandbox:
+        sandbox.predictleads.odd_answers[f"follow {NEW}"] = OddAnswer(status, done=status == 200)
+        run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        told = run_main(sync.main, sandbox, "--explain", NEW)
+    assert f"  Earlier runs: {came} on 21 Nov 2026.\n" in told.out
 
 
 def test_a_company_that_a_refused_unfollow_took_along_is_followed_again(
@@ -819,6 +860,18 @@ def test_the_plan_says_what_it_costs(run_main: RunMain, clock: FakeClock, left: 
     assert f"{words}; {max(left, 0)} of 10,000 are left this month." in outcome.out
     assert ("will not last" in outcome.out) is (left < 2)
     assert ("may not last" in outcome.out) is (2 <= left < 5)
+
+
+def test_nothing_is_asked_for_unfollows_that_are_not_made(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """Once several follows in a row have failed, no further change is sent."""
+    shops, rows = [shop(f"shop-{n}.example") for n in range(3)], {"z.example": None}
+    with make(clock, [*shops, shop("a.example")], {**rows, "a.example": None}) as sandbox:
+        sandbox.faults = [Fault("status", path="/follow$", status=403)]
+        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        assert not [each for each in asked(sandbox.requests) if each.startswith("GET ")]
+    assert (outcome.code, statuses(outcome, "unfollow")) == (1, {"z.example": "not_reached"})
 
 
 def test_a_run_that_writes_reads_the_list_at_most_twice_more(

@@ -338,6 +338,16 @@ def test_a_group_that_cannot_be_a_mirror(
 # One group for each value
 
 
+def test_groups_that_cannot_be_read_are_not_called_missing(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    with shops(clock, [contact(JO)]) as sandbox:
+        sandbox.faults = [Fault("status", path="^/groups$", status=403)]
+        checked = run(run_main, sandbox, "--check", *MIRROR, MAILERLITE_GROUPS="8")
+    assert "FIX  MailerLite, list of groups: 403" in checked.out
+    assert checked.out.count("FIX ") == 1
+
+
 def test_who_changes_the_stage_changes_the_group(run_main: RunMain, clock: FakeClock) -> None:
     settings = {"GROUP_BY": "lifecyclestage", "GROUP_PREFIX": "Stage"}
     contacts = [

@@ -550,6 +550,19 @@ def test_a_refused_value_stands_in_no_file(
     assert b"mail.example" not in content
 
 
+def test_of_a_refused_value_that_holds_another_nothing_is_kept(
+    run_main: RunMain, clock: FakeClock, tmp_path: Path
+) -> None:
+    def name_it(value: str) -> str:
+        raise ValueError(f"{value} is no city.")
+
+    city = f"Ann of Anytown, {AL}"
+    with make([contact(JO, "Ann", city=city)], [], clock, keep={"city": name_it}) as sandbox:
+        outcome = run(run_main, sandbox)
+    assert outcome.report["waiting"][0]["reason"] == "\u2026 is no city."
+    assert b"anytown" not in states(tmp_path)[0].read_bytes().lower()
+
+
 def test_a_full_plan_stops_the_run_and_is_no_ones_fault(
     run_main: RunMain, clock: FakeClock
 ) -> None:

@@ -7,8 +7,8 @@ import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple, TypeVar
 
-# Python hears a signal in its main thread alone, and one that comes right before that waits for
-# another thread not before the wait is over; on Windows none. So no such wait is longer.
+# Python handles signals in its main thread alone. One that comes right before this thread waits for
+# another one is handled after the wait; on Windows every one is. So no wait is longer.
 SIGNAL_HEARD_AFTER_S = 0.2
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def run_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> List[R]
 
 
 def _as_they_end(futures: Sequence[Future[Any]]) -> Iterator[Future[Any]]:
-    """Those that fail at once."""
+    """Each soon after it ended, and one that failed at once."""
     pending: Set[Future[Any]] = set(futures)
     while pending:
         ended, pending = wait(pending, SIGNAL_HEARD_AFTER_S, FIRST_EXCEPTION)
