@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import run.start  # noqa: F401 - first: it is for what may happen while the others load
+import cli.start  # noqa: F401 - first: it is for what may happen while the others load
 
 # isort: split
 
@@ -12,13 +12,12 @@ import contextlib
 import logging
 import sys
 from collections import Counter
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import NamedTuple, Sequence
 
-from basics.emails import parse_email
-from basics.errors import AppError, CallRejected, Forbidden, SettingsError
-from basics.limits import parse_number
-from basics.outcome import Outcome
-from basics.words import clip
+from cli import command
+from cli.checks import look
+from cli.readiness import check_here
+from cli.run import Run
 from contact.memory import Memory
 from contact.plan import (
     NewContact,
@@ -30,6 +29,12 @@ from contact.plan import (
 )
 from contact.records import Records
 from contact.settings import Settings, settings
+from core.clock import Clock
+from core.emails import parse_email
+from core.errors import AppError, CallRejected, Forbidden, SettingsError
+from core.limits import parse_number
+from core.outcome import Outcome
+from core.words import clip
 from hubspot_client import (
     COMPANIES,
     CONTACTS,
@@ -39,14 +44,9 @@ from hubspot_client import (
     Created,
     HubSpotClient,
 )
-from run import command
-from run.checks import Finding, look
-from run.context import Run
-from run.files import account_file
-from run.lock import run_lock
-from run.readiness import check_here
-from run.report import Kind, Section
-from transport.clock import Clock
+from report.model import Finding, Kind, Section
+from state.files import account_file
+from state.lock import run_lock
 
 WAIT_S = 60  # for other runs to end
 NAME_WIDTH = 70  # characters of a name from HubSpot that are shown
@@ -69,8 +69,8 @@ class Step(NamedTuple):
     step: str
     status: str
     name: str
-    id: Optional[int]
-    link: Optional[str]
+    id: int | None
+    link: str | None
 
 
 class Job(NamedTuple):
@@ -80,12 +80,12 @@ class Job(NamedTuple):
     hubspot: HubSpotClient
     records: Records
     wanted: NewContact
-    account: Optional[Account]
-    steps: List[Step]
-    warnings: List[str]
+    account: Account | None
+    steps: list[Step]
+    warnings: list[str]
 
 
-def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) -> int:
+def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     arguments = command.parser(
         "Create one contact and its company in HubSpot and associate them. What is there already is"
         " found, not created again."
@@ -164,7 +164,7 @@ def _wanted(args: argparse.Namespace, chosen: Settings) -> NewContact:
     )
 
 
-def _check(hubspot: HubSpotClient, wanted: NewContact) -> List[Finding]:
+def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
     def account() -> Finding:
         return Finding(True, f"HubSpot knows the key: {hubspot.account()}.")
 
@@ -183,7 +183,7 @@ def _check(hubspot: HubSpotClient, wanted: NewContact) -> List[Finding]:
     return look(account, companies, contacts)
 
 
-def _account(hubspot: HubSpotClient) -> Optional[Account]:
+def _account(hubspot: HubSpotClient) -> Account | None:
     """None where HubSpot refuses to tell it: the work goes on without links."""
     try:
         return hubspot.account()
@@ -236,7 +236,7 @@ def _steps(job: Job) -> Outcome:
     return _outcome(job)
 
 
-def _company_step(job: Job, companies: Sequence[Company]) -> Optional[int]:
+def _company_step(job: Job, companies: Sequence[Company]) -> int | None:
     """The id of the company; None in a dry run that would create it."""
     name, domain = job.wanted.company_name, job.wanted.company_domain
     if companies:
@@ -257,7 +257,7 @@ def _company_step(job: Job, companies: Sequence[Company]) -> Optional[int]:
     return created.id
 
 
-def _contact_step(job: Job, contact: Optional[Contact]) -> Optional[Created]:
+def _contact_step(job: Job, contact: Contact | None) -> Created | None:
     """The contact; None in a dry run that would create it."""
     name, email = job.wanted.person, job.wanted.email
     if contact:
@@ -275,7 +275,7 @@ def _contact_step(job: Job, contact: Optional[Contact]) -> Optional[Created]:
     return created
 
 
-def _association_step(job: Job, company_id: int, contact: Created) -> List[int]:
+def _association_step(job: Job, company_id: int, contact: Created) -> list[int]:
     """The ids of all companies that the contact has in the end."""
     linked = job.hubspot.companies_of_contact(contact.id) if contact.existed else []
     status = "found" if company_id in linked else "planned" if job.run.dry_run else "associated"
@@ -297,9 +297,9 @@ def _outcome(job: Job) -> Outcome:
     return Outcome.SYNCED
 
 
-def _described(job: Job, company_ids: Sequence[int]) -> List[str]:
+def _described(job: Job, company_ids: Sequence[int]) -> list[str]:
     """Each company in words; HubSpot may not tell more of it than its id."""
-    known: Dict[int, Company] = {}
+    known: dict[int, Company] = {}
     with contextlib.suppress(CallRejected):
         known = {company.id: company for company in job.hubspot.companies_by_id(company_ids)}
     texts = []
@@ -314,11 +314,11 @@ def _described(job: Job, company_ids: Sequence[int]) -> List[str]:
     return texts
 
 
-def _shown(name: Optional[str]) -> str:
+def _shown(name: str | None) -> str:
     return clip(one_line(name or "") or "(no name)", NAME_WIDTH)
 
 
-def _tell(job: Job, step: str, status: str, words: str, record_id: Optional[int] = None) -> None:
+def _tell(job: Job, step: str, status: str, words: str, record_id: int | None = None) -> None:
     """One line for people, one entry for the report. An association is shown with its contact."""
     link = _link(job, step, record_id)
     number = f"id {record_id}" if record_id and step != "association" else None
@@ -328,7 +328,7 @@ def _tell(job: Job, step: str, status: str, words: str, record_id: Optional[int]
     job.steps.append(Step(step, status, words, record_id, link))
 
 
-def _link(job: Job, step: str, record_id: Optional[int]) -> Optional[str]:
+def _link(job: Job, step: str, record_id: int | None) -> str | None:
     if job.account is None or record_id is None:
         return None
     return job.account.link(COMPANIES if step == "company" else CONTACTS, record_id)

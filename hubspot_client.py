@@ -5,21 +5,16 @@ from __future__ import annotations
 import re
 from typing import (
     Callable,
-    Dict,
-    FrozenSet,
     Iterator,
-    List,
     Mapping,
-    Optional,
     Sequence,
-    Set,
-    Tuple,
 )
 from urllib.parse import quote
 
-from basics.errors import CallRejected, Forbidden, ServiceError
-from basics.packed import Names
-from basics.secret import Secret
+from core.clock import Clock
+from core.errors import CallRejected, Forbidden, ServiceError
+from core.packed import Names
+from core.secret import Secret
 from hubspot_api import search
 from hubspot_api.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
 from hubspot_api.shapes import (
@@ -42,10 +37,9 @@ from hubspot_api.shapes import (
     property_of,
     record_id,
 )
-from transport.clock import Clock
 from transport.http_client import HttpClient
 from transport.keyset import Contradiction, End, read_pages
-from transport.reading import read_settled
+from transport.paging import read_settled
 from transport.response import json_object
 from transport.service import JsonObject
 
@@ -118,7 +112,7 @@ class HubSpotClient:
             self.http.bad_answer(call, "portalId or uiDomain is missing")
         return Account(portal_id, ui_domain)
 
-    def account_if_told(self) -> Optional[Account]:
+    def account_if_told(self) -> Account | None:
         """None when HubSpot does not tell. Only names and links depend on it, so its failure is
         none of the run's."""
         try:
@@ -126,7 +120,7 @@ class HubSpotClient:
         except (CallRejected, ServiceError):
             return None
 
-    def property(self, object_type: str, name: str) -> Optional[Property]:
+    def property(self, object_type: str, name: str) -> Property | None:
         """The definition of a property; None when the account has none of that name.
 
         Raises CallRejected.
@@ -143,16 +137,16 @@ class HubSpotClient:
         except WRONG_SHAPE:
             self.http.bad_answer(call, "it is no property definition")
 
-    def contact_properties(self) -> Dict[str, Property]:
+    def contact_properties(self) -> dict[str, Property]:
         """Every property that contacts have, by name. Raises CallRejected."""
         return self._properties("contacts", "list of contact properties")
 
-    def company_properties(self) -> Dict[str, Property]:
+    def company_properties(self) -> dict[str, Property]:
         """Every property that companies have, by name. Raises CallRejected."""
         return self._properties("companies", "list of company properties")
 
-    def _properties(self, object_type: str, call: str) -> Dict[str, Property]:
-        found: Dict[str, Property] = {}
+    def _properties(self, object_type: str, call: str) -> dict[str, Property]:
+        found: dict[str, Property] = {}
         for data in self._pages(call, f"{_PROPERTIES}/{object_type}", {}):
             try:
                 page = [property_of(str(each["name"]), each) for each in data["results"]]
@@ -187,7 +181,7 @@ class HubSpotClient:
         groups = [search.matching(platforms, alexa_below, multiple=False)]
         return self._search_page("company search", groups, End(None, falling=False))[0]
 
-    def companies_found(self, groups: Sequence[search.Group]) -> List[Company]:
+    def companies_found(self, groups: Sequence[search.Group]) -> list[Company]:
         """All companies that a query of `search.naming` or `search.merged_from` finds. Raises
         Moved, CallRejected."""
         call = "company search by domain"
@@ -212,13 +206,13 @@ class HubSpotClient:
             if missing > 0:
                 self.http.moved(call, f"{missing:,} of {total:,} companies did not come")
 
-    def companies_by_id(self, ids: Sequence[int], deleted: bool = False) -> List[Company]:
+    def companies_by_id(self, ids: Sequence[int], deleted: bool = False) -> list[Company]:
         """Those of the companies that there are, without the lag of a search; or those that were
         deleted.
 
         Raises CallRejected.
         """
-        companies: List[Company] = []
+        companies: list[Company] = []
         call, names = "companies by id", {"properties": list(COMPANY_PROPERTIES)}
         for data in self._batches(call, "companies", list(map(str, ids)), names, deleted):
             try:
@@ -229,10 +223,10 @@ class HubSpotClient:
 
     def company_values(
         self, ids: Sequence[int], names: Sequence[str]
-    ) -> Dict[int, Mapping[str, Optional[str]]]:
+    ) -> dict[int, Mapping[str, str | None]]:
         """Id -> the properties `names` of those of the companies that there are. A company that was
         archived, or merged into another one, is none. Raises CallRejected."""
-        found: Dict[int, Mapping[str, Optional[str]]] = {}
+        found: dict[int, Mapping[str, str | None]] = {}
         call, shared = "values of companies", Names(names)
         for data in self._batches(
             call, "companies", list(map(str, ids)), {"properties": list(names)}
@@ -265,7 +259,7 @@ class HubSpotClient:
         a property that is unset comes as null.
         """
         params = {"limit": CONTACTS_PAGE_SIZE, "properties": ",".join(names)}
-        ids: Set[int] = set()
+        ids: set[int] = set()
         shared = Names(names)
         for data in self._pages("contacts", f"{_OBJECTS}/contacts", params):
             for contact in self._contacts("contacts", data, shared, needed):
@@ -275,14 +269,14 @@ class HubSpotClient:
 
     def contacts_by_id(
         self, ids: Sequence[int], names: Sequence[str], needed: Sequence[str] = ()
-    ) -> List[Contact]:
+    ) -> list[Contact]:
         """Those of the contacts that there are, as they are now. Raises like `contacts`, and
         CallRejected."""
         return list(self._contacts_by("id", list(map(str, ids)), names, needed))
 
     def contacts_by_email(
         self, emails: Sequence[str], names: Sequence[str], needed: Sequence[str] = ()
-    ) -> List[Contact]:
+    ) -> list[Contact]:
         """Like `contacts_by_id`, by address in lower case."""
         return list(self._contacts_by("email", emails, names, needed))
 
@@ -298,13 +292,13 @@ class HubSpotClient:
             self.http.bad_answer(call, "total is missing")
         return int(data["total"])
 
-    def contact_with_email(self, email: str) -> Optional[Contact]:
+    def contact_with_email(self, email: str) -> Contact | None:
         """The contact with this address in lower case, if the search shows it yet."""
         contacts = self._contacts_found([search.with_email(email)], PERSON_PROPERTIES)
         same = (each for each in contacts if (each.values["email"] or "").lower() == email)
         return next(same, None)
 
-    def ids_of_contacts(self, emails: Sequence[str]) -> List[int]:
+    def ids_of_contacts(self, emails: Sequence[str]) -> list[int]:
         """The contacts that have one of these addresses in lower case, as their own or as an
         additional one, as far as the search shows them yet; and others with a similar one."""
         found = (self._contacts_found(groups, ["email"]) for groups in search.called(emails))
@@ -312,7 +306,7 @@ class HubSpotClient:
 
     def _contacts_found(
         self, groups: Sequence[search.Group], names: Sequence[str]
-    ) -> List[Contact]:
+    ) -> list[Contact]:
         """The first page: more have nothing to do with one address."""
         call, body = (
             "contact search by e-mail",
@@ -336,11 +330,11 @@ class HubSpotClient:
         path = f"{_ASSOCIATIONS.format(contact_id)}/default/company/{company_id}"
         self.http.request("PUT", path, "associate the contact with the company")
 
-    def companies_of_contact(self, contact_id: int) -> List[int]:
+    def companies_of_contact(self, contact_id: int) -> list[int]:
         """The ids of all companies that the contact is associated with, without the lag of a
         search. Raises CallRejected."""
         call, path = "companies of the contact", f"{_ASSOCIATIONS.format(contact_id)}/company"
-        ids: List[int] = []
+        ids: list[int] = []
         for data in self._pages(call, path, {}):
             try:
                 ids += [record_id(str(result["toObjectId"])) for result in data["results"]]
@@ -350,7 +344,7 @@ class HubSpotClient:
 
     # Lists
 
-    def list_called(self, wanted: str, object_type: str) -> Optional[RecordList]:
+    def list_called(self, wanted: str, object_type: str) -> RecordList | None:
         """The list with this id, if it is a number, of any type; else that of the type with this
         name in any letter case. None when there is none. Raises CallRejected.
         https://developers.hubspot.com/docs/api-reference/crm-lists-v3/guide"""
@@ -368,20 +362,20 @@ class HubSpotClient:
         except WRONG_SHAPE:
             self.http.bad_answer(call, "it is no list")
 
-    def members(self, wanted: RecordList) -> FrozenSet[int]:
+    def members(self, wanted: RecordList) -> frozenset[int]:
         """The ids of all records in a list. Raises CallRejected, and Moved when HubSpot is still
         filling the list, or fewer came than it says there are."""
         return read_settled(
             lambda: self._members(wanted), lambda: self._clock.sleep(READ_LIST_AGAIN_AFTER_S)
         )
 
-    def _members(self, wanted: RecordList) -> FrozenSet[int]:
+    def _members(self, wanted: RecordList) -> frozenset[int]:
         call = f"members of the list {wanted.name}"
         found = self.list_called(wanted.id, CONTACTS)
         if found is None or found.is_processing:
             self.http.moved(call, "HubSpot is still filling it" if found else "it is gone")
-        ids: Set[int] = set()
-        totals: List[int] = []
+        ids: set[int] = set()
+        totals: list[int] = []
         params = {"limit": MEMBERS_PAGE_SIZE}
         for data in self._pages(call, f"{_LISTS}/{wanted.id}/memberships", params):
             try:
@@ -393,7 +387,7 @@ class HubSpotClient:
             self.http.moved(call, f"it promises {min(totals):,} members, but {len(ids):,} came")
         return frozenset(ids)
 
-    def opt_out(self, email: str, subscription_id: str, legal_basis: Optional[str]) -> None:
+    def opt_out(self, email: str, subscription_id: str, legal_basis: str | None) -> None:
         """Opt an address out of one kind of mail. HubSpot may refuse to do it twice, so this call
         is not repeated when its answer is lost. Raises CallRejected.
         https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences/v3/guide
@@ -453,7 +447,7 @@ class HubSpotClient:
 
     def _contacts(
         self, call: str, data: JsonObject, names: Names, needed: Sequence[str]
-    ) -> List[Contact]:
+    ) -> list[Contact]:
         try:
             return [contact_of(result, names, needed) for result in data["results"]]
         except WRONG_SHAPE:
@@ -462,8 +456,8 @@ class HubSpotClient:
 
     def _pages(self, call: str, path: str, params: Mapping[str, object]) -> Iterator[JsonObject]:
         """The pages of a list that goes by cursor."""
-        cursors: Set[str] = set()
-        after: Optional[str] = None
+        cursors: set[str] = set()
+        after: str | None = None
         while True:
             data = self.http.read("GET", path, call, params={**params, "after": after})
             yield data
@@ -481,13 +475,13 @@ class HubSpotClient:
         self,
         call: str,
         groups: Sequence[search.Group],
-        on_total: Optional[Callable[[int], None]] = None,
+        on_total: Callable[[int], None] | None = None,
     ) -> Iterator[Company]:
         """With `on_total`, a few may be missing of the total that it hears."""
-        totals: List[int] = []
+        totals: list[int] = []
         rows_read = 0
 
-        def fetch(end: End) -> List[Company]:
+        def fetch(end: End) -> list[Company]:
             total, companies = self._search_page(call, groups, end)
             if end.bound is None:
                 totals.append(total)
@@ -510,7 +504,7 @@ class HubSpotClient:
 
     def _search_page(
         self, call: str, groups: Sequence[search.Group], end: End
-    ) -> Tuple[int, List[Company]]:
+    ) -> tuple[int, list[Company]]:
         body = search.query(groups, end)
         data = self.http.read("POST", f"{_OBJECTS}/companies/search", call, body=body)
         total, results = data.get("total"), data.get("results")
@@ -530,7 +524,7 @@ class HubSpotClient:
         return total, companies
 
 
-def _existing_id(error: CallRejected) -> Optional[int]:
+def _existing_id(error: CallRejected) -> int | None:
     """The id of the record that keeps another one from being created."""
     pattern = _EXISTING_ID.get(error.status)
     found = pattern.search(error.body) if pattern else None

@@ -12,29 +12,23 @@ import re
 from typing import (
     Any,
     Callable,
-    Dict,
-    FrozenSet,
     Iterator,
-    List,
     Mapping,
     NamedTuple,
     NoReturn,
-    Optional,
     Sequence,
-    Set,
-    Tuple,
     Union,
 )
 from urllib.parse import quote
 
-from basics.emails import canonical
-from basics.errors import CallRejected
-from basics.packed import Names, Packed
-from basics.secret import Secret
-from basics.settings import SettingsReader
-from transport.clock import Clock
+from core.clock import Clock
+from core.emails import canonical
+from core.errors import CallRejected
+from core.packed import Names, Packed
+from core.secret import Secret
+from core.settings import SettingsReader
 from transport.http_client import HttpClient
-from transport.reading import read_settled
+from transport.paging import read_settled
 from transport.response import json_object
 from transport.service import Allowance, JsonObject, Service
 
@@ -104,8 +98,8 @@ class Subscriber(NamedTuple):
     id: str
     email: str
     status: str
-    fields: Mapping[str, Optional[str]]
-    groups: FrozenSet[str] = frozenset()
+    fields: Mapping[str, str | None]
+    groups: frozenset[str] = frozenset()
 
 
 class Written(NamedTuple):
@@ -114,7 +108,7 @@ class Written(NamedTuple):
 
     status: str
     is_new: bool
-    fields: Mapping[str, Optional[str]]
+    fields: Mapping[str, str | None]
 
 
 class PersonRefused(CallRejected):
@@ -162,7 +156,7 @@ class MailerLiteClient:
         keys: Sequence[str],
         with_groups: bool,
         on_read: Callable[[int], None] = lambda _: None,
-    ) -> List[Subscriber]:
+    ) -> list[Subscriber]:
         """The subscribers of every status, with the fields `keys`; `on_read` is told how many
         came.
 
@@ -174,7 +168,7 @@ class MailerLiteClient:
 
     def look_up(
         self, whom: Sequence[str], keys: Sequence[str], with_groups: bool
-    ) -> Dict[str, Optional[Subscriber]]:
+    ) -> dict[str, Subscriber | None]:
         """How it is now with these people, given by id or address, in one request: BATCH_SIZE of
         them at most. None where MailerLite has no such subscriber; who is missing is somebody of
         whom it does not say. Raises CallRejected, ServiceError."""
@@ -184,7 +178,7 @@ class MailerLiteClient:
         answers = self.http.read("POST", "/batch", call, body=body).get("responses")
         if not isinstance(answers, list) or len(answers) != len(whom):
             self.http.bad_answer(call, "there is not one response for each request")
-        found: Dict[str, Optional[Subscriber]] = {}
+        found: dict[str, Subscriber | None] = {}
         for each, answer in zip(whom, answers):
             try:
                 if answer["code"] == 404:
@@ -195,7 +189,7 @@ class MailerLiteClient:
                 self.http.bad_answer(call, "a subscriber is not as documented")
         return found
 
-    def subscriber(self, email: str, keys: Sequence[str]) -> Optional[Subscriber]:
+    def subscriber(self, email: str, keys: Sequence[str]) -> Subscriber | None:
         """How it is now with one person, groups included; None when MailerLite has no such
         subscriber. Raises CallRejected, ServiceError."""
         call = "one subscriber"
@@ -209,17 +203,17 @@ class MailerLiteClient:
         except (KeyError, TypeError, AttributeError):
             self.http.bad_answer(call, "it is not as documented")
 
-    def fields(self) -> Dict[str, str]:
+    def fields(self) -> dict[str, str]:
         """Key -> type, one of FIELD_TYPES, of every field. Raises ServiceError."""
         rows = self._numbered("/fields", "key")
         return {key: str(row.get("type")) for key, row in rows.items()}
 
-    def groups(self) -> Dict[str, str]:
+    def groups(self) -> dict[str, str]:
         """Id -> name of every group. Raises ServiceError."""
         rows = self._numbered("/groups", "id")
         return {id: str(row.get("name")) for id, row in rows.items()}
 
-    def members(self, group: str, keys: Sequence[str]) -> List[Subscriber]:
+    def members(self, group: str, keys: Sequence[str]) -> list[Subscriber]:
         """The subscribers of every status in a group. Raises CallRejected, ServiceError, BadAnswer
         as `subscribers`."""
         names, path = Names(keys), f"/groups/{group}/subscribers"
@@ -230,7 +224,7 @@ class MailerLiteClient:
             for person in page
         ]
 
-    def start_import(self, group: str, people: Sequence[Tuple[str, Mapping[str, Value]]]) -> str:
+    def start_import(self, group: str, people: Sequence[tuple[str, Mapping[str, Value]]]) -> str:
         """Import addresses, each with its fields, into a group; returns the key of the import.
 
         It brings deleted people back, and asks nobody to confirm: that is for the caller to avoid.
@@ -280,7 +274,7 @@ class MailerLiteClient:
             self._bad_write(call, "the id of the new group is missing")
         return str(made)
 
-    def leave_groups(self, members: Sequence[Tuple[str, str]]) -> List[Optional[CallRejected]]:
+    def leave_groups(self, members: Sequence[tuple[str, str]]) -> list[CallRejected | None]:
         """Take people out of groups, pairs of ids, in one request: BATCH_SIZE of them at most. What
         keeps each of them in, if anything does. Nobody is unsubscribed by this, and again does no
         harm. Raises CallRejected, ServiceError."""
@@ -337,11 +331,11 @@ class MailerLiteClient:
 
     def _everyone(
         self, keys: Sequence[str], with_groups: bool, on_read: Callable[[int], None]
-    ) -> List[Subscriber]:
+    ) -> list[Subscriber]:
         """Whoever moves to another list during the read is in one that is still to be read, so what
         was read is compared with the size of all lists together, before and after."""
         before = self.count_subscribers()
-        found: List[Subscriber] = []
+        found: list[Subscriber] = []
         names = Names(keys)
         for status in SUBSCRIBER_STATUSES:
             for page in self._pages(status, names, with_groups):
@@ -363,13 +357,13 @@ class MailerLiteClient:
 
     def _pages(
         self, status: str, keys: Names, with_groups: bool, path: str = "/subscribers"
-    ) -> Iterator[List[Subscriber]]:
+    ) -> Iterator[list[Subscriber]]:
         """Up to the page without a cursor: a short page, or an empty one, is not the end."""
         call = f"{status} subscribers"
-        params: Dict[str, Any] = {"filter[status]": status}
+        params: dict[str, Any] = {"filter[status]": status}
         if with_groups:
             params["include"] = "groups"
-        cursors: Set[str] = set()
+        cursors: set[str] = set()
         was_empty = False
         while True:  # `links.next` lacks the limit and the filter, so it is not used
             data = self._page(path, call, params)
@@ -400,10 +394,10 @@ class MailerLiteClient:
         self._page_size = SAFE_PAGE_SIZE
         return self._page(path, call, params)
 
-    def _numbered(self, path: str, id_name: str) -> Dict[str, Dict[str, Any]]:
+    def _numbered(self, path: str, id_name: str) -> dict[str, dict[str, Any]]:
         """Id -> row of a list that goes by page number, up to a page without a new row."""
         call = f"list of {path[1:]}"
-        rows: Dict[str, Dict[str, Any]] = {}
+        rows: dict[str, dict[str, Any]] = {}
         for number in itertools.count(1):
             params = {"limit": SAFE_PAGE_SIZE, "page": number}
             data = self.http.read("GET", path, call, params=params)
@@ -428,12 +422,12 @@ def _subscriber(row: Any, keys: Names, with_groups: bool) -> Subscriber:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _shared(groups: FrozenSet[str]) -> FrozenSet[str]:
+def _shared(groups: frozenset[str]) -> frozenset[str]:
     """One set for all who are in the same groups: even an empty one takes 200 bytes."""
     return groups
 
 
-def _looked_up(whom: str, row: Any, keys: Names, with_groups: bool) -> Optional[Subscriber]:
+def _looked_up(whom: str, row: Any, keys: Names, with_groups: bool) -> Subscriber | None:
     """None for someone who is shown as deleted."""
     person = _subscriber(row, keys, with_groups)
     if canonical(whom) not in (person.id, canonical(person.email)):
@@ -441,7 +435,7 @@ def _looked_up(whom: str, row: Any, keys: Names, with_groups: bool) -> Optional[
     return None if row.get("deleted_at") else person
 
 
-def _not_left(call: str, answer: Any) -> Optional[CallRejected]:
+def _not_left(call: str, answer: Any) -> CallRejected | None:
     """None also when the person, the membership or the group is gone."""
     answer = answer if isinstance(answer, dict) else {}
     code, body = answer.get("code"), answer.get("body")
@@ -471,11 +465,11 @@ def _first(messages: Any) -> str:
     return str(messages[0]) if isinstance(messages, list) and messages else str(messages)
 
 
-def _text_or_none(value: Any) -> Optional[str]:
+def _text_or_none(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise TypeError("a cursor is text")
     return value
 
 
-def _text(value: Any) -> Optional[str]:
+def _text(value: Any) -> str | None:
     return None if value is None else str(value)

@@ -6,15 +6,15 @@ The API is described at https://docs.predictleads.com/v3.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, NamedTuple, Optional, Pattern, Tuple
+from typing import Any, Callable, NamedTuple, Pattern
 from urllib.parse import quote
 
-from basics.errors import CallRejected, Moved, Unknown
-from basics.secret import Secret
-from basics.settings import SettingsReader
-from transport.clock import Clock
+from core.clock import Clock
+from core.errors import CallRejected, Moved, Unknown
+from core.secret import Secret
+from core.settings import SettingsReader
 from transport.http_client import HttpClient
-from transport.reading import Page, read_numbered
+from transport.paging import Page, read_numbered
 from transport.response import excerpt
 from transport.service import JsonObject, Service
 
@@ -50,8 +50,8 @@ class Followings(NamedTuple):
     `claimed`: how many PredictLeads says there are, where that is another number.
     """
 
-    rows: Dict[str, Tuple[str, ...]]
-    claimed: Optional[int]
+    rows: dict[str, tuple[str, ...]]
+    claimed: int | None
 
 
 class PredictLeadsSettings(NamedTuple):
@@ -74,11 +74,11 @@ class Subscription(NamedTuple):
     """`status`: active, disabled or disabled_due_to_error; credits of this month, if given."""
 
     status: str
-    credits_quota: Optional[int]
-    credits_used: Optional[int]
+    credits_quota: int | None
+    credits_used: int | None
 
     @property
-    def credits_left(self) -> Optional[int]:
+    def credits_left(self) -> int | None:
         if self.credits_quota is None or self.credits_used is None:
             return None
         return max(self.credits_quota - self.credits_used, 0)
@@ -113,7 +113,7 @@ class PredictLeadsClient:
         Raises Moved when the list does not settle, CallRejected, ServiceError.
         """
 
-        def fetch(number: int) -> Optional[Page]:
+        def fetch(number: int) -> Page | None:
             page = self._followings_page(number)
             on_read(len(page.rows) if page else 0)
             return page
@@ -122,13 +122,13 @@ class PredictLeadsClient:
             rows, claimed = read_numbered(fetch)
         except Moved as error:
             self.http.moved("followings", str(error))
-        listed: Dict[str, Tuple[str, ...]] = {}
+        listed: dict[str, tuple[str, ...]] = {}
         for domain, identifier in rows:
             others = (identifier,) if identifier != domain else ()
             listed[domain] = listed.get(domain, ()) + others
         return Followings(listed, claimed)
 
-    def listed_under(self, domain: str) -> Tuple[str, ...]:
+    def listed_under(self, domain: str) -> tuple[str, ...]:
         """The domains under which PredictLeads may list the company that it knows by this one, and
         after them its id; nothing when it does not know it. Costs a credit. Raises ServiceError,
         which says nothing of other calls."""
@@ -158,7 +158,7 @@ class PredictLeadsClient:
         self._change("unfollow", domain, _NOT_FOLLOWED, None)
 
     def _change(
-        self, action: str, domain: str, is_so: Pattern[str], params: Optional[Dict[str, str]]
+        self, action: str, domain: str, is_so: Pattern[str], params: dict[str, str] | None
     ) -> None:
         call = f"{action} {domain}"
         try:
@@ -182,7 +182,7 @@ class PredictLeadsClient:
             what = excerpt(response.text)
             raise CallRejected(f"PredictLeads, {call}: it says no: {what}", answer_lost=True)
 
-    def _followings_page(self, number: int) -> Optional[Page]:
+    def _followings_page(self, number: int) -> Page | None:
         """(Domain, identifier) of each row of a page; None past the last page."""
         call = f"followings, page {number}"
         params = {"page": number, "limit": FOLLOWINGS_PAGE_SIZE}
@@ -222,7 +222,7 @@ def _says_no(body: JsonObject) -> bool:
     return success is False or "error" in body or body.get("status") in ("error", "failed")
 
 
-def _following(item: Any) -> Tuple[str, str]:
+def _following(item: Any) -> tuple[str, str]:
     domain, identifier = item["domain"], item.get("custom_company_identifier")
     if not isinstance(domain, str) or not domain.strip():
         raise TypeError("a following needs a domain")

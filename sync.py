@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
-import run.start  # noqa: F401 - first: it is for what may happen while the others load
+import cli.start  # noqa: F401 - first: it is for what may happen while the others load
 
 # isort: split
 
 import contextlib
 import logging
 import sys
-from typing import List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import NamedTuple, Sequence
 
-from basics.domains import parse_domains
-from basics.limits import parse_limit, parse_number, parse_number_limit
-from basics.outcome import Outcome
-from basics.settings import SettingsReader
-from basics.words import companies, count
+from cli import command
+from cli.changes import done, in_part
+from cli.checks import demand_all_ok, look
+from cli.past import recorded, say_history
+from cli.progress import Progress
+from cli.readiness import check_here
+from cli.run import Run
 from companies import explain as explaining
 from companies import limits
 from companies.afterwards import Destination
@@ -27,6 +29,12 @@ from companies.memory import CompanyMemory, open_memory
 from companies.plan import Criteria, Listed, Wanted
 from companies.sections import report_plan, say_plan, tell_result
 from companies.source import CompanySource, criteria_settings
+from core.clock import Clock
+from core.domains import parse_domains
+from core.limits import parse_limit, parse_number, parse_number_limit
+from core.outcome import Outcome
+from core.settings import SettingsReader
+from core.words import companies, count
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
 from predictleads_client import (
     PredictLeadsClient,
@@ -34,18 +42,11 @@ from predictleads_client import (
     Subscription,
     predictleads_settings,
 )
-from run import command
-from run.apply import done, in_part
-from run.checks import Finding, demand_all_ok, look
-from run.context import Run
-from run.files import account_file
-from run.history import History
-from run.lock import run_lock
-from run.past import recorded, say_history
-from run.progress import Progress
-from run.readiness import check_here
+from report.model import Finding
+from state.files import account_file
+from state.history import History
+from state.lock import run_lock
 from transport import threads
-from transport.clock import Clock
 
 NAME, FOLLOWS, FOLLOWED = "PredictLeads", "PredictLeads follows", "followed"
 FOLLOW = Change("follow", "To follow", "Followed", "Follow", "be newly followed")
@@ -86,7 +87,7 @@ def settings(reader: SettingsReader) -> Settings:
     )
 
 
-def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) -> int:
+def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     arguments = command.parser(
         "Follow in PredictLeads the companies that match in HubSpot, stop following the others."
     )
@@ -127,7 +128,7 @@ def _check(
 
 def _check_services(
     source: CompanySource, predictleads: PredictLeadsClient
-) -> Tuple[List[Finding], List[Finding], Optional[Subscription]]:
+) -> tuple[list[Finding], list[Finding], Subscription | None]:
     in_hubspot, (in_predictleads, subscription) = threads.side_by_side(
         source.check, lambda: _check_subscription(predictleads)
     )
@@ -136,8 +137,8 @@ def _check_services(
 
 def _check_subscription(
     predictleads: PredictLeadsClient,
-) -> Tuple[List[Finding], Optional[Subscription]]:
-    found: List[Subscription] = []
+) -> tuple[list[Finding], Subscription | None]:
+    found: list[Subscription] = []
 
     def check() -> Finding:
         found.append(predictleads.subscription())
@@ -189,7 +190,7 @@ class Sync:
         self._decisions.note_told(news, decided)
         return outcome
 
-    def _demand_services(self) -> Optional[Subscription]:
+    def _demand_services(self) -> Subscription | None:
         """Raises AppError with all that is not in place."""
         in_hubspot, in_predictleads, subscription = _check_services(
             self._source, self._predictleads
@@ -213,7 +214,7 @@ class Sync:
         with run.finishing_calls():
             return self._apply(decided)
 
-    def _read(self) -> Tuple[Wanted, Listed]:
+    def _read(self) -> tuple[Wanted, Listed]:
         """What should be followed and what is, read side by side."""
         clock = self._run.clock
         with Progress("HubSpot", "companies", clock) as in_hubspot, Progress(
@@ -254,13 +255,13 @@ class Sync:
         changes.demand_a_write()
         return self._tell(decided, applied)
 
-    def _report(self, decided: Decided, applied: Optional[Applied] = None) -> None:
+    def _report(self, decided: Decided, applied: Applied | None = None) -> None:
         report = self._run.report
         report_plan(report, decided, self._rules, applied)
         if self._run.wants_links:
             report.record_url = self._source.record_url()
 
-    def _say(self, decided: Decided, news: Set[str], subscription: Optional[Subscription]) -> None:
+    def _say(self, decided: Decided, news: set[str], subscription: Subscription | None) -> None:
         plan = decided.plan
         say_plan(self._run.screen, decided, news, NAME, self._rules)
         if plan.remove and subscription:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import run.start  # noqa: F401 - first: it is for what may happen while the others load
+import cli.start  # noqa: F401 - first: it is for what may happen while the others load
 
 # isort: split
 
@@ -12,26 +12,27 @@ import logging
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import AbstractSet, Dict, List, Optional, Sequence, Tuple
+from typing import AbstractSet, Sequence
 
-from basics.emails import canonical, normalise_email
-from basics.errors import AppError, SettingsError
-from basics.outcome import Outcome
-from basics.words import count
+from cli import command
+from cli.changes import DONE, Changes, conclude, in_part
+from cli.checks import demand_all_ok
+from cli.past import recorded, say_history
+from cli.progress import Progress
+from cli.readiness import check_here
+from cli.run import Run
+from core.clock import Clock
+from core.emails import canonical, normalise_email
+from core.errors import AppError, SettingsError
+from core.outcome import Outcome
+from core.words import count
 from hubspot_client import ADDITIONAL, COMPANIES, CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
-from run import command
-from run.apply import DONE, Changes, conclude, in_part
-from run.checks import Finding, demand_all_ok
-from run.context import Run
-from run.files import account_file
-from run.history import History
-from run.lock import run_lock
-from run.past import recorded, say_history
-from run.progress import Progress
-from run.readiness import check_here
-from run.report import Kind
-from run.told import Told
+from report.model import Finding, Kind
+from state.files import account_file
+from state.history import History
+from state.lock import run_lock
+from state.notifications import Told
 from subscribers import explain as explaining
 from subscribers import importing, limits, opt_outs
 from subscribers.afterwards import check_groups
@@ -73,12 +74,11 @@ from subscribers.sections import (
 from subscribers.selection import Selection, by_id_is_cheaper
 from subscribers.settings import Settings, settings
 from transport import threads
-from transport.clock import Clock
 
 log = logging.getLogger("crm_sync")
 
 
-def main(argv: Optional[Sequence[str]] = None, clock: Optional[Clock] = None) -> int:
+def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     arguments = command.parser(
         "Create and update in MailerLite the people who are contacts in HubSpot. Nobody is deleted,"
         " and nobody who has unsubscribed is written."
@@ -216,7 +216,7 @@ def _check(run: Run, chosen: Settings, services: Services, account: str) -> Outc
     return run.show_findings([*found, *_check_here(run, chosen, account)])
 
 
-def _check_here(run: Run, chosen: Settings, account: str) -> List[Finding]:
+def _check_here(run: Run, chosen: Settings, account: str) -> list[Finding]:
     is_new = True
 
     def open_memory(path: Path) -> None:
@@ -230,7 +230,7 @@ def _check_here(run: Run, chosen: Settings, account: str) -> List[Finding]:
 
 
 def _path(run: Run, account: str) -> Path:
-    named: Optional[Path] = run.args.state
+    named: Path | None = run.args.state
     return named or account_file("subscribers", account, ".sqlite3", make=not run.dry_run)
 
 
@@ -282,7 +282,7 @@ class Sync:
         plan: Plan,
         rules: Rules,
         contacts: Sequence[Contact],
-        subscribers: Dict[str, Subscriber],
+        subscribers: dict[str, Subscriber],
     ) -> Outcome:
         run, memory, args = self._run, self._memory, self._run.args
         begins_anew = limits.begins_anew(args, len(subscribers), memory.is_new, memory.path)
@@ -368,14 +368,14 @@ class Sync:
         )
 
     def _selection(self) -> Selection:
-        found, conditions = self._preflight.list, self._preflight.conditions
+        found, conditions = self._preflight.contact_list, self._preflight.conditions
         if not found:
             return Selection(conditions=conditions)
         members = self._services.hubspot.members(found)
         log.info("HubSpot: the list %s has %s.", found.name, count(len(members), "member"))
         return Selection(found.name, members, conditions)
 
-    def _read(self, rules: Rules) -> Tuple[List[Contact], Dict[str, Subscriber], int]:
+    def _read(self, rules: Rules) -> tuple[list[Contact], dict[str, Subscriber], int]:
         """Contacts, all subscribers, and how many contacts HubSpot has. All of them are read side
         by side with the subscribers; those of a list afterwards, if that takes fewer calls."""
         (hubspot, mailerlite), clock = self._services, self._run.clock
@@ -384,7 +384,7 @@ class Sync:
             "MailerLite", "subscribers", clock
         ) as in_mailerlite:
 
-            def read_subscribers() -> List[Subscriber]:
+            def read_subscribers() -> list[Subscriber]:
                 return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
 
             total = hubspot.count_contacts() if members is not None else 0
@@ -410,7 +410,7 @@ class Sync:
         plan: Plan,
         rules: Rules,
         contacts: Sequence[Contact],
-        subscribers: Dict[str, Subscriber],
+        subscribers: dict[str, Subscriber],
     ) -> None:
         if self._memory.is_new:
             self._memory.keep()
@@ -421,7 +421,7 @@ class Sync:
         if rules.opt_out:
             self._memory.note_opt_outs(opt_outs.seen(rules.opt_out, contacts))
 
-    def _report(self, plan: Plan, results: Optional[Results] = None) -> None:
+    def _report(self, plan: Plan, results: Results | None = None) -> None:
         run, preflight = self._run, self._preflight
         names, groups_to_make = preflight.group_names, preflight.mirror.to_make
         run.report.sections = sections(plan, preflight.missing, names, results, groups_to_make)
@@ -440,7 +440,7 @@ class Sync:
         if run.wants_links:
             run.report.record_url = self._record_url(CONTACTS)
 
-    def _record_url(self, object_type: str) -> Optional[str]:
+    def _record_url(self, object_type: str) -> str | None:
         """What a record's id follows to make its address."""
         account = self._preflight.account
         return account and account.link(object_type, "")

@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 import sys
-from typing import List, Optional, Sequence
+from typing import Sequence
 
 from benchmark.scenarios import SCENARIOS, Size, settings_in_words
 from benchmark.table import Row, line_of, markdown
@@ -28,9 +28,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    rows: List[Row] = []
+    rows: list[Row] = []
     for name in [args.only] if args.only else SCENARIOS:
         print(f"{name} ...", file=sys.stderr)
         for row in SCENARIOS[name](Size(args.quick)):

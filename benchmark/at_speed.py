@@ -12,9 +12,8 @@ import os
 import sys
 import threading
 import time
-from typing import List
 
-from transport.clock import Clock
+from core.clock import Clock
 
 
 class FastClock(Clock):
@@ -71,7 +70,7 @@ def take_half(speed: float) -> None:
     os._exit(0)  # with calls under way
 
 
-def main(speed: float, what: str, arguments: List[str]) -> int:
+def main(speed: float, what: str, arguments: list[str]) -> int:
     if what == "naive":
         write_one_by_one(int(arguments[0]), speed)
     elif what == "other":

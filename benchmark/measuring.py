@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Mapping, NamedTuple, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 LATENCY_S = 0.25
@@ -116,7 +116,7 @@ def run_module(name: str, *arguments: str, **environment: str) -> Finished:
     return finished
 
 
-def clean_environment() -> Dict[str, str]:
+def clean_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 
 
@@ -161,7 +161,7 @@ class Services(_Companion):
         super().__init__("services", json.dumps(spec))
 
     def __enter__(self) -> Services:
-        self.settings: Dict[str, str] = self.hear()
+        self.settings: dict[str, str] = self.hear()
         return self
 
     def seen(self) -> Seen:
@@ -173,11 +173,11 @@ class PeopleServices(_Companion):
     """The stand-ins of HubSpot and MailerLite; `spec`: a PeopleSpec; `folder`: for what runs leave
     for later ones."""
 
-    def __init__(self, spec: Tuple[Any, ...]) -> None:
+    def __init__(self, spec: tuple[Any, ...]) -> None:
         super().__init__("people", json.dumps(spec))
 
     def __enter__(self) -> PeopleServices:
-        self.settings: Dict[str, str] = self.hear()
+        self.settings: dict[str, str] = self.hear()
         self._folder = tempfile.TemporaryDirectory()
         self.folder = Path(self._folder.name)
         return self

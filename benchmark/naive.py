@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator
 
 import requests
 
@@ -28,9 +28,9 @@ class Refused(Exception):
 
 def read_in_a_loop() -> Iterator[str]:
     """The domains of all companies that match, page after page."""
-    after: Optional[str] = None
+    after: str | None = None
     while True:
-        query: Dict[str, Any] = {
+        query: dict[str, Any] = {
             "filterGroups": [
                 {
                     "filters": [
@@ -65,7 +65,7 @@ def read_in_a_loop() -> Iterator[str]:
         time.sleep(PAUSE_S)
 
 
-def follow_one_by_one(domains: List[str]) -> None:
+def follow_one_by_one(domains: list[str]) -> None:
     for domain in domains:
         requests.post(
             f"{os.environ['PREDICTLEADS_BASE_URL']}/companies/{domain}/follow",
@@ -118,10 +118,10 @@ def read_with_the_official_client() -> Iterator[str]:
         after = page.paging.next.after
 
 
-def main(way: str, follow: bool) -> Dict[str, Any]:
+def main(way: str, follow: bool) -> dict[str, Any]:
     read = read_with_the_official_client if way == "official" else read_in_a_loop
-    domains: List[str] = []
-    problem: Optional[str] = None
+    domains: list[str] = []
+    problem: str | None = None
     try:
         for domain in read():
             domains.append(domain)

@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 import time
-from typing import Any, Dict, NamedTuple
+from typing import Any, NamedTuple
 
 from benchmark.measuring import LATENCY_JITTER, LATENCY_S, OTHER_APP, PeopleSeen
 from sandbox import HubSpot, MailerLite, Sandbox
@@ -31,11 +31,11 @@ def email_of(number: int) -> str:
     return f"test.person.{number:06d}@mail.example"
 
 
-def values_of(number: int) -> Dict[str, str]:
+def values_of(number: int) -> dict[str, str]:
     return {"name": f"Test{number % 997}", "last_name": f"Person{number}", "city": "Anytown"}
 
 
-def contact(number: int) -> Dict[str, Any]:
+def contact(number: int) -> dict[str, Any]:
     values = values_of(number)
     return {
         "id": 1_000 + number,
@@ -46,7 +46,7 @@ def contact(number: int) -> Dict[str, Any]:
     }
 
 
-def subscriber(number: int) -> Dict[str, Any]:
+def subscriber(number: int) -> dict[str, Any]:
     status = "unsubscribed" if number % LEFT_EVERY == 0 else "active"
     row = {"email": email_of(number), "status": status, "fields": values_of(number)}
     return {**row, "groups": list(GROUPS)}

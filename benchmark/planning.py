@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any, Dict, Iterator, List
+from typing import Any, Iterator
 
 from companies.evidence import Evidence
 from companies.plan import Criteria, Listed, Wanted, compare, make_plan, names_to_confirm, protect
@@ -33,7 +33,7 @@ def domain_of(number: int) -> str:
     return f"{first}-{second}-{scattered}.example"
 
 
-def page_of_companies(start: int, count: int) -> List[Company]:
+def page_of_companies(start: int, count: int) -> list[Company]:
     return [
         Company(
             20_000_000_000 + number * 7,
@@ -65,12 +65,12 @@ class Stopwatch:
         self.seconds += time.process_time() - self._started_at
 
 
-def pages(count: int) -> Iterator[List[Company]]:
+def pages(count: int) -> Iterator[list[Company]]:
     for start in range(0, count, PAGE):
         yield page_of_companies(start, min(PAGE, count - start))
 
 
-def main(case: str, count: int) -> Dict[str, Any]:
+def main(case: str, count: int) -> dict[str, Any]:
     judging, planning = Stopwatch(), Stopwatch()
     wanted = Wanted(Criteria(("shopify", "magento_2"), 1_000_000))
     for page in pages(count):

@@ -8,7 +8,7 @@ import math
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Callable, List, Mapping, NamedTuple, Tuple
 
 from benchmark.measuring import (
     CALLS_PER_SECOND,
@@ -59,7 +59,7 @@ Checks = List[Tuple[bool, str]]
 
 class SyncRun(NamedTuple):
     finished: Finished
-    report: Dict[str, Any]
+    report: dict[str, Any]
     seen: Seen
 
 
@@ -76,35 +76,35 @@ class Size:
         return number // 10 if self.quick else number
 
 
-def read(size: Size) -> List[Row]:
+def read(size: Size) -> list[Row]:
     return [_read(size, "read {:,} companies", Spec(size.of(20_000), size.of(20_000)))]
 
 
-def read_slow(size: Size) -> List[Row]:
+def read_slow(size: Size) -> list[Row]:
     spec = Spec(size.of(20_000), size.of(20_000), SLOW_LATENCY_S)
     return [_read(size, f"read {{:,}}, answers after {SLOW_LATENCY_S * 1000:.0f} ms", spec)]
 
 
-def read_jittery(size: Size) -> List[Row]:
+def read_jittery(size: Size) -> list[Row]:
     spec = Spec(size.of(20_000), size.of(20_000), *JITTERY)
     return [_read(size, "read {:,}, answers after 0 to 60 ms", spec)]
 
 
-def read_shared(size: Size) -> List[Row]:
+def read_shared(size: Size) -> list[Row]:
     spec = Spec(size.of(20_000), size.of(20_000))
     return [_read(size, "read {:,}, half of the allowance taken", spec, shared=True)]
 
 
-def follow(size: Size) -> List[Row]:
+def follow(size: Size) -> list[Row]:
     return [_follow(size, "follow {:,} companies", Spec(size.of(2_000), 0))]
 
 
-def follow_shared(size: Size) -> List[Row]:
+def follow_shared(size: Size) -> list[Row]:
     spec = Spec(size.of(1_000), 0)
     return [_follow(size, "follow {:,}, half of the allowance taken", spec, shared=True)]
 
 
-def nothing_to_do(size: Size) -> List[Row]:
+def nothing_to_do(size: Size) -> list[Row]:
     """Both reads, and no call that depends on the number of companies."""
     spec = Spec(size.of(2_000), size.of(2_000))
     result = _sync_once(spec, shared=False)
@@ -128,7 +128,7 @@ def nothing_to_do(size: Size) -> List[Row]:
     return [row]
 
 
-def plan(size: Size) -> List[Row]:
+def plan(size: Size) -> list[Row]:
     """The pure part. The time is the processor's, so that other work does not count."""
     half, million = size.of(MILLION // 2), size.of(MILLION)
     cases = {
@@ -139,7 +139,7 @@ def plan(size: Size) -> List[Row]:
     return [_plan(size, case, words, counts) for case, (words, counts) in cases.items()]
 
 
-def help_text(_: Size) -> List[Row]:
+def help_text(_: Size) -> list[Row]:
     command = (sys.executable, str(ROOT / "sync.py"), "--help")
     runs = [run(command, clean_environment(), ROOT) for _ in range(HELP_RUNS)]
     best = min(runs, key=lambda each: each.seconds)
@@ -152,12 +152,12 @@ def help_text(_: Size) -> List[Row]:
     return [Row(scenario, "none", HELP_S, best.seconds, None, peak_mb, _misses(checks))]
 
 
-def comparison(size: Size) -> List[Row]:
+def comparison(size: Size) -> list[Row]:
     """What people write today, on the same services as ours."""
     return [*_compare_reading(size), *_compare_following(size), *_compare_above_the_cap()]
 
 
-SCENARIOS: Dict[str, Callable[[Size], List[Row]]] = {
+SCENARIOS: dict[str, Callable[[Size], list[Row]]] = {
     "read": read,
     "read-slow": read_slow,
     "read-jittery": read_jittery,
@@ -263,13 +263,13 @@ def _ends_right(result: SyncRun, outcome: str, spec: Spec) -> Checks:
     ]
 
 
-def _is_accepted(size: Size, seen: Seen, shared: bool) -> Tuple[bool, str]:
+def _is_accepted(size: Size, seen: Seen, shared: bool) -> tuple[bool, str]:
     accepted = REFUSED * seen.calls if shared else 0
     is_judged = not (shared and size.quick)  # a few refusals are a large share of few calls
     return not is_judged or seen.refused <= accepted, f"{seen.refused} calls refused"
 
 
-def _is_fast_enough(size: Size, seen: Seen, spec: Spec, pages: int) -> Tuple[bool, str]:
+def _is_fast_enough(size: Size, seen: Seen, spec: Spec, pages: int) -> tuple[bool, str]:
     """The ratio is for the usual latency: where answers are slower, reading begins and ends slower
     in any case, and has to be faster than two chains, which cannot overlap more than two answers.
     """
@@ -293,7 +293,7 @@ def _whole_run(result: SyncRun) -> str:
 # Planning.
 
 
-def _plan(size: Size, case: str, words: str, expected: Tuple[int, int, int, int]) -> Row:
+def _plan(size: Size, case: str, words: str, expected: tuple[int, int, int, int]) -> Row:
     count = size.of(MILLION)
     finished = run_module("planning", case, str(count))
     said = json.loads(finished.out)
@@ -319,10 +319,10 @@ def _plan(size: Size, case: str, words: str, expected: Tuple[int, int, int, int]
 # Comparison.
 
 
-def _compare_reading(size: Size) -> List[Row]:
+def _compare_reading(size: Size) -> list[Row]:
     matching = size.of(5_000)
     limit_s = math.ceil(matching / PAGE_SIZE) / SEARCHES_PER_SECOND
-    rows: List[Row] = []
+    rows: list[Row] = []
     with Services(Spec(matching, matching)) as services:
         result = _sync(services)
         rows.append(_compared(f"read {matching:,}: `sync.py`", result.finished, result.seen))
@@ -337,9 +337,9 @@ def _compared(scenario: str, finished: Finished, seen: Seen) -> Row:
     return Row(scenario, requests, 0.0, seen.search_s, seen.refused, finished.peak_mb)
 
 
-def _compare_following(size: Size) -> List[Row]:
+def _compare_following(size: Size) -> list[Row]:
     matching = size.of(200)
-    rows: List[Row] = []
+    rows: list[Row] = []
     with Services(Spec(matching, 0)) as services:
         result = _sync(services)
         rows.append(_compared_follow("`sync.py`", result.finished, result.seen))
@@ -360,11 +360,11 @@ def _compared_follow(name: str, finished: Finished, seen: Seen) -> Row:
     )
 
 
-def _compare_above_the_cap() -> List[Row]:
+def _compare_above_the_cap() -> list[Row]:
     """Never smaller: the cap is not, either."""
     matching = CAP + CAP // 5
     limit_s = matching / PAGE_SIZE / SEARCHES_PER_SECOND
-    rows: List[Row] = []
+    rows: list[Row] = []
     with Services(Spec(matching, matching)) as services:
         result = _sync(services)
         row = _compared(f"read {matching:,}: `sync.py`", result.finished, result.seen)
@@ -383,7 +383,7 @@ def _how_it_ended(said: Mapping[str, Any]) -> str:
     return f"{said['companies']:,} companies came, then {end}"
 
 
-def _misses(checks: Checks) -> Tuple[str, ...]:
+def _misses(checks: Checks) -> tuple[str, ...]:
     return tuple(words for is_met, words in checks if not is_met)
 
 

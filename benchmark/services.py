@@ -10,9 +10,8 @@ import json
 import signal
 import sys
 import time
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Any, Iterable, NamedTuple, Sequence
 
-from basics.secret import Secret
 from benchmark.measuring import (
     CALLS_PER_SECOND,
     OTHER_APP,
@@ -20,10 +19,11 @@ from benchmark.measuring import (
     Seen,
     Spec,
 )
+from core.clock import Clock
+from core.secret import Secret
 from hubspot_client import HubSpotClient, HubSpotSettings
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
 from sandbox.core import Answer
-from transport.clock import Clock
 
 PLATFORMS, ALEXA_BELOW = ("shopify", "magento_2"), 1_000_000  # as sync.py asks without settings
 OTHERS_EVERY = 5  # every fifth company does not match
@@ -35,7 +35,7 @@ class Call(NamedTuple):
 
     request: Request
     status: int
-    last_id: Optional[str]
+    last_id: str | None
     answered_at: float
 
     def is_others(self) -> bool:
@@ -47,7 +47,7 @@ class Recorder(Sandbox):
 
     def __init__(self, *services: Any, **options: Any) -> None:
         super().__init__(*services, **options)
-        self.calls: List[Call] = []
+        self.calls: list[Call] = []
 
     def carry_out(self, request: Request) -> Answer:
         answer = super().carry_out(request)
@@ -57,9 +57,9 @@ class Recorder(Sandbox):
         return answer
 
 
-def companies(matching: int) -> List[Dict[str, Any]]:
+def companies(matching: int) -> list[dict[str, Any]]:
     """Companies with ids at uneven distances."""
-    records: List[Dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     key, all_of_them = 900, matching + matching // (OTHERS_EVERY - 1)
     for number in range(all_of_them):
         key += 1 + number * 7919 % 9 + (ID_JUMP if number == all_of_them // 2 else 0)
@@ -114,7 +114,7 @@ def _chains(searches: Sequence[Call]) -> int:
     return sum(not bounds or bounds[0] not in known for _, *bounds in starts)
 
 
-def _start(body: Dict[str, Any]) -> Sequence[str]:
+def _start(body: dict[str, Any]) -> Sequence[str]:
     """The direction of a search, then the id that it begins at, if there is one."""
     filters = body["filterGroups"][0]["filters"]
     bounds = [each["value"] for each in filters if each["propertyName"] == "hs_object_id"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import List, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
 from benchmark.measuring import (
     MAILERLITE_PER_MINUTE,
@@ -45,7 +45,7 @@ class PeopleRun(NamedTuple):
     seconds: float
 
 
-def first_load(number: int) -> List[Row]:
+def first_load(number: int) -> list[Row]:
     """Singly takes hours: only the calls are counted, and their time follows from our pace."""
     imported = _once(PeopleSpec(number, 0, 1), *IMPORT)
     singly = _once(PeopleSpec(number, 0, 60))
@@ -59,7 +59,7 @@ def first_load(number: int) -> List[Row]:
     ]
 
 
-def hourly(numbers: Sequence[int]) -> List[Row]:
+def hourly(numbers: Sequence[int]) -> list[Row]:
     return [_hourly(number) for number in numbers]
 
 
@@ -76,7 +76,7 @@ def _hourly(number: int) -> Row:
     return _row(scenario, result, misses)
 
 
-def people_shared(number: int) -> List[Row]:
+def people_shared(number: int) -> list[Row]:
     spec = PeopleSpec(number, 0, 20)
     with contextlib.ExitStack() as stack:
         services = stack.enter_context(PeopleServices(spec))
@@ -92,7 +92,7 @@ def people_shared(number: int) -> List[Row]:
     return [row._replace(note=note, limit_s=2 * row.limit_s)]
 
 
-def naive_people(number: int) -> List[Row]:
+def naive_people(number: int) -> list[Row]:
     spec = PeopleSpec(number, 0, 60)
     with PeopleServices(spec) as services:
         arguments = (str(spec.speed), "naive", str(number))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Iterable, Iterator, NamedTuple
 
 HEAD = ("scenario", "requests", "limit", "measured", "ratio", "429s", "peak memory")
 
@@ -19,9 +19,9 @@ class Row(NamedTuple):
     requests: str
     limit_s: float
     measured_s: float
-    refused: Optional[int] = None
-    peak_mb: Optional[float] = None
-    misses: Tuple[str, ...] = ()
+    refused: int | None = None
+    peak_mb: float | None = None
+    misses: tuple[str, ...] = ()
     note: str = ""
 
 

@@ -6,20 +6,16 @@ import logging
 from typing import (
     AbstractSet,
     Callable,
-    Dict,
     Iterable,
-    List,
     Mapping,
     NamedTuple,
     Sequence,
-    Set,
-    Tuple,
 )
 
-from basics.domains import normalise_domain
-from basics.errors import ServiceError
 from companies.plan import Difference, Listed, Wanted, WantedCompany, compare, found_under
-from transport.clock import Clock
+from core.clock import Clock
+from core.domains import normalise_domain
+from core.errors import ServiceError
 
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0, 20.0)  # while the list does not show what was accepted
 
@@ -50,7 +46,7 @@ class ListNow(NamedTuple):
     difference: Difference
     rows: int
 
-    def lacks(self, domains: AbstractSet[str]) -> List[str]:
+    def lacks(self, domains: AbstractSet[str]) -> list[str]:
         return sorted(domains & set(self.difference.missing))
 
 
@@ -72,12 +68,12 @@ class Afterwards:
         self._wanted = wanted
         self._clock = clock
         # Domain -> the names that were told when asked.
-        self._told: Dict[str, Sequence[str]] = dict.fromkeys(nameless, ())
+        self._told: dict[str, Sequence[str]] = dict.fromkeys(nameless, ())
         self._given_up = frozenset(given_up)
         self._tells = True
-        self.refused: Set[str] = set()  # domains that the destination did not take, now or lately
+        self.refused: set[str] = set()  # domains that the destination did not take, now or lately
         self._names = dict(names)
-        self.found: Dict[str, str] = {}  # the names that are new
+        self.found: dict[str, str] = {}  # the names that are new
 
     def look(self, present: AbstractSet[str], gone: AbstractSet[str] = frozenset()) -> ListNow:
         """The list, as soon as it shows all wanted domains of `present` and no row of `gone`; else
@@ -91,12 +87,12 @@ class Afterwards:
             now = self._list()
         return now
 
-    def nameless(self, now: ListNow) -> List[str]:
+    def nameless(self, now: ListNow) -> list[str]:
         """The wanted domains that were taken, and asked for in vain: any row may be one of them."""
         missing = set(now.difference.missing) - self.refused - self._given_up
         return sorted(domain for domain in missing if self._told.get(domain) == ())
 
-    def misplaced(self, now: ListNow) -> List[str]:
+    def misplaced(self, now: ListNow) -> list[str]:
         """The wanted domains that are not listed, not even under the name that was told."""
         return [domain for domain in now.difference.missing if domain in self._names]
 
@@ -108,7 +104,7 @@ class Afterwards:
                     self._note(domain, name)
         return self._with_names(now)
 
-    def recognise(self, now: ListNow, rows: Sequence[str]) -> Tuple[ListNow, Set[str]]:
+    def recognise(self, now: ListNow, rows: Sequence[str]) -> tuple[ListNow, set[str]]:
         """The list, once the destination has told which of the rows are misplaced companies; and
         the rows that are others. If it does not tell of each row, what is misplaced is nameless."""
         if rows:
@@ -117,7 +113,7 @@ class Afterwards:
         if not (rows and misplaced):
             return now, set()
         known = {domain: {domain, *self._told[domain]} for domain in misplaced}
-        others: Set[str] = set()
+        others: set[str] = set()
         for row in rows:
             told = self._ask(row)
             found = [domain for domain in known if not known[domain].isdisjoint(told)]

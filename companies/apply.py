@@ -11,23 +11,18 @@ from __future__ import annotations
 from typing import (
     AbstractSet,
     Callable,
-    Dict,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
     Sequence,
-    Set,
-    Tuple,
 )
 
-from basics.errors import AppError, CallRejected, Interrupted, ServiceError
+from cli.changes import NOT_REACHED, Changes, Result
+from cli.run import Run
 from companies import verdict
 from companies.afterwards import Afterwards, Destination, ListNow
 from companies.evidence import Evidence
 from companies.plan import Doubt, Listed, Plan, Wanted, WantedCompany, held_back
-from run.apply import NOT_REACHED, Changes, Result
-from run.context import Run
+from core.errors import AppError, CallRejected, Interrupted, ServiceError
 
 MOST_REFUSED = 20  # of which it is asked how they are listed: that has its price
 CANNOT_READ = (CallRejected, ServiceError, Interrupted)
@@ -38,13 +33,13 @@ class Applied(NamedTuple):
     not be read, for the reason `unchecked`. `lost`: the wanted domains that a removal took
     along, and that are not listed again; with what came of adding them again."""
 
-    added: List[Result]
-    removed: List[Result]
-    now: Optional[ListNow]
-    unchecked: Optional[AppError]
+    added: list[Result]
+    removed: list[Result]
+    now: ListNow | None
+    unchecked: AppError | None
     lost: Mapping[str, Result]
 
-    def news(self, plan: Plan, again: AbstractSet[str]) -> List[Result]:
+    def news(self, plan: Plan, again: AbstractSet[str]) -> list[Result]:
         """All but what was not taken before, `again`, and is not taken now."""
         domains = [*(each.domain for each in plan.add), *(each.domain for each in plan.remove)]
         made = [
@@ -69,8 +64,8 @@ class Application:
         self._run, self._destination, self._wanted = run, destination, wanted
         self._look_up, self._afterwards = look_up, afterwards
         self.changes = Changes(run)
-        self._shown: Set[str] = set()  # wanted domains that the list has shown
-        self._before: Set[str] = set()  # rows that it had when the plan was made, and not wanted
+        self._shown: set[str] = set()  # wanted domains that the list has shown
+        self._before: set[str] = set()  # rows that it had when the plan was made, and not wanted
 
     def apply(self, plan: Plan, adding: str, removing: str) -> Applied:
         """`adding`, `removing`: labels of the progress."""
@@ -94,13 +89,13 @@ class Application:
             {domain: again[domain] for domain in now.lacks(again.keys())},
         )
 
-    def _add(self, label: str, entries: Sequence[WantedCompany]) -> List[Result]:
+    def _add(self, label: str, entries: Sequence[WantedCompany]) -> list[Result]:
         return self.changes.apply(label, entries, self._destination.add)
 
-    def _remove(self, label: str, plan: Plan, present: Set[str]) -> Dict[str, Result]:
+    def _remove(self, label: str, plan: Plan, present: set[str]) -> dict[str, Result]:
         """What came of the removals, by domain; those whose row has gone meanwhile are left out."""
         rows = {entry.domain for entry in plan.remove}
-        held: Dict[str, str] = {}
+        held: dict[str, str] = {}
         if plan.remove and plan.wanted > len(plan.unchanged) and not self.changes.are_over:
             try:
                 rows, held = self._recheck(plan, present)
@@ -113,7 +108,7 @@ class Application:
         found = {entry.domain: result for entry, result in zip(entries, results)}
         return {**found, **{each: Result(verdict.HELD_BACK, held[each]) for each in held}}
 
-    def _recheck(self, plan: Plan, present: Set[str]) -> Tuple[Set[str], Dict[str, str]]:
+    def _recheck(self, plan: Plan, present: set[str]) -> tuple[set[str], dict[str, str]]:
         """The rows to remove that are still listed, and why some of all must stay."""
         after, planned = self._afterwards, {entry.domain for entry in plan.remove}
         now = after.look(present)
@@ -136,14 +131,14 @@ class Application:
         return set(surplus), held
 
     def _check(
-        self, label: str, plan: Plan, present: Set[str], removed: Dict[str, Result]
-    ) -> Tuple[ListNow, Dict[str, Result]]:
+        self, label: str, plan: Plan, present: set[str], removed: dict[str, Result]
+    ) -> tuple[ListNow, dict[str, Result]]:
         """The list after the last write. Where a change took a wanted company along, because the
         destination knows both as one, that is added again; what came of that, by domain."""
         gone = {domain for domain, result in removed.items() if result.may_be_done}
         now = self._afterwards.look(present, gone)
         lost = now.lacks(present if gone else self._shown.union(plan.unchanged))
-        again: Dict[str, Result] = {}
+        again: dict[str, Result] = {}
         if lost:
             self._afterwards.forget(self._shown.intersection(lost))
             results = self._add(label, [self._wanted.companies[domain] for domain in lost])
@@ -151,6 +146,6 @@ class Application:
             now = self._afterwards.look(present, gone)
         return self._afterwards.recognise(now, self._new(now))[0], again
 
-    def _new(self, now: ListNow) -> List[str]:
+    def _new(self, now: ListNow) -> list[str]:
         """The rows that were not listed before: one that was added may be among them."""
         return sorted(now.difference.surplus.keys() - self._before)

@@ -4,11 +4,10 @@ earlier runs have learnt; and what later runs should know."""
 from __future__ import annotations
 
 import logging
-from typing import AbstractSet, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, NamedTuple, Sequence
 
-from basics.domains import normalise_domain
-from basics.errors import ServiceError
-from basics.words import companies
+from cli.changes import DONE, Changes
+from cli.run import Run
 from companies import explain as explaining
 from companies import verdict
 from companies.afterwards import Afterwards, Destination
@@ -28,9 +27,10 @@ from companies.plan import (
     names_to_confirm,
 )
 from companies.source import CompanySource
-from run.apply import DONE, Changes
-from run.context import Run
-from run.history import SENT, History
+from core.domains import normalise_domain
+from core.errors import ServiceError
+from core.words import companies
+from state.history import SENT, History
 
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
 
@@ -48,7 +48,7 @@ class Decided(NamedTuple):
     again: AbstractSet[str]
 
     @property
-    def keys(self) -> Set[str]:
+    def keys(self) -> set[str]:
         """Of all that waits for a person."""
         return {*(each.key for each in self.plan.skipped), *(each.key for each in self.waiting)}
 
@@ -85,7 +85,7 @@ class Decisions:
         difference = found_under(difference, self._other_names(wanted), wanted)
         return leave(difference, self._run.args, self._rules)
 
-    def _other_names(self, wanted: Wanted) -> Dict[str, str]:
+    def _other_names(self, wanted: Wanted) -> dict[str, str]:
         """Under which other domains companies are listed; what was learnt long ago is asked again,
         one credit for each."""
         names, days = self._memory.other_names(), self._rules.ask_again_days
@@ -105,14 +105,14 @@ class Decisions:
                 del names[domain]
         return names
 
-    def _waiting(self, difference: Difference) -> List[Waiting]:
+    def _waiting(self, difference: Difference) -> list[Waiting]:
         add, remove = self._refused()
         return [
             *(add[domain] for domain in difference.missing if domain in add),
             *(remove[domain] for domain in sorted(difference.surplus) if domain in remove),
         ]
 
-    def _refused(self) -> Tuple[Dict[str, Waiting], Dict[str, Waiting]]:
+    def _refused(self) -> tuple[dict[str, Waiting], dict[str, Waiting]]:
         """Domain -> what was not taken lately, of additions and of removals."""
         rules, waiting = self._rules, self._memory.waiting
         days = rules.ask_again_days
@@ -181,11 +181,11 @@ class Decisions:
             self._source.record_url(),
         )
 
-    def apply(self, decided: Decided) -> Tuple[Applied, Changes]:
+    def apply(self, decided: Decided) -> tuple[Applied, Changes]:
         """What came of the plan; later runs will know."""
         wanted, plan, run, rules = decided.wanted, decided.plan, self._run, self._rules
         doubts, names = (self._nameless, self._given_up), self._memory.other_names()
-        added: Set[str] = set()
+        added: set[str] = set()
         destination = self._noting(plan, added)
         afterwards = Afterwards(destination, wanted, names, *doubts, run.clock)
         waiting = {each.domain for each in decided.waiting if each.status != verdict.UNLISTED}
@@ -196,7 +196,7 @@ class Decisions:
         self._note(decided, applied, afterwards)
         return applied, application.changes
 
-    def _noting(self, plan: Plan, added: Set[str]) -> Destination:
+    def _noting(self, plan: Plan, added: set[str]) -> Destination:
         """Every change is noted before it is made, so that a run that is killed has left it.
         `added`: takes the domains of additions."""
         destination, note = self._destination, self._history.note
@@ -242,7 +242,7 @@ class Decisions:
             f" {add.done.lower()}"
         )
 
-        def vanished(domains: Sequence[str]) -> List[Tuple[str, Optional[str], str, str]]:
+        def vanished(domains: Sequence[str]) -> list[tuple[str, str | None, str, str]]:
             return [(each, wanted[each].company, verdict.UNLISTED, reason) for each in domains]
 
         # What only could not be added again is to be tried by the next run.
@@ -260,7 +260,7 @@ class Decisions:
             memory.forget(key, lambda each: each in present or each not in wanted)
         memory.forget(self._rules.removing.key, lambda each: each not in surplus)
 
-    def news(self, decided: Decided) -> Set[str]:
+    def news(self, decided: Decided) -> set[str]:
         """Of what waits for a person, the keys of what is to be told: all, but with --quiet only
         what is new or was told a week ago."""
         run, keys = self._run, decided.keys
@@ -270,7 +270,7 @@ class Decisions:
         run.screen.has_news = bool(due)
         return due
 
-    def note_told(self, news: Set[str], decided: Decided) -> None:
+    def note_told(self, news: set[str], decided: Decided) -> None:
         """What the destination has refused in this run was told by it. A dry run tells nothing that
         the mail of the next run would then leave out."""
         if not self._run.dry_run:

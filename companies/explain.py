@@ -6,28 +6,23 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Collection,
-    Dict,
     Iterator,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
     Sequence,
-    Set,
-    Tuple,
 )
 
-from basics.domains import display_domain, normalise_domain
+from cli.explained import Next, next_in_words, past_in_words
+from cli.past import change_row, date
 from companies.evidence import Evidence, names_of
 from companies.plan import Criteria, Listed, Plan, Wanted
-from run.explained import Next, next_in_words, past_in_words
-from run.past import change_row, date
-from run.report import Kind, Section
+from core.domains import display_domain, normalise_domain
+from report.model import Kind, Section
 
 if TYPE_CHECKING:
     from companies.memory import Waiting
     from hubspot_api.shapes import Company
-    from run.history import ChangeEntry
+    from state.history import ChangeEntry
 
 
 class InHubSpot(NamedTuple):
@@ -36,7 +31,7 @@ class InHubSpot(NamedTuple):
 
     company: Company
     how: str
-    mismatch: Optional[str]
+    mismatch: str | None
 
 
 class Explained(NamedTuple):
@@ -47,10 +42,10 @@ class Explained(NamedTuple):
     next: Next
     found: Sequence[InHubSpot]
     rows: Listed
-    other_name: Optional[Tuple[str, float]]
-    waiting: Optional[Waiting]
+    other_name: tuple[str, float] | None
+    waiting: Waiting | None
     history: Sequence[ChangeEntry]
-    record_url: Optional[str]
+    record_url: str | None
 
 
 def related(domains: Collection[str], rows: Listed, names: Mapping[str, str]) -> Listed:
@@ -64,12 +59,12 @@ def related(domains: Collection[str], rows: Listed, names: Mapping[str, str]) ->
     }
 
 
-def names_in(rows: Listed) -> Set[str]:
+def names_in(rows: Listed) -> set[str]:
     found = (normalise_domain(name) for row in rows.items() for name in (row[0], *row[1]))
     return {name for name in found if name}
 
 
-def in_hubspot(domain: str, evidence: Evidence, criteria: Criteria) -> List[InHubSpot]:
+def in_hubspot(domain: str, evidence: Evidence, criteria: Criteria) -> list[InHubSpot]:
     return [
         InHubSpot(company, _how(domain, company), criteria.mismatch(company))
         for company in evidence.naming([domain])
@@ -92,7 +87,7 @@ def next_of(
     waiting: Mapping[str, Waiting],
     found: Sequence[InHubSpot],
     rows: Listed,
-    keys: Tuple[str, str],
+    keys: tuple[str, str],
     destination: str,
 ) -> Next:
     """`plan`: for the companies that have to do with the domain; `rows`: how the destination lists
@@ -147,7 +142,7 @@ def _remembered(explained: Explained, destination: str) -> Iterator[str]:
         yield f"Not taken since {date(explained.waiting.since)}: {explained.waiting.reason}"
 
 
-def _company(each: InHubSpot, record_url: Optional[str]) -> str:
+def _company(each: InHubSpot, record_url: str | None) -> str:
     company = each.company
     name = company.name or "(no name)"
     link = f" {record_url}{company.id}" if record_url else ""
@@ -162,7 +157,7 @@ def section(explained: Sequence[Explained], destination: str) -> Section:
     return Section("explain", "Explained", Kind.STEP, columns, rows)
 
 
-def _row(each: Explained, destination: str) -> Dict[str, object]:
+def _row(each: Explained, destination: str) -> dict[str, object]:
     return {
         "domain": each.domain,
         "next": each.next.action,

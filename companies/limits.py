@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import AbstractSet, FrozenSet, List, NamedTuple, Optional
+from typing import AbstractSet, NamedTuple
 
-from basics.domains import parse_domain, parse_domains
-from basics.limits import Limit, Refusal, over_limit, parse_limit, parse_number_limit
-from basics.words import companies
+from cli import command
 from companies.plan import Difference, Plan, nothing_wanted, protect
-from run import command
+from core.domains import parse_domain, parse_domains
+from core.limits import Limit, Refusal, over_limit, parse_limit, parse_number_limit
+from core.words import companies
 
 
 class Change(NamedTuple):
@@ -35,9 +35,9 @@ class Rules(NamedTuple):
     adding: Change
     removing: Change
     listed: str
-    max_add: Optional[Limit]
+    max_add: Limit | None
     max_remove: Limit
-    keep: FrozenSet[str]
+    keep: frozenset[str]
     keep_setting: str
     ask_again_days: int
 
@@ -100,7 +100,7 @@ def leave(difference: Difference, args: Namespace, rules: Rules) -> Difference:
     )
 
 
-def refusals(plan: Plan, args: Namespace, rules: Rules, again: AbstractSet[str]) -> List[Refusal]:
+def refusals(plan: Plan, args: Namespace, rules: Rules, again: AbstractSet[str]) -> list[Refusal]:
     """Why the plan is not applied. `again`: domains that were not taken before, and do not count as
     added: else they would block all others."""
     adds = sum(entry.domain not in again for entry in plan.add)

@@ -15,22 +15,18 @@ from pathlib import Path
 from typing import (
     AbstractSet,
     Callable,
-    Dict,
     Iterable,
     Iterator,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
-    Set,
-    Tuple,
 )
 
-from basics.errors import AppError
 from companies.plan import WantedCompany
-from run import history, told
-from run.store import Row, Store
-from transport.clock import Clock
+from core.clock import Clock
+from core.errors import AppError
+from state import history
+from state import notifications as told
+from state.store import Row, Store
 
 _VERSIONS = (
     """
@@ -62,7 +58,7 @@ class Waiting(NamedTuple):
 
     action: str
     domain: str
-    company: Optional[str]
+    company: str | None
     status: str
     reason: str
     since: float
@@ -103,10 +99,10 @@ class CompanyMemory:
         with self._usable():
             self._stores.append(open_memory(path, account, dry_run))
 
-    def records(self, domains: Iterable[str]) -> Dict[str, int]:
+    def records(self, domains: Iterable[str]) -> dict[str, int]:
         """Domain -> the id of the HubSpot company that it last stood for."""
         sql = "SELECT domain, hubspot_id FROM record WHERE domain = ?"
-        found: Dict[str, int] = {}
+        found: dict[str, int] = {}
         with self._usable() as store:
             for domain in domains:
                 found.update(store.rows(sql, domain))
@@ -119,21 +115,21 @@ class CompanyMemory:
         )
         self.write(sql, ((company.domain, company.hubspot_id) for company in companies))
 
-    def other_names(self) -> Dict[str, str]:
+    def other_names(self) -> dict[str, str]:
         """Wanted domain -> the domain under which the destination lists the company."""
-        found: Dict[str, str] = {}
+        found: dict[str, str] = {}
         with self._usable() as store:
             found.update(store.rows("SELECT domain, listed FROM other_name"))
         return found
 
-    def other_name(self, domain: str) -> Optional[Tuple[str, float]]:
+    def other_name(self, domain: str) -> tuple[str, float] | None:
         """That of one company, and when the destination told it, in seconds since 1970."""
         sql = "SELECT listed, asked_at FROM other_name WHERE domain = ?"
         with self._usable() as store:
             return next(iter(store.rows(sql, domain)), None)
         return None
 
-    def stale_names(self, days: int) -> List[str]:
+    def stale_names(self, days: int) -> list[str]:
         """The wanted domains whose other name was asked for so long ago, or in the future."""
         now = self._now()
         sql = "SELECT domain FROM other_name WHERE asked_at NOT BETWEEN ? AND ?"
@@ -148,7 +144,7 @@ class CompanyMemory:
         rows = [(domain, listed, self._now()) for domain, listed in names.items()]
         self.write("INSERT OR REPLACE INTO other_name VALUES (?, ?, ?)", rows)
 
-    def waiting(self, action: str, days: int) -> Dict[str, Waiting]:
+    def waiting(self, action: str, days: int) -> dict[str, Waiting]:
         """What was asked for less than so many days ago, and is not to be asked for yet."""
         earliest = self._now() - days * DAY_S
         return {
@@ -157,11 +153,11 @@ class CompanyMemory:
             if earliest < each.asked_at <= self._now()
         }
 
-    def refused(self, action: str) -> Set[str]:
+    def refused(self, action: str) -> set[str]:
         """The domains of what was not taken when it was asked for last, however long ago."""
         return {each.domain for each in self._refused(action)}
 
-    def noted(self, action: str, days: int) -> Tuple[List[str], List[str]]:
+    def noted(self, action: str, days: int) -> tuple[list[str], list[str]]:
         """The domains that were first noted so many days ago or later, and those before."""
         earliest = self._now() - days * DAY_S
         lately = {
@@ -171,7 +167,7 @@ class CompanyMemory:
             each for each in lately if not lately[each]
         ]
 
-    def note(self, action: str, refused: Iterable[Tuple[str, Optional[str], str, str]]) -> None:
+    def note(self, action: str, refused: Iterable[tuple[str, str | None, str, str]]) -> None:
         """Domain, company, status and reason of what was not taken just now."""
         now = self._now()
         self.write(
@@ -187,7 +183,7 @@ class CompanyMemory:
         sql = "DELETE FROM refusal WHERE action = ? AND domain = ?"
         self.write(sql, [(action, domain) for domain in settled])
 
-    def due(self, waiting: AbstractSet[str]) -> Set[str]:
+    def due(self, waiting: AbstractSet[str]) -> set[str]:
         """Those of the keys of what waits for a person that are to be told now."""
         with self._usable() as store:
             return told.Told(store, self._clock).due(waiting)
@@ -197,7 +193,7 @@ class CompanyMemory:
         with self._usable() as store:
             told.Told(store, self._clock).note(now, waiting)
 
-    def rows(self, sql: str, *values: object) -> List[Row]:
+    def rows(self, sql: str, *values: object) -> list[Row]:
         """As of a Store; none when the file cannot be used."""
         with self._usable() as store:
             return store.rows(sql, *values)
@@ -212,7 +208,7 @@ class CompanyMemory:
         for store in self._stores:
             store.close()
 
-    def _refused(self, action: str) -> List[Waiting]:
+    def _refused(self, action: str) -> list[Waiting]:
         sql = "SELECT * FROM refusal WHERE action = ? ORDER BY domain"
         return [Waiting(*row) for row in self.rows(sql, action)]
 

@@ -11,20 +11,16 @@ from typing import (
     AbstractSet,
     Collection,
     Dict,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
     Sequence,
-    Set,
     Tuple,
-    Union,
 )
 
-from basics.domains import named_domains, normalise_domain
-from basics.limits import Refusal
-from basics.words import companies
 from companies.evidence import Evidence
+from core.domains import named_domains, normalise_domain
+from core.limits import Refusal
+from core.words import companies
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
     from hubspot_api.shapes import Company
@@ -38,22 +34,22 @@ class Criteria(NamedTuple):
     """A company matches with one of the platforms (HubSpot's internal values, upper and lower case
     differ) and an Alexa rank under `alexa_below`."""
 
-    platforms: Tuple[str, ...]
+    platforms: tuple[str, ...]
     alexa_below: int
 
-    def mismatch(self, company: Company) -> Optional[str]:
+    def mismatch(self, company: Company) -> str | None:
         """Why a company does not match, as words that follow "because"; None when it does."""
         reasons = [self._platform_mismatch(company.platform), self._alexa_mismatch(company.alexa)]
         return " and ".join(filter(None, reasons)) or None
 
-    def _platform_mismatch(self, platform: Optional[str]) -> Optional[str]:
+    def _platform_mismatch(self, platform: str | None) -> str | None:
         if not platform:
             return "it has no e-commerce platform"
         if set(self.platforms).isdisjoint(platform.split(";")):  # a;b: a company with several
             return f"its platform is now {platform}"
         return None
 
-    def _alexa_mismatch(self, alexa: Optional[str]) -> Optional[str]:
+    def _alexa_mismatch(self, alexa: str | None) -> str | None:
         if not alexa:
             return "it has no Alexa rank"
         try:
@@ -71,15 +67,15 @@ class WantedCompany(NamedTuple):
     """The HubSpot company that a domain stands for."""
 
     domain: str
-    company: Optional[str]
+    company: str | None
     hubspot_id: int
 
 
 class Skipped(NamedTuple):
     """Something that cannot be compared; `hubspot_id` is None for what the destination lists."""
 
-    hubspot_id: Optional[int]
-    company: Optional[str]
+    hubspot_id: int | None
+    company: str | None
     reason: str
 
     @property
@@ -98,11 +94,11 @@ class Wanted:
         self.criteria = criteria
         self.matching = 0
         self.missing = 0
-        self.companies: Dict[str, WantedCompany] = {}
-        self.shared: List[WantedCompany] = []
-        self.skipped: List[Skipped] = []
-        self._additional: Dict[str, Tuple[str, ...]] = {}  # additional domain -> wanted domains
-        self._unusable: Dict[str, str] = {}  # domain -> the text that names it and is none
+        self.companies: dict[str, WantedCompany] = {}
+        self.shared: list[WantedCompany] = []
+        self.skipped: list[Skipped] = []
+        self._additional: dict[str, tuple[str, ...]] = {}  # additional domain -> wanted domains
+        self._unusable: dict[str, str] = {}  # domain -> the text that names it and is none
 
     def add(self, company: Company) -> None:
         """Count a company in if its values, which are newer than the search index, match."""
@@ -130,11 +126,11 @@ class Wanted:
         have it as an additional one."""
         return (name,) if name in self.companies else self._additional.get(name, ())
 
-    def all_domains(self) -> Set[str]:
+    def all_domains(self) -> set[str]:
         """Of all companies, the additional ones as well."""
         return {*self.companies, *self._additional}
 
-    def unusable_field(self, name: str) -> Optional[str]:
+    def unusable_field(self, name: str) -> str | None:
         """What a matching company has in its domain field that is no domain, but names this one."""
         return self._unusable.get(name)
 
@@ -154,12 +150,12 @@ class Difference(NamedTuple):
     in all.
     """
 
-    missing: List[str]
-    unchanged: List[str]
-    renamed: Dict[str, str]
+    missing: list[str]
+    unchanged: list[str]
+    renamed: dict[str, str]
     surplus: Listed
     listed: int
-    skipped: List[Skipped]
+    skipped: list[Skipped]
     protected: Sequence[Protected] = ()
 
 
@@ -168,21 +164,21 @@ class Removal(NamedTuple):
     `moved_to`: the domain that this company, which matches, has now."""
 
     domain: str
-    company: Optional[str]
-    hubspot_id: Optional[int]
+    company: str | None
+    hubspot_id: int | None
     reason: str
-    moved_to: Optional[str] = None
+    moved_to: str | None = None
 
 
 class Plan(NamedTuple):
     """Everything in order of domain; `listed` and `wanted`: how many companies are listed now and
     how many should be."""
 
-    add: Tuple[WantedCompany, ...]
-    remove: Tuple[Removal, ...]
-    unchanged: Tuple[str, ...]
-    protected: Tuple[Protected, ...]
-    skipped: Tuple[Skipped, ...]
+    add: tuple[WantedCompany, ...]
+    remove: tuple[Removal, ...]
+    unchanged: tuple[str, ...]
+    protected: tuple[Protected, ...]
+    skipped: tuple[Skipped, ...]
     listed: int
     wanted: int
 
@@ -200,7 +196,7 @@ class Doubt(NamedTuple):
     destination: str
     others: AbstractSet[str] = frozenset()
 
-    def about(self, removal: Removal) -> Optional[str]:
+    def about(self, removal: Removal) -> str | None:
         """Why a row is not to be removed, though it is not wanted."""
         if removal.moved_to and removal.moved_to not in self.expected:
             return f"{removal.reason}, which {self.destination} does not list yet"
@@ -220,10 +216,10 @@ def compare(wanted: Wanted, rows: Listed, lists: str) -> Difference:
 
     Empties `rows`, so that a million of them are not held twice.
     """
-    present: Set[str] = set()  # wanted domains
-    renamed: Dict[str, str] = {}
+    present: set[str] = set()  # wanted domains
+    renamed: dict[str, str] = {}
     surplus: Listed = {}
-    skipped: List[Skipped] = []
+    skipped: list[Skipped] = []
     while rows:
         listed, others = rows.popitem()
         domain = normalise_domain(listed)
@@ -287,14 +283,14 @@ def found_under(difference: Difference, names: Mapping[str, str], wanted: Wanted
 
 
 def protect(
-    difference: Difference, keep: AbstractSet[str], keep_reason: str, all_reason: Optional[str]
+    difference: Difference, keep: AbstractSet[str], keep_reason: str, all_reason: str | None
 ) -> Difference:
     """The difference without the surplus that is left on purpose, which goes to `protected`.
 
     `keep`: domains that are never removed, for `keep_reason`; `all_reason`: why nothing is.
     """
     surplus: Listed = {}
-    protected: List[Protected] = []
+    protected: list[Protected] = []
     for domain, names in difference.surplus.items():
         is_kept = domain in keep or not keep.isdisjoint(names)
         reason = keep_reason if is_kept else all_reason
@@ -305,14 +301,14 @@ def protect(
     return difference._replace(surplus=surplus, protected=protected)
 
 
-def names_to_confirm(surplus: Listed) -> List[str]:
+def names_to_confirm(surplus: Listed) -> list[str]:
     """The domains whose companies `judge` wants as evidence."""
     return sorted({name for domain, others in surplus.items() for name in (domain, *others)})
 
 
 def judge(
     domain: str, others: Sequence[str], wanted: Wanted, evidence: Evidence
-) -> Union[Removal, Protected]:
+) -> Removal | Protected:
     """Whether a row of the surplus may be removed, going by what HubSpot holds now.
 
     It stays when a company that names it matches after all, because the search index, or an edit
@@ -363,7 +359,7 @@ def make_plan(
     """
     add = [domain for domain in difference.missing if domain not in waiting]
     doubt = Doubt({*difference.unchanged, *add}, unlisted, destination)
-    remove: List[Removal] = []
+    remove: list[Removal] = []
     protected = list(difference.protected)
     for domain in sorted(difference.surplus):
         entry = judge(domain, difference.surplus[domain], wanted, evidence)
@@ -393,12 +389,12 @@ def held_back(
     wanted: Wanted,
     evidence: Evidence,
     doubt: Doubt,
-) -> Dict[str, str]:
+) -> dict[str, str]:
     """Removals that must not be made any more -> why, after the additions were made.
 
     `now`: the list as it is now, compared; `evidence`: what HubSpot holds now.
     """
-    reasons: Dict[str, Optional[str]] = {}
+    reasons: dict[str, str | None] = {}
     for domain in (removal.domain for removal in remove):
         if domain in now.renamed:
             reasons[domain] = f"{doubt.destination} lists {now.renamed[domain]} under this name"
@@ -418,7 +414,7 @@ def nothing_wanted(plan: Plan, verb: str) -> Refusal:
     )
 
 
-def _no_domain(text: Optional[str]) -> str:
+def _no_domain(text: str | None) -> str:
     if not text or not text.strip():
         return "the company has no domain in HubSpot"
     return f"its domain in HubSpot, {text!r}, is not a usable domain"

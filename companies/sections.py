@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Optional, Sequence, Union
+from typing import AbstractSet, Sequence
 
-from basics.outcome import Outcome
-from basics.words import companies, count, day, listing
+from cli.changes import Result, conclude, rows_of
+from cli.past import date
+from cli.run import Run
+from cli.screen import Screen
 from companies.apply import Applied
 from companies.decisions import Decided
 from companies.limits import Change, Rules
 from companies.memory import DAY_S, Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
-from run.apply import Result, conclude, rows_of
-from run.context import Run
-from run.past import date
-from run.report import CheckedAfter, Kind, Report, Section
-from run.screen import Screen
+from core.outcome import Outcome
+from core.words import companies, count, day, listing
+from report.model import CheckedAfter, Kind, Report, Section
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
@@ -29,7 +29,7 @@ HINT = (
 
 
 def report_plan(
-    report: Report, decided: Decided, rules: Rules, applied: Optional[Applied] = None
+    report: Report, decided: Decided, rules: Rules, applied: Applied | None = None
 ) -> None:
     """Sections and counts. `applied`: what came of the changes, None before."""
     wanted, waiting, plan = decided.wanted, decided.waiting, decided.plan
@@ -103,8 +103,8 @@ def _kept(adding: Change) -> str:
 def _changes(
     change: Change,
     kind: Kind,
-    entries: Sequence[Union[WantedCompany, Removal]],
-    results: Optional[Sequence[Result]],
+    entries: Sequence[WantedCompany | Removal],
+    results: Sequence[Result] | None,
 ) -> Section:
     names = [name for name in entries[0]._fields if name != "moved_to"] if entries else []
     shown = [{name: getattr(entry, name) for name in names} for entry in entries]

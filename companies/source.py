@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set
+from typing import Callable, Mapping, Sequence
 
-from basics.errors import CallRejected
-from basics.settings import SettingsReader, parse_names, parse_positive
-from basics.words import alternatives, companies
+from cli.checks import look
 from companies.evidence import Evidence, merged_into
 from companies.plan import Criteria, Wanted
+from core.clock import Clock
+from core.errors import CallRejected
+from core.settings import SettingsReader, parse_names, parse_positive
+from core.words import alternatives, companies
 from hubspot_api import search
 from hubspot_client import COMPANIES, Account, Company, HubSpotClient, Property
-from run.checks import Finding, look
+from report.model import Finding
 from transport import threads
-from transport.clock import Clock
-from transport.reading import read_settled
+from transport.paging import read_settled
 
 LOOK_UPS_AT_ONCE = 8
 INDEX_LAG_S = 30.0  # HubSpot's search finds a record no later than this after a change
@@ -36,12 +37,12 @@ class CompanySource:
 
     def __init__(self, hubspot: HubSpotClient, criteria: Criteria, clock: Clock) -> None:
         self._hubspot, self.criteria, self._clock = hubspot, criteria, clock
-        self._platform: Optional[Property] = None
-        self.account: Optional[Account] = None  # once `check` has asked, if HubSpot tells
+        self._platform: Property | None = None
+        self.account: Account | None = None  # once `check` has asked, if HubSpot tells
 
-    def check(self) -> List[Finding]:
+    def check(self) -> list[Finding]:
         """Whether HubSpot has the properties that the criteria are about; call it first."""
-        definitions: Dict[str, Optional[Property]] = {}
+        definitions: dict[str, Property | None] = {}
 
         def check(name: str, wanted_type: str) -> Finding:
             definitions[name] = self._hubspot.property("companies", name)
@@ -59,7 +60,7 @@ class CompanySource:
             findings.insert(0, Finding(True, f"HubSpot knows the key: {self.account}."))
         return findings
 
-    def check_search(self) -> List[Finding]:
+    def check_search(self) -> list[Finding]:
         """Whether companies may be read at all, which a run finds out by itself."""
 
         def search_companies() -> Finding:
@@ -75,7 +76,7 @@ class CompanySource:
     def _read_once(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
         wanted = Wanted(self.criteria)
         multiple = self._platform is not None and self._platform.is_multiple
-        totals: List[int] = []
+        totals: list[int] = []
 
         def note_total(total: int) -> None:
             totals.append(total)
@@ -120,10 +121,10 @@ class CompanySource:
             found += page
         return Evidence([*found, *self._heirs(gone)], records)
 
-    def _heirs(self, gone: Set[int]) -> List[Company]:
+    def _heirs(self, gone: set[int]) -> list[Company]:
         """The companies that these have been merged into. Those that no search finds, and that were
         not deleted, are waited for."""
-        found: List[Company] = []
+        found: list[Company] = []
         with contextlib.suppress(CallRejected):  # an account without the property has no merges
             found = self._merged_from(gone)
             left = sorted(gone.difference(*map(merged_into, found)))
@@ -134,18 +135,18 @@ class CompanySource:
                 found = self._merged_from(gone)
         return found
 
-    def _merged_from(self, gone: Set[int]) -> List[Company]:
+    def _merged_from(self, gone: set[int]) -> list[Company]:
         return [each for groups in search.merged_from(sorted(gone)) for each in self._find(groups)]
 
-    def _find(self, groups: Sequence[search.Group]) -> List[Company]:
+    def _find(self, groups: Sequence[search.Group]) -> list[Company]:
         return read_settled(lambda: self._hubspot.companies_found(groups))
 
-    def record_url(self) -> Optional[str]:
+    def record_url(self) -> str | None:
         self.account = self.account or self._hubspot.account_if_told()
         return self.account and self.account.link(COMPANIES, "")
 
 
-def _judge_property(definition: Optional[Property], name: str, wanted_type: str) -> Finding:
+def _judge_property(definition: Property | None, name: str, wanted_type: str) -> Finding:
     if definition is None:
         return Finding(
             False,
@@ -162,7 +163,7 @@ def _judge_property(definition: Optional[Property], name: str, wanted_type: str)
     return Finding(True, f"HubSpot has the company property {name} ({wanted_type}).")
 
 
-def _check_option(name: str, options: Dict[str, str]) -> Finding:
+def _check_option(name: str, options: dict[str, str]) -> Finding:
     if name in options:
         return Finding(True, f"HubSpot knows the platform {name} ({options[name]}).")
     return Finding(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Mapping, Sequence
 
-from basics.errors import Forbidden, ServiceError, Unknown
+from cli.changes import DONE, FAILED, NOT_REACHED, Result
 from companies.plan import Difference, Removal, WantedCompany
-from run.apply import DONE, FAILED, NOT_REACHED, Result
+from core.errors import Forbidden, ServiceError, Unknown
 
 UNKNOWN, UNLISTED, HELD_BACK = "unknown", "unlisted", "held_back"
 
 
-def perhaps_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -> Set[str]:
+def perhaps_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -> set[str]:
     """The domains that may be listed now, if under another name. A refusal is no proof of the
     contrary, unless the destination does not know the company."""
     return {
@@ -21,12 +21,12 @@ def perhaps_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -
     }
 
 
-def not_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -> Set[str]:
+def not_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -> set[str]:
     """The domains that the destination says it has not taken."""
     return {entry.domain for entry, result in zip(entries, results) if not result.may_be_done}
 
 
-def in_order(entries: Sequence[Removal], results: Mapping[str, Result]) -> List[Result]:
+def in_order(entries: Sequence[Removal], results: Mapping[str, Result]) -> list[Result]:
     """The results by domain in the order of the entries; a row that has gone needs none."""
     return [results.get(entry.domain, Result(DONE)) for entry in entries]
 
@@ -36,7 +36,7 @@ def of_additions(
     results: Sequence[Result],
     now: Difference,
     destination: str,
-) -> List[Result]:
+) -> list[Result]:
     present = set(now.unchanged)
     return [
         Result(DONE) if entry.domain in present else _not_added(result, destination)
@@ -53,8 +53,8 @@ def _not_added(result: Result, destination: str) -> Result:
 
 def of_removals(
     entries: Sequence[Removal], results: Mapping[str, Result], now: Difference, destination: str
-) -> List[Result]:
-    verdicts: List[Result] = []
+) -> list[Result]:
+    verdicts: list[Result] = []
     for entry, result in zip(entries, in_order(entries, results)):
         if entry.domain in now.renamed:
             reason = f"{destination} lists {now.renamed[entry.domain]} under this name"
@@ -78,8 +78,8 @@ def is_refusal(result: Result) -> bool:
 
 
 def refused(
-    entries: Sequence[Union[WantedCompany, Removal]], results: Sequence[Result]
-) -> List[Tuple[str, Optional[str], str, str]]:
+    entries: Sequence[WantedCompany | Removal], results: Sequence[Result]
+) -> list[tuple[str, str | None, str, str]]:
     """Domain, company, status and reason of what the destination did not take."""
     return [
         (entry.domain, entry.company, result.status, result.error or "")
@@ -89,7 +89,7 @@ def refused(
 
 
 def statuses(
-    entries: Sequence[Union[WantedCompany, Removal]], results: Sequence[Result]
-) -> List[Tuple[str, str]]:
+    entries: Sequence[WantedCompany | Removal], results: Sequence[Result]
+) -> list[tuple[str, str]]:
     """The status of each domain."""
     return [(entry.domain, result.status) for entry, result in zip(entries, results)]

@@ -8,10 +8,10 @@ clocks jump: what was asked for stays, and whoever does not find it looks long e
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
-from basics.errors import AppError
-from run.store import Store
+from core.errors import AppError
+from state.store import Store
 
 _VERSIONS = ("CREATE TABLE asked (domain TEXT NOT NULL PRIMARY KEY, company_id INTEGER);",)
 _REMEDY = (
@@ -23,7 +23,7 @@ _REMEDY = (
 class Asked(NamedTuple):
     """`company_id` is None while nobody knows whether the company was created."""
 
-    company_id: Optional[int]
+    company_id: int | None
 
 
 class Memory:
@@ -40,12 +40,12 @@ class Memory:
             self.close()
             raise
 
-    def asked(self, domain: str) -> Optional[Asked]:
+    def asked(self, domain: str) -> Asked | None:
         """None if HubSpot was never asked for a company of this bare domain, or has refused."""
         rows = self._store.rows("SELECT company_id FROM asked WHERE domain = ?", domain)
         return Asked(*rows[0]) if rows else None
 
-    def note(self, domain: str, company_id: Optional[int]) -> None:
+    def note(self, domain: str, company_id: int | None) -> None:
         """On the disk and in this one file, whatever happens next."""
         self._store.write("INSERT OR REPLACE INTO asked VALUES (?, ?)", [(domain, company_id)])
         self._store.rows("PRAGMA wal_checkpoint(TRUNCATE)")

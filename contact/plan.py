@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, FrozenSet, Iterable, List, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Iterable, NamedTuple, Sequence
 
-from basics.domains import named_domains, normalise_domain
-from basics.emails import MAX_LOCAL
+from core.domains import named_domains, normalise_domain
+from core.emails import MAX_LOCAL
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
     from hubspot_api.shapes import Company
@@ -80,7 +80,7 @@ def _ascii_word(name: str) -> str:
     return "-".join(re.findall("[a-z0-9]+", plain))
 
 
-def with_domain(companies: Iterable[Company], domain: str) -> List[Company]:
+def with_domain(companies: Iterable[Company], domain: str) -> list[Company]:
     """Those that have this bare domain in whatever spelling, each once: first those whose own it
     is, then those that have it besides another one; the lowest id first."""
     by_id = {each.id: each for each in companies if domain in _domains(each)}
@@ -89,7 +89,7 @@ def with_domain(companies: Iterable[Company], domain: str) -> List[Company]:
     )
 
 
-def _domains(company: Company) -> FrozenSet[str]:
+def _domains(company: Company) -> frozenset[str]:
     return named_domains(company.domain) | named_domains(company.additional_domains)
 
 

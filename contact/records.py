@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import Iterator, List, Optional
+from typing import Iterator
 
-from basics.errors import CallRejected, Forbidden, ServiceError
+from cli.run import Run
 from contact.memory import Memory
 from contact.plan import NewContact, with_domain
+from core.errors import CallRejected, Forbidden, ServiceError
 from hubspot_client import Company, Contact, Created, HubSpotClient
-from run.context import Run
-from transport.reading import read_settled
+from transport.paging import read_settled
 
 # 78 s in all. The search is known to lag by up to half a minute; twice that is allowed for.
 LOOK_AGAIN_AFTER_S = (2, 4, 6, 10, 16, 20, 20)
@@ -30,13 +30,13 @@ class Records:
     `in_doubt`: the company may have been created, and nobody knows.
     """
 
-    def __init__(self, run: Run, hubspot: HubSpotClient, memory: Optional[Memory]) -> None:
+    def __init__(self, run: Run, hubspot: HubSpotClient, memory: Memory | None) -> None:
         self.in_doubt = False
         self._run = run
         self._hubspot = hubspot
         self._memory = memory
 
-    def companies(self, domain: str, contact: Optional[Contact]) -> List[Company]:
+    def companies(self, domain: str, contact: Contact | None) -> list[Company]:
         """Companies with this domain, the best one first, also those that are too new for the
         search: the contact has them, or an earlier run has asked for them.
 
@@ -91,7 +91,7 @@ class Records:
                 created = created._replace(existed=False)  # it was made by the call before
         return created
 
-    def associate(self, contact: Created, company_id: int) -> List[int]:
+    def associate(self, contact: Created, company_id: int) -> list[int]:
         """The ids of all companies that the contact has then. Raises CallRejected, ServiceError."""
         with self._writing():
             self._hubspot.associate(contact.id, company_id)
@@ -111,20 +111,20 @@ class Records:
         contacts = self._hubspot.contacts_by_id([contact_id], ["email"])
         return any((each.values["email"] or "").lower() == email for each in contacts)
 
-    def _listed(self, domain: str) -> List[Company]:
+    def _listed(self, domain: str) -> list[Company]:
         found = read_settled(lambda: list(self._hubspot.companies_naming(domain)))
         return with_domain(found, domain)
 
-    def _linked(self, domain: str, contact: Optional[Contact]) -> List[Company]:
+    def _linked(self, domain: str, contact: Contact | None) -> list[Company]:
         ids = self._hubspot.companies_of_contact(contact.id) if contact else []
         return with_domain(self._hubspot.companies_by_id(ids), domain)
 
-    def _asked_before(self, domain: str) -> List[Company]:
+    def _asked_before(self, domain: str) -> list[Company]:
         """The company that an earlier run has created, or may have created."""
         asked = self._memory.asked(domain) if self._memory else None
         if asked is None:
             return []
-        companies: List[Company] = []
+        companies: list[Company] = []
         if asked.company_id is not None:
             with contextlib.suppress(CallRejected):
                 companies = with_domain(self._hubspot.companies_by_id([asked.company_id]), domain)
@@ -146,7 +146,7 @@ class Records:
         self.in_doubt, self._run.wrote = False, True
         return Created(companies[0].id, existed=False)
 
-    def _look_again(self, domain: str) -> List[Company]:
+    def _look_again(self, domain: str) -> list[Company]:
         """The companies with the domain, as soon as the search shows any."""
         for wait_s in LOOK_AGAIN_AFTER_S:
             log.info("HubSpot: looking for the company in %d s.", wait_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from basics.settings import SettingsReader
+from core.settings import SettingsReader
 from hubspot_client import HubSpotSettings, hubspot_settings
 
 CALLS_PER_SECOND = 5.0  # 200 ms or more between two calls, whatever is set

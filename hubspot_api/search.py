@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Iterable, Iterator, List, Sequence
 
-from basics.domains import display_domain
+from core.domains import display_domain
 from hubspot_api.shapes import ADDITIONAL, COMPANY_PROPERTIES
 from transport.keyset import End
 from transport.service import JsonObject
@@ -58,7 +58,7 @@ def with_email(email: str) -> Group:
     return [_filter("email", "EQ", email)]
 
 
-def called(emails: Sequence[str]) -> Iterator[List[Group]]:
+def called(emails: Sequence[str]) -> Iterator[list[Group]]:
     """Queries for the contacts that have one of these addresses in lower case, as their own or as
     an additional one. They find others as well."""
     own = _one_of("email", emails)
@@ -69,12 +69,12 @@ def everyone() -> Group:
     return [{"propertyName": "hs_object_id", "operator": "HAS_PROPERTY"}]
 
 
-def merged_from(company_ids: Sequence[int]) -> Iterator[List[Group]]:
+def merged_from(company_ids: Sequence[int]) -> Iterator[list[Group]]:
     """Queries for the companies that these have been merged into."""
     return _packed([_token("hs_merged_object_ids", str(each))] for each in company_ids)
 
 
-def naming(domains: Iterable[str]) -> Iterator[List[Group]]:
+def naming(domains: Iterable[str]) -> Iterator[list[Group]]:
     """Queries for all companies whose domain, or one of whose additional domains, may be one of
     these bare domains. They find others as well."""
     return _packed(group for domain in domains for group in _naming(domain))
@@ -89,7 +89,7 @@ def _naming(domain: str) -> Iterator[Group]:
 
 def _one_of(name: str, values: Iterable[str]) -> Iterator[Group]:
     """As few filters as fit into a request each."""
-    batch: List[str] = []
+    batch: list[str] = []
     for value in values:
         if batch and not _fits([[_in(name, [*batch, value])]]):
             yield [_in(name, batch)]
@@ -98,9 +98,9 @@ def _one_of(name: str, values: Iterable[str]) -> Iterator[Group]:
     yield [_in(name, batch)]
 
 
-def _packed(groups: Iterable[Group]) -> Iterator[List[Group]]:
+def _packed(groups: Iterable[Group]) -> Iterator[list[Group]]:
     """As few queries as the groups fit into."""
-    batch: List[Group] = []
+    batch: list[Group] = []
     for group in groups:
         if batch and not _fits([*batch, group]):
             yield batch

@@ -7,10 +7,10 @@ https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 from __future__ import annotations
 
 import re
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator, NamedTuple
 
-from basics.secret import Secret
-from basics.settings import SettingsReader
+from core.secret import Secret
+from core.settings import SettingsReader
 from transport.service import JsonObject, Response, Service
 
 KEYS_PAGE = "HubSpot > Development > Keys > Service keys"
@@ -48,7 +48,7 @@ def _remedy(response: Response) -> str:
     return ""
 
 
-def is_not_found(body: Optional[JsonObject]) -> bool:
+def is_not_found(body: JsonObject | None) -> bool:
     """Whether the body of a 404 says that there is no such record or property, which a proxy or a
     wrong address would not say."""
     body = body or {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
-from basics.packed import Names, Packed
+from core.packed import Names, Packed
 from transport.service import JsonObject
 
 # Object types as they stand in the address of a record's page.
@@ -32,19 +32,19 @@ class Company(NamedTuple):
     """
 
     id: int
-    name: Optional[str]
-    domain: Optional[str]
-    platform: Optional[str]
-    alexa: Optional[str]
-    additional_domains: Optional[str] = None
-    merged_ids: Optional[str] = None
+    name: str | None
+    domain: str | None
+    platform: str | None
+    alexa: str | None
+    additional_domains: str | None = None
+    merged_ids: str | None = None
 
 
 class Contact(NamedTuple):
     """A HubSpot contact. `values`: the properties asked for, None where one is unset."""
 
     id: int
-    values: Mapping[str, Optional[str]]
+    values: Mapping[str, str | None]
 
 
 class Created(NamedTuple):
@@ -61,7 +61,7 @@ class Property(NamedTuple):
     name: str
     type: str
     field_type: str
-    options: Dict[str, str]
+    options: dict[str, str]
     label: str = ""
 
     @property
@@ -131,14 +131,14 @@ def contact_of(result: Any, names: Names, needed: Sequence[str] = ()) -> Contact
     return Contact(record_id(result["id"]), Packed(names, _values(result, names)))
 
 
-def _values(result: Any, names: Iterable[str]) -> List[Optional[str]]:
+def _values(result: Any, names: Iterable[str]) -> list[str | None]:
     values = [result["properties"].get(name) for name in names]
     if not all(value is None or isinstance(value, str) for value in values):
         raise ValueError("HubSpot writes every value as text")
     return values
 
 
-def addresses(contact: Contact) -> List[str]:
+def addresses(contact: Contact) -> list[str]:
     """All that a contact has which was read with the ADDITIONAL ones."""
     texts = filter(None, (contact.values["email"], contact.values[ADDITIONAL]))
     return [each.strip().lower() for text in texts for each in text.split(";")]
@@ -151,7 +151,7 @@ def record_id(value: Any) -> int:
     return int(value)
 
 
-def next_cursor(data: JsonObject) -> Optional[str]:
+def next_cursor(data: JsonObject) -> str | None:
     """None at the end, where `paging.next` is missing."""
     following = (data.get("paging") or {}).get("next")
     if following is None:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from typing import Dict, List, Optional
 
 from .data import sample_sandbox
 from .server import HOST, Sandbox
@@ -46,7 +45,7 @@ def serve(sandbox: Sandbox) -> int:
     return 0
 
 
-def run(sandbox: Sandbox, script: str, arguments: List[str]) -> int:
+def run(sandbox: Sandbox, script: str, arguments: list[str]) -> int:
     """Run the script in a process of its own; its exit code, 128 + n when signal n ended it."""
     # A terminal sends Ctrl-C to both processes: the script decides what to do, this one waits.
     # A handler, unlike SIG_IGN, is not inherited.
@@ -60,14 +59,14 @@ def run(sandbox: Sandbox, script: str, arguments: List[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _environment(sandbox: Sandbox, state: str) -> Dict[str, str]:
+def _environment(sandbox: Sandbox, state: str) -> dict[str, str]:
     """The settings win over what is set already; a proxy is passed by. What a script remembers of
     these records must not outlive them."""
     direct = {"NO_PROXY": HOST, "no_proxy": HOST, "XDG_STATE_HOME": state}
     return {**os.environ, **direct, **sandbox.settings}
 
 
-def main(argv: Optional[List[str]] = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.script is not None and not os.path.isfile(args.script):
         print(f"There is no script {args.script!r}: give the path of one.", file=sys.stderr)

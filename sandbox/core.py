@@ -11,7 +11,7 @@ import traceback
 from collections import deque
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any, Callable, ClassVar, Deque, Dict, List, NamedTuple, Optional, Tuple, TypeVar
+from typing import Any, Callable, ClassVar, Dict, NamedTuple, Tuple, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -32,10 +32,10 @@ class Request:
     service: str
     method: str
     path: str
-    query: Dict[str, str]
+    query: dict[str, str]
     headers: Message
     body: bytes
-    status: Optional[int]
+    status: int | None
     at: float
 
     def json(self) -> Any:
@@ -71,7 +71,7 @@ class Window:
 
     def __init__(self, period: float) -> None:
         self.period = period
-        self._times: Deque[float] = deque()
+        self._times: deque[float] = deque()
 
     def used(self, now: float) -> int:
         """How many calls were counted in the period that ends now."""
@@ -79,7 +79,7 @@ class Window:
             self._times.popleft()
         return len(self._times)
 
-    def take(self, limit: Optional[int], now: float) -> bool:
+    def take(self, limit: int | None, now: float) -> bool:
         """Count one call, or answer False when `limit` calls were made; None is no limit."""
         room = limit is None or self.used(now) < limit
         self.add(1 if room else 0, now)
@@ -152,11 +152,11 @@ class Service:
         self.lock = threading.RLock()
         self.clock: Clock = time.monotonic
 
-    def credentials(self) -> Dict[str, str]:
+    def credentials(self) -> dict[str, str]:
         """The settings by which the project's scripts log in."""
         raise NotImplementedError
 
-    def routes(self) -> List[Route]:
+    def routes(self) -> list[Route]:
         """Method, path pattern, handler; the groups of the pattern are passed to the handler."""
         return []
 
@@ -197,14 +197,14 @@ class Service:
         except ValueError:
             return None
 
-    def body(self, request: Request) -> Dict[str, Any]:
+    def body(self, request: Request) -> dict[str, Any]:
         """The request's JSON object, or a 400."""
         body = self.decoded(request)
         if not isinstance(body, dict):
             raise self.error(400, "The body must be a JSON object.")
         return body
 
-    def entries(self, given: Any, name: str) -> List[Dict[str, Any]]:
+    def entries(self, given: Any, name: str) -> list[dict[str, Any]]:
         """A list of objects, or a 400."""
         if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
             raise self.error(400, f"{name} must be a list of objects.")

@@ -7,7 +7,7 @@ https://www.rfc-editor.org/rfc/rfc5737.
 from __future__ import annotations
 
 import random
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from .hubspot import HubSpot
 from .mailerlite import MailerLite
@@ -53,7 +53,7 @@ def is_usable(number: int) -> bool:
     return number % UNUSABLE_EVERY != UNUSABLE_EVERY - 1
 
 
-def _typed_domain(number: int) -> Optional[str]:
+def _typed_domain(number: int) -> str | None:
     domain = shop_domain(number)
     if not is_usable(number):
         pattern = UNUSABLE[number // UNUSABLE_EVERY % len(UNUSABLE)]
@@ -62,12 +62,12 @@ def _typed_domain(number: int) -> Optional[str]:
     return typed.upper() if number % 9 == 4 else typed
 
 
-def _criteria(number: int, matches: bool, rng: random.Random) -> Dict[str, Optional[str]]:
+def _criteria(number: int, matches: bool, rng: random.Random) -> dict[str, str | None]:
     platform = rng.choice(("shopify", "magento_2"))
     good, poor = str(rng.randrange(1, 1_000_000)), str(rng.randrange(1_000_000, 9_000_000))
     if matches:
         return {"ecommerce_platform": platform, "alexa": "999999" if number % 50 == 1 else good}
-    kinds: List[Dict[str, Optional[str]]] = [
+    kinds: list[dict[str, str | None]] = [
         {"ecommerce_platform": "woocommerce", "alexa": good},
         {"ecommerce_platform": platform, "alexa": poor},
         {"ecommerce_platform": platform, "alexa": None},
@@ -77,7 +77,7 @@ def _criteria(number: int, matches: bool, rng: random.Random) -> Dict[str, Optio
     return kinds[number % len(kinds)]
 
 
-def sample_companies(matching: int, others: int, seed: int = 7) -> List[Dict[str, Any]]:
+def sample_companies(matching: int, others: int, seed: int = 7) -> list[dict[str, Any]]:
     """Companies with ids that grow from three digits to eleven, those that match mixed in.
 
     The first `matching` shop numbers match (shopify or magento_2, alexa below a million).
@@ -85,7 +85,7 @@ def sample_companies(matching: int, others: int, seed: int = 7) -> List[Dict[str
     rng = random.Random(seed)
     numbers = list(range(matching + others))
     rng.shuffle(numbers)
-    companies: List[Dict[str, Any]] = []
+    companies: list[dict[str, Any]] = []
     key = 900
     for place, number in enumerate(numbers):
         key += rng.randrange(1, 9) + (20_000_000_000 if place == len(numbers) // 2 else 0)
@@ -95,14 +95,14 @@ def sample_companies(matching: int, others: int, seed: int = 7) -> List[Dict[str
     return companies
 
 
-def sample_followings(matching: int, still: int, gone: int) -> Dict[str, Optional[str]]:
+def sample_followings(matching: int, still: int, gone: int) -> dict[str, str | None]:
     """Followed domains: `still` of companies that match, `gone` of companies that do not.
 
     Most carry the CRM's domain as identifier, some were followed by hand and carry none, and
     the third is listed under another domain since its shop changed its name.
     """
     shops = [n for n in range(matching) if is_usable(n) and n % TWIN_EVERY != TWIN_EVERY - 1]
-    followings: Dict[str, Optional[str]] = {}
+    followings: dict[str, str | None] = {}
     for place, number in enumerate(shops[:still]):
         domain = shop_domain(number)
         if place == 2:
@@ -119,7 +119,7 @@ def renamed(domain: str) -> str:
     return f"renamed-{domain}"
 
 
-def _typed_email(number: int) -> Optional[str]:
+def _typed_email(number: int) -> str | None:
     if number % 23 == 22:
         return None
     if number % 23 == 11:
@@ -129,12 +129,12 @@ def _typed_email(number: int) -> Optional[str]:
     return {3: email.upper(), 8: f" {email} "}.get(number % 11, email)
 
 
-def sample_contacts(n: int, seed: int = 7) -> List[Dict[str, Any]]:
+def sample_contacts(n: int, seed: int = 7) -> list[dict[str, Any]]:
     """Contacts: some opted out, bounced, quarantined, there twice, or with no usable address."""
     rng = random.Random(seed)
-    contacts: List[Dict[str, Any]] = []
+    contacts: list[dict[str, Any]] = []
     for number in range(n):
-        contact: Dict[str, Any] = {
+        contact: dict[str, Any] = {
             "id": 501 + 3 * number,
             "email": _typed_email(number),
             "firstname": "Test",
@@ -149,10 +149,10 @@ def sample_contacts(n: int, seed: int = 7) -> List[Dict[str, Any]]:
     return contacts
 
 
-def sample_subscribers(n: int, strangers: int = 5) -> List[Dict[str, Any]]:
+def sample_subscribers(n: int, strangers: int = 5) -> list[dict[str, Any]]:
     """Subscribers: the first `n` sample contacts, a few unsubscribed, and people HubSpot lacks."""
     statuses = {4: "unsubscribed", 9: "bounced", 13: "unconfirmed"}
-    people: List[Dict[str, Any]] = []
+    people: list[dict[str, Any]] = []
     for number in range(n):
         email = f"test.person.{number:05d}@mail.example"
         fields = {"name": "Test", "last_name": f"Person {number:05d}"}
@@ -179,7 +179,7 @@ def sample_sandbox(size: int = 60, **options: Any) -> Sandbox:
     )
 
 
-def _former(size: int, gone: int) -> List[Dict[str, Any]]:
+def _former(size: int, gone: int) -> list[dict[str, Any]]:
     """The companies of the followed domains that do not match any more."""
     rng = random.Random(size)
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Optional
+from typing import Any
 
 from .core import Answer, Request
 
@@ -58,11 +58,11 @@ class Fault:
     def __init__(
         self,
         kind: str,
-        service: Optional[str] = None,
-        method: Optional[str] = None,
-        path: Optional[str] = None,
-        nth: Optional[int] = None,
-        times: Optional[int] = None,
+        service: str | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        nth: int | None = None,
+        times: int | None = None,
         **details: Any,
     ) -> None:
         if kind not in KINDS or not KINDS[kind].issuperset(details):
@@ -83,7 +83,7 @@ class Fault:
         self.seen += 1
         return self.first <= self.seen and (self.last is None or self.seen <= self.last)
 
-    def canned(self) -> Optional[Answer]:
+    def canned(self) -> Answer | None:
         """The answer given without asking the service, or None for every other kind."""
         take = self.details.get
         if self.kind == "redirect":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Sequence
 
 from . import search
 from .core import Answer, Refusal, Request, Route
@@ -49,12 +49,12 @@ class HubSpot(Associations, Lists, Consent):
                           "context.requiredGranularScopes" or "missingScopes"; "": nowhere
     """
 
-    max_in_values: Optional[int] = None
+    max_in_values: int | None = None
 
-    def credentials(self) -> Dict[str, str]:
+    def credentials(self) -> dict[str, str]:
         return {"HUBSPOT_ACCESS_TOKEN": self.token}
 
-    def routes(self) -> List[Route]:
+    def routes(self) -> list[Route]:
         objects = "/crm/v3/objects/{kind}"
         return [
             *super().routes(),
@@ -81,7 +81,7 @@ class HubSpot(Associations, Lists, Consent):
             raise self.error(400, str(error)) from None
         end = query.after + min(query.limit, self.page_limit or query.limit)
         page = [self._shown(kind, key, query.properties) for key in ids[query.after : end]]
-        body: Dict[str, Any] = {"total": len(ids), "results": page}
+        body: dict[str, Any] = {"total": len(ids), "results": page}
         if end < len(ids):
             body["paging"] = {"next": {"after": str(end)}}
         return Answer(200, body)
@@ -91,7 +91,7 @@ class HubSpot(Associations, Lists, Consent):
             if wanted.holds_more_than(self.max_in_values):
                 raise search.Invalid(f"{wanted.operator} takes {self.max_in_values} values.")
 
-    def _find(self, kind: str, query: search.Query) -> List[int]:
+    def _find(self, kind: str, query: search.Query) -> list[int]:
         """Ids of the live records that the index says match, in the order asked for."""
         self.settle()
         found = [self._find_group(kind, group) for group in query.groups]
@@ -100,20 +100,20 @@ class HubSpot(Associations, Lists, Consent):
             return ids[::-1] if query.descending else ids
         return self._sorted(kind, ids, query)
 
-    def _find_group(self, kind: str, group: List[search.Filter]) -> List[int]:
+    def _find_group(self, kind: str, group: list[search.Filter]) -> list[int]:
         ids = self._matching(kind, [each for each in group if not each.on_id_range()])
         for wanted in group:
             ids = search.within(ids, wanted) if wanted.on_id_range() else ids
         return ids
 
-    def _matching(self, kind: str, filters: List[search.Filter]) -> List[int]:
+    def _matching(self, kind: str, filters: list[search.Filter]) -> list[int]:
         """Sorted ids, remembered until a record changes: a page then costs a bisection."""
         key = json.dumps([kind, filters])
         if key not in self._matches:
             self._matches[key] = self._scan(kind, filters)
         return self._matches[key]
 
-    def _scan(self, kind: str, filters: List[search.Filter]) -> List[int]:
+    def _scan(self, kind: str, filters: list[search.Filter]) -> list[int]:
         known, multi = self.properties[kind], self.multi_select_in_matches
         tests = [
             (each.name, search.predicate(each, known.get(each.name, {}), multi)) for each in filters
@@ -124,13 +124,13 @@ class HubSpot(Associations, Lists, Consent):
             if all(matches(self._text(kind, key, record, name)) for name, matches in tests)
         ]
 
-    def _text(self, kind: str, key: int, record: Record, name: str) -> Optional[str]:
+    def _text(self, kind: str, key: int, record: Record, name: str) -> str | None:
         """What a filter on the property looks at."""
         if name != search.WORDS:
             return self.value(kind, key, record, name)
         return " ".join(filter(None, (record.get(each) for each in SEARCHED[kind])))
 
-    def _sorted(self, kind: str, ids: List[int], query: search.Query) -> List[int]:
+    def _sorted(self, kind: str, ids: list[int], query: search.Query) -> list[int]:
         read, table = search.reader(self.properties[kind][query.sort]), self.table(kind)
         values = {
             key: search.stored(read, self.value(kind, key, table[key], query.sort)) for key in ids
@@ -142,8 +142,8 @@ class HubSpot(Associations, Lists, Consent):
     # Records.
 
     def _shown(
-        self, kind: str, key: int, names: Optional[Sequence[str]], archived: bool = False
-    ) -> Dict[str, Any]:
+        self, kind: str, key: int, names: Sequence[str] | None, archived: bool = False
+    ) -> dict[str, Any]:
         """A record as answered: live values, null when unset, names without a property left out."""
         record = self.archived[kind][key] if archived else self.table(kind)[key]
         wanted = names if names else DEFAULTS[kind]
@@ -158,7 +158,7 @@ class HubSpot(Associations, Lists, Consent):
         }
         return {**answer, "archivedAt": CREATED} if archived else answer
 
-    def _asked(self, request: Request, kind: str, key: int) -> Dict[str, Any]:
+    def _asked(self, request: Request, kind: str, key: int) -> dict[str, Any]:
         """The record with the properties and associations that the query asks for."""
         shown = self._shown(kind, key, _names(request, "properties"), _is_archived(request))
         asked = _names(request, "associations")
@@ -176,7 +176,7 @@ class HubSpot(Associations, Lists, Consent):
             raise self.error(400, f"The limit {limit} exceeds the maximum of {MAX_LIST_LIMIT}.")
         table = self.archived[kind] if _is_archived(request) else self.table(kind)
         ids = sorted(key for key in table if key >= after)
-        body: Dict[str, Any] = {"results": [self._asked(request, kind, key) for key in ids[:limit]]}
+        body: dict[str, Any] = {"results": [self._asked(request, kind, key) for key in ids[:limit]]}
         if len(ids) > limit:
             body["paging"] = {"next": {"after": str(ids[limit - 1] + 1)}}
         return Answer(200, body)
@@ -199,7 +199,7 @@ class HubSpot(Associations, Lists, Consent):
         errors = [_missing(missing)]
         return Answer(207, {**TOOK, "results": results, "numErrors": 1, "errors": errors})
 
-    def _inputs(self, body: Dict[str, Any]) -> List[str]:
+    def _inputs(self, body: dict[str, Any]) -> list[str]:
         texts = [str(entry.get("id")) for entry in self.entries(body.get("inputs"), "inputs")]
         if body.get("propertiesWithHistory"):
             raise self.error(501, "This sandbox does not serve propertiesWithHistory.")
@@ -222,7 +222,7 @@ class HubSpot(Associations, Lists, Consent):
             self._associate_by_domain(key, properties.get("email", ""))
         return Answer(201, self._shown(kind, key, list(properties)), wrote=True)
 
-    def _given(self, kind: str, body: Dict[str, Any], *more: str) -> Dict[str, str]:
+    def _given(self, kind: str, body: dict[str, Any], *more: str) -> dict[str, str]:
         """The properties of a body; a 400 for unknown ones, and for what does not fit."""
         if not {"properties"} <= set(body) <= {"properties", *more}:
             raise self.error(
@@ -235,7 +235,7 @@ class HubSpot(Associations, Lists, Consent):
         self._check(kind, properties)
         return properties
 
-    def _link_from(self, kind: str, entry: Dict[str, Any]) -> Tuple[int, List[int]]:
+    def _link_from(self, kind: str, entry: dict[str, Any]) -> tuple[int, list[int]]:
         to = "companies" if kind == "contacts" else "contacts"
         specs, ends = (
             self.entries(entry.get("types"), "types"),
@@ -264,7 +264,7 @@ class HubSpot(Associations, Lists, Consent):
                 detail = {"isValid": False, "message": found[1], "error": found[0], "name": name}
                 raise self.error(400, f"Property values were not valid: {json.dumps([detail])}")
 
-    def _unique(self, properties: Dict[str, str], own: Optional[int] = None) -> Dict[str, str]:
+    def _unique(self, properties: dict[str, str], own: int | None = None) -> dict[str, str]:
         """The properties with the address in lower case; an error when another contact has it, if
         only besides its own."""
         email = properties.get("email", "").strip().lower()
@@ -310,7 +310,7 @@ class HubSpot(Associations, Lists, Consent):
         return Answer(200, {**account, **money, **place, **offset})
 
 
-def _names(request: Request, name: str) -> List[str]:
+def _names(request: Request, name: str) -> list[str]:
     return [each for each in request.query.get(name, "").split(",") if each]
 
 
@@ -318,7 +318,7 @@ def _is_archived(request: Request) -> bool:
     return request.query.get("archived", "").lower() == "true"
 
 
-def _missing(ids: List[str]) -> Dict[str, Any]:
+def _missing(ids: list[str]) -> dict[str, Any]:
     message = "Could not get some objects, they may be deleted or not exist."
     error = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": message}
     return {**error, "context": {"ids": ids}, "errors": [], "links": {}}

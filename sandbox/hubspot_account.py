@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from functools import lru_cache
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Pattern, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional, Pattern, Sequence
 from urllib.parse import unquote
 from uuid import UUID
 
@@ -75,12 +75,12 @@ class Account(Service):
     name = "hubspot"
     prefix = "/hubspot"
 
-    companies: Dict[int, Record]
-    contacts: Dict[int, Record]
+    companies: dict[int, Record]
+    contacts: dict[int, Record]
     properties: Definitions
-    stale: Dict[int, Optional[Record]]
-    stale_contacts: Dict[int, Optional[Record]]
-    associations: Dict[int, Dict[int, List[int]]]
+    stale: dict[int, Record | None]
+    stale_contacts: dict[int, Record | None]
+    associations: dict[int, dict[int, list[int]]]
 
     resolve_merged_ids = False
     scopes_named_in = "errors[].context.requiredGranularScopes"
@@ -90,24 +90,24 @@ class Account(Service):
         companies: Iterable[Mapping[str, Any]] = (),
         contacts: Iterable[Mapping[str, Any]] = (),
         *,
-        properties: Optional[Definitions] = None,
-        subscriptions: Optional[Mapping[int, str]] = None,
+        properties: Definitions | None = None,
+        subscriptions: Mapping[int, str] | None = None,
         token: str = "pat-made-up-token-of-the-sandbox",
         scopes: Iterable[str] = SCOPES,
         portal_id: int = 12345,
-        searches_per_second: Optional[int] = 5,
-        requests_per_ten_seconds: Optional[int] = 190,
-        requests_per_day: Optional[int] = None,
-        page_limit: Optional[int] = None,
+        searches_per_second: int | None = 5,
+        requests_per_ten_seconds: int | None = 190,
+        requests_per_day: int | None = None,
+        page_limit: int | None = None,
         multi_select_in_matches: bool = True,
         auto_associate: bool = False,
         conflict_as_400: bool = False,
         index_lag_s: float = 0.0,
     ) -> None:
-        self._matches: Dict[str, List[int]] = {}
-        self._holders: Dict[Tuple[str, str, bool], Dict[str, int]] = {}
+        self._matches: dict[str, list[int]] = {}
+        self._holders: dict[tuple[str, str, bool], dict[str, int]] = {}
         super().__init__()
-        self._pending: Dict[Tuple[str, int], Tuple[float, Optional[Record]]] = {}
+        self._pending: dict[tuple[str, int], tuple[float, Record | None]] = {}
         self._windows = {"secondly": Window(1), "ten": Window(10), "daily": Window(86_400)}
         self._serial = itertools.count(1)
         self._ids = itertools.count(30_000_000_001)
@@ -120,8 +120,8 @@ class Account(Service):
         self.index_lag_s = index_lag_s
         self.companies, self.contacts = self._table(companies), self._table(contacts)
         self.stale, self.stale_contacts = {}, {}
-        self.archived: Dict[str, Dict[int, Record]] = {"companies": {}, "contacts": {}}
-        self.merged: Dict[str, Dict[int, int]] = {"companies": {}, "contacts": {}}
+        self.archived: dict[str, dict[int, Record]] = {"companies": {}, "contacts": {}}
+        self.merged: dict[str, dict[int, int]] = {"companies": {}, "contacts": {}}
         self.associations = {}
         self.subscriptions = dict(subscriptions or {})
         self.properties = self._all_definitions(properties or {})
@@ -141,13 +141,13 @@ class Account(Service):
         with self.lock:
             self._windows["secondly"].add(searches, self.clock())
 
-    def table(self, kind: str) -> Dict[int, Record]:
+    def table(self, kind: str) -> dict[int, Record]:
         """Records of "companies" or "contacts"."""
         return self.companies if kind == "companies" else self.contacts
 
-    def _table(self, entries: Iterable[Mapping[str, Any]]) -> Dict[int, Record]:
+    def _table(self, entries: Iterable[Mapping[str, Any]]) -> dict[int, Record]:
         ids = itertools.count(101)
-        table: Dict[int, Record] = {}
+        table: dict[int, Record] = {}
         for entry in entries:
             key = int(entry.get("id") or next(free for free in ids if free not in table))
             table[key] = {name: value for name, value in entry.items() if name != "id"}
@@ -173,14 +173,14 @@ class Account(Service):
         self.table(kind)[key] = record
         return key
 
-    def edit(self, kind: str, key: int, **properties: Optional[str]) -> None:
+    def edit(self, kind: str, key: int, **properties: str | None) -> None:
         """Change a record; searches go by its old values until `index_lag_s` has passed."""
         with self.lock:
             record = self.table(kind)[key]
             self._lag(kind, key, dict(record))
             record.update(properties)
 
-    def _lag(self, kind: str, key: int, seen: Optional[Record]) -> None:
+    def _lag(self, kind: str, key: int, seen: Record | None) -> None:
         if self.index_lag_s:
             _, seen = self._pending.get((kind, key), (0.0, seen))
             self._pending[kind, key] = (self.clock() + self.index_lag_s, seen)
@@ -219,7 +219,7 @@ class Account(Service):
             if types:
                 self.link(contact, company, *types)
 
-    def link(self, contact: int, company: int, *types: int) -> List[int]:
+    def link(self, contact: int, company: int, *types: int) -> list[int]:
         """Associate; the contact's first company becomes its primary one."""
         links = self.associations.setdefault(contact, {})
         known = {CONTACT_TO_COMPANY, *links.get(company, ()), *types}
@@ -230,9 +230,7 @@ class Account(Service):
         links[company] = sorted(known, reverse=True)
         return links[company]
 
-    def value(
-        self, kind: str, key: int, record: Mapping[str, Optional[str]], name: str
-    ) -> Optional[str]:
+    def value(self, kind: str, key: int, record: Mapping[str, str | None], name: str) -> str | None:
         """A property as answered and searched; a few are not the record's own."""
         if name == search.ID:
             return str(key)
@@ -244,8 +242,8 @@ class Account(Service):
         return record.get(name, fixed)
 
     def lookup(
-        self, kind: str, text: str, by: Optional[str] = None, archived: bool = False
-    ) -> Optional[int]:
+        self, kind: str, text: str, by: str | None = None, archived: bool = False
+    ) -> int | None:
         """The id of a record, given as text or as the value of the unique property `by`."""
         table = self.archived[kind] if archived else self.table(kind)
         if by and not is_unique(by, self.properties[kind].get(by, {})):
@@ -256,7 +254,7 @@ class Account(Service):
         key = self.merged[kind].get(key, key) if self.resolve_merged_ids else key
         return key if key in table else None
 
-    def _holders_of(self, kind: str, by: str, archived: bool) -> Dict[str, int]:
+    def _holders_of(self, kind: str, by: str, archived: bool) -> dict[str, int]:
         """Value -> the id of the record that holds it, remembered until a record changes."""
         key = (kind, by, archived)
         if key not in self._holders:
@@ -265,16 +263,14 @@ class Account(Service):
             self._holders[key] = {_folded(record.get(by)): id for id, record in rows}
         return self._holders[key]
 
-    def existing(
-        self, kind: str, text: str, by: Optional[str] = None, archived: bool = False
-    ) -> int:
+    def existing(self, kind: str, text: str, by: str | None = None, archived: bool = False) -> int:
         """`lookup`, or a 404."""
         key = self.lookup(kind, text, by, archived)
         if key is None:
             raise self.error(404, "Object not found. objectId are usually numeric.")
         return key
 
-    def index(self, kind: str) -> Dict[int, Record]:
+    def index(self, kind: str) -> dict[int, Record]:
         """The records as the search index sees them."""
         late = {key: seen for (of, key), (_, seen) in self._pending.items() if of == kind}
         stale = {**late, **(self.stale if kind == "companies" else self.stale_contacts)}
@@ -352,14 +348,14 @@ def _pattern(path: str) -> Pattern[str]:
     return re.compile(re.sub(r"{(\w+)}", lambda found: group(str(found[1])), path))
 
 
-def _arguments(parts: Mapping[str, str]) -> List[str]:
+def _arguments(parts: Mapping[str, str]) -> list[str]:
     return [
         KINDS[part.lower()] if name in ("kind", "to") else unquote(part)
         for name, part in parts.items()
     ]
 
 
-def _nested(path: str, scopes: List[str]) -> Dict[str, Any]:
+def _nested(path: str, scopes: list[str]) -> dict[str, Any]:
     """The scopes at a place like "errors[].context.requiredScopes", or nowhere."""
     value: Any = scopes
     for name in reversed(path.split(".") if path else ()):
@@ -378,5 +374,5 @@ def _both(kind: str, kept: Record, lost: Record) -> Record:
     return {others: "; ".join(rest)} if rest else {}
 
 
-def _folded(text: Optional[str]) -> str:
+def _folded(text: str | None) -> str:
     return (text or "").strip().lower()

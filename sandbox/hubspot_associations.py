@@ -5,7 +5,7 @@ Source: https://developers.hubspot.com/docs/api-reference/crm-associations-v4/gu
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from .core import Answer, Request, Route
 from .hubspot_account import CONTACT_TO_COMPANY, PRIMARY_COMPANY, TOOK, TYPE_IDS, Account
@@ -23,9 +23,9 @@ class Associations(Account):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.labels: Dict[int, str] = {}
+        self.labels: dict[int, str] = {}
 
-    def routes(self) -> List[Route]:
+    def routes(self) -> list[Route]:
         return [
             *super().routes(),
             ("PUT", PATH + "/default/{to}/{to_id}", self._associate),
@@ -57,7 +57,7 @@ class Associations(Account):
             201, {**ends, **ids, "labels": [label for label in labels if label]}, wrote=True
         )
 
-    def type_from(self, to: str, spec: Dict[str, Any]) -> int:
+    def type_from(self, to: str, spec: dict[str, Any]) -> int:
         """The type id, as from contact to company, of an association with `to`; or a 400."""
         given = spec.get("associationTypeId")
         known = [PRIMARY_COMPANY, CONTACT_TO_COMPANY, *self.labels]
@@ -66,7 +66,7 @@ class Associations(Account):
             raise self.error(400, f"There is no association type {given!r} with {to}.")
         return given - back
 
-    def _join(self, kind: str, key: str, to: str, other: str, *types: int) -> List[int]:
+    def _join(self, kind: str, key: str, to: str, other: str, *types: int) -> list[int]:
         """Associate two records that exist; the type ids as seen from the first."""
         self.need(f"crm.objects.{kind}.write")
         self._apart(kind, to)
@@ -78,7 +78,7 @@ class Associations(Account):
         if kind == to:
             raise self.error(501, f"This sandbox does not associate {kind} with {to}.")
 
-    def linked(self, kind: str, key: int) -> List[Tuple[int, List[int]]]:
+    def linked(self, kind: str, key: int) -> list[tuple[int, list[int]]]:
         """Ids and types of what a record is associated with, by id."""
         if kind == "contacts":
             return sorted(self.associations.get(key, {}).items())
@@ -90,19 +90,19 @@ class Associations(Account):
         self._apart(kind, to)
         limit, after = self._page(request)
         rows = [row for row in self.linked(kind, self.existing(kind, key)) if row[0] >= after]
-        body: Dict[str, Any] = {"results": [self._shown_link(*row) for row in rows[:limit]]}
+        body: dict[str, Any] = {"results": [self._shown_link(*row) for row in rows[:limit]]}
         return Answer(200, {**body, **_next(rows, limit)})
 
-    def _page(self, request: Request) -> Tuple[int, int]:
+    def _page(self, request: Request) -> tuple[int, int]:
         limit, after = self.whole(request, "limit", MAX_PAGE), self.whole(request, "after", 0, 0)
         if limit > MAX_PAGE:
             raise self.error(400, f"The limit {limit} exceeds the maximum of {MAX_PAGE}.")
         return limit, after
 
-    def _shown_link(self, key: int, types: List[int]) -> Dict[str, Any]:
+    def _shown_link(self, key: int, types: list[int]) -> dict[str, Any]:
         return {"toObjectId": key, "associationTypes": [self._type(each) for each in types]}
 
-    def _type(self, type_id: int) -> Dict[str, Any]:
+    def _type(self, type_id: int) -> dict[str, Any]:
         own = {*self.labels, *(each + 1 for each in self.labels)}
         category = OWN if type_id in own else DEFINED
         return {"category": category, "typeId": type_id, "label": self._label(type_id)}
@@ -136,7 +136,7 @@ class Associations(Account):
         limit, after = self._page(request)
         return Answer(200, self.named(kind, self.existing(kind, key), to, limit, after))
 
-    def named(self, kind: str, key: int, to: str, limit: int, after: int = 0) -> Dict[str, Any]:
+    def named(self, kind: str, key: int, to: str, limit: int, after: int = 0) -> dict[str, Any]:
         """What `associations=` answers: "contact_to_company" is the primary company."""
         self._apart(kind, to)
         rows = [row for row in self.linked(kind, key) if row[0] >= after]
@@ -154,5 +154,5 @@ class Associations(Account):
         return way if type_id in LABELS else str(self._label(type_id)).lower().replace(" ", "_")
 
 
-def _next(rows: List[Tuple[int, List[int]]], limit: int) -> Dict[str, Any]:
+def _next(rows: list[tuple[int, list[int]]], limit: int) -> dict[str, Any]:
     return {"paging": {"next": {"after": str(rows[limit][0])}}} if len(rows) > limit else {}

@@ -6,7 +6,7 @@ https://developers.hubspot.com/docs/api-reference/latest/communication-preferenc
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Mapping
 
 from .core import Answer, Request, Route
 from .hubspot_account import CREATED, TOOK, Account
@@ -33,9 +33,9 @@ class Consent(Account):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.statuses: Dict[Tuple[str, int], str] = {}  # (address, subscription)
+        self.statuses: dict[tuple[str, int], str] = {}  # (address, subscription)
 
-    def routes(self) -> List[Route]:
+    def routes(self) -> list[Route]:
         return [
             *super().routes(),
             ("GET", V3 + "/definitions", self._definitions),
@@ -65,7 +65,7 @@ class Consent(Account):
             if contact is not None:
                 self.edit("contacts", contact, **{name: str(status == UNSUBSCRIBED).lower()})
 
-    def _contact(self, email: str) -> Optional[int]:
+    def _contact(self, email: str) -> int | None:
         return self.lookup("contacts", email, "email")
 
     def _may(self, what: str) -> None:
@@ -87,7 +87,7 @@ class Consent(Account):
 
     # Version 3 knows subscribed and not subscribed.
 
-    def _defined(self) -> List[Dict[str, Any]]:
+    def _defined(self) -> list[dict[str, Any]]:
         self._may("read")
         rest = {"description": "", "isActive": True, "isDefault": False, "isInternal": False}
         times = {"createdAt": CREATED, "updatedAt": CREATED, "communicationMethod": "Email"}
@@ -102,7 +102,7 @@ class Consent(Account):
         statuses = [self._shown_v3(email, each) for each in self.subscriptions]
         return Answer(200, {"recipient": email, "subscriptionStatuses": statuses})
 
-    def _shown_v3(self, email: str, subscription: int) -> Dict[str, Any]:
+    def _shown_v3(self, email: str, subscription: int) -> dict[str, Any]:
         is_in = self.consent(email, subscription) == SUBSCRIBED
         return {
             "id": str(subscription),
@@ -153,7 +153,7 @@ class Consent(Account):
         results = [self._shown_v4(email, each) for each in self.subscriptions]
         return Answer(200, {**TOOK, "results": results}, wrote=wrote)
 
-    def _shown_v4(self, email: str, subscription: int) -> Dict[str, Any]:
+    def _shown_v4(self, email: str, subscription: int) -> dict[str, Any]:
         return {
             "subscriberIdString": email,
             "subscriptionId": subscription,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Set
+from typing import Any
 
 from .core import Answer, Request, Route
 from .hubspot_account import CREATED, TYPE_IDS, Account
@@ -25,7 +25,7 @@ class RecordList:
 
     name: str
     kind: str
-    members: Set[int] = field(default_factory=set)
+    members: set[int] = field(default_factory=set)
     processing_type: str = "MANUAL"
     processing_status: str = "COMPLETE"
 
@@ -35,9 +35,9 @@ class Lists(Account):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.lists: Dict[int, RecordList] = {}
+        self.lists: dict[int, RecordList] = {}
 
-    def routes(self) -> List[Route]:
+    def routes(self) -> list[Route]:
         return [
             *super().routes(),
             ("GET", "/crm/v3/lists/object-type-id/{type}/name/{name}", self._list_by_name),
@@ -89,7 +89,7 @@ class Lists(Account):
         }
         return Answer(200, {"list": shown})
 
-    def _members(self, found: RecordList) -> List[int]:
+    def _members(self, found: RecordList) -> list[int]:
         return sorted(found.members.intersection(self.table(found.kind)))
 
     def _memberships(self, request: Request, text: str) -> Answer:
@@ -100,10 +100,10 @@ class Lists(Account):
         if limit > MAX_PAGE:
             raise self.error(400, f"The limit {limit} exceeds the maximum of {MAX_PAGE}.")
         rest = [key for key in members if key > after]
-        rows: List[Any] = [str(key) for key in rest[:limit]]
+        rows: list[Any] = [str(key) for key in rest[:limit]]
         if not self.members_as_ids:
             rows = [{"recordId": row, "membershipTimestamp": CREATED} for row in rows]
-        body: Dict[str, Any] = {"results": rows, "total": len(members)}
+        body: dict[str, Any] = {"results": rows, "total": len(members)}
         if len(rest) > limit:
             body["paging"] = {"next": {"after": str(rest[limit - 1])}}
         return Answer(200, body)

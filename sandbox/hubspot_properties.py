@@ -6,7 +6,7 @@ Source: https://developers.hubspot.com/docs/api-reference/crm-properties-v3/guid
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, Optional, Tuple
+from typing import Any, Dict, Iterable
 
 from .search import Definition
 
@@ -80,7 +80,7 @@ SEARCHED = {  # by `query`
 }
 
 
-def definition(kind: str, field: Optional[str] = None, options: Iterable[str] = ()) -> Definition:
+def definition(kind: str, field: str | None = None, options: Iterable[str] = ()) -> Definition:
     """A property as the properties endpoint describes it (`described` adds the rest)."""
     labels = {value: value.replace("_", " ").title() for value in options}
     choices = [{"label": label, "value": value} for value, label in labels.items()]
@@ -106,7 +106,7 @@ def default_definitions() -> Definitions:
     }
 
 
-def described(kind: str, name: str, known: Definition) -> Dict[str, Any]:
+def described(kind: str, name: str, known: Definition) -> dict[str, Any]:
     """All that HubSpot's schema requires of a property."""
     defaults = {
         "name": name,
@@ -130,7 +130,7 @@ def is_unique(name: str, known: Definition) -> bool:
     return name in UNIQUE or bool(known.get("hasUniqueValue"))
 
 
-def flaw(name: str, value: str, known: Optional[Definition]) -> Optional[Tuple[str, str]]:
+def flaw(name: str, value: str, known: Definition | None) -> tuple[str, str] | None:
     """HubSpot's code and message for a value that it does not accept."""
     if known is None:
         return "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist'

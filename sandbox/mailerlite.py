@@ -15,7 +15,7 @@ import math
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Mapping
 from urllib.parse import parse_qs, unquote
 
 from .core import Answer, Headers, Refusal, Request, Window
@@ -44,10 +44,10 @@ class MailerLite(Account):
     name = "mailerlite"
     prefix = "/mailerlite/api"
 
-    def credentials(self) -> Dict[str, str]:
+    def credentials(self) -> dict[str, str]:
         return {"MAILERLITE_API_KEY": self.token}
 
-    def routes(self) -> List[Tuple[str, str, Callable[..., Answer]]]:
+    def routes(self) -> list[tuple[str, str, Callable[..., Answer]]]:
         one, group, field = "/subscribers/([^/]+)", "/groups/([^/]+)", "/fields/([^/]+)"
         return [
             ("GET", "/subscribers", self._list),
@@ -261,7 +261,7 @@ class MailerLite(Account):
         return Answer(204, b"", wrote=True)
 
     def _numbered(
-        self, request: Request, rows: List[Dict[str, Any]], sorts: Tuple[str, ...], *filters: str
+        self, request: Request, rows: list[dict[str, Any]], sorts: tuple[str, ...], *filters: str
     ) -> Answer:
         """A page of a list that goes by page number."""
         self._only(request, "page", "limit", "sort", *filters)
@@ -339,7 +339,7 @@ class MailerLite(Account):
                 row = row if isinstance(row, dict) else {}
                 each.note(self._import_row(each, row), str(row.get("email")))
 
-    def _import_row(self, job: Import, row: Dict[str, Any]) -> str:
+    def _import_row(self, job: Import, row: dict[str, Any]) -> str:
         """Carry out one row of an import; its outcome."""
         if not EMAIL.fullmatch(str(row.get("email"))):
             return "invalid"
@@ -360,7 +360,7 @@ class MailerLite(Account):
         return "unchanged" if before["fields"] == person["fields"] else "changed"
 
 
-def _shown_field(field: Mapping[str, str]) -> Dict[str, Any]:
+def _shown_field(field: Mapping[str, str]) -> dict[str, Any]:
     return {**field, "is_default": field["key"] in DEFAULT_FIELDS}
 
 
@@ -369,5 +369,5 @@ def _too_many(window: Window, now: float, message: str, headers: Headers = ()) -
     return Refusal(429, {"message": message}, (*headers, retry))
 
 
-def _url(request: Request, path: Optional[str] = None) -> str:
+def _url(request: Request, path: str | None = None) -> str:
     return f"http://{request.headers.get('Host')}{MailerLite.prefix}{path or request.path}"

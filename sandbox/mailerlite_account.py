@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import re
 from bisect import insort
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional
 
 from .core import Refusal, Service, Window
 from .mailerlite_import import Import
@@ -33,7 +33,7 @@ FIRST_ID = 31_897_397_363_737_859  # above 2**53: only exact as a string
 JOINED = "2026-01-05 09:00:00"  # UTC
 
 # What a subscriber is answered with besides its id, email, status and fields.
-HISTORY: Dict[str, Any] = {
+HISTORY: dict[str, Any] = {
     "source": "api",
     "sent": 0,
     "opens_count": 0,
@@ -80,18 +80,18 @@ class Account(Service):
         *,
         deleted: Iterable[Mapping[str, Any]] = (),
         fields: Iterable[Mapping[str, str]] = (),
-        groups: Optional[Mapping[str, str]] = None,
+        groups: Mapping[str, str] | None = None,
         token: str = "made-up-token-of-the-sandbox",
         double_opt_in: bool = False,
-        requests_per_minute: Optional[int] = 120,
-        imports_per_minute: Optional[int] = 5,
+        requests_per_minute: int | None = 120,
+        imports_per_minute: int | None = 5,
         max_limit: int = 100,
         max_group_limit: int = 1000,
         strict_limit: bool = False,
-        keep: Optional[Mapping[str, Keep]] = None,
+        keep: Mapping[str, Keep] | None = None,
         punycode: bool = False,
         not_taken: Iterable[str] = (),
-        plan_full: Optional[int] = None,
+        plan_full: int | None = None,
         join_unsubscribed: bool = True,
         import_s: float = 5.0,
         import_revives: bool = True,
@@ -105,28 +105,28 @@ class Account(Service):
         self.requests_per_minute, self.imports_per_minute = requests_per_minute, imports_per_minute
         self.max_limit, self.max_group_limit = max_limit, max_group_limit
         self.strict_limit, self.punycode = strict_limit, punycode
-        self.keep: Dict[str, Keep] = dict(keep or {})
-        self.not_taken: Set[str] = set(not_taken)
+        self.keep: dict[str, Keep] = dict(keep or {})
+        self.not_taken: set[str] = set(not_taken)
         self.plan_full, self.join_unsubscribed = plan_full, join_unsubscribed
         self.import_s, self.import_revives = import_s, import_revives
         self.import_double_opt_in = import_double_opt_in
-        self.import_loses: Set[str] = set(import_loses)
-        self._imports: Dict[str, Import] = {}
-        self.groups: Dict[str, str] = dict(groups or {})
-        self.fields: List[Dict[str, str]] = [
+        self.import_loses: set[str] = set(import_loses)
+        self._imports: dict[str, Import] = {}
+        self.groups: dict[str, str] = dict(groups or {})
+        self.fields: list[dict[str, str]] = [
             self._field(name, key, "text") for key, name in DEFAULT_FIELDS.items()
         ]
         self.fields += [self._field(f.get("name", f["key"]), f["key"], f["type"]) for f in fields]
-        self.subscribers: Dict[str, Subscriber] = {}
-        self.deleted: Dict[str, Subscriber] = {}
-        self._order: List[int] = []  # every id there ever was, ascending
-        self._keys: Dict[int, str] = {}  # id -> key in `subscribers`, while it is there
+        self.subscribers: dict[str, Subscriber] = {}
+        self.deleted: dict[str, Subscriber] = {}
+        self._order: list[int] = []  # every id there ever was, ascending
+        self._keys: dict[int, str] = {}  # id -> key in `subscribers`, while it is there
         for person in deleted:
             self.delete(self.add(**person)["email"])
         for person in reversed(list(subscribers)):
             self.add(**person)
 
-    def _field(self, name: str, key: str, kind: str) -> Dict[str, str]:
+    def _field(self, name: str, key: str, kind: str) -> dict[str, str]:
         return {"id": str(next(self._ids)), "name": name, "key": key, "type": kind}
 
     def add(self, email: str, **more: Any) -> Subscriber:
@@ -161,7 +161,7 @@ class Account(Service):
             return f"{local}@{domain.encode('idna').decode()}" if self.punycode else email
         return email
 
-    def _numbered_person(self, number: int) -> Optional[Subscriber]:
+    def _numbered_person(self, number: int) -> Subscriber | None:
         person = self.subscribers.get(self._keys.get(number, ""))
         return person if person and person["id"] == str(number) else None
 
@@ -184,13 +184,13 @@ class Account(Service):
         if group not in self.groups:
             raise self._missing("Group\\Group")
 
-    def _known_field(self, key: str) -> Dict[str, str]:
+    def _known_field(self, key: str) -> dict[str, str]:
         for field in self.fields:
             if field["id"] == key:
                 return field
         raise self._missing("Field")
 
-    def _shown(self, person: Subscriber, with_groups: bool = True) -> Dict[str, Any]:
+    def _shown(self, person: Subscriber, with_groups: bool = True) -> dict[str, Any]:
         """A subscriber as answered: every account field, as text or null."""
         shown = {name: person[name] for name in ("id", "email", "status")}
         shown.update((name, person.get(name, value)) for name, value in HISTORY.items())
@@ -202,11 +202,11 @@ class Account(Service):
         return shown
 
     def _shown_group(
-        self, key: str, count: Optional[Mapping[Tuple[str, str], int]] = None
-    ) -> Dict[str, Any]:
+        self, key: str, count: Mapping[tuple[str, str], int] | None = None
+    ) -> dict[str, Any]:
         """Without `count` nobody is counted: MailerLite's counters, too, lag behind a join."""
         rate = {"float": 0, "string": "0%"}
-        shown: Dict[str, Any] = {"id": key, "name": self.groups[key], "sent_count": 0}
+        shown: dict[str, Any] = {"id": key, "name": self.groups[key], "sent_count": 0}
         shown.update(opens_count=0, open_rate=rate, clicks_count=0, click_rate=rate)
         shown.update((f"{each}_count", (count or {}).get((key, each), 0)) for each in STATUSES)
         return {**shown, "created_at": JOINED}
@@ -224,7 +224,7 @@ class Account(Service):
         self._change(person, status, values, groups, body)
         return person
 
-    def _checked(self, body: Dict[str, Any]) -> Dict[str, Any]:
+    def _checked(self, body: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(body.get("fields", {}), dict):
             raise self._invalid("fields", "The fields must be an array.")
         if body.get("status", "active") not in STATUSES:
@@ -239,7 +239,7 @@ class Account(Service):
 
     def _status(
         self,
-        person: Optional[Subscriber],
+        person: Subscriber | None,
         email: str,
         body: Mapping[str, Any],
         double_opt_in: bool,
@@ -258,7 +258,7 @@ class Account(Service):
             raise self._invalid("email", message, subscriber=person["id"])
         return status
 
-    def _kept(self, body: Mapping[str, Any]) -> Dict[str, Any]:
+    def _kept(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """What is made of the values sent for known fields; the others go without a word."""
         values = body.get("fields", {})
         sent = {f["key"]: values[f["key"]] for f in self.fields if f["key"] in values}
@@ -275,7 +275,7 @@ class Account(Service):
         person: Subscriber,
         status: str,
         values: Mapping[str, Any],
-        groups: List[str],
+        groups: list[str],
         body: Mapping[str, Any],
     ) -> None:
         """An empty value clears, a value left out stays."""
@@ -287,5 +287,5 @@ class Account(Service):
         person.update((name, body[name]) for name in WRITABLE if name in body)
 
 
-def text(value: Any) -> Optional[str]:
+def text(value: Any) -> str | None:
     return None if value in (None, "") else str(value)

@@ -6,7 +6,7 @@ Source: https://developers.mailerlite.com/docs/subscribers.html (Get single impo
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Dict, Iterator, List, Set
+from typing import Any, Iterator
 
 SAMPLED = (
     "invalid",
@@ -28,12 +28,12 @@ class Import:
     An outcome is "imported", "errored", or one of SAMPLED.
     """
 
-    def __init__(self, key: str, group: str, rows: List[Any], started: float) -> None:
+    def __init__(self, key: str, group: str, rows: list[Any], started: float) -> None:
         self.key, self.group, self.rows, self.started = key, group, rows, started
         self.processed = 0
-        self.emails: Set[str] = set()
-        self.outcomes: Dict[str, int] = Counter()
-        self.samples: Dict[str, List[Dict[str, str]]] = {name: [] for name in SAMPLED}
+        self.emails: set[str] = set()
+        self.outcomes: dict[str, int] = Counter()
+        self.samples: dict[str, list[dict[str, str]]] = {name: [] for name in SAMPLED}
 
     @property
     def done(self) -> bool:
@@ -52,10 +52,10 @@ class Import:
         if outcome in SAMPLED and len(self.samples[outcome]) < SAMPLES:
             self.samples[outcome].append({"email": email})
 
-    def report(self) -> Dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """As answered; who was unchanged counts as errored, too."""
         count, finished = self.outcomes, FINISHED if self.done else None
-        report: Dict[str, Any] = {"id": self.key, "account_id": "1", "total": len(self.rows)}
+        report: dict[str, Any] = {"id": self.key, "account_id": "1", "total": len(self.rows)}
         report.update(processed=self.processed, imported=count["imported"])
         report.update(updated=count["changed"], errored=count["errored"] + count["unchanged"])
         report.update(percent=100 * self.processed // len(self.rows), done=self.done)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, NamedTuple
 
 NEWEST = 2**63  # above every id
 
@@ -34,7 +34,7 @@ class Cursor(NamedTuple):
             return cls()
 
 
-def links(url: str, ids: List[int], limit: int, cursor: Cursor, more: bool) -> Dict[str, Any]:
+def links(url: str, ids: list[int], limit: int, cursor: Cursor, more: bool) -> dict[str, Any]:
     """Links and meta of the page with `ids`; the links have neither the limit nor the filter.
 
     `more`: the list goes on in the cursor's direction.
@@ -54,7 +54,7 @@ def links(url: str, ids: List[int], limit: int, cursor: Cursor, more: bool) -> D
     return {"links": urls, "meta": meta}
 
 
-def numbered_links(url: str, page: int, limit: int, total: int) -> Dict[str, Any]:
+def numbered_links(url: str, page: int, limit: int, total: int) -> dict[str, Any]:
     """Links and meta of a page of a list with `total` rows."""
     last, start = max(1, math.ceil(total / limit)), (page - 1) * limit
     urls = {number: f"{url}?page={number}" for number in range(1, last + 1)}

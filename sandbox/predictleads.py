@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, ClassVar, Dict, List, Literal, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, ClassVar, Dict, Literal, NamedTuple, Optional
 from urllib.parse import unquote
 from uuid import NAMESPACE_DNS, uuid5
 
@@ -109,13 +109,13 @@ class PredictLeads(Service):
     page_cost: int = 0
     unfollow_cost: int = 1
     look_up_cost: int = 1
-    requests_per_second: Optional[int] = 10
-    retry_after: Optional[str] = None
-    odd_answers: Dict[str, OddAnswer] = field(default_factory=dict)
+    requests_per_second: int | None = 10
+    retry_after: str | None = None
+    odd_answers: dict[str, OddAnswer] = field(default_factory=dict)
 
-    redirects: Dict[str, str] = field(default_factory=dict)
-    aliases: Dict[str, str] = field(default_factory=dict)
-    unknown: Set[str] = field(default_factory=set)
+    redirects: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
     unknown_status: int = 404
     look_up_unknown: int = 404
     look_up_shows: Literal["redirects_to_domain", "domain", "entity", "asked"] = (
@@ -128,37 +128,37 @@ class PredictLeads(Service):
     unfollow_all: bool = True
     unfollow_missing: int = 200
 
-    unlisted: Set[str] = field(default_factory=set)
+    unlisted: set[str] = field(default_factory=set)
     lag_reads: int = 0
     lag_s: float = 0.0
-    lagging: Tuple[str, ...] = ("follow", "unfollow")
-    spelling: Dict[str, str] = field(default_factory=dict)
-    listed_twice: Set[str] = field(default_factory=set)
+    lagging: tuple[str, ...] = ("follow", "unfollow")
+    spelling: dict[str, str] = field(default_factory=dict)
+    listed_twice: set[str] = field(default_factory=set)
     with_identifiers: bool = True
     null_identifiers: bool = False
     max_limit: int = 1000
-    shuffle: Optional[random.Random] = None
+    shuffle: random.Random | None = None
     paging: Literal["by page", "first", "all"] = "by page"
-    repeats: Dict[int, int] = field(default_factory=dict)
+    repeats: dict[int, int] = field(default_factory=dict)
     past_the_end: int = 200
     with_count: bool = True
-    count_missing: Set[int] = field(default_factory=set)
+    count_missing: set[int] = field(default_factory=set)
     count_of: Literal["list", "page"] = "list"
     count_off: int = 0
 
     def __post_init__(self) -> None:
         super().__init__()
         self._window = Window(1)
-        self._late: List[_Late] = []
+        self._late: list[_Late] = []
         self._reads = 0
 
-    def credentials(self) -> Dict[str, str]:
+    def credentials(self) -> dict[str, str]:
         return {
             "PREDICTLEADS_API_KEY": self.api_key,
             "PREDICTLEADS_API_TOKEN": self.api_token,
         }
 
-    def routes(self) -> List[Tuple[str, str, Callable[..., Answer]]]:
+    def routes(self) -> list[tuple[str, str, Callable[..., Answer]]]:
         return [
             ("GET", "/api_subscription", self._subscription),
             ("GET", "/followings", self._list),
@@ -182,19 +182,19 @@ class PredictLeads(Service):
 
     def entity(self, domain: str) -> str:
         """The company that a domain is a name of, as its main domain."""
-        seen: Set[str] = set()
+        seen: set[str] = set()
         while domain not in seen:
             seen.add(domain)
             domain = self.redirects.get(domain) or self.aliases.get(domain, domain)
         return domain
 
     @property
-    def followed(self) -> Set[str]:
+    def followed(self) -> set[str]:
         """The companies that are followed, whatever the list shows."""
         with self.lock:
             return {self.entity(domain) for domain in self.followings}
 
-    def rows(self, domain: str) -> List[str]:
+    def rows(self, domain: str) -> list[str]:
         """The domains under which the company is followed, its main one first."""
         entity = self.entity(domain)
         others = (n for n in {**self.redirects, **self.aliases} if self.entity(n) == entity)
@@ -280,7 +280,7 @@ class PredictLeads(Service):
         }
         return Answer(200, {"data": [company] if is_known else [], "included": [], "meta": meta})
 
-    def _follow(self, domain: str, identifier: Optional[str]) -> None:
+    def _follow(self, domain: str, identifier: str | None) -> None:
         rows = self.rows(domain)
         listed = self.entity(domain) if domain in self.redirects else domain
         if rows and listed not in rows and self.follow_again == "rename":
@@ -318,11 +318,11 @@ class PredictLeads(Service):
             if before.get(name, NO_ROW) != after.get(name, NO_ROW):
                 self._late.append(_Late(name, before.get(name, NO_ROW), *due))
 
-    def _visible(self) -> List[Tuple[str, Optional[str]]]:
+    def _visible(self) -> list[tuple[str, str | None]]:
         """Domain and identifier of the rows that the list has now, in its order."""
         read, now = self._reads, self.clock()
         self._late = [late for late in self._late if late.read > read or late.time > now]
-        rows: Dict[str, Any] = dict(self.followings)
+        rows: dict[str, Any] = dict(self.followings)
         for late in reversed(self._late):
             rows[late.domain] = late.before
         hidden = self.unlisted
@@ -336,8 +336,8 @@ class PredictLeads(Service):
             self.shuffle.shuffle(pairs)
         return pairs
 
-    def _item(self, domain: str, identifier: Optional[str]) -> Dict[str, Any]:
-        item: Dict[str, Any] = {"domain": self.spelling.get(domain, domain)}
+    def _item(self, domain: str, identifier: str | None) -> dict[str, Any]:
+        item: dict[str, Any] = {"domain": self.spelling.get(domain, domain)}
         identifier = identifier if self.with_identifiers else None
         if identifier is not None or self.null_identifiers:
             item["custom_company_identifier"] = identifier
@@ -353,12 +353,12 @@ class PredictLeads(Service):
         data = [self._item(*pair) for pair in pairs[start:end]]
         if start and not data and self.past_the_end >= 400:
             raise self.error(self.past_the_end, "There is no such page.")
-        meta: Dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+        meta: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
         if self.with_count and "page" in request.query and page not in self.count_missing:
             meta["count"] = len(data if self.count_of == "page" else pairs) + self.count_off
         return Answer(200, {"data": data, "meta": meta})
 
-    def _extent(self, page: int, limit: int, length: int) -> Tuple[int, int]:
+    def _extent(self, page: int, limit: int, length: int) -> tuple[int, int]:
         """Where a page starts and ends in the list."""
         if self.paging == "all":
             return 0, length

@@ -10,7 +10,7 @@ import operator
 import re
 from bisect import bisect_left, bisect_right
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Pattern, Set, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Pattern
 
 MAX_BODY = 3_000  # bytes
 MAX_LIMIT = 200
@@ -21,7 +21,7 @@ FIELDS = {"filterGroups", "filters", "sorts", "query", "properties", "limit", "a
 
 ID = "hs_object_id"
 WORDS = "query"  # stands for all the properties that are searched by default
-COMPARE: Dict[str, Callable[..., bool]] = {
+COMPARE: dict[str, Callable[..., bool]] = {
     "EQ": operator.eq,
     "NEQ": operator.ne,
     "LT": operator.lt,
@@ -49,9 +49,9 @@ class Invalid(ValueError):
 class Filter(NamedTuple):
     name: str
     operator: str
-    values: Tuple[str, ...]  # none, one, low and high, or the whole set
+    values: tuple[str, ...]  # none, one, low and high, or the whole set
 
-    def holds_more_than(self, values: Optional[int]) -> bool:
+    def holds_more_than(self, values: int | None) -> bool:
         return values is not None and len(self.values) > values
 
     def on_id_range(self) -> bool:
@@ -60,15 +60,15 @@ class Filter(NamedTuple):
 
 
 class Query(NamedTuple):
-    groups: List[List[Filter]]
+    groups: list[list[Filter]]
     sort: str
     descending: bool
-    properties: Optional[List[str]]
+    properties: list[str] | None
     limit: int
     after: int
 
 
-def parse(raw: bytes, definitions: Dict[str, Definition]) -> Query:
+def parse(raw: bytes, definitions: dict[str, Definition]) -> Query:
     """Check a request body against the limits and the account's properties."""
     if len(raw) > MAX_BODY:
         raise Invalid(f"The request body is {len(raw)} bytes, the maximum is {MAX_BODY}.")
@@ -86,7 +86,7 @@ def parse(raw: bytes, definitions: Dict[str, Definition]) -> Query:
     return Query(groups, sort, descending, _list(body, "properties") or None, limit, after)
 
 
-def _object(raw: bytes, fields: Set[str]) -> Dict[str, Any]:
+def _object(raw: bytes, fields: set[str]) -> dict[str, Any]:
     try:
         body = json.loads(raw.decode())
     except ValueError:
@@ -99,21 +99,21 @@ def _object(raw: bytes, fields: Set[str]) -> Dict[str, Any]:
     return body
 
 
-def _list(body: Dict[str, Any], name: str, of: Tuple[type, ...] = (str, dict)) -> List[Any]:
+def _list(body: dict[str, Any], name: str, of: tuple[type, ...] = (str, dict)) -> list[Any]:
     entries = body.get(name) or []
     if not isinstance(entries, list) or not all(isinstance(entry, of) for entry in entries):
         raise Invalid(f"{name} is malformed: {json.dumps(entries)}")
     return entries
 
 
-def _whole(body: Dict[str, Any], name: str, default: int) -> int:
+def _whole(body: dict[str, Any], name: str, default: int) -> int:
     text = str(body.get(name, default))
     if not re.fullmatch("[0-9]{1,9}", text):
         raise Invalid(f"{name} must be a whole number, got {text!r}.")
     return int(text)
 
 
-def _groups(body: Dict[str, Any], definitions: Dict[str, Definition]) -> List[List[Filter]]:
+def _groups(body: dict[str, Any], definitions: dict[str, Definition]) -> list[list[Filter]]:
     given = [*_list(body, "filterGroups", (dict,)), *([body] if body.get("filters") else ())]
     groups = [_list(group, "filters") for group in given]
     if len(groups) > MAX_GROUPS:
@@ -125,7 +125,7 @@ def _groups(body: Dict[str, Any], definitions: Dict[str, Definition]) -> List[Li
     return [[_filter(entry, definitions) for entry in group] for group in groups] or [[]]
 
 
-def _filter(entry: Any, definitions: Dict[str, Definition]) -> Filter:
+def _filter(entry: Any, definitions: dict[str, Definition]) -> Filter:
     if not isinstance(entry, dict):
         raise Invalid(f"A filter must be an object, got {entry!r}.")
     name, operation = str(entry.get("propertyName")), str(entry.get("operator"))
@@ -136,7 +136,7 @@ def _filter(entry: Any, definitions: Dict[str, Definition]) -> Filter:
     return Filter(name, operation, tuple(_values(entry, operation)))
 
 
-def _values(entry: Dict[str, Any], operation: str) -> List[str]:
+def _values(entry: dict[str, Any], operation: str) -> list[str]:
     if operation in PRESENCE:
         return []
     values: Any = entry.get("values") if operation in SETS else [entry.get("value")]
@@ -148,7 +148,7 @@ def _values(entry: Dict[str, Any], operation: str) -> List[str]:
     return strings
 
 
-def _sort(sorts: List[Any], definitions: Dict[str, Definition]) -> Tuple[str, bool]:
+def _sort(sorts: list[Any], definitions: dict[str, Definition]) -> tuple[str, bool]:
     if len(sorts) > 1:
         raise Invalid("Only one sort is supported.")
     rule = _sort_rule(sorts[0]) if sorts else {"propertyName": ID}
@@ -158,7 +158,7 @@ def _sort(sorts: List[Any], definitions: Dict[str, Definition]) -> Tuple[str, bo
     return name, DIRECTIONS[direction]
 
 
-def _sort_rule(rule: Any) -> Dict[str, Any]:
+def _sort_rule(rule: Any) -> dict[str, Any]:
     """An object, the same as text, or a name; "-" before the name means descending."""
     if isinstance(rule, str) and rule.startswith("{"):
         return _object(rule.encode(), {"propertyName", "direction"})
@@ -179,7 +179,7 @@ def _instant(text: str) -> float:
 
 def reader(definition: Definition) -> Callable[[str], Any]:
     """How a property's text is compared: numbers and times by value, options as they are."""
-    kinds: Dict[str, Callable[[str], Any]] = {
+    kinds: dict[str, Callable[[str], Any]] = {
         "number": float,
         "date": _instant,
         "datetime": _instant,
@@ -210,7 +210,7 @@ def _membership(wanted: Filter, definition: Definition, multi: bool) -> Test:
     given = {_read(read, value) if numeric else value for value in wanted.values}
     expected = SETS[wanted.operator]
 
-    def is_member(value: Optional[str]) -> bool:
+    def is_member(value: str | None) -> bool:
         parts = (value or "").split(";") if split else [value or ""]
         found = {stored(read, part) for part in parts}
         return bool(value) and bool(found & given) is expected
@@ -222,7 +222,7 @@ def _comparison(wanted: Filter, definition: Definition) -> Test:
     read, compare = reader(definition), COMPARE[wanted.operator]
     given = [_read(read, value) for value in wanted.values]
 
-    def compares(value: Optional[str]) -> bool:
+    def compares(value: str | None) -> bool:
         found = stored(read, value)
         return found is not None and compare(found, *given)
 
@@ -236,7 +236,7 @@ def _read(read: Callable[[str], Any], value: str) -> Any:
         raise Invalid(f"{value!r} does not fit the type of the property.") from None
 
 
-def stored(read: Callable[[str], Any], value: Optional[str]) -> Any:
+def stored(read: Callable[[str], Any], value: str | None) -> Any:
     """A stored value as it is compared; None when it is unset or does not fit the type."""
     try:
         return read(value) if value else None
@@ -262,7 +262,7 @@ def _has_words(text: str) -> Test:
     return lambda value: all(found(str(value).lower()) for found in searches)
 
 
-def within(ids: List[int], wanted: Filter) -> List[int]:
+def within(ids: list[int], wanted: Filter) -> list[int]:
     """The part of the sorted ids that a range filter on the id leaves."""
     try:
         low, high = int(wanted.values[0]), int(wanted.values[-1])

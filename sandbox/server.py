@@ -15,7 +15,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Callable, Iterable
 from urllib.parse import parse_qs
 
 from .core import Answer, Clock, Request, Service
@@ -41,9 +41,9 @@ class Sandbox:
 
     def __init__(
         self,
-        hubspot: Optional[HubSpot] = None,
-        predictleads: Optional[PredictLeads] = None,
-        mailerlite: Optional[MailerLite] = None,
+        hubspot: HubSpot | None = None,
+        predictleads: PredictLeads | None = None,
+        mailerlite: MailerLite | None = None,
         latency_s: float = 0.0,
         clock: Clock = time.monotonic,
         port: int = 0,
@@ -54,23 +54,23 @@ class Sandbox:
         self.mailerlite = mailerlite or MailerLite()
         self.latency_s, self.latency_jitter = latency_s, latency_jitter
         self.clock, self.port = clock, port
-        self.requests: List[Request] = []
-        self.writes: List[Request] = []
-        self.faults: List[Fault] = []
-        self.on_request: Optional[Callable[[Request], None]] = None
-        self.date: Optional[Callable[[], datetime]] = None
+        self.requests: list[Request] = []
+        self.writes: list[Request] = []
+        self.faults: list[Fault] = []
+        self.on_request: Callable[[Request], None] | None = None
+        self.date: Callable[[], datetime] | None = None
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._random = random.Random(0)
-        self._server: Optional[_Server] = None
+        self._server: _Server | None = None
         self.services = [each for each in vars(self).values() if isinstance(each, Service)]
         for service in self.services:
             service.clock = clock
 
     @property
-    def settings(self) -> Dict[str, str]:
+    def settings(self) -> dict[str, str]:
         """The environment that points the project's scripts at this sandbox."""
-        found: Dict[str, str] = {}
+        found: dict[str, str] = {}
         for service in self.services:
             found.update(service.credentials())
             found[f"{service.name.upper()}_BASE_URL"] = f"http://{HOST}:{self.port}{service.prefix}"
@@ -100,7 +100,7 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def arrive(self, request: Request) -> Optional[Fault]:
+    def arrive(self, request: Request) -> Fault | None:
         """Record the request; the fault that hits it, if any."""
         with self._lock:
             request.at = self.clock()
@@ -129,7 +129,7 @@ class Sandbox:
                 self.writes.append(request)
         return answer
 
-    def locate(self, path: str) -> Tuple[str, str]:
+    def locate(self, path: str) -> tuple[str, str]:
         """Service name and path without its prefix; an empty name for a foreign path."""
         for service in self.services:
             if path.startswith(service.prefix + "/"):
@@ -144,7 +144,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self._open: Set[socket.socket] = set()
+        self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
         super().__init__((HOST, sandbox.port), _Handler)
 
@@ -206,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length) if length.isdecimal() else 0)
         return Request(service, self.command, path, query, self.headers, body, None, 0.0)
 
-    def _send(self, request: Request, answer: Answer, fault: Optional[Fault] = None) -> None:
+    def _send(self, request: Request, answer: Answer, fault: Fault | None = None) -> None:
         payload, kept = answer.payload, fault.kept if fault else 1.0
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         head = self._head(answer, len(body))
@@ -239,7 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.connection.close()
 
-    def _hang(self, seconds: Optional[float]) -> None:
+    def _hang(self, seconds: float | None) -> None:
         # Looking for the next byte ends when the client leaves or `Sandbox.stop` cuts the line.
         self.connection.settimeout(seconds)
         _quietly(self.connection.recv, 1, socket.MSG_PEEK)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, List, NamedTuple, Tuple
+from typing import AbstractSet, NamedTuple
 
-from basics.emails import canonical
-from basics.errors import AppError
-from run.apply import DONE, FAILED, Result
-from run.context import Run
-from run.report import CheckedAfter
+from cli.changes import DONE, FAILED, Result
+from cli.run import Run
+from core.clock import Clock
+from core.emails import canonical
+from core.errors import AppError
+from report.model import CheckedAfter
 from subscribers.mirror import (
     NOT_JOINED,
     NOT_LEFT,
@@ -22,7 +23,6 @@ from subscribers.mirror import (
 from subscribers.plan import Decision, Leave, Plan
 from subscribers.rounds import Writer
 from subscribers.sections import Results
-from transport.clock import Clock
 
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the lists do not show what was accepted
 
@@ -35,7 +35,7 @@ class _Afterwards(NamedTuple):
     wanted: AbstractSet[Membership]
 
 
-def check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> Tuple[Results, str]:
+def check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> tuple[Results, str]:
     """The results as the lists of the mirrored groups show them, and what is to be said of these,
     if there are any."""
     if not writer.mirror.ids:
@@ -81,7 +81,7 @@ def _look_at_groups(
     return _Afterwards(_seen(results, writer, there.keys()), found, wanted)
 
 
-def _memberships(decision: Decision, mirror: Mirror) -> List[Membership]:
+def _memberships(decision: Decision, mirror: Mirror) -> list[Membership]:
     email = canonical(decision.address)
     groups = map(mirror.real, decision.groups)
     return [Membership(email, group) for group in groups if group in mirror.ids]
@@ -89,7 +89,7 @@ def _memberships(decision: Decision, mirror: Mirror) -> List[Membership]:
 
 def _seen(results: Results, writer: Writer, there: AbstractSet[Membership]) -> Results:
     """Also what was done although the answer was lost, or said that it failed."""
-    people: List[Tuple[Decision, Result]] = []
+    people: list[tuple[Decision, Result]] = []
     for decision, made in results.people:
         wanted = set(_memberships(decision, writer.mirror))
         if made.status == DONE and not there >= wanted:
@@ -98,7 +98,7 @@ def _seen(results: Results, writer: Writer, there: AbstractSet[Membership]) -> R
             made = Result(DONE, may_be_done=True)
             writer.note_joined(decision)
         people.append((decision, made))
-    leave: List[Tuple[Leave, Result]] = []
+    leave: list[tuple[Leave, Result]] = []
     for each, made in results.leave:
         if made.status == DONE and each.membership in there:
             made = Result(FAILED, NOT_LEFT, True)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, Sequence
 
-from run.apply import Changes, Result
+from cli.changes import Changes, Result
 from subscribers.importing import Importer
 from subscribers.plan import Decision, Leave, Plan
 from subscribers.rounds import Writer
 
 
 def write_people(
-    changes: Changes, plan: Plan, writer: Writer, importer: Optional[Importer]
-) -> Tuple[List[Tuple[Leave, Result]], List[Tuple[Decision, Result]]]:
+    changes: Changes, plan: Plan, writer: Writer, importer: Importer | None
+) -> tuple[list[tuple[Leave, Result]], list[tuple[Decision, Result]]]:
     """Who left a group, and the others with what was really decided about them; each with what came
     of it."""
 
     def write(
         label: str, entries: Sequence[Decision], write_one: Callable[[Decision], None]
-    ) -> List[Tuple[Decision, Result]]:
+    ) -> list[tuple[Decision, Result]]:
         results = changes.apply(label, writer.in_rounds(entries), write_one)
         return list(zip(entries, results))
 

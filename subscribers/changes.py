@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Set, Tuple
-
-from basics.emails import masked
-from basics.words import count
-from run.apply import DONE
-from run.history import SENT, History
+from cli.changes import DONE
+from core.emails import masked
+from core.words import count
+from state.history import SENT, History
 from subscribers.memory import Memory
 from subscribers.plan import Decision
 from subscribers.sections import LEAVE, VERBS, Results
@@ -19,7 +17,7 @@ class ChangeLog:
 
     def __init__(self, memory: Memory, history: History) -> None:
         self._memory, self._history = memory, history
-        self._noted: Set[Tuple[str, bytes]] = set()
+        self._noted: set[tuple[str, bytes]] = set()
 
     def note(self, now: Decision, leaves: bool = False) -> None:
         """Before it is made, so that a run that is killed has left it. Who leaves several groups,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterator, Mapping, NamedTuple, Sequence
 
-from basics.errors import CallRejected, Forbidden, ServiceError
-from basics.words import alternatives, count, listing
+from cli.checks import look
+from core.errors import CallRejected, Forbidden, ServiceError
+from core.words import alternatives, count, listing
 from hubspot_client import COMPANIES, CONTACTS, Account, HubSpotClient, Property, RecordList
 from mailerlite_client import MailerLiteClient
-from run.checks import Finding, look
+from report.model import Finding
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
 from subscribers.mirror import Mirror, placeholder
 from subscribers.selection import Condition, WrittenCondition, condition_of, unknown_values
@@ -27,45 +28,45 @@ class Services(NamedTuple):
 class Preflight(NamedTuple):
     """`findings` concern the services, `mapping` what the settings say of them. `fields`: where
     values go; `missing`: those of them to create; `groups`: id -> name of the groups to join;
-    `consent`: property -> why nobody who has it is written; `list`, `conditions`:
+    `consent`: property -> why nobody who has it is written; `contact_list`, `conditions`:
     which contacts are meant alone; `mirror`: the groups that they are to be in alone; `account`:
     HubSpot's, if it is told; `accounts`: what tells a person which accounts these are;
     `all_groups`: as `groups`, those of MailerLite that it tells."""
 
-    findings: List[Finding]
-    mapping: List[Finding]
-    fields: List[Field]
-    missing: List[Field]
-    groups: Dict[str, str]
-    consent: Dict[str, str]
-    list: Optional[RecordList]
-    conditions: List[Condition]
+    findings: list[Finding]
+    mapping: list[Finding]
+    fields: list[Field]
+    missing: list[Field]
+    groups: dict[str, str]
+    consent: dict[str, str]
+    contact_list: RecordList | None
+    conditions: list[Condition]
     mirror: Mirror
-    account: Optional[Account]
+    account: Account | None
     accounts: str
-    all_groups: Dict[str, str]
+    all_groups: dict[str, str]
 
     @property
-    def group_names(self) -> Dict[str, str]:
+    def group_names(self) -> dict[str, str]:
         """By id, of all groups that a plan may name."""
         return {**self.groups, **self.mirror.names}
 
 
 class _HubSpot(NamedTuple):
-    findings: List[Finding]
-    properties: Dict[str, Property]
-    of_companies: Dict[str, Property]
-    list: Optional[RecordList]
-    on_list: List[Finding]
-    account: Optional[Account]
+    findings: list[Finding]
+    properties: dict[str, Property]
+    of_companies: dict[str, Property]
+    contact_list: RecordList | None
+    on_list: list[Finding]
+    account: Account | None
 
 
 class _MailerLite(NamedTuple):
     """`types`: key -> type of every field; `groups`: id -> name of every group."""
 
-    findings: List[Finding]
-    types: Dict[str, str]
-    groups: Dict[str, str]
+    findings: list[Finding]
+    types: dict[str, str]
+    groups: dict[str, str]
 
 
 def check_services(
@@ -83,7 +84,7 @@ def check_services(
         missing=[],
         groups={},
         consent={},
-        list=hubspot.list,
+        contact_list=hubspot.contact_list,
         conditions=[],
         mirror=Mirror(),
         account=hubspot.account,
@@ -120,8 +121,8 @@ def check_reading(services: Services) -> Iterator[Finding]:
 
 
 def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
-    properties: Dict[str, Property] = {}
-    of_companies: Dict[str, Property] = {}
+    properties: dict[str, Property] = {}
+    of_companies: dict[str, Property] = {}
 
     def read() -> Finding:
         properties.update(hubspot.contact_properties())
@@ -147,8 +148,8 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
         findings.insert(0, Finding(True, f"HubSpot knows the key: {account}."))
     if not (settings.list and properties):
         return _HubSpot(findings, properties, of_companies, None, [], account)
-    found: List[RecordList] = []
-    on_list: List[Finding] = []
+    found: list[RecordList] = []
+    on_list: list[Finding] = []
 
     def read_list() -> Finding:
         try:
@@ -159,11 +160,11 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
 
     looked = look(read_list)
     findings += [] if on_list else looked  # it is HubSpot that fails, and not the setting
-    list = found[0] if found else None
-    return _HubSpot(findings, properties, of_companies, list, on_list, account)
+    contact_list = found[0] if found else None
+    return _HubSpot(findings, properties, of_companies, contact_list, on_list, account)
 
 
-def _look_for_list(wanted: str, hubspot: HubSpotClient, found: List[RecordList]) -> Finding:
+def _look_for_list(wanted: str, hubspot: HubSpotClient, found: list[RecordList]) -> Finding:
     """The list goes to `found` if it is one of contacts."""
     named = hubspot.list_called(wanted, CONTACTS)
     other = named or hubspot.list_called(wanted, COMPANIES)
@@ -180,8 +181,8 @@ def _look_for_list(wanted: str, hubspot: HubSpotClient, found: List[RecordList])
 
 
 def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _MailerLite:
-    types: Dict[str, str] = {}
-    groups: Dict[str, str] = {}
+    types: dict[str, str] = {}
+    groups: dict[str, str] = {}
 
     def read() -> Finding:
         fields = mailerlite.fields()
@@ -210,7 +211,7 @@ def _in_words(groups: Mapping[str, str]) -> str:
     return f"the group{'s' if len(groups) > 1 else ''} {listing(list(groups.values()), 5)}"
 
 
-def _add_consent(result: Preflight, settings: Settings, properties: Dict[str, Property]) -> None:
+def _add_consent(result: Preflight, settings: Settings, properties: dict[str, Property]) -> None:
     """An opt-out from any kind of mail counts, unless the settings say which kinds do."""
     kinds = subscriptions_of(properties.values())
     counting = [kind for kind in kinds if any(map(kind.is_called, settings.subscriptions))]
@@ -239,7 +240,7 @@ def _add_consent(result: Preflight, settings: Settings, properties: Dict[str, Pr
 
 
 def _add_condition(
-    result: Preflight, wanted: WrittenCondition, properties: Dict[str, Property]
+    result: Preflight, wanted: WrittenCondition, properties: dict[str, Property]
 ) -> None:
     name, known = wanted.property, properties.get(wanted.property)
     if known is None:
@@ -259,7 +260,7 @@ def _add_condition(
 def _add_field(
     result: Preflight,
     settings: Settings,
-    pair: Tuple[str, str],
+    pair: tuple[str, str],
     hubspot: _HubSpot,
     mailerlite: _MailerLite,
     create_fields: bool,
@@ -297,14 +298,14 @@ def _add_field(
         result.mapping.append(Finding(False, text))
 
 
-def _field(definition: Property, key: str, types: Dict[str, str], labels: bool) -> Field:
+def _field(definition: Property, key: str, types: dict[str, str], labels: bool) -> Field:
     kind = types.get(key) or field_type(definition.type)
     if not labels or definition.type != "enumeration":
         return Field(definition.name, key, kind)
     return Field(definition.name, key, kind, definition.options, definition.is_multiple)
 
 
-def _add_group(result: Preflight, wanted: str, groups: Dict[str, str]) -> None:
+def _add_group(result: Preflight, wanted: str, groups: dict[str, str]) -> None:
     ids = [id for id, name in groups.items() if wanted in (id, name)]
     if len(ids) == 1:
         result.groups[ids[0]] = groups[ids[0]]
@@ -323,7 +324,7 @@ def _mirror(
     mailerlite: _MailerLite,
     create_groups: bool,
 ) -> Mirror:
-    names: Dict[str, str] = {}
+    names: dict[str, str] = {}
 
     def id_of(wanted: str, ids: Sequence[str], setting: str, may_be_made: bool) -> str:
         """The group's, or a placeholder; "" with a finding that says what is wrong."""
@@ -364,7 +365,7 @@ def _mirror(
     elif by is not None and not by.options:
         what = "has values that HubSpot does not name, so they can have no groups"
         result.mapping.append(Finding(False, f"{settings.group_by} {what}: fix GROUP_BY."))
-    by_value: Dict[str, str] = {}
+    by_value: dict[str, str] = {}
     for value, label in by.options.items() if by else ():
         name = f"{settings.group_prefix} {label}".strip()
         ids = [id for id, each in mailerlite.groups.items() if each == name]

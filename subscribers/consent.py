@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from typing import (
     TYPE_CHECKING,
-    Dict,
     Iterable,
     Iterator,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
     Sequence,
 )
 
@@ -58,7 +55,7 @@ class Objection(NamedTuple):
     is_opt_out: bool
 
 
-def subscriptions_of(properties: Iterable[Property]) -> List[Subscription]:
+def subscriptions_of(properties: Iterable[Property]) -> list[Subscription]:
     """The kinds of mail, by the properties that HubSpot keeps their opt-outs in."""
     found = ((_OPT_OUT_OF_KIND.fullmatch(each.name), each.label) for each in properties)
     return [Subscription(match[1], label) for match, label in found if match]
@@ -66,7 +63,7 @@ def subscriptions_of(properties: Iterable[Property]) -> List[Subscription]:
 
 def consent_properties(
     there: Mapping[str, Property], subscriptions: Sequence[Subscription]
-) -> Dict[str, str]:
+) -> dict[str, str]:
     """Property -> why nothing is written to somebody who has it. Those of `there` alone are asked
     for, besides the opt-out, which every account has."""
     kinds = {
@@ -76,7 +73,7 @@ def consent_properties(
     return {OPT_OUT: OPTED_OUT, **kinds, **rest}
 
 
-def objection(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Optional[Objection]:
+def objection(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Objection | None:
     """The first of them, in the order of `consent`."""
     return next(objections(contacts, consent), None)
 

@@ -6,22 +6,19 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Any,
-    Dict,
     Iterable,
     Iterator,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
     Sequence,
 )
 
-from basics.emails import canonical
-from basics.words import listing
+from cli.explained import Next, next_in_words, past_in_words
+from cli.past import change_row
+from core.emails import canonical
+from core.words import listing
 from hubspot_api.shapes import addresses
-from run.explained import Next, next_in_words, past_in_words
-from run.past import change_row
-from run.report import Kind, Section
+from report.model import Kind, Section
 from subscribers.consent import objections
 from subscribers.plan import (
     NEVER_A_CONTACT,
@@ -39,7 +36,7 @@ from subscribers.sections import LEAVE, VERBS
 if TYPE_CHECKING:
     from hubspot_api.shapes import Contact
     from mailerlite_client import Subscriber
-    from run.history import ChangeEntry
+    from state.history import ChangeEntry
 
 WOULD = {
     Action.CREATE.value: "be created",
@@ -60,9 +57,9 @@ class InHubSpot(NamedTuple):
     contact_id: int
     how: str
     objections: Sequence[str]
-    not_meant: Optional[str]
+    not_meant: str | None
     meant: str
-    company_id: Optional[int]
+    company_id: int | None
 
 
 class Places(NamedTuple):
@@ -70,15 +67,15 @@ class Places(NamedTuple):
     record, None where HubSpot does not tell."""
 
     groups: Mapping[str, str]
-    contact: Optional[str]
-    company: Optional[str]
+    contact: str | None
+    company: str | None
 
 
 class Explained(NamedTuple):
     email: str
     decision: Decision
     found: Sequence[InHubSpot]
-    subscriber: Optional[Subscriber]
+    subscriber: Subscriber | None
     trace: Trace
     history: Sequence[ChangeEntry]
     places: Places
@@ -90,7 +87,7 @@ class Explained(NamedTuple):
 
 def in_hubspot(
     person: Person, contacts: Sequence[Contact], trace: Trace, rules: Rules
-) -> List[InHubSpot]:
+) -> list[InHubSpot]:
     """Of the contacts those that name the address, or did."""
     ids = {each.id for each in person.contacts}
     return [
@@ -173,7 +170,7 @@ def _contact(each: InHubSpot, places: Places) -> Iterator[str]:
         yield f"The values of company {_record(each.company_id, places.company)} are used."
 
 
-def _record(record_id: int, url: Optional[str]) -> str:
+def _record(record_id: int, url: str | None) -> str:
     return f"{record_id}, {url}{record_id}" if url else str(record_id)
 
 
@@ -212,7 +209,7 @@ def _details(decision: Decision, groups: Mapping[str, str]) -> Iterator[str]:
             yield f"{key}: not sent before {refused.again_in_words}, because MailerLite refused it"
 
 
-def _fields(explained: Explained) -> List[Dict[str, Any]]:
+def _fields(explained: Explained) -> list[dict[str, Any]]:
     there = explained.subscriber.fields if explained.subscriber else {}
     written = explained.decision.fields.items() if _writes(explained.decision) else ()
     return [{"field": key, "old": there.get(key), "new": value} for key, value in written]
@@ -223,7 +220,7 @@ def _writes(decision: Decision) -> bool:
     return decision.action is not Action.WAIT
 
 
-def _names(ids: Iterable[str], groups: Mapping[str, str]) -> List[str]:
+def _names(ids: Iterable[str], groups: Mapping[str, str]) -> list[str]:
     return sorted(groups.get(each, each) for each in ids)
 
 
@@ -233,7 +230,7 @@ def section(explained: Sequence[Explained]) -> Section:
     return Section("explain", "Explained", Kind.STEP, columns, rows)
 
 
-def _row(each: Explained) -> Dict[str, Any]:
+def _row(each: Explained) -> dict[str, Any]:
     places, subscriber = each.places, each.subscriber
     return {
         "email": each.email,

@@ -12,28 +12,23 @@ import logging
 import threading
 from typing import (
     AbstractSet,
-    Dict,
     Iterator,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
     Sequence,
-    Set,
-    Tuple,
 )
 
-from basics.emails import canonical
-from basics.errors import CallRejected, Interrupted, ServiceDown, ServiceError
-from basics.words import listing
+from cli.changes import DONE, FAILED, NOT_REACHED, Changes, NotWanted, Result
+from core.clock import Clock
+from core.emails import canonical
+from core.errors import CallRejected, Interrupted, ServiceDown, ServiceError
+from core.words import listing
 from mailerlite_client import MailerLiteClient, Subscriber, Written
-from run.apply import DONE, FAILED, NOT_REACHED, Changes, NotWanted, Result
-from run.checks import Finding
+from report.model import Finding
 from subscribers.memory import Memory
 from subscribers.mirror import Mirror
 from subscribers.plan import Decision, by_email, people
 from subscribers.rounds import NothingToDo, Writer
-from transport.clock import Clock
 
 IMPORT_SIZE = 1_000  # people: no document names the maximum, and this is in use
 TURN_S = 12.0  # MailerLite takes five imports a minute
@@ -59,9 +54,9 @@ def check(groups: Mapping[str, str], mirror: Mirror) -> Finding:
     )
 
 
-def by_group(planned: Sequence[Decision]) -> Dict[str, List[Decision]]:
+def by_group(planned: Sequence[Decision]) -> dict[str, list[Decision]]:
     """Group -> the new people who are to be in it and in no other: an import can bring them."""
-    found: Dict[str, List[Decision]] = {}
+    found: dict[str, list[Decision]] = {}
     for each in planned:
         if len(each.groups) == 1:
             found.setdefault(each.groups[0], []).append(each)
@@ -91,11 +86,11 @@ class Importer:
     ) -> None:
         self._mailerlite, self._writer, self._memory = mailerlite, writer, memory
         self._clock = clock
-        self._sent: Dict[str, Decision] = {}  # by the address in the plan
+        self._sent: dict[str, Decision] = {}  # by the address in the plan
         self._turn = threading.Lock()  # held from the look on, so that it is fresh
         self._next_at = clock.monotonic()
 
-    def bring(self, changes: Changes, planned: Sequence[Decision]) -> Dict[str, Result]:
+    def bring(self, changes: Changes, planned: Sequence[Decision]) -> dict[str, Result]:
         """Address -> what came of it, without those who are still to be written singly."""
         parts = [
             Part(group, chosen[n : n + IMPORT_SIZE])
@@ -104,7 +99,7 @@ class Importer:
         ]
         results = changes.apply("Import", parts, self._send)
         arrived = self._arrived()
-        found: Dict[str, Result] = {}
+        found: dict[str, Result] = {}
         for part, result in zip(parts, results):
             for each in part.people:
                 if each.address in arrived:
@@ -146,7 +141,7 @@ class Importer:
             if key:
                 self._await(key)
 
-    def _start(self, part: Part) -> Optional[str]:
+    def _start(self, part: Part) -> str | None:
         """The key of the import, if anybody is still to be imported."""
         group = self._writer.mirror.real(part.group)
         chosen = dict(self._still_new(part.people, group))
@@ -166,7 +161,7 @@ class Importer:
         finally:
             self._next_at = self._clock.monotonic() + TURN_S
 
-    def _still_new(self, planned: Sequence[Decision], group: str) -> Iterator[Tuple[str, Decision]]:
+    def _still_new(self, planned: Sequence[Decision], group: str) -> Iterator[tuple[str, Decision]]:
         """Whoever is not, or belongs elsewhere by now, is left to the single write."""
         for each in self._writer.in_rounds(planned):
             try:
@@ -192,7 +187,7 @@ class Importer:
         except (CallRejected, ServiceError, Interrupted) as error:
             log.error("%s", error)  # each is looked at before the single write
             return set()
-        arrived: Set[str] = set()
+        arrived: set[str] = set()
         for address, now in self._sent.items():
             person = there[now.groups[0]].get(canonical(now.address))
             if person:

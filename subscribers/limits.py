@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import List
 
-from basics.limits import FEW, Refusal, over_limit, parse_limit, parse_number_limit
-from run import command
+from cli import command
+from core.limits import FEW, Refusal, over_limit, parse_limit, parse_number_limit
 from subscribers.memory import Lists
 from subscribers.plan import Plan, people
 from subscribers.settings import Settings
@@ -57,7 +56,7 @@ def add_flags(arguments: ArgumentParser) -> None:
     )
 
 
-def begins_anew(args: Namespace, subscribers: int, is_new: bool, path: Path) -> List[Refusal]:
+def begins_anew(args: Namespace, subscribers: int, is_new: bool, path: Path) -> list[Refusal]:
     """Without a memory a deleted person looks like a new one, and would be brought back."""
     if not is_new or not subscribers or args.first_run:
         return []
@@ -74,7 +73,7 @@ def begins_anew(args: Namespace, subscribers: int, is_new: bool, path: Path) -> 
 
 def refusals(
     plan: Plan, lists: Lists, args: Namespace, settings: Settings, path: Path
-) -> List[Refusal]:
+) -> list[Refusal]:
     """MailerLite bills by the number of subscribers, so their growth is limited as well. `path`: of
     the memory."""
     new, unsubscribed, opted_out = len(plan.create), len(plan.unsubscribe), len(plan.opt_out)

@@ -23,12 +23,13 @@ import hashlib
 import hmac
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple
 
-from basics.emails import canonical, masked, spellings
-from basics.errors import AppError
-from run import history, told
-from run.store import Row, Store
+from core.emails import canonical, masked, spellings
+from core.errors import AppError
+from state import history
+from state import notifications as told
+from state.store import Row, Store
 from subscribers.plan import Decision, Refused, Trace
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Memory:
     def close(self) -> None:
         self._store.close()
 
-    def rows(self, sql: str, *values: object) -> List[Row]:
+    def rows(self, sql: str, *values: object) -> list[Row]:
         """As of a Store."""
         return self._store.rows(sql, *values)
 
@@ -157,15 +158,11 @@ class Memory:
         pair = (self._value(email, key, value), self._value(email, key, there))
         return self._store.rows(sql, self.person(email), key) == [pair]
 
-    def refusal(
-        self, email: str, key: str = "", value: Optional[Value] = None
-    ) -> Optional[Refused]:
+    def refusal(self, email: str, key: str = "", value: Value | None = None) -> Refused | None:
         found = self.any_refusal(email, key, value)
         return found if found and found.is_waiting(self._today.isoformat()) else None
 
-    def any_refusal(
-        self, email: str, key: str = "", value: Optional[Value] = None
-    ) -> Optional[Refused]:
+    def any_refusal(self, email: str, key: str = "", value: Value | None = None) -> Refused | None:
         """Also one that is to be tried again."""
         sql = "SELECT reason, since, asked FROM refused WHERE hash = ? AND field = ? AND sent = ?"
         sent = self._value(email, key, value)
@@ -189,7 +186,7 @@ class Memory:
 
     # What a run finds and does
 
-    def note_lists(self, people: Iterable[Tuple[str, Optional[int]]]) -> None:
+    def note_lists(self, people: Iterable[tuple[str, int | None]]) -> None:
         """Whom MailerLite lists now, all of them, each with the id of the contact, if any.
 
         A contact that is known stays the person's contact until the person is written again: should
@@ -201,7 +198,7 @@ class Memory:
             self._store.write(sql, [()])
         self._store.write("INSERT INTO begun SELECT ? WHERE NOT EXISTS (SELECT 1 FROM begun)", day)
 
-    def note_written(self, written: Decision, kept: Mapping[str, Tuple[Value, str]]) -> None:
+    def note_written(self, written: Decision, kept: Mapping[str, tuple[Value, str]]) -> None:
         """`kept`: key -> what was sent and what MailerLite made of it, for what is not the same."""
         email, person = written.address, self.person(written.address)
         self._store.write(
@@ -225,7 +222,7 @@ class Memory:
         self._store.write("DELETE FROM joined WHERE hash = ? AND group_id = ?", rows)
 
     def note_refused(
-        self, email: str, reason: str, key: str = "", value: Optional[Value] = None
+        self, email: str, reason: str, key: str = "", value: Value | None = None
     ) -> Refused:
         before, today = self.any_refusal(email, key, value), self._today
         since = before.since if before else today.isoformat()
@@ -242,12 +239,12 @@ class Memory:
     def note_not_opted_out(self, email: str) -> None:
         self._forget_opt_outs([self.person(email)])
 
-    def note_opt_outs(self, contacts: Iterable[Tuple[str, bool]]) -> None:
+    def note_opt_outs(self, contacts: Iterable[tuple[str, bool]]) -> None:
         """The addresses of contacts, each with whether it is opted out now. Who is not has opted in
         since: should they opt out again, it is not by us."""
         sql = "SELECT hash FROM known WHERE is_opted_out"
         by_us = {person for (person,) in self._store.rows(sql)}
-        seen: Dict[bytes, bool] = {}
+        seen: dict[bytes, bool] = {}
         for email, is_opted_out in contacts if by_us else ():
             person = self.person(email)
             seen[person] = seen.get(person, False) or is_opted_out
@@ -263,7 +260,7 @@ class Memory:
         sql = "UPDATE joined SET is_told = 1 WHERE hash = ? AND group_id = ?"
         self._store.write(sql, rows)
 
-    def _list(self, people: Iterable[Tuple[str, Optional[int]]]) -> None:
+    def _list(self, people: Iterable[tuple[str, int | None]]) -> None:
         self._store.rows("DROP TABLE IF EXISTS temp.listed")
         self._store.rows(_MAKE_LISTED)
         rows = (

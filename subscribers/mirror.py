@@ -5,16 +5,12 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     AbstractSet,
-    FrozenSet,
     Iterable,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
-    Tuple,
 )
 
-from basics.words import count, listing
+from core.words import count, listing
 from subscribers.selection import now_in_words
 from subscribers.values import parts
 
@@ -31,25 +27,25 @@ class Mirror(NamedTuple):
     still to be made has its `placeholder` as id; `made`: that -> id of those made since."""
 
     everyone: str = ""
-    by: Optional[Property] = None
+    by: Property | None = None
     by_value: Mapping[str, str] = {}
     names: Mapping[str, str] = {}
     made: Mapping[str, str] = {}
 
     @property
-    def ids(self) -> FrozenSet[str]:
+    def ids(self) -> frozenset[str]:
         return frozenset(filter(None, (self.everyone, *self.by_value.values())))
 
     @property
-    def properties(self) -> List[str]:
+    def properties(self) -> list[str]:
         return [self.by.name] if self.by else []
 
     @property
-    def to_make(self) -> List[str]:
+    def to_make(self) -> list[str]:
         """Names."""
         return [self.names[id] for id in sorted(self.ids) if id == placeholder(self.names[id])]
 
-    def groups_of(self, contact: Contact) -> Tuple[str, ...]:
+    def groups_of(self, contact: Contact) -> tuple[str, ...]:
         """Where somebody who is meant and may get mail belongs."""
         values = parts(contact.values[self.by.name], self.by.is_multiple) if self.by else ()
         by_value = (self.by_value.get(value, "") for value in values)
@@ -85,8 +81,8 @@ class Comparison(NamedTuple):
     they have who can get mail; somebody may be in several."""
 
     listed: int
-    missing: FrozenSet[Membership]
-    unwanted: FrozenSet[Membership]
+    missing: frozenset[Membership]
+    unwanted: frozenset[Membership]
 
 
 def number_of(members: Iterable[Membership]) -> int:

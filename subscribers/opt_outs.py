@@ -5,10 +5,10 @@ Never the other way: nobody is ever subscribed in HubSpot.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Iterator, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, Mapping, NamedTuple
 
-from basics.errors import CallRejected, ServiceError
-from run.checks import Finding
+from core.errors import CallRejected, ServiceError
+from report.model import Finding
 from subscribers.consent import OPT_OUT, objection
 from subscribers.plan import contact_address
 
@@ -34,7 +34,7 @@ class OptOut(NamedTuple):
     """From which kind of mail; `legal_basis`: for accounts that demand one."""
 
     subscription_id: str
-    legal_basis: Optional[str] = None
+    legal_basis: str | None = None
 
     @property
     def property(self) -> str:
@@ -47,7 +47,7 @@ def parse_legal_basis(text: str) -> str:
     return text
 
 
-def opt_out_of(consent: Mapping[str, str], settings: Settings) -> Optional[OptOut]:
+def opt_out_of(consent: Mapping[str, str], settings: Settings) -> OptOut | None:
     """None unless it is clear which kind of mail is meant. `consent`: see `consent_properties`."""
     kinds = [name for name in consent if name.startswith(f"{OPT_OUT}_")]
     if len(settings.subscriptions) != 1 or len(kinds) != 1:
@@ -55,7 +55,7 @@ def opt_out_of(consent: Mapping[str, str], settings: Settings) -> Optional[OptOu
     return OptOut(kinds[0][len(OPT_OUT) + 1 :], settings.legal_basis)
 
 
-def check(opt_out: Optional[OptOut], consent: Mapping[str, str]) -> Finding:
+def check(opt_out: OptOut | None, consent: Mapping[str, str]) -> Finding:
     if opt_out is None:
         return Finding(
             False,
@@ -70,7 +70,7 @@ def check(opt_out: Optional[OptOut], consent: Mapping[str, str]) -> Finding:
     )
 
 
-def seen(opt_out: OptOut, contacts: Iterable[Contact]) -> Iterator[Tuple[str, bool]]:
+def seen(opt_out: OptOut, contacts: Iterable[Contact]) -> Iterator[tuple[str, bool]]:
     """The canonical addresses of the contacts, each with whether it is opted out."""
     for contact in contacts:
         address = contact_address(contact)

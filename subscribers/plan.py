@@ -13,21 +13,16 @@ from typing import (
     TYPE_CHECKING,
     AbstractSet,
     Callable,
-    Dict,
     Iterable,
     Iterator,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
     Protocol,
     Sequence,
-    Set,
-    Tuple,
 )
 
-from basics.emails import canonical, normalise_email
-from basics.words import count, date
+from core.emails import canonical, normalise_email
+from core.words import count, date
 from subscribers.consent import Objection, objection
 from subscribers.mirror import Membership, Mirror, number_of
 from subscribers.selection import NOT_IN_LIST, Selection
@@ -86,7 +81,7 @@ class Trace(NamedTuple):
 
     is_known: bool
     is_written: bool = False
-    contact_id: Optional[int] = None
+    contact_id: int | None = None
     is_opted_out: bool = False
 
 
@@ -98,9 +93,7 @@ class Remembered(Protocol):
     def is_kept(self, email: str, key: str, value: Value, there: str) -> bool:
         """Whether MailerLite made `there` of this value when it was written."""
 
-    def refusal(
-        self, email: str, key: str = "", value: Optional[Value] = None
-    ) -> Optional[Refused]:
+    def refusal(self, email: str, key: str = "", value: Value | None = None) -> Refused | None:
         """That of the value or, without a key, of the person, while it need not be tried again."""
 
     def joined(self, email: str) -> Mapping[str, bool]:
@@ -123,11 +116,11 @@ class Rules(NamedTuple):
     selection: Selection = Selection()
     mirror: Mirror = Mirror()
     keep_in_group: AbstractSet[str] = frozenset()
-    opt_out: Optional[OptOut] = None
+    opt_out: OptOut | None = None
     opt_out_unsubscribed: bool = False
 
     @property
-    def properties(self) -> Tuple[str, ...]:
+    def properties(self) -> tuple[str, ...]:
         """All that a decision looks at in a contact itself."""
         names = (field.property for field in self.fields)
         fields = (COMPANY_ID if name.startswith(OF_COMPANY) else name for name in names)
@@ -135,13 +128,13 @@ class Rules(NamedTuple):
         return tuple(dict.fromkeys((*PLAN_PROPERTIES, *self.consent, *meant, *fields)))
 
     @property
-    def of_company(self) -> Tuple[str, ...]:
+    def of_company(self) -> tuple[str, ...]:
         """All that it looks at in the contact's company."""
         names = (field.property for field in self.fields if field.property.startswith(OF_COMPANY))
         return tuple(dict.fromkeys(name[len(OF_COMPANY) :] for name in names))
 
     @property
-    def needed(self) -> Tuple[str, ...]:
+    def needed(self) -> tuple[str, ...]:
         """Without these an answer says nothing of a contact."""
         return ("email", *self.consent, *self.selection.properties, *self.mirror.properties)
 
@@ -151,7 +144,7 @@ class Rules(NamedTuple):
         return bool(self.groups or self.mirror.ids)
 
     @property
-    def keys(self) -> List[str]:
+    def keys(self) -> list[str]:
         return [field.key for field in self.fields]
 
 
@@ -166,7 +159,7 @@ class Person(NamedTuple):
     email: str
     contacts: Sequence[Contact]
     former: Sequence[Contact]
-    subscriber: Optional[Subscriber]
+    subscriber: Subscriber | None
     earlier: Sequence[Subscriber] = ()
 
 
@@ -196,22 +189,22 @@ class Decision(NamedTuple):
     """
 
     action: Action
-    email: Optional[str]
-    hubspot_id: Optional[int]
+    email: str | None
+    hubspot_id: int | None
     reason: str = ""
-    contact_ids: Tuple[int, ...] = ()
-    subscriber_id: Optional[str] = None
-    was: Optional[str] = None
-    earlier: Tuple[str, ...] = ()
+    contact_ids: tuple[int, ...] = ()
+    subscriber_id: str | None = None
+    was: str | None = None
+    earlier: tuple[str, ...] = ()
     fields: Mapping[str, Value] = {}
-    groups: Tuple[str, ...] = ()
-    unusable: Tuple[str, ...] = ()
-    other_form: Tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    unusable: tuple[str, ...] = ()
+    other_form: tuple[str, ...] = ()
     refused: Mapping[str, Refused] = {}
-    taken_out: Tuple[str, ...] = ()
-    mirrored: Tuple[str, ...] = ()
-    rejoins: Tuple[str, ...] = ()
-    leaves: Tuple[str, ...] = ()
+    taken_out: tuple[str, ...] = ()
+    mirrored: tuple[str, ...] = ()
+    rejoins: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
     why_leaves: str = ""
 
     @property
@@ -235,7 +228,7 @@ class Waiting(NamedTuple):
 
     email: str
     field: str
-    hubspot_id: Optional[int]
+    hubspot_id: int | None
     refused: Refused
 
 
@@ -246,20 +239,20 @@ class Plan(NamedTuple):
     one. Of mirrored groups: who is to `leave`, who belongs there (`mirrored`), and how many
     people are `members` of one who can get mail."""
 
-    create: Tuple[Decision, ...]
-    update: Tuple[Decision, ...]
-    unsubscribe: Tuple[Decision, ...]
-    skipped: Tuple[Decision, ...]
-    leavers: Tuple[Decision, ...]
-    waiting: Tuple[Waiting, ...]
-    taken_out: Tuple[Decision, ...]
+    create: tuple[Decision, ...]
+    update: tuple[Decision, ...]
+    unsubscribe: tuple[Decision, ...]
+    skipped: tuple[Decision, ...]
+    leavers: tuple[Decision, ...]
+    waiting: tuple[Waiting, ...]
+    taken_out: tuple[Decision, ...]
     unchanged: int
     unusable: Mapping[str, int]
     other_form: Mapping[str, int]
     active: int
-    opt_out: Tuple[Decision, ...]
+    opt_out: tuple[Decision, ...]
     with_address: int
-    leave: Tuple[Leave, ...] = ()
+    leave: tuple[Leave, ...] = ()
     mirrored: AbstractSet[Membership] = frozenset()
     members: int = 0
 
@@ -269,10 +262,10 @@ class Plan(NamedTuple):
         return number_of(each.membership for each in self.leave)
 
 
-def by_email(subscribers: Iterable[Subscriber]) -> Dict[str, Subscriber]:
+def by_email(subscribers: Iterable[Subscriber]) -> dict[str, Subscriber]:
     """By canonical address. Someone may come twice, because the status changed during the read: a
     status in which nothing may be written counts, else the last."""
-    found: Dict[str, Subscriber] = {}
+    found: dict[str, Subscriber] = {}
     for person in subscribers:
         key = canonical(person.email)
         other = found.get(key)
@@ -303,7 +296,7 @@ def make_plan(
 
 def persons(
     contacts: Sequence[Contact], subscribers: Mapping[str, Subscriber], remembered: Remembered
-) -> Dict[str, Person]:
+) -> dict[str, Person]:
     """By canonical address, as for `make_plan`."""
     by_address = _by_address(contacts, subscribers, Selection(), lambda _: None)
     found = _people(contacts, by_address, subscribers, remembered)
@@ -385,18 +378,18 @@ def _is_by_us(objected: Objection, person: Person, remembered: Remembered, rules
     return objected.reason == ours and remembered.recall(person.email).is_opted_out
 
 
-def contact_address(contact: Contact) -> Optional[str]:
+def contact_address(contact: Contact) -> str | None:
     """In canonical form; None when it is no address."""
     email = normalise_email(contact.values["email"])
     return canonical(email) if email else None
 
 
-def company_id(contact: Contact) -> Optional[int]:
+def company_id(contact: Contact) -> int | None:
     text = trimmed(contact.values[COMPANY_ID])
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def in_order(contacts: Iterable[Contact]) -> List[Contact]:
+def in_order(contacts: Iterable[Contact]) -> list[Contact]:
     """The one changed last at the end."""
     return sorted(contacts, key=_changed_at)
 
@@ -410,8 +403,8 @@ def _by_address(
     subscribers: Mapping[str, Subscriber],
     selection: Selection,
     leave: Callable[[Decision], None],
-) -> Dict[str, Tuple[Contact, ...]]:
-    found: Dict[str, Tuple[Contact, ...]] = {}
+) -> dict[str, tuple[Contact, ...]]:
+    found: dict[str, tuple[Contact, ...]] = {}
     for contact in contacts:
         key = contact_address(contact)
         typed = contact.values["email"]
@@ -431,7 +424,7 @@ def _people(
     remembered: Remembered,
 ) -> Iterator[Person]:
     """Whoever has a contact or is a subscriber."""
-    had: Dict[int, List[str]] = {}  # contact -> addresses that are not its own any more
+    had: dict[int, list[str]] = {}  # contact -> addresses that are not its own any more
     for key in subscribers:
         contact_id = remembered.recall(key).contact_id
         if contact_id is not None and all(
@@ -456,11 +449,11 @@ def _address(person: Person) -> str:
     return normalise_email(typed) or person.email
 
 
-def _skip(contact: Contact, email: Optional[str], reason: str) -> Decision:
+def _skip(contact: Contact, email: str | None, reason: str) -> Decision:
     return Decision(Action.SKIP, email, contact.id, reason)
 
 
-def _why_not(person: Person, remembered: Remembered, rules: Rules) -> Optional[str]:
+def _why_not(person: Person, remembered: Remembered, rules: Rules) -> str | None:
     if any(each.status in _OBJECTIONS for each in person.earlier):
         return LEFT_BEFORE
     if person.subscriber:
@@ -486,10 +479,10 @@ def _with_fields(
     decision: Decision, person: Person, remembered: Remembered, rules: Rules
 ) -> Decision:
     """A value that HubSpot lacks is never a difference: nothing is ever blanked out."""
-    fields: Dict[str, Value] = {}
-    unusable: List[str] = []
-    other_form: List[str] = []
-    refused: Dict[str, Refused] = {}
+    fields: dict[str, Value] = {}
+    unusable: list[str] = []
+    other_form: list[str] = []
+    refused: dict[str, Refused] = {}
     contact, there = person.contacts[-1], person.subscriber
     for field in rules.fields:
         text = in_words(trimmed(contact.values[field.property]), field)
@@ -536,11 +529,11 @@ def _with_groups(
 
 class _Planning:
     def __init__(self) -> None:
-        self._by_action: Dict[Action, List[Decision]] = {action: [] for action in Action}
-        self._waiting: List[Waiting] = []
-        self._taken_out: List[Decision] = []
-        self._leave: List[Leave] = []
-        self._mirrored: Set[Membership] = set()
+        self._by_action: dict[Action, list[Decision]] = {action: [] for action in Action}
+        self._waiting: list[Waiting] = []
+        self._taken_out: list[Decision] = []
+        self._leave: list[Leave] = []
+        self._mirrored: set[Membership] = set()
         self._unchanged = 0
         self._unusable: Counter[str] = Counter()
         self._other_form: Counter[str] = Counter()
@@ -561,7 +554,7 @@ class _Planning:
             self._waiting.append(Waiting(decision.address, field, decision.hubspot_id, refused))
 
     def result(self, active: int, with_address: int) -> Plan:
-        def sorted_by_email(decisions: Iterable[Decision]) -> Tuple[Decision, ...]:
+        def sorted_by_email(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
             return tuple(sorted(decisions, key=lambda each: (each.address, each.hubspot_id or 0)))
 
         return Plan(
@@ -583,7 +576,7 @@ class _Planning:
         )
 
 
-def _changed_at(contact: Contact) -> Tuple[datetime, int]:
+def _changed_at(contact: Contact) -> tuple[datetime, int]:
     text = trimmed(contact.values["lastmodifieddate"])
     try:
         moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Iterable, Mapping, Sequence
 
-from basics.emails import spellings
-from basics.packed import Names, Packed
-from basics.words import count
+from cli.progress import Progress
+from core.emails import spellings
+from core.packed import Names, Packed
+from core.words import count
 from hubspot_client import Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
-from run.progress import Progress
 from subscribers.memory import Memory
 from subscribers.plan import Remembered, Rules, by_email, company_id, contact_address
 from subscribers.values import OF_COMPANY
@@ -26,19 +26,19 @@ class Contacts:
         self._hubspot, self._rules = hubspot, rules
         self._names = (*rules.properties, *also)
 
-    def everyone(self, progress: Progress) -> List[Contact]:
+    def everyone(self, progress: Progress) -> list[Contact]:
         found = self._hubspot.contacts(self._names, self._rules.needed)
         return self._with_companies(progress.count(found))
 
-    def by_id(self, ids: Iterable[int]) -> List[Contact]:
+    def by_id(self, ids: Iterable[int]) -> list[Contact]:
         return self._with_companies(self._by_id(ids))
 
-    def of_list(self, emails: Iterable[str], remembered: Remembered) -> List[Contact]:
+    def of_list(self, emails: Iterable[str], remembered: Remembered) -> list[Contact]:
         """The members of the list, and every contact of these subscribers, whose objections count
         whether they are in the list or not. `emails`: canonical addresses."""
         return self._with(self._rules.selection.members or (), list(emails), remembered)
 
-    def called(self, emails: Sequence[str], remembered: Remembered) -> List[Contact]:
+    def called(self, emails: Sequence[str], remembered: Remembered) -> list[Contact]:
         """Every contact that has one of these canonical addresses, also as an additional one, or
         had it when it was written last."""
         ids = self._hubspot.ids_of_contacts([form for each in emails for form in spellings(each)])
@@ -46,7 +46,7 @@ class Contacts:
 
     def _with(
         self, ids: Iterable[int], emails: Sequence[str], remembered: Remembered
-    ) -> List[Contact]:
+    ) -> list[Contact]:
         """The contacts with these ids, and all that have, or had, one of the addresses."""
         known = (remembered.recall(email).contact_id for email in emails)
         found = {each.id: each for each in self._by_id([*ids, *filter(None, known)])}
@@ -58,11 +58,11 @@ class Contacts:
             found[each.id] = each
         return self._with_companies([found[each] for each in sorted(found)])
 
-    def _by_id(self, ids: Iterable[int]) -> List[Contact]:
+    def _by_id(self, ids: Iterable[int]) -> list[Contact]:
         ids = list(dict.fromkeys(ids))
         return self._hubspot.contacts_by_id(ids, self._names, self._rules.needed)
 
-    def _with_companies(self, contacts: List[Contact]) -> List[Contact]:
+    def _with_companies(self, contacts: list[Contact]) -> list[Contact]:
         """With the values of their primary companies among their own. Who has no company, or one
         that is archived or merged away, has no such value, so that nothing is sent of it."""
         names = self._rules.of_company
@@ -72,7 +72,7 @@ class Contacts:
         found = self._hubspot.company_values(list(ids), names)
         if missing := len(ids) - len(found):
             log.debug("HubSpot: %s could not be read.", count(missing, "company", "companies"))
-        none: Mapping[str, Optional[str]] = {}
+        none: Mapping[str, str | None] = {}
         shared = Names([*self._names, *(f"{OF_COMPANY}{name}" for name in names)])
         return [
             _with_values(each, shared, map(found.get(company_id(each) or 0, none).get, names))
@@ -86,7 +86,7 @@ def subscribers_called(
     mailerlite: MailerLiteClient,
     rules: Rules,
     memory: Memory,
-) -> Dict[str, Subscriber]:
+) -> dict[str, Subscriber]:
     """Who has one of these canonical addresses or, as far as is remembered, had one of the contacts
     that have them now. The memory does not tell that other address, so all are read for it."""
     ids = {each.id for each in contacts if contact_address(each) in emails}
@@ -101,5 +101,5 @@ def subscribers_called(
     return by_email(filter(None, (mailerlite.subscriber(each, rules.keys) for each in spelt)))
 
 
-def _with_values(contact: Contact, names: Names, of_company: Iterable[Optional[str]]) -> Contact:
+def _with_values(contact: Contact, names: Names, of_company: Iterable[str | None]) -> Contact:
     return contact._replace(values=Packed(names, [*contact.values.values(), *of_company]))

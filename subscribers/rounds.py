@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Iterable, Mapping, Sequence
 
-from basics.emails import canonical, masked
-from basics.errors import AppError, CallRejected, ServiceDown, ServiceError
+from cli.changes import NotWanted
+from core.emails import canonical, masked
+from core.errors import AppError, CallRejected, ServiceDown, ServiceError
 from hubspot_client import Contact
 from mailerlite_client import (
     BATCH_SIZE,
@@ -22,7 +23,6 @@ from mailerlite_client import (
     ValuesRefused,
     Written,
 )
-from run.apply import NotWanted
 from subscribers import opt_outs
 from subscribers.changes import ChangeLog
 from subscribers.checks import Services
@@ -57,17 +57,17 @@ class Evidence:
 
     def __init__(self, services: Services, rules: Rules, people: Sequence[Decision]) -> None:
         self._services, self._rules, self._people = services, rules, people
-        self._found: Dict[str, Person] = {}
+        self._found: dict[str, Person] = {}
         self._lock = threading.Lock()
 
-    def of(self, planned: Decision) -> Optional[Person]:
+    def of(self, planned: Decision) -> Person | None:
         """None when MailerLite does not say how it is with this person."""
         with self._lock:  # the others of the round wait for the first
             if not self._found:
                 self._found = self._read()
         return self._found.get(planned.address)
 
-    def _read(self) -> Dict[str, Person]:
+    def _read(self) -> dict[str, Person]:
         ids = (id for each in self._people for id in each.contact_ids)
         contacts = Contacts(self._services.hubspot, self._rules).by_id(ids)
         by_id = {contact.id: contact for contact in contacts}
@@ -79,9 +79,9 @@ class Evidence:
             if there.keys() >= {key, *each.earlier}
         }
 
-    def _look_up(self, whom: Iterable[str]) -> Dict[str, Optional[Subscriber]]:
+    def _look_up(self, whom: Iterable[str]) -> dict[str, Subscriber | None]:
         """In one request, unless the people of the round had many other addresses before."""
-        found: Dict[str, Optional[Subscriber]] = {}
+        found: dict[str, Subscriber | None] = {}
         whom, rules = list(dict.fromkeys(whom)), self._rules
         for start in range(0, len(whom), BATCH_SIZE):
             part = whom[start : start + BATCH_SIZE]
@@ -102,12 +102,12 @@ class Departure:
         memory: Memory,
         changes: ChangeLog,
         leaves: Sequence[Leave],
-        mirrored: Dict[str, Tuple[str, ...]],
+        mirrored: dict[str, tuple[str, ...]],
     ) -> None:
         self._mailerlite, self._rules, self._memory = services.mailerlite, rules, memory
         self._changes, self._leaves, self._mirrored = changes, leaves, mirrored
         self._evidence = Evidence(services, rules, [each.person for each in leaves])
-        self._outcomes: Dict[Membership, Optional[Exception]] = {}
+        self._outcomes: dict[Membership, Exception | None] = {}
         self._lock = threading.Lock()
 
     def make(self, planned: Leave) -> None:
@@ -118,15 +118,15 @@ class Departure:
         if outcome:
             raise outcome
 
-    def _outcome_of_all(self) -> Dict[Membership, Optional[Exception]]:
+    def _outcome_of_all(self) -> dict[Membership, Exception | None]:
         try:
             return self._send()
         except AppError as error:
             return {each.membership: error for each in self._leaves}
 
-    def _send(self) -> Dict[Membership, Optional[Exception]]:
-        outcomes: Dict[Membership, Optional[Exception]] = {}
-        going: Dict[Membership, Tuple[str, str]] = {}
+    def _send(self) -> dict[Membership, Exception | None]:
+        outcomes: dict[Membership, Exception | None] = {}
+        going: dict[Membership, tuple[str, str]] = {}
         for each in self._leaves:
             person = self._evidence.of(each.person)
             now = decide(person, self._memory, self._rules) if person else None
@@ -162,16 +162,16 @@ class Writer:
         self._services, self._rules, self._memory = services, rules, memory
         self.changes = changes
         self._mailerlite = services.mailerlite
-        self._evidence: Dict[str, Evidence] = {}
-        self.refused: List[Waiting] = []
+        self._evidence: dict[str, Evidence] = {}
+        self.refused: list[Waiting] = []
         self._refusals = _Refusals(memory, self.refused)
         self._came_back = 0
         self._lock = threading.Lock()
-        self._departures: Dict[Membership, Departure] = {}
-        self.as_written: Dict[str, Decision] = {}
-        self.mirrored: Dict[str, Tuple[str, ...]] = {}
-        self.not_new: List[Tuple[str, str]] = []
-        self.activated: List[str] = []
+        self._departures: dict[Membership, Departure] = {}
+        self.as_written: dict[str, Decision] = {}
+        self.mirrored: dict[str, tuple[str, ...]] = {}
+        self.not_new: list[tuple[str, str]] = []
+        self.activated: list[str] = []
 
     def in_rounds(self, people: Sequence[Decision]) -> Sequence[Decision]:
         """The same people; to be written in this order."""
@@ -203,7 +203,7 @@ class Writer:
         with self._lock:
             self._rules = self._rules._replace(mirror=self.mirror.with_made(name, id))
 
-    def members(self) -> Dict[Membership, bool]:
+    def members(self) -> dict[Membership, bool]:
         """All who are in the mirrored groups now, each with whether they can get mail. Raises
         CallRejected, ServiceError."""
         return {
@@ -265,7 +265,7 @@ class Writer:
         return self._decide(planned, (Action.CREATE,))
 
     @property
-    def keys(self) -> List[str]:
+    def keys(self) -> list[str]:
         return self._rules.keys
 
     def end(self) -> None:
@@ -283,7 +283,7 @@ class Writer:
             raise _not_wanted(now)
         return now
 
-    def _upsert(self, now: Decision) -> Tuple[Decision, Written]:
+    def _upsert(self, now: Decision) -> tuple[Decision, Written]:
         """With what was really sent: a refused value does not keep the person from being written
         without it."""
         call = "update a subscriber" if now.was else "create a subscriber"
@@ -314,9 +314,9 @@ class Writer:
             if is_news:
                 self.refused.append(Waiting(now.address, key, now.hubspot_id, refused))
 
-    def _other_forms(self, sent: Decision, written: Written) -> Dict[str, Tuple[Value, str]]:
+    def _other_forms(self, sent: Decision, written: Written) -> dict[str, tuple[Value, str]]:
         """Key -> value sent and what MailerLite made of it, where that is not the same."""
-        forms: Dict[str, Tuple[Value, str]] = {}
+        forms: dict[str, tuple[Value, str]] = {}
         for field in self._rules.fields:
             if field.key in sent.fields and field.key in written.fields:
                 there = as_kept(written.fields[field.key], field.type)
@@ -341,9 +341,9 @@ class Writer:
 class _Refusals:
     """Whom MailerLite did not take: remembered once it is clear that it is about the person."""
 
-    def __init__(self, memory: Memory, news: List[Waiting]) -> None:
+    def __init__(self, memory: Memory, news: list[Waiting]) -> None:
         self._memory, self._news = memory, news
-        self._in_a_row: List[Tuple[Decision, str]] = []  # with the same words
+        self._in_a_row: list[tuple[Decision, str]] = []  # with the same words
         self._is_about_all = False
         self._lock = threading.Lock()
 
@@ -403,8 +403,8 @@ def _untold() -> CallRejected:
 def _person(
     planned: Decision,
     by_id: Mapping[int, Contact],
-    there: Optional[Subscriber],
-    looked_up: Mapping[str, Optional[Subscriber]],
+    there: Subscriber | None,
+    looked_up: Mapping[str, Subscriber | None],
 ) -> Person:
     """As the services say now. A contact with another address is not written under this one, but
     what it objects to counts."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
-from basics.words import count
-from run.apply import DONE, FAILED, SKIPPED, Result, rows_of
-from run.report import Kind, Row, Section
-from run.screen import Screen
+from cli.changes import DONE, FAILED, SKIPPED, Result, rows_of
+from cli.screen import Screen
+from core.words import count
+from report.model import Kind, Row, Section
 from subscribers.plan import (
     NO_CONTACT,
     OTHER_ADDRESS,
@@ -55,10 +55,10 @@ class Results(NamedTuple):
     `leave`: of mirrored groups."""
 
     create_fields: Sequence[Result]
-    people: Sequence[Tuple[Decision, Result]] = ()
+    people: Sequence[tuple[Decision, Result]] = ()
     refused: Sequence[Waiting] = ()
     create_groups: Sequence[Result] = ()
-    leave: Sequence[Tuple[Leave, Result]] = ()
+    leave: Sequence[tuple[Leave, Result]] = ()
 
     def done(self, action: Action) -> int:
         return sum(each.action is action and made.status == DONE for each, made in self.people)
@@ -75,9 +75,9 @@ def sections(
     plan: Plan,
     missing: Sequence[Field],
     groups: Mapping[str, str],
-    results: Optional[Results] = None,
+    results: Results | None = None,
     groups_to_make: Sequence[str] = (),
-) -> List[Section]:
+) -> list[Section]:
     """`missing`: the fields to create; `groups`: id -> name; `groups_to_make`: names. Who was
     left out right before the write, or by it, is a skipped person and no failure."""
     fields = rows_of(
@@ -177,7 +177,7 @@ def sections(
     ]
 
 
-def counts(sections: Sequence[Section]) -> Dict[str, Any]:
+def counts(sections: Sequence[Section]) -> dict[str, Any]:
     rows = {each.key: each.rows for each in sections if not each.key.startswith("create_")}
     reasons = Counter(row["reason"] for row in rows["skipped"])
     return {
@@ -186,7 +186,7 @@ def counts(sections: Sequence[Section]) -> Dict[str, Any]:
     }
 
 
-def to_decide(plan: Plan) -> List[Decision]:
+def to_decide(plan: Plan) -> list[Decision]:
     """What waits for a person."""
     again = _skipped_as(plan, SUBSCRIBED_AGAIN)
     return [*_skipped_as(plan, STILL_SUBSCRIBED), *again, *plan.leavers]
@@ -281,7 +281,7 @@ def leavers_in_words(plan: Plan) -> str:
     return f"{people(number)} {are} subscribed, and {no_contact}."
 
 
-def _skipped_as(plan: Plan, ending: str) -> List[Decision]:
+def _skipped_as(plan: Plan, ending: str) -> list[Decision]:
     return [each for each in plan.skipped if each.reason.endswith(ending)]
 
 
@@ -301,10 +301,10 @@ def _on_values(plan: Plan) -> Iterator[str]:
 
 
 def _changes(
-    plan: Plan, groups: Mapping[str, str], results: Optional[Results]
-) -> Iterator[Tuple[Action, Row]]:
+    plan: Plan, groups: Mapping[str, str], results: Results | None
+) -> Iterator[tuple[Action, Row]]:
     if results is None:
-        made: List[Decision] = [*plan.create, *plan.update, *plan.unsubscribe, *plan.opt_out]
+        made: list[Decision] = [*plan.create, *plan.update, *plan.unsubscribe, *plan.opt_out]
         outcomes = None
     else:
         made = [decision for decision, _ in results.people]
@@ -314,7 +314,7 @@ def _changes(
 
 
 def _section(
-    action: Action, kind: Kind, title: str, changes: Sequence[Tuple[Action, Row]]
+    action: Action, kind: Kind, title: str, changes: Sequence[tuple[Action, Row]]
 ) -> Section:
     rows = [row for of, row in changes if of is action and row["status"] != SKIPPED]
     columns = ("email", "fields", "groups", "reason", "status", "error")
@@ -333,7 +333,7 @@ def _entry(entry: Decision, groups: Mapping[str, str]) -> Row:
     return {**row, "reason": reason} if reason else row
 
 
-def _leaves(plan: Plan, groups: Mapping[str, str], results: Optional[Results]) -> List[Row]:
+def _leaves(plan: Plan, groups: Mapping[str, str], results: Results | None) -> list[Row]:
     """Without those who turned out to belong there, or were not found any more."""
     made = [each for each, _ in results.leave] if results else plan.leave
     entries = [
@@ -347,11 +347,11 @@ def _leaves(plan: Plan, groups: Mapping[str, str], results: Optional[Results]) -
     return [row for row in rows if row["status"] != SKIPPED]
 
 
-def _left_alone(entries: Sequence[Decision]) -> List[Row]:
+def _left_alone(entries: Sequence[Decision]) -> list[Row]:
     return [_short(each.email, each.hubspot_id, each.reason) for each in entries]
 
 
-def _short(email: Optional[str], hubspot_id: Optional[int], reason: str) -> Row:
+def _short(email: str | None, hubspot_id: int | None, reason: str) -> Row:
     return {"email": email, "hubspot_id": hubspot_id, "reason": reason}
 
 
@@ -366,7 +366,7 @@ def _waiting(each: Waiting) -> Row:
     return {**row, "field": each.field, **dates}
 
 
-def _names(ids: Sequence[str], groups: Mapping[str, str]) -> List[str]:
+def _names(ids: Sequence[str], groups: Mapping[str, str]) -> list[str]:
     return [groups[each] for each in ids]
 
 

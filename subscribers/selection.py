@@ -6,9 +6,9 @@ Being meant is not enough: the rules of consent come first.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, AbstractSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, AbstractSet, NamedTuple, Sequence
 
-from basics.words import alternatives
+from core.words import alternatives
 from subscribers.values import as_kept, field_type, parts
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class WrittenCondition(NamedTuple):
     that there is no value or, `is_negated`, that there is one."""
 
     property: str
-    values: Tuple[str, ...]
+    values: tuple[str, ...]
     is_negated: bool
 
 
@@ -42,7 +42,7 @@ class Condition(NamedTuple):
     values: AbstractSet[str]
     is_negated: bool
 
-    def why_not(self, contact: Contact) -> Optional[str]:
+    def why_not(self, contact: Contact) -> str | None:
         present = parts(contact.values[self.property.name], self.property.is_multiple)
         found = {_compared(each, self.property) for each in present}
         is_one = not found.isdisjoint(self.values) if self.values else not found
@@ -54,16 +54,16 @@ class Selection(NamedTuple):
     must hold."""
 
     list_name: str = ""
-    members: Optional[AbstractSet[int]] = None
+    members: AbstractSet[int] | None = None
     conditions: Sequence[Condition] = ()
 
-    def why_not(self, contacts: Sequence[Contact]) -> Optional[str]:
+    def why_not(self, contacts: Sequence[Contact]) -> str | None:
         """Why a person is not meant who has these contacts, the one changed last at the end; None
         when any of them is meant, or there is none."""
         reasons = [self._why_not(each) for each in contacts]
         return reasons[-1] if reasons and all(reasons) else None
 
-    def _why_not(self, contact: Contact) -> Optional[str]:
+    def _why_not(self, contact: Contact) -> str | None:
         if self.members is not None and contact.id not in self.members:
             return f"{NOT_IN_LIST} {self.list_name}"
         return next(filter(None, (each.why_not(contact) for each in self.conditions)), None)
@@ -76,7 +76,7 @@ class Selection(NamedTuple):
         return self.members is None and not self.conditions
 
     @property
-    def properties(self) -> List[str]:
+    def properties(self) -> list[str]:
         return [each.property.name for each in self.conditions]
 
     def in_words(self) -> str:
@@ -102,10 +102,10 @@ def without_value(reason: str) -> str:
     return f"{what} has changed" if is_now else reason
 
 
-def parse_conditions(text: str) -> Tuple[WrittenCondition, ...]:
+def parse_conditions(text: str) -> tuple[WrittenCondition, ...]:
     """`lifecyclestage=customer|opportunity, country!=`; raises ValueError with the words that
     follow "must be"."""
-    found: List[WrittenCondition] = []
+    found: list[WrittenCondition] = []
     place = 0
     while place < len(text):
         match = _CONDITION.match(text, place)
@@ -121,7 +121,7 @@ def parse_conditions(text: str) -> Tuple[WrittenCondition, ...]:
     return tuple(found)
 
 
-def unknown_values(wanted: WrittenCondition, known: Property) -> Optional[str]:
+def unknown_values(wanted: WrittenCondition, known: Property) -> str | None:
     """What is wrong with the values, if the property has only certain ones: the possible ones. An
     enumeration whose values HubSpot takes from elsewhere, such as an owner, names none."""
     possible = _BOOLEAN if known.type == "bool" else known.options

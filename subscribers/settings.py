@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
-from basics.limits import Limit, parse_limit, parse_number, parse_number_limit
-from basics.settings import SettingsReader, parse_names
+from core.limits import Limit, parse_limit, parse_number, parse_number_limit
+from core.settings import SettingsReader, parse_names
 from hubspot_client import HubSpotSettings, hubspot_settings
 from mailerlite_client import MailerLiteSettings, mailerlite_settings
 from subscribers.opt_outs import parse_legal_basis
@@ -29,12 +29,12 @@ class Settings(NamedTuple):
 
     hubspot: HubSpotSettings
     mailerlite: MailerLiteSettings
-    fields: Tuple[Tuple[str, str], ...]
-    groups: Tuple[str, ...]
-    subscriptions: Tuple[str, ...]
+    fields: tuple[tuple[str, str], ...]
+    groups: tuple[str, ...]
+    subscriptions: tuple[str, ...]
     labels: bool
     list: str
-    conditions: Tuple[WrittenCondition, ...]
+    conditions: tuple[WrittenCondition, ...]
     mirror_group: str
     group_by: str
     group_prefix: str
@@ -44,7 +44,7 @@ class Settings(NamedTuple):
     max_deleted: Limit
     ask_again_days: int
     max_opt_out: Limit
-    legal_basis: Optional[str]
+    legal_basis: str | None
     keep_history_days: int
 
 
@@ -78,7 +78,7 @@ def _wants_labels(text: str) -> bool:
     return text == "labels"
 
 
-def _field_pairs(text: str) -> Tuple[Tuple[str, str], ...]:
+def _field_pairs(text: str) -> tuple[tuple[str, str], ...]:
     pairs = [_FIELD_PAIR.fullmatch(name) for name in parse_names(text)]
     keys = {pair[2] for pair in pairs if pair}
     if len(keys) < len(pairs):

@@ -6,7 +6,7 @@ import math
 import re
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, List, Mapping, NamedTuple, Optional
+from typing import TYPE_CHECKING, Mapping, NamedTuple
 
 if TYPE_CHECKING:
     from mailerlite_client import Value
@@ -33,7 +33,7 @@ class Field(NamedTuple):
     is_multiple: bool = False
 
 
-def trimmed(text: Optional[str]) -> str:
+def trimmed(text: str | None) -> str:
     return (text or "").strip()
 
 
@@ -42,7 +42,7 @@ def field_type(property_type: str) -> str:
     return _TYPES.get(property_type, "text")
 
 
-def parts(text: Optional[str], is_multiple: bool) -> List[str]:
+def parts(text: str | None, is_multiple: bool) -> list[str]:
     """The values of a property, none where it is unset."""
     found = (text or "").split(";") if is_multiple else [text or ""]
     return [part.strip() for part in found if part.strip()]
@@ -56,7 +56,7 @@ def in_words(text: str, field: Field) -> str:
     return ", ".join(field.labels.get(value, value) for value in values)
 
 
-def usable(text: str, kind: str) -> Optional[Value]:
+def usable(text: str, kind: str) -> Value | None:
     """The value in the form that a MailerLite field of this type takes, in which two values are
     the same if they mean the same; None if it does not fit.
 
@@ -70,14 +70,14 @@ def usable(text: str, kind: str) -> Optional[Value]:
     return text
 
 
-def as_kept(text: Optional[str], kind: str) -> str:
+def as_kept(text: str | None, kind: str) -> str:
     """What MailerLite holds in a form in which the same is equal, also if it is no such value."""
     text = trimmed(text)
     value = usable(text, kind) if text else None
     return text if value is None else str(value)
 
 
-def _number(text: str) -> Optional[Value]:
+def _number(text: str) -> Value | None:
     try:
         number = Decimal(text)
         as_float = float(number)
@@ -88,7 +88,7 @@ def _number(text: str) -> Optional[Value]:
     return int(number) if number == int(number) else as_float
 
 
-def _day(text: str) -> Optional[str]:
+def _day(text: str) -> str | None:
     """HubSpot writes a day as such, as a moment, or as milliseconds since 1970 at midnight UTC:
     https://developers.hubspot.com/docs/api/crm/properties"""
     found = _DAY.fullmatch(text)

@@ -7,15 +7,15 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterator
 
 import pytest
 
-from basics import settings
+from core import settings
+from core.clock import Clock
 from sandbox import Sandbox
 from tests.helpers import Ended, FakeClock, no_thread_outlives
 from transport import http_client
-from transport.clock import Clock
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def run_main(
 
     def run(
         main: Main,
-        sandbox: Optional[Sandbox],
+        sandbox: Sandbox | None,
         *arguments: str,
         clock: Clock = clock,
         **settings: str,

@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 from unittest import mock
 
 import sync
@@ -27,13 +27,13 @@ DAILY = {"message": "You have reached your daily limit.", "policyName": "DAILY"}
 SECONDLY = {"message": "You have reached your secondly limit.", "category": "RATE_LIMITS"}
 
 
-def status(code: int, times: Any = None, body: Any = None, **headers: str) -> Dict[str, Any]:
+def status(code: int, times: Any = None, body: Any = None, **headers: str) -> dict[str, Any]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return {"kind": "status", "status": code, "times": times, "body": body, "headers": named}
 
 
 # ECHO stands for our keys: some services repeat in an error what they were sent.
-FAULTS: Dict[str, Dict[str, Any]] = {
+FAULTS: dict[str, dict[str, Any]] = {
     "500 once": status(500, 1),
     "503, Retry-After: 7, once": status(503, 1, Retry_After="7"),
     "429 of the second, once": status(429, 1, SECONDLY),
@@ -90,7 +90,7 @@ class Call(NamedTuple):
 class Job(NamedTuple):
     """`state`: what the destination holds."""
 
-    main: Callable[[List[str], FakeClock], int]
+    main: Callable[[list[str], FakeClock], int]
     calls: Mapping[str, Call]
     faults: Sequence[str]
     make: Callable[[FakeClock], Sandbox]
@@ -116,7 +116,7 @@ def make_people(clock: FakeClock) -> Sandbox:
     return Sandbox(HubSpot(contacts=contacts), mailerlite=mailerlite, clock=clock)
 
 
-def people_of(sandbox: Sandbox) -> Dict[str, Any]:
+def people_of(sandbox: Sandbox) -> dict[str, Any]:
     people = sandbox.mailerlite.subscribers.values()
     return {
         each["email"].split("@")[0]: (each["status"], each["fields"]["name"]) for each in people
@@ -163,13 +163,13 @@ class Cell(NamedTuple):
     state: Any
     out: str
     err: str
-    report: Dict[str, Any]
+    report: dict[str, Any]
 
     def __str__(self) -> str:
         return f"{self.exit_code}, {self.writes} written"
 
 
-def keys(sandbox: Sandbox, service: str = "") -> List[str]:
+def keys(sandbox: Sandbox, service: str = "") -> list[str]:
     """Our keys for one service, or for all: no message may show any."""
     return [
         value

@@ -11,10 +11,10 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Iterator, NamedTuple
 
+from core.clock import Clock
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
-from transport.clock import Clock
 
 ROOT = Path(__file__).parent.parent
 START = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
@@ -35,7 +35,7 @@ class FakeClock(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
-        self.slept: List[float] = []
+        self.slept: list[float] = []
         self._lock = threading.Lock()
 
     def monotonic(self) -> float:
@@ -60,7 +60,7 @@ class Ended(NamedTuple):
     code: int
     out: str
     err: str
-    report: Dict[str, Any]
+    report: dict[str, Any]
 
     @property
     def text(self) -> str:
@@ -71,16 +71,16 @@ RunMain = Callable[..., Ended]
 
 
 def make(
-    wanted: List[int], followed: List[int], clock: Callable[[], float], **companies: Any
+    wanted: list[int], followed: list[int], clock: Callable[[], float], **companies: Any
 ) -> Sandbox:
     """HubSpot has the shops `wanted`, which match; PredictLeads follows the shops `followed`."""
     shops = [{"name": f"Shop {n}", "domain": f"shop-{n}.example", **MATCH} for n in wanted]
-    followings: Dict[str, Optional[str]] = {f"shop-{n}.example": None for n in followed}
+    followings: dict[str, str | None] = {f"shop-{n}.example": None for n in followed}
     predictleads = PredictLeads(followings, credits_quota=10_000, requests_per_second=None)
     return Sandbox(HubSpot(shops, **companies), predictleads, clock=clock)
 
 
-def real_time(wanted: List[int], followed: List[int]) -> Sandbox:
+def real_time(wanted: list[int], followed: list[int]) -> Sandbox:
     """For scripts in processes of their own."""
     return make(wanted, followed, time.monotonic, searches_per_second=None)
 
@@ -100,7 +100,7 @@ def stop_at(
     clock: Clock, is_it: Callable[[Request], bool], nth: int = 1
 ) -> Callable[[Request], None]:
     """A signal during the nth such call; no call goes on before the run has heard it."""
-    seen: List[Request] = []
+    seen: list[Request] = []
     turn = threading.Lock()
 
     def on_request(request: Request) -> None:

@@ -11,17 +11,19 @@ import ast
 import re
 import sys
 from pathlib import Path
-from typing import AbstractSet, Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import AbstractSet, Dict, Iterator, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 AROUND = {"tests", "sandbox", "benchmark"}  # they use the product, and it knows nothing of them
-MAY_IMPORT: Dict[str, Set[str]] = {
-    "basics": set(),
-    "transport": {"basics"},
-    "run": {"basics", "transport"},
-    "client": {"basics", "transport"},
-    "job": {"basics", "transport", "run", "client"},
-    "script": {"basics", "transport", "run", "client", "job"},
+MAY_IMPORT: dict[str, set[str]] = {
+    "core": set(),
+    "transport": {"core"},
+    "state": {"core"},
+    "report": {"core", "state"},
+    "cli": {"core", "transport", "state", "report"},
+    "client": {"core", "transport"},
+    "job": {"core", "transport", "state", "report", "cli", "client"},
+    "script": {"core", "transport", "state", "report", "cli", "client", "job"},
 }
 HARMLESS = {
     "__future__",
@@ -54,8 +56,8 @@ class Module(NamedTuple):
     that are really loaded; `reaches_out`: by a built-in function."""
 
     path: Path
-    imports: Set[str]
-    at_run_time: Set[str]
+    imports: set[str]
+    at_run_time: set[str]
     reaches_out: bool
 
 
@@ -81,7 +83,7 @@ def read_tree(root: Path = ROOT) -> Tree:
     }
 
 
-def place(name: str, tree: Tree) -> Tuple[str, str]:
+def place(name: str, tree: Tree) -> tuple[str, str]:
     """The layer of a module, and the unit within it: a service, a job or a script. A client is
     `brevo_client.py`, with a folder `brevo_api/` if it needs one: `brevo/` would hide a package of
     that name."""
@@ -95,12 +97,12 @@ def place(name: str, tree: Tree) -> Tuple[str, str]:
     return "job" if is_folder else "script", top
 
 
-def scripts(root: Path = ROOT) -> List[str]:
+def scripts(root: Path = ROOT) -> list[str]:
     tree = read_tree(root)
     return [name for name in tree if place(name, tree)[0] == "script"]
 
 
-def violations(root: Path = ROOT) -> List[str]:
+def violations(root: Path = ROOT) -> list[str]:
     """Every import that goes against the layers, and every module that imports itself in the end,
     in words."""
     tree = read_tree(root)
@@ -113,9 +115,9 @@ def violations(root: Path = ROOT) -> List[str]:
     return found + [f"{name} is part of a circle" for name in sorted(_circles(tree))]
 
 
-def pure_modules(root: Path = ROOT) -> List[str]:
+def pure_modules(root: Path = ROOT) -> list[str]:
     tree = read_tree(root)
-    impure: Set[str] = set()
+    impure: set[str] = set()
     while True:
         more = {
             name
@@ -136,7 +138,7 @@ def _may_import(name: str, other: str, tree: Tree) -> bool:
     return here == there or there[0] in MAY_IMPORT[here[0]]
 
 
-def _circles(tree: Tree) -> Set[str]:
+def _circles(tree: Tree) -> set[str]:
     left = {name: module.at_run_time & tree.keys() for name, module in tree.items()}
     while done := {name for name, others in left.items() if not others & left.keys()}:
         left = {name: others for name, others in left.items() if name not in done}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, Sequence
 
 import sync_subscribers
 from sandbox import HubSpot, MailerLite, Request, Sandbox
@@ -14,7 +14,7 @@ NEWSLETTER, OFFERS = 11, 12  # kinds of mail
 KINDS = {NEWSLETTER: "Newsletter", OFFERS: "Marketing Information"}
 
 
-def contact(email: Optional[str], firstname: Optional[str] = "New", **more: Any) -> Row:
+def contact(email: str | None, firstname: str | None = "New", **more: Any) -> Row:
     return {"email": email, "firstname": firstname, **more}
 
 
@@ -26,7 +26,7 @@ def make(
     contacts: Sequence[Row],
     people: Sequence[Row],
     clock: Callable[[], float],
-    hubspot: Optional[Dict[str, Any]] = None,
+    hubspot: dict[str, Any] | None = None,
     **mailerlite: Any,
 ) -> Sandbox:
     crm = HubSpot(contacts=contacts, subscriptions=KINDS, **(hubspot or {}))
@@ -41,7 +41,7 @@ def run_first(run_main: RunMain, sandbox: Sandbox, *flags: str, **settings: str)
     return run(run_main, sandbox, "--first-run", *flags, **settings)
 
 
-def statuses(sandbox: Sandbox) -> Dict[str, str]:
+def statuses(sandbox: Sandbox) -> dict[str, str]:
     return {email: each["status"] for email, each in sandbox.mailerlite.subscribers.items()}
 
 
@@ -49,11 +49,11 @@ def fields(sandbox: Sandbox, email: str) -> Row:
     return dict(sandbox.mailerlite.subscribers[email]["fields"])
 
 
-def reasons(ended: Ended) -> Dict[str, str]:
+def reasons(ended: Ended) -> dict[str, str]:
     return {row["email"]: row["reason"] for row in ended.report["skipped"]}
 
 
-def emails(rows: Sequence[Row]) -> List[str]:
+def emails(rows: Sequence[Row]) -> list[str]:
     return [row["email"] for row in rows]
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Sequence
 
 import pytest
 
-from basics.errors import CallRejected, Forbidden, ServiceError, Unknown
+from cli.changes import DONE, FAILED, NOT_REACHED, Result
 from companies import verdict
 from companies.afterwards import Afterwards, Destination
 from companies.plan import Criteria, Difference, Removal, Wanted, WantedCompany
+from core.errors import CallRejected, Forbidden, ServiceError, Unknown
 from hubspot_client import Company
-from run.apply import DONE, FAILED, NOT_REACHED, Result
 from tests.helpers import FakeClock
 
 A, B = "a.example", "b.example"
@@ -28,9 +28,9 @@ def wanted_of(*domains: str) -> Wanted:
 class Told:
     """A destination with these lists, one after another, that tells these names."""
 
-    def __init__(self, lists: Sequence[Sequence[str]], names: Dict[str, Any]) -> None:
+    def __init__(self, lists: Sequence[Sequence[str]], names: dict[str, Any]) -> None:
         self.lists, self.names = [dict.fromkeys(each, ()) for each in lists], names
-        self.asked: List[str] = []
+        self.asked: list[str] = []
         self.clock = FakeClock()
 
     def listed_under(self, domain: str) -> Sequence[str]:
@@ -44,7 +44,7 @@ class Told:
         return dict(self.lists.pop(0) if len(self.lists) > 1 else self.lists[0])
 
     def afterwards(
-        self, *domains: str, names: Optional[Dict[str, str]] = None, nameless: Sequence[str] = ()
+        self, *domains: str, names: dict[str, str] | None = None, nameless: Sequence[str] = ()
     ) -> Afterwards:
         destination = Destination(
             "The list", "It lists", print, print, self.listed, self.listed_under
@@ -97,7 +97,7 @@ def test_what_was_asked_for_in_vain_lately_is_not_asked_again_until_it_is_forgot
     assert told.asked == [A]
 
 
-RECOGNISED: List[Tuple[Sequence[str], Set[str], bool]] = [
+RECOGNISED: list[tuple[Sequence[str], set[str], bool]] = [
     ([A], set(), True),
     (["canonical.example"], set(), True),
     (["x.example"], {"x.example"}, False),
@@ -107,7 +107,7 @@ RECOGNISED: List[Tuple[Sequence[str], Set[str], bool]] = [
 
 @pytest.mark.parametrize(("told_of_row", "others", "is_recognised"), RECOGNISED)
 def test_a_row_tells_which_company_it_is(
-    told_of_row: Sequence[str], others: Set[str], is_recognised: bool
+    told_of_row: Sequence[str], others: set[str], is_recognised: bool
 ) -> None:
     told = Told([["x.example"]], {A: ["canonical.example", A], "x.example": told_of_row})
     after = told.afterwards(A)
@@ -134,7 +134,7 @@ ROW = Removal("x.example", None, None, "no company in HubSpot has this domain")
 
 def now(
     unchanged: Sequence[str] = (),
-    renamed: Optional[Dict[str, str]] = None,
+    renamed: dict[str, str] | None = None,
     surplus: Sequence[str] = (),
 ) -> Difference:
     return Difference([], [*unchanged], renamed or {}, dict.fromkeys(surplus, ()), 0, [])

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from typing import Callable, Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, Sequence
 
 import pytest
 
-from basics.errors import CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
-from basics.outcome import Outcome
-from run import command
-from run.apply import (
+from cli import command
+from cli.changes import (
     DONE,
     FAILED,
     NOT_REACHED,
@@ -27,7 +25,9 @@ from run.apply import (
     in_part,
     rows_of,
 )
-from run.context import Run
+from cli.run import Run
+from core.errors import CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
+from core.outcome import Outcome
 from tests.helpers import FakeClock, RunMain
 
 REFUSED = CallRejected("refused", 400, "")
@@ -106,7 +106,7 @@ def test_one_write_among_many_refusals_is_never_lost(run: Run, place: int) -> No
     ],
 )
 def test_what_comes_of_a_change(
-    run: Run, error: Optional[Exception], result: Result, wrote: bool
+    run: Run, error: Exception | None, result: Result, wrote: bool
 ) -> None:
     def apply(_entry: int) -> None:
         if error:
@@ -121,7 +121,7 @@ def test_what_comes_of_a_change(
 def test_after_a_failure_of_the_service_nothing_more_is_sent(
     run: Run, kind: Callable[[str, bool], ServiceError], answer_lost: bool
 ) -> None:
-    sent: List[int] = []
+    sent: list[int] = []
     failure = kind("no answer", answer_lost)
 
     def fail(entry: int) -> None:
@@ -143,9 +143,9 @@ def test_after_a_failure_of_the_service_nothing_more_is_sent(
 
 
 def one_by_one(
-    run: Run, errors: Sequence[Optional[Exception]], monkeypatch: pytest.MonkeyPatch
-) -> List[str]:
-    monkeypatch.setattr("run.apply.WRITERS", 1)
+    run: Run, errors: Sequence[Exception | None], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    monkeypatch.setattr("cli.changes.WRITERS", 1)
 
     def change(number: int) -> None:
         error = errors[number]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Type
+from typing import Callable
 
 import pytest
 
-from basics.errors import (
+from cli.checks import demand_all_ok, look
+from core.errors import (
     AppError,
     CallRejected,
     Forbidden,
@@ -15,7 +16,7 @@ from basics.errors import (
     ServiceError,
     SettingsError,
 )
-from run.checks import Finding, demand_all_ok, look
+from report.model import Finding
 
 FINE = Finding(True, "fine")
 
@@ -41,14 +42,14 @@ def failing(error: AppError) -> Callable[[], Finding]:
         (NotSent("401, as found before"), ["fine"]),
     ],
 )
-def test_how_far_it_looks(error: AppError, texts: List[str]) -> None:
+def test_how_far_it_looks(error: AppError, texts: list[str]) -> None:
     found = look(fine, failing(error), fine)
     assert [each.text for each in found] == texts
     assert [each for each in found if each.ok] == [FINE] * texts.count("fine")
 
 
 @pytest.mark.parametrize("kind", [AppError, SettingsError])
-def test_all_remedies_are_named_together(kind: Type[AppError]) -> None:
+def test_all_remedies_are_named_together(kind: type[AppError]) -> None:
     demand_all_ok([FINE], kind)
     with pytest.raises(kind, match=r"^fix this\nfix that$") as error:
         demand_all_ok([Finding(False, "fix this"), FINE, Finding(False, "fix that")], kind)

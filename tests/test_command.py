@@ -10,25 +10,25 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable
 
 import pytest
 
-from basics.errors import AnotherRunActive, AppError, NotSent
-from basics.outcome import Outcome
-from run import command, progress
-from run.context import Run
-from run.files import state_folder
-from run.lock import run_lock
-from run.progress import Progress
+from cli import command, progress
+from cli.progress import Progress
+from cli.run import Run
+from core.clock import Clock
+from core.errors import AnotherRunActive, AppError, NotSent
+from core.outcome import Outcome
+from state.files import state_folder
+from state.lock import run_lock
 from tests.helpers import FakeClock, RunMain
-from transport.clock import Clock
 from transport.http_client import HttpClient
 from transport.service import Service
 
 
 def script(work: Callable[[Run], Outcome]) -> Callable[..., int]:
-    def main(argv: Optional[List[str]] = None, clock: Optional[Clock] = None) -> int:
+    def main(argv: list[str] | None = None, clock: Clock | None = None) -> int:
         return command.main("test", "A test", command.parser("A script."), work, argv, clock)
 
     return main
@@ -180,7 +180,7 @@ def test_one_run_at_a_time_for_each_account(clock: FakeClock) -> None:
 # Progress
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> List[str]:
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records]
 
 

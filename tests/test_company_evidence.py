@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import List, Mapping, Optional, Sequence
+from typing import Mapping, Sequence
 
 import pytest
 
-from basics.words import day, listing
 from companies.evidence import Evidence
 from companies.plan import (
     Criteria,
@@ -23,6 +22,7 @@ from companies.plan import (
     held_back,
     make_plan,
 )
+from core.words import day, listing
 from hubspot_api import search
 from hubspot_client import Company
 from transport.keyset import End
@@ -32,10 +32,10 @@ LIST = "The list"
 
 def company(
     id: int,
-    domain: Optional[str],
+    domain: str | None,
     platform: str = "shopify",
-    additional: Optional[str] = None,
-    merged: Optional[str] = None,
+    additional: str | None = None,
+    merged: str | None = None,
 ) -> Company:
     return Company(id, f"Shop {id}", domain, platform, "1", additional, merged)
 
@@ -47,7 +47,7 @@ def wanted_of(*companies: Company) -> Wanted:
     return wanted
 
 
-def compared(wanted: Wanted, *listed: str, names: Optional[Mapping[str, str]] = None) -> Difference:
+def compared(wanted: Wanted, *listed: str, names: Mapping[str, str] | None = None) -> Difference:
     rows: Listed = dict.fromkeys(listed, ())
     return found_under(compare(wanted, rows, "The list has"), names or {}, wanted)
 
@@ -56,7 +56,7 @@ def plan_of(
     wanted: Wanted,
     difference: Difference,
     evidence: Sequence[Company] = (),
-    records: Optional[Mapping[str, int]] = None,
+    records: Mapping[str, int] | None = None,
     waiting: Sequence[str] = (),
     unlisted: Sequence[str] = (),
 ) -> Plan:
@@ -124,7 +124,7 @@ def test_a_row_that_a_matching_company_names_in_an_unusable_field_stays() -> Non
     ],
 )
 def test_a_remembered_company_explains_a_domain_that_none_names(
-    evidence: List[Company], reason: str, moved_to: Optional[str]
+    evidence: list[Company], reason: str, moved_to: str | None
 ) -> None:
     listed = ["new.example"] if moved_to else []
     wanted = wanted_of(*(each for each in evidence if moved_to))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 
@@ -23,7 +23,7 @@ FIELDS = [
 ]
 
 
-def shops(clock: FakeClock, *contacts: Row, people: List[Row], **more: Any) -> Sandbox:
+def shops(clock: FakeClock, *contacts: Row, people: list[Row], **more: Any) -> Sandbox:
     return make(contacts, people, clock, {"companies": [{"id": 7, **SHOP}]}, **more)
 
 
@@ -101,7 +101,7 @@ def test_a_missing_scope_is_named(run_main: RunMain, clock: FakeClock, scope: st
 
 
 def test_an_odd_answer_ends_the_run(run_main: RunMain, clock: FakeClock) -> None:
-    answer: Dict[str, Any] = {"results": [{"id": "x", "properties": {}}]}
+    answer: dict[str, Any] = {"results": [{"id": "x", "properties": {}}]}
     with shops(clock, contact(JO), people=[], fields=FIELDS) as sandbox:
         sandbox.faults = [Fault("body", path="/companies/batch/read$", body=answer)]
         outcome = run(run_main, sandbox, **MAPPING)

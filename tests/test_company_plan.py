@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Dict, List, NamedTuple, Optional, Set
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basics.domains import normalise_domain
-from basics.limits import Refusal
 from companies.evidence import Evidence
 from companies.plan import (
     Criteria,
@@ -25,6 +23,8 @@ from companies.plan import (
     nothing_wanted,
     protect,
 )
+from core.domains import normalise_domain
+from core.limits import Refusal
 from hubspot_client import Company
 
 CRITERIA = Criteria(("shopify", "magento_2"), 1_000_000)
@@ -34,10 +34,10 @@ class Following(NamedTuple):
     """A row of a destination's list."""
 
     domain: str
-    identifier: Optional[str]
+    identifier: str | None
 
 
-def as_listed(rows: List[Following]) -> Listed:
+def as_listed(rows: list[Following]) -> Listed:
     listed: Listed = {}
     for domain, identifier in rows:
         others = (identifier,) if identifier and identifier != domain else ()
@@ -47,19 +47,19 @@ def as_listed(rows: List[Following]) -> Listed:
 
 def company(
     id: int,
-    domain: Optional[str],
-    platform: Optional[str] = "shopify",
-    alexa: Optional[str] = "1",
+    domain: str | None,
+    platform: str | None = "shopify",
+    alexa: str | None = "1",
 ) -> Company:
     return Company(id, f"Shop {id}", domain, platform, alexa)
 
 
 def plan_for(
-    companies: List[Company],
-    followings: List[Following],
-    evidence: Optional[List[Company]] = None,
-    keep: Set[str] = frozenset(),  # type: ignore[assignment]
-    nothing_goes: Optional[str] = None,
+    companies: list[Company],
+    followings: list[Following],
+    evidence: list[Company] | None = None,
+    keep: set[str] = frozenset(),  # type: ignore[assignment]
+    nothing_goes: str | None = None,
 ) -> Plan:
     wanted = Wanted(CRITERIA)
     for each in companies:
@@ -91,7 +91,7 @@ def plan_for(
     ],
 )
 def test_why_a_company_does_not_match(
-    platform: Optional[str], alexa: Optional[str], mismatch: Optional[str]
+    platform: str | None, alexa: str | None, mismatch: str | None
 ) -> None:
     assert CRITERIA.mismatch(company(1, "a.example", platform, alexa)) == mismatch
 
@@ -208,7 +208,7 @@ COMPANIES = st.lists(
 FOLLOWINGS = st.lists(st.builds(Following, SPELLINGS, st.none() | SPELLINGS), max_size=25)
 
 
-def apply_plan(plan: Plan, followings: List[Following]) -> List[Following]:
+def apply_plan(plan: Plan, followings: list[Following]) -> list[Following]:
     """What the destination lists afterwards."""
     gone = {entry.domain for entry in plan.remove}
     stay = [entry for entry in followings if normalise_domain(entry.domain) not in gone]
@@ -217,12 +217,12 @@ def apply_plan(plan: Plan, followings: List[Following]) -> List[Following]:
 
 @given(COMPANIES, FOLLOWINGS)
 def test_applying_the_plan_gives_what_is_wanted_and_planning_again_gives_nothing(
-    companies: List[Company], followings: List[Following]
+    companies: list[Company], followings: list[Following]
 ) -> None:
     plan = plan_for(companies, followings)
     after = apply_plan(plan, followings)
     wanted = {normalise_domain(each.domain) for each in companies if not CRITERIA.mismatch(each)}
-    names: Dict[Optional[str], Set[Optional[str]]] = {}
+    names: dict[str | None, set[str | None]] = {}
     for entry in after:
         domain = normalise_domain(entry.domain)
         names.setdefault(domain, {domain}).add(normalise_domain(entry.identifier))
@@ -234,7 +234,7 @@ def test_applying_the_plan_gives_what_is_wanted_and_planning_again_gives_nothing
 
 @given(COMPANIES, FOLLOWINGS, st.randoms(use_true_random=False))
 def test_the_order_of_the_input_does_not_matter(
-    companies: List[Company], followings: List[Following], random: Random
+    companies: list[Company], followings: list[Following], random: Random
 ) -> None:
     plan = plan_for(companies, followings)
     random.shuffle(companies)
@@ -246,7 +246,7 @@ def test_the_order_of_the_input_does_not_matter(
 
 @given(COMPANIES, FOLLOWINGS)
 def test_what_matches_is_never_removed(
-    companies: List[Company], followings: List[Following]
+    companies: list[Company], followings: list[Following]
 ) -> None:
     """Even when the first read misses every company and only the second look finds them."""
     plan = plan_for([], followings, evidence=companies)
@@ -255,7 +255,7 @@ def test_what_matches_is_never_removed(
 
 
 @pytest.mark.parametrize("order", [[1, 2, 3], [3, 2, 1], [2, 1, 3]])
-def test_of_several_companies_with_one_domain_the_oldest_stands_for_all(order: List[int]) -> None:
+def test_of_several_companies_with_one_domain_the_oldest_stands_for_all(order: list[int]) -> None:
     wanted = Wanted(CRITERIA)
     for number in order:
         wanted.add(company(number, "www.a.example"))

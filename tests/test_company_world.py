@@ -8,7 +8,7 @@ import random
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
+from typing import Any, Iterator
 from unittest import mock
 
 import pytest
@@ -55,7 +55,7 @@ SWITCHES = st.fixed_dictionaries(
 )
 
 
-def bare(text: Optional[str]) -> str:
+def bare(text: str | None) -> str:
     """The domain that one of FORMS was made of."""
     return (
         (text or "")
@@ -66,7 +66,7 @@ def bare(text: Optional[str]) -> str:
     )
 
 
-def record(name: str, form: str, is_match: bool) -> Dict[str, Optional[str]]:
+def record(name: str, form: str, is_match: bool) -> dict[str, str | None]:
     platform = "shopify" if is_match else "wix"
     return {"domain": form.format(name), **MATCH, "ecommerce_platform": platform}
 
@@ -78,7 +78,7 @@ class World(RuleBasedStateMachine):
         followed=st.sets(NAMES, min_size=1, max_size=5),
     )
     def begin(
-        self, switches: Dict[str, Any], companies: List[Tuple[str, str, bool]], followed: Set[str]
+        self, switches: dict[str, Any], companies: list[tuple[str, str, bool]], followed: set[str]
     ) -> None:
         self.home = tempfile.mkdtemp()
         self.clock = FakeClock()
@@ -87,7 +87,7 @@ class World(RuleBasedStateMachine):
             searches_per_second=None,
             index_lag_s=INDEX_LAG_S,
         )
-        rows: Dict[str, Optional[str]] = {REDIRECTS.get(name, name): None for name in followed}
+        rows: dict[str, str | None] = {REDIRECTS.get(name, name): None for name in followed}
         self.service = PredictLeads(rows, credits_quota=10**6, requests_per_second=None, **switches)
         self.service.redirects, self.service.aliases = dict(REDIRECTS), dict(ALIASES)
         self.sandbox = Sandbox(self.hubspot, self.service, clock=self.clock).start()
@@ -166,7 +166,7 @@ class World(RuleBasedStateMachine):
     @rule(writes=st.integers(0, 3))
     def a_run_that_is_killed(self, writes: int) -> None:
         """Nothing of it arrives after so many writes, and the memory stays as it was."""
-        seen: List[Request] = []
+        seen: list[Request] = []
 
         def cut(request: Request) -> None:
             seen.extend([request] if request.path.endswith("follow") else [])
@@ -216,7 +216,7 @@ class World(RuleBasedStateMachine):
 
     # What is true
 
-    def matching(self) -> List[int]:
+    def matching(self) -> list[int]:
         self.hubspot.settle()
         return [
             key
@@ -224,7 +224,7 @@ class World(RuleBasedStateMachine):
             if record["ecommerce_platform"] != "wix"
         ]
 
-    def entities(self, key: int) -> FrozenSet[str]:
+    def entities(self, key: int) -> frozenset[str]:
         """The companies, one of which must be followed for the record."""
         record = self.hubspot.companies[key]
         names = [record["domain"], *(record.get("hs_additional_domains") or "").split(";")]

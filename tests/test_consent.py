@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Tuple
 
 import pytest
 
@@ -152,7 +152,7 @@ def test_an_account_that_lacks_the_other_properties(run_main: RunMain, clock: Fa
 # The lists are complete, or nothing is written
 
 
-def many(number: int) -> List[str]:
+def many(number: int) -> list[str]:
     return [f"p{n:03d}@mail.example" for n in range(number)]
 
 
@@ -230,7 +230,7 @@ def set_status(sandbox: Sandbox, status: str) -> None:
     sandbox.mailerlite.subscribers[JO]["status"] = status
 
 
-CHANGES: Dict[str, Tuple[Callable[[Sandbox], object], str]] = {
+CHANGES: dict[str, tuple[Callable[[Sandbox], object], str]] = {
     "opts out": (opt_out, "opted out in HubSpot"),
     "opts out of one kind": (
         lambda sandbox: opt_out(sandbox, "hs_email_optout_11"),

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
-from basics.errors import AppError
 from contact.memory import Asked, Memory
+from core.errors import AppError
 
 
 @pytest.fixture
@@ -15,13 +14,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "contact.sqlite3"
 
 
-def note(path: Path, domain: str, company_id: Optional[int]) -> None:
+def note(path: Path, domain: str, company_id: int | None) -> None:
     memory = Memory(path)
     memory.note(domain, company_id)
     memory.close()
 
 
-def asked(path: Path, domain: str) -> Optional[Asked]:
+def asked(path: Path, domain: str) -> Asked | None:
     memory = Memory(path)
     try:
         return memory.asked(domain)

@@ -14,16 +14,16 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Sequence
 
 import pytest
 
 import create_contact
 from contact.memory import Memory
 from contact.records import LOOK_AGAIN_AFTER_S
-from run.files import account_file
-from run.lock import run_lock
 from sandbox import Fault, HubSpot, Request, Sandbox
+from state.files import account_file
+from state.lock import run_lock
 from tests.helpers import ROOT, Ended, FakeClock, RunMain, stop_at
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same lines
@@ -37,7 +37,7 @@ ASSOCIATE, ASSOCIATED = "/default/company/", "/associations/company$"
 MAY = "It may have been created; run it again in a minute."
 
 
-def make(clock: FakeClock, *companies: Dict[str, Any], **options: Any) -> Sandbox:
+def make(clock: FakeClock, *companies: dict[str, Any], **options: Any) -> Sandbox:
     return Sandbox(HubSpot(companies, **options), clock=clock)
 
 
@@ -47,7 +47,7 @@ def sent(sandbox: Sandbox) -> int:
     return sum(each.path.endswith("/companies") and each.method == "POST" for each in requests)
 
 
-def domains(sandbox: Sandbox) -> List[Optional[str]]:
+def domains(sandbox: Sandbox) -> list[str | None]:
     return [record.get("domain") for record in sandbox.hubspot.companies.values()]
 
 
@@ -165,7 +165,7 @@ def test_a_companys_own_domain_comes_before_an_additional_one(
 
 # Lost answers
 
-LOST: Dict[str, Dict[str, Any]] = {
+LOST: dict[str, dict[str, Any]] = {
     "reset after the work": {"kind": "reset_after"},
     "answer cut short": {"kind": "truncate"},
     "answer that is no JSON": {"kind": "body", "body": "<html></html>"},
@@ -179,7 +179,7 @@ LOST: Dict[str, Dict[str, Any]] = {
     "504 after the work": {"kind": "status_after", "status": 504},
     "408 after the work": {"kind": "status_after", "status": 408},
 }
-NOT_DONE: Dict[str, Dict[str, Any]] = {
+NOT_DONE: dict[str, dict[str, Any]] = {
     "reset before the work": {"kind": "reset_before"},
     "503 before the work": {"kind": "status", "status": 503},
 }
@@ -188,7 +188,7 @@ NOT_DONE: Dict[str, Dict[str, Any]] = {
 @pytest.mark.parametrize("details", LOST.values(), ids=LOST.keys())
 @pytest.mark.parametrize("lag_s", [0.0, 30.0, LAG_S])
 def test_after_a_lost_answer_nothing_is_sent_again(
-    run_main: RunMain, clock: FakeClock, details: Dict[str, Any], lag_s: float
+    run_main: RunMain, clock: FakeClock, details: dict[str, Any], lag_s: float
 ) -> None:
     with make(clock, index_lag_s=lag_s) as sandbox:
         sandbox.faults = [Fault(path=CREATE_COMPANY, **details)]
@@ -212,7 +212,7 @@ def test_a_lag_that_is_longer_than_ever(run_main: RunMain, clock: FakeClock) -> 
 
 @pytest.mark.parametrize("details", NOT_DONE.values(), ids=NOT_DONE.keys())
 def test_what_was_never_carried_out_is_left_to_the_next_run(
-    run_main: RunMain, clock: FakeClock, details: Dict[str, Any]
+    run_main: RunMain, clock: FakeClock, details: dict[str, Any]
 ) -> None:
     with make(clock, index_lag_s=LAG_S) as sandbox:
         sandbox.faults = [Fault(path=CREATE_COMPANY, times=1, **details)]
@@ -423,7 +423,7 @@ def test_nothing_is_sent_when_it_cannot_be_remembered(run_main: RunMain, clock: 
 
 QUICK = """
 import sys, create_contact
-from transport.clock import Clock
+from core.clock import Clock
 
 class Quick(Clock):  # so that nobody waits
     def monotonic(self): return super().monotonic() * 50
@@ -451,7 +451,7 @@ def test_a_run_that_is_killed_over_a_write(
     run_main: RunMain, clock: FakeClock, path: str, is_done: bool
 ) -> None:
     """Right before HubSpot does the work, and right after it: no answer ever comes."""
-    killed: List[subprocess.Popen[str]] = []
+    killed: list[subprocess.Popen[str]] = []
     with make(clock, index_lag_s=LAG_S, searches_per_second=None) as sandbox:
 
         def kill(answer: Any) -> Any:
@@ -548,7 +548,7 @@ def test_a_wait_is_a_number_of_seconds(
 
 def add_late(clock: FakeClock, sandbox: Sandbox, late_s: float) -> Callable[[Request], None]:
     """HubSpot's setting at work: a company of its own for a contact that is `late_s` old."""
-    made_at: List[float] = []
+    made_at: list[float] = []
 
     def look(request: Request) -> None:
         hubspot = sandbox.hubspot
@@ -620,7 +620,7 @@ def test_nobody_is_made_up_beside_what_is_given(
     ],
 )
 def test_the_names_of_a_given_person_are_never_made_up(
-    run_main: RunMain, clock: FakeClock, settings: Dict[str, str], names: Dict[str, str]
+    run_main: RunMain, clock: FakeClock, settings: dict[str, str], names: dict[str, str]
 ) -> None:
     with make(clock) as sandbox:
         assert run_main(create_contact.main, sandbox, *ANN[:2], *SHOP, **settings).code == 0
@@ -636,7 +636,7 @@ def test_the_names_of_a_given_person_are_never_made_up(
     ],
 )
 def test_without_any_flag_all_is_made_up(
-    run_main: RunMain, clock: FakeClock, settings: Dict[str, str], email: str
+    run_main: RunMain, clock: FakeClock, settings: dict[str, str], email: str
 ) -> None:
     with make(clock) as sandbox:
         assert run_main(create_contact.main, sandbox, "-v", "--wait", "1", **settings).code == 0

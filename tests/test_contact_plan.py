@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-from typing import List, Optional, Tuple
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basics.emails import parse_email
 from contact.plan import (
     NewContact,
     made_up,
@@ -16,6 +13,7 @@ from contact.plan import (
     warning_of_others,
     with_domain,
 )
+from core.emails import parse_email
 from hubspot_client import Company
 
 
@@ -59,7 +57,7 @@ def test_how_a_person_is_called(first: str, last: str, person: str) -> None:
     assert NewContact("a@shop.example", first, last, "Shop", "shop.example").person == person
 
 
-def company(company_id: int, domain: Optional[str], additional: Optional[str] = None) -> Company:
+def company(company_id: int, domain: str | None, additional: str | None = None) -> Company:
     return Company(company_id, None, domain, None, None, additional)
 
 
@@ -72,7 +70,7 @@ def test_companies_of_a_domain_however_it_is_spelled() -> None:
         company(9, "shop.example"),
         company(4, "my-shop.example", "shop.example.test"),
     ]
-    ids: List[int] = [each.id for each in with_domain(companies, "shop.example")]
+    ids: list[int] = [each.id for each in with_domain(companies, "shop.example")]
     assert ids == [9, 12]
 
 
@@ -94,7 +92,7 @@ def test_a_companys_own_domain_counts_more_than_an_additional_one() -> None:
         ("Zoë", " Groß ", ("zoe.gross@example.com", "Zoë Groß")),
     ],
 )
-def test_who_is_made_up(first: str, last: str, person: Tuple[str, str]) -> None:
+def test_who_is_made_up(first: str, last: str, person: tuple[str, str]) -> None:
     contact = made_up(first, last)
     assert (contact.email, contact.person) == person
     assert contact.company_domain == "coding-challenge-company.com"

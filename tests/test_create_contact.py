@@ -9,17 +9,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 import pytest
 
 import create_contact
-from basics.secret import Secret
 from contact.records import LOOK_AGAIN_AFTER_S
+from core.secret import Secret
 from hubspot_api.service import KEYS_PAGE
 from hubspot_client import HubSpotClient, HubSpotSettings
-from run.lock import run_lock
 from sandbox import Fault, HubSpot, Request, Sandbox
+from state.lock import run_lock
 from tests.helpers import ROOT, Ended, FakeClock, RunMain, stop_at
 
 ANN = ("--email", "ann.lee@mail.example", "--first-name", "Ann", "--last-name", "Lee")
@@ -31,8 +31,8 @@ CREATE_COMPANY, CREATE_CONTACT = "objects/companies$", "objects/contacts$"
 ASSOCIATE, ASSOCIATED = "/default/company/", "/associations/company$"
 SETTING = '"Create and associate companies with contacts"'
 
-A_COMPANY: Dict[str, Any] = {"id": 7, "name": "Old Shop", "domain": "shop.example"}
-A_CONTACT: Dict[str, Any] = {
+A_COMPANY: dict[str, Any] = {"id": 7, "name": "Old Shop", "domain": "shop.example"}
+A_CONTACT: dict[str, Any] = {
     "id": 8,
     "email": "Ann.Lee@mail.example",
     "firstname": "Ann",
@@ -42,9 +42,9 @@ A_CONTACT: Dict[str, Any] = {
 
 def make(
     clock: FakeClock,
-    companies: Tuple[Dict[str, Any], ...] = (),
-    contacts: Tuple[Dict[str, Any], ...] = (),
-    associated: Tuple[int, ...] = (),
+    companies: tuple[dict[str, Any], ...] = (),
+    contacts: tuple[dict[str, Any], ...] = (),
+    associated: tuple[int, ...] = (),
     **options: Any,
 ) -> Sandbox:
     """`associated`: the ids of the first contact's companies."""
@@ -54,7 +54,7 @@ def make(
     return Sandbox(hubspot, clock=clock)
 
 
-def state(sandbox: Sandbox) -> Tuple[List[Any], List[Any], List[List[int]]]:
+def state(sandbox: Sandbox) -> tuple[list[Any], list[Any], list[list[int]]]:
     """The domains of all companies, the addresses of all contacts, and who is with whom, each by
     place in these lists."""
     hubspot = sandbox.hubspot
@@ -73,16 +73,16 @@ def state(sandbox: Sandbox) -> Tuple[List[Any], List[Any], List[List[int]]]:
 COMPLETE = (["shop.example"], ["ann.lee@mail.example"], [[0, 0]])
 
 
-def calls(sandbox: Sandbox) -> List[str]:
+def calls(sandbox: Sandbox) -> list[str]:
     return [f"{request.method} {request.path}" for request in sandbox.requests]
 
 
-def gaps(sandbox: Sandbox) -> List[float]:
+def gaps(sandbox: Sandbox) -> list[float]:
     times = [request.at for request in sandbox.requests]
     return [later - earlier for earlier, later in zip(times, times[1:])]
 
 
-def statuses(outcome: Ended) -> List[str]:
+def statuses(outcome: Ended) -> list[str]:
     return [step["status"] for step in outcome.report["steps"]]
 
 
@@ -169,7 +169,7 @@ def test_a_second_run_later_creates_nothing(run_main: RunMain, clock: FakeClock)
         assert state(sandbox) == COMPLETE
 
 
-HALVES: Dict[str, Tuple[Dict[str, Any], List[str]]] = {
+HALVES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "company": ({"companies": (A_COMPANY,)}, ["found", "created", "associated"]),
     "contact": ({"contacts": (A_CONTACT,)}, ["created", "found", "associated"]),
     "both": (
@@ -185,7 +185,7 @@ HALVES: Dict[str, Tuple[Dict[str, Any], List[str]]] = {
 
 @pytest.mark.parametrize(("given", "wanted"), HALVES.values(), ids=HALVES.keys())
 def test_what_is_there_is_found_and_the_rest_is_created(
-    run_main: RunMain, clock: FakeClock, given: Dict[str, Any], wanted: List[str]
+    run_main: RunMain, clock: FakeClock, given: dict[str, Any], wanted: list[str]
 ) -> None:
     with make(clock, **given) as sandbox:
         outcome = run_main(create_contact.main, sandbox, *WORDS)
@@ -207,7 +207,7 @@ def test_what_is_there_is_found_and_the_rest_is_created(
 )
 @pytest.mark.parametrize("lag_s", [0.0, 20.0])
 def test_a_run_that_broke_half_way_is_finished_by_the_next(
-    run_main: RunMain, clock: FakeClock, path: str, code: int, done: List[str], lag_s: float
+    run_main: RunMain, clock: FakeClock, path: str, code: int, done: list[str], lag_s: float
 ) -> None:
     with make(clock, index_lag_s=lag_s) as sandbox:
         sandbox.faults = [Fault("status", path=path, status=400, times=1)]
@@ -324,7 +324,7 @@ def test_words_that_cannot_be_right_send_nothing(
     run_main: RunMain,
     clock: FakeClock,
     capsys: pytest.CaptureFixture[str],
-    flags: Tuple[str, str],
+    flags: tuple[str, str],
 ) -> None:
     with make(clock) as sandbox:
         with pytest.raises(SystemExit) as stop:
@@ -427,7 +427,7 @@ def test_an_address_that_hubspot_does_not_take(run_main: RunMain, clock: FakeClo
 # Lost answers
 
 WRITES = (CREATE_COMPANY, CREATE_CONTACT, ASSOCIATE)
-LOST: Dict[str, Dict[str, Any]] = {
+LOST: dict[str, dict[str, Any]] = {
     "reset after the work": {"kind": "reset_after"},
     "no answer after the work": {"kind": "hang_after"},
     "answer cut short": {"kind": "truncate"},
@@ -457,7 +457,7 @@ def test_a_lost_answer_makes_no_second_record(
     run_main: RunMain,
     clock: FakeClock,
     request: pytest.FixtureRequest,
-    details: Dict[str, Any],
+    details: dict[str, Any],
     path: str,
     lag_s: float,
 ) -> None:
@@ -690,7 +690,7 @@ def test_without_the_account_there_are_no_links(
 
 @pytest.mark.parametrize("found", [False, True])
 def test_a_429_on_every_call_in_turn(run_main: RunMain, tmp_path: Path, found: bool) -> None:
-    given: Dict[str, Any] = HALVES["all"][0] if found else {}
+    given: dict[str, Any] = HALVES["all"][0] if found else {}
     for nth in range(1, 20):
         clock = FakeClock()
         memory = {"XDG_STATE_HOME": str(tmp_path / str(nth))}  # a port may come back
@@ -711,7 +711,7 @@ def test_a_429_on_every_call_in_turn(run_main: RunMain, tmp_path: Path, found: b
     ("setting", "seconds"), [("5", 0.2), ("1000", 0.2), ("0.5", 2.0), (None, 0.2)]
 )
 def test_the_pace_is_five_a_second_at_most(
-    run_main: RunMain, clock: FakeClock, setting: Optional[str], seconds: float
+    run_main: RunMain, clock: FakeClock, setting: str | None, seconds: float
 ) -> None:
     settings = {"HUBSPOT_REQUESTS_PER_SECOND": setting} if setting else {}
     with make(clock) as sandbox:
@@ -762,7 +762,7 @@ def test_a_dry_run_says_what_would_be_created(run_main: RunMain, clock: FakeCloc
     ],
 )
 def test_a_dry_run_finds_what_is_there(
-    run_main: RunMain, clock: FakeClock, half: str, wanted: List[str]
+    run_main: RunMain, clock: FakeClock, half: str, wanted: list[str]
 ) -> None:
     with make(clock, **HALVES[half][0]) as sandbox:
         outcome = run_main(create_contact.main, sandbox, *WORDS, "--dry-run")
@@ -953,7 +953,7 @@ def test_more_companies_than_fit_into_one_batch(clock: FakeClock) -> None:
         assert [len(request.json()["inputs"]) for request in sandbox.requests] == [100, 100, 51]
 
 
-NONSENSE: Dict[str, Tuple[str, Any, str]] = {
+NONSENSE: dict[str, tuple[str, Any, str]] = {
     "no results": (ASSOCIATED, {}, "results is missing"),
     "no id": (ASSOCIATED, {"results": [{}]}, "results is missing"),
     "an id that is none": (ASSOCIATED, {"results": [{"toObjectId": "x"}]}, "results is missing"),

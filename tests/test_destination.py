@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import Sequence
 
 import pytest
 
-from basics.errors import ServiceError
-from basics.limits import Limit
-from basics.outcome import Outcome
+from cli import command
+from cli.run import Run
 from companies import limits
 from companies.afterwards import Afterwards, Destination
 from companies.apply import Application, Applied
@@ -25,9 +24,10 @@ from companies.plan import (
     make_plan,
 )
 from companies.sections import tell_result
+from core.errors import ServiceError
+from core.limits import Limit
+from core.outcome import Outcome
 from hubspot_client import Company
-from run import command
-from run.context import Run
 from tests.helpers import FakeClock
 
 STORE = Change("store", "To store", "Stored", "Store", "be stored")
@@ -52,7 +52,7 @@ class Shelf:
     """What it shows: the names that it holds, but for the hidden ones."""
 
     def __init__(self, *names: str) -> None:
-        self.names: List[str] = list(names)
+        self.names: list[str] = list(names)
         self.hidden: Sequence[str] = ()
 
     def put(self, entry: WantedCompany) -> None:

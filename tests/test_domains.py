@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basics.domains import display_domain, display_domains, normalise_domain
+from core.domains import display_domain, display_domains, normalise_domain
 
 SAME_SHOP = [
     "shop.example",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from basics.emails import canonical, masked, spellings
+from core.emails import canonical, masked, spellings
 
 PUNYCODE, UNICODE = "jo@xn--mnze-0ra.example", "jo@m\u00fcnze.example"
 

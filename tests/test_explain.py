@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 import pytest
 
@@ -18,16 +18,16 @@ from tests.helpers import MATCH, Ended, FakeClock, RunMain
 DAY_S = 86_400
 
 
-def world(clock: FakeClock, companies: List[Dict[str, Any]], *followed: str) -> Sandbox:
+def world(clock: FakeClock, companies: list[dict[str, Any]], *followed: str) -> Sandbox:
     predictleads = PredictLeads(dict.fromkeys(followed), requests_per_second=None)
     return Sandbox(HubSpot(companies), predictleads, clock=clock)
 
 
-def shop(domain: Optional[str], **values: Any) -> Dict[str, Any]:
+def shop(domain: str | None, **values: Any) -> dict[str, Any]:
     return {"name": "A shop", "domain": domain, **MATCH, **values}
 
 
-ANSWERS: Dict[str, Any] = {
+ANSWERS: dict[str, Any] = {
     "it would be followed": (
         [shop("a.example")],
         [],
@@ -66,8 +66,8 @@ ANSWERS: Dict[str, Any] = {
 def test_each_answer(
     run_main: RunMain,
     clock: FakeClock,
-    companies: List[Dict[str, Any]],
-    followed: List[str],
+    companies: list[dict[str, Any]],
+    followed: list[str],
     coming: str,
     reason: str,
 ) -> None:
@@ -165,7 +165,7 @@ def test_it_needs_few_calls(run_main: RunMain, clock: FakeClock) -> None:
     """Of companies that an earlier run knew as matching."""
     companies = [shop(f"shop-{n}.example") for n in range(2_000)]
     names = ("wix", "deleted", "merged", "münze")
-    calls: Dict[Any, int] = {}
+    calls: dict[Any, int] = {}
     with world(clock, [*companies, *(shop(f"{name}.example") for name in names)]) as sandbox:
         run_main(sync.main, sandbox)
         hubspot, followings = sandbox.hubspot, sandbox.predictleads.followings
@@ -218,7 +218,7 @@ def test_a_domain_that_is_a_name_of_another(run_main: RunMain, clock: FakeClock)
     assert "no usable domain" in told[2]["reason"]
 
 
-def random_company(rng: random.Random, number: int) -> Dict[str, Any]:
+def random_company(rng: random.Random, number: int) -> dict[str, Any]:
     domain = rng.choice([f"shop-{number}.example", f"https://www.shop-{number}.example/x", None])
     return {
         "name": f"Shop {number}",
@@ -252,7 +252,7 @@ def test_explain_and_run_never_disagree(run_main: RunMain, clock: FakeClock) -> 
 # Earlier runs
 
 
-def history_lines(outcome: Ended) -> List[str]:
+def history_lines(outcome: Ended) -> list[str]:
     """Without the time of a run."""
     return [line.split("  ", 1)[1] for line in outcome.out.splitlines()]
 

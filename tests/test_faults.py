@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.layers import scripts
 pytestmark = pytest.mark.no_cover  # other tests reach the same lines
 
 SERVICES = [importlib.import_module(path.stem).SERVICE for path in ROOT.glob("*_client.py")]
-NAMES: Dict[str, str] = {service.name.lower(): service.name for service in SERVICES}
+NAMES: dict[str, str] = {service.name.lower(): service.name for service in SERVICES}
 CELLS = [
     (name, fault, call) for name, job in JOBS.items() for fault in job.faults for call in job.calls
 ]
@@ -48,7 +48,7 @@ UNKNOWN = {
 }
 # Exit codes of the subscribers' job: 0 for what happens once, 1 for what lasts, and these. (Those
 # of the companies' job are in the table of docs/operations.md.)
-CODES: Dict[Tuple[str, str], int] = {
+CODES: dict[tuple[str, str], int] = {
     ("403", "a subscriber"): 4,
     ("500 always", "a subscriber"): 4,
     ("404", "a subscriber"): 4,
@@ -57,26 +57,26 @@ CODES: Dict[Tuple[str, str], int] = {
 }
 
 
-def rows(cell: Cell) -> List[Dict[str, str]]:
+def rows(cell: Cell) -> list[dict[str, str]]:
     """Those of every change, whatever it is called."""
     lists = [each for each in cell.report.values() if isinstance(each, list)]
     return [row for rows in lists for row in rows if isinstance(row, dict) and "status" in row]
 
 
-def assert_done(done: Tuple[Any, str], cell: Cell) -> None:
+def assert_done(done: tuple[Any, str], cell: Cell) -> None:
     state, words = done
     assert cell.state == state
     assert cell.report["outcome"] == "synced"
     assert words in cell.out
 
 
-def assert_nothing_written(_done: Tuple[Any, str], cell: Cell) -> None:
+def assert_nothing_written(_done: tuple[Any, str], cell: Cell) -> None:
     assert cell.writes == 0
     assert cell.report["outcome"] == "failed"
     assert "Nothing has been changed.\n" in cell.err
 
 
-def assert_partial(_done: Tuple[Any, str], cell: Cell) -> None:
+def assert_partial(_done: tuple[Any, str], cell: Cell) -> None:
     assert cell.report["outcome"] == "partial"
     assert "Nothing has been changed" not in cell.err
     assert "Done in part: " in cell.out

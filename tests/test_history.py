@@ -8,9 +8,9 @@ from typing import Iterator
 
 import pytest
 
-from basics.outcome import Outcome
-from run.history import BROKEN_OFF, DAY_S, SQL, History
-from run.store import Store
+from core.outcome import Outcome
+from state.history import BROKEN_OFF, DAY_S, SQL, History
+from state.store import Store
 from tests.helpers import START, FakeClock
 
 BEGAN_AT = START.timestamp()

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from basics.errors import (
+from core.errors import (
     BadAnswer,
     CallRejected,
     Forbidden,
@@ -24,7 +24,7 @@ from basics.errors import (
     ServiceDown,
     ServiceError,
 )
-from basics.secret import Secret
+from core.secret import Secret
 from sandbox import Fault, PredictLeads, Sandbox
 from tests.helpers import FakeClock
 from transport import http_client

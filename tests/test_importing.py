@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 
@@ -35,11 +35,11 @@ TIERS = {"contacts": {"tier": definition("enumeration", "checkbox", ["a", "b"])}
 PATH = "/groups/7/import-subscribers$"
 
 
-def many(number: int) -> List[str]:
+def many(number: int) -> list[str]:
     return [f"p{n:04d}@mail.example" for n in range(number)]
 
 
-def imports(sandbox: Sandbox) -> List[List[Dict[str, Any]]]:
+def imports(sandbox: Sandbox) -> list[list[dict[str, Any]]]:
     return [
         each.json()["subscribers"]
         for each in sandbox.requests
@@ -91,7 +91,7 @@ def test_everybody_arrives_with_values_and_group(
         {"MIRROR_GROUP": "Shops", "GROUP_BY": "tier"},
     ],
 )
-def test_it_needs_one_group(run_main: RunMain, clock: FakeClock, settings: Dict[str, str]) -> None:
+def test_it_needs_one_group(run_main: RunMain, clock: FakeClock, settings: dict[str, str]) -> None:
     with make([contact(JO)], [], clock, {"properties": TIERS}, **GROUPS) as sandbox:
         outcome = run(run_main, sandbox, FLAG, "--create-groups", **settings)
         assert statuses(sandbox) == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Callable, Generator, Iterator, List, NamedTuple, Sequence, Set, cast
+from typing import Callable, Generator, Iterator, List, NamedTuple, Sequence, cast
 
 import pytest
 from hypothesis import given, settings
@@ -20,9 +20,9 @@ class Row(NamedTuple):
 class Table:
     """Rows by id; `fetch` answers with at most `limit` of them, and `before` each page runs."""
 
-    def __init__(self, ids: Set[int], limit: int) -> None:
+    def __init__(self, ids: set[int], limit: int) -> None:
         self.ids, self.limit = ids, limit
-        self.asked: List[End] = []
+        self.asked: list[End] = []
         self.first_pages_are_covered = False
         self.before: Callable[[int], None] = lambda number: None
         self._lock = threading.Lock()
@@ -38,13 +38,13 @@ class Table:
             return [Row(i) for i in ids[: self.limit]]
 
 
-def read(table: Table, room: bool = False) -> List[int]:
+def read(table: Table, room: bool = False) -> list[int]:
     return [row.id for page in read_pages(table.fetch, lambda: room) for row in page]
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.sets(st.integers(1, 10**12), max_size=200), st.integers(1, 20), st.booleans())
-def test_every_row_once(ids: Set[int], limit: int, room: bool) -> None:
+def test_every_row_once(ids: set[int], limit: int, room: bool) -> None:
     table = Table(ids, limit)
     assert sorted(read(table, room)) == sorted(ids)
 
@@ -52,7 +52,7 @@ def test_every_row_once(ids: Set[int], limit: int, room: bool) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.sets(st.integers(1, 10**6), min_size=30, max_size=200), st.data(), st.booleans())
 def test_rows_that_stay_are_never_lost_when_others_go(
-    ids: Set[int], data: st.DataObject, room: bool
+    ids: set[int], data: st.DataObject, room: bool
 ) -> None:
     leaving = data.draw(st.sets(st.sampled_from(sorted(ids)), max_size=20))
     table = Table(set(ids), 7)
@@ -81,8 +81,8 @@ def test_ids_without_a_gap_need_no_page_to_see_that() -> None:
 
 def test_room_adds_chains_up_to_a_limit() -> None:
     table = Table({11 * number for number in range(1, 4_001)}, 20)
-    under_way: Set[End] = set()
-    most: List[int] = []
+    under_way: set[End] = set()
+    most: list[int] = []
     both_ends_are_read = threading.Barrier(2)
     lock = threading.Lock()
 
@@ -103,7 +103,7 @@ def test_room_adds_chains_up_to_a_limit() -> None:
     assert any(end.bound not in table.ids for end in table.asked if end.bound)  # it was split
 
 
-def read_with_empty_pages(table: Table, falling_too: bool) -> List[int]:
+def read_with_empty_pages(table: Table, falling_too: bool) -> list[int]:
     """After the first page of each chain, the rising one is told that there is nothing more."""
     first_pages = threading.Semaphore(0)
     both = threading.Lock()
@@ -154,24 +154,24 @@ def test_rows_that_arrive_after_an_empty_page_that_denied_them_are_an_error() ->
         next(pages)
 
 
-def read_until_an_error(pages: Iterator[List[Row]]) -> None:
+def read_until_an_error(pages: Iterator[list[Row]]) -> None:
     with pytest.raises(ValueError, match="broken page"):
         for _ in pages:
             pass
 
 
-def stop_reading(pages: Iterator[List[Row]]) -> None:
+def stop_reading(pages: Iterator[list[Row]]) -> None:
     next(pages)
     cast(Generator[List[Row], None, None], pages).close()
 
 
 @pytest.mark.parametrize("end_the_reading", [read_until_an_error, stop_reading])
 def test_after_the_end_of_a_reading_no_chain_fetches_another_page(
-    end_the_reading: Callable[[Iterator[List[Row]]], None],
+    end_the_reading: Callable[[Iterator[list[Row]]], None],
 ) -> None:
     table = Table(set(range(1, 20_001, 2)), 100)
     reading_is_over = threading.Event()
-    asked: List[End] = []
+    asked: list[End] = []
 
     def fetch(end: End) -> Sequence[Row]:
         if not end.falling:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List
 
 import pytest
 
@@ -11,21 +10,21 @@ from tests import layers
 
 # A product in small: each file imports what it may.
 ALLOWED = {
-    "basics/words.py": "import re",
-    "transport/http_client.py": "from basics import words",
-    "run/command.py": "from transport import http_client\nfrom basics.words import x",
+    "core/words.py": "import re",
+    "transport/http_client.py": "from core import words",
+    "cli/command.py": "from transport import http_client\nfrom core.words import x",
     "hubspot_api/shapes.py": "from transport.http_client import x",
     "hubspot_client.py": "from hubspot_api.shapes import x",
-    "other_client.py": "import basics.words",
-    "companies/plan.py": "from hubspot_api import shapes\nfrom run import command",
+    "other_client.py": "import core.words",
+    "companies/plan.py": "from hubspot_api import shapes\nfrom cli import command",
     "contact/plan.py": "from other_client import x",
-    "sync.py": "from companies import plan\nfrom contact.plan import x\nimport run.command",
+    "sync.py": "from companies import plan\nfrom contact.plan import x\nimport cli.command",
     "sandbox/server.py": "import socket",
     "tests/test_sync.py": "import sync\nfrom sandbox import server",
 }
 
 
-def write(root: Path, files: Dict[str, str]) -> None:
+def write(root: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(exist_ok=True)
@@ -47,14 +46,16 @@ def test_what_is_allowed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "line", "found"),
     [
-        ("basics/new.py", "from transport import http_client", "transport.http_client"),
-        ("transport/new.py", "import run.command", "run.command"),
+        ("core/new.py", "from transport import http_client", "transport.http_client"),
+        ("state/new.py", "import transport.http_client", "transport.http_client"),
+        ("report/new.py", "from cli import command", "cli.command"),
+        ("transport/new.py", "import cli.command", "cli.command"),
         ("transport/new.py", "import hubspot_client", "hubspot_client"),
-        ("run/new.py", "from hubspot_api import shapes", "hubspot_api.shapes"),
-        ("run/new.py", "import other_client", "other_client"),
-        ("run/new.py", "from companies.plan import x", "companies.plan"),
+        ("cli/new.py", "from hubspot_api import shapes", "hubspot_api.shapes"),
+        ("cli/new.py", "import other_client", "other_client"),
+        ("cli/new.py", "from companies.plan import x", "companies.plan"),
         ("hubspot_api/new.py", "import other_client", "other_client"),
-        ("other_client.py", "from run import command", "run.command"),
+        ("other_client.py", "from cli import command", "cli.command"),
         ("companies/new.py", "from contact import plan", "contact.plan"),
         ("companies/new.py", "from contact.plan import x", "contact.plan"),
         ("new_job/plan.py", "from companies.plan import x", "companies.plan"),
@@ -64,9 +65,9 @@ def test_what_is_allowed(tmp_path: Path) -> None:
         ("new.py", "import sandbox.server", "sandbox.server"),
         ("companies/new.py", "def work():\n    from contact import plan", "contact.plan"),
         (
-            "basics/new.py",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from run.command import x",
-            "run.command",
+            "core/new.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from cli.command import x",
+            "cli.command",
         ),
         ("companies/new.py", "from .plan import x\nfrom ..contact import x", "contact"),
     ],
@@ -78,26 +79,26 @@ def test_what_is_against_the_layers(tmp_path: Path, file: str, line: str, found:
 
 
 def test_a_circle(tmp_path: Path) -> None:
-    write(tmp_path, {**ALLOWED, "run/a.py": "from run import b", "run/b.py": "import run.a"})
+    write(tmp_path, {**ALLOWED, "cli/a.py": "from cli import b", "cli/b.py": "import cli.a"})
     assert layers.violations(tmp_path) == [
-        "run.a is part of a circle",
-        "run.b is part of a circle",
+        "cli.a is part of a circle",
+        "cli.b is part of a circle",
     ]
 
 
-def pure(tmp_path: Path, files: Dict[str, str]) -> List[str]:
+def pure(tmp_path: Path, files: dict[str, str]) -> list[str]:
     write(tmp_path, files)
     return layers.pure_modules(tmp_path)
 
 
 def test_what_is_pure(tmp_path: Path) -> None:
     files = {
-        "basics/pure.py": "import re\nfrom email.utils import parsedate",
-        "basics/also.py": "from basics import pure",
-        "basics/types.py": "if TYPE_CHECKING:\n    import socket",
-        "basics/empty.py": "",
+        "core/pure.py": "import re\nfrom email.utils import parsedate",
+        "core/also.py": "from core import pure",
+        "core/types.py": "if TYPE_CHECKING:\n    import socket",
+        "core/empty.py": "",
     }
-    assert pure(tmp_path, files) == ["basics.also", "basics.pure", "basics.types"]
+    assert pure(tmp_path, files) == ["core.also", "core.pure", "core.types"]
 
 
 @pytest.mark.parametrize(
@@ -107,14 +108,14 @@ def test_what_is_pure(tmp_path: Path) -> None:
         "import os.path",
         "from urllib import request",
         "def work():\n    import requests",
-        "from basics import reading",
+        "from core import reading",
         "if TYPE_CHECKING:\n    import re\nelse:\n    import socket",
         "import re\nprint(1)",
     ],
 )
 def test_what_is_not_pure(tmp_path: Path, text: str) -> None:
     reading = "import re\nopen('x')"
-    assert pure(tmp_path, {"basics/a.py": text, "basics/reading.py": reading}) == []
+    assert pure(tmp_path, {"core/a.py": text, "core/reading.py": reading}) == []
 
 
 def test_the_decisions_are_pure() -> None:

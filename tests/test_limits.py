@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basics.limits import (
+from core.limits import (
     Limit,
     Refusal,
     over_limit,
@@ -18,7 +16,7 @@ from basics.limits import (
 )
 
 
-def refusals(limit: Optional[Limit], changes: int, whole: int = 0) -> List[Refusal]:
+def refusals(limit: Limit | None, changes: int, whole: int = 0) -> list[Refusal]:
     return over_limit(limit, f"{changes} things", "go", "--max-gone", changes, whole)
 
 

@@ -8,7 +8,7 @@ import itertools
 import random
 import sqlite3
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Mapping, Optional
 
 import pytest
 
@@ -27,17 +27,17 @@ SHOWS = ("redirects_to_domain", "domain", "entity", "asked")
 Rows = Mapping[str, Optional[str]]
 
 
-def shop(domain: Optional[str], **values: Optional[str]) -> Dict[str, Optional[str]]:
+def shop(domain: str | None, **values: str | None) -> dict[str, str | None]:
     return {"name": "A shop", "domain": domain, **MATCH, **values}
 
 
-def gone(domain: str) -> Dict[str, Optional[str]]:
+def gone(domain: str) -> dict[str, str | None]:
     """A company that does not match any more."""
     return shop(domain, ecommerce_platform="wix")
 
 
 def make(
-    clock: FakeClock, companies: List[Dict[str, Optional[str]]], rows: Rows, **switches: Any
+    clock: FakeClock, companies: list[dict[str, str | None]], rows: Rows, **switches: Any
 ) -> Sandbox:
     """`switches`: attributes of the sandbox's PredictLeads."""
     predictleads = PredictLeads(dict(rows), credits_quota=10_000, requests_per_second=None)
@@ -47,7 +47,7 @@ def make(
     return Sandbox(HubSpot(companies), predictleads, clock=clock)
 
 
-def asked(requests: List[Request]) -> List[str]:
+def asked(requests: list[Request]) -> list[str]:
     """What was asked of PredictLeads about single companies."""
     return [f"{each.method} {each.path}" for each in requests if "/companies/" in each.path[:11]]
 
@@ -62,7 +62,7 @@ def run_once(run_main: RunMain, sandbox: Sandbox, *flags: str, **settings: str) 
     return first
 
 
-def statuses(outcome: Ended, key: str) -> Dict[str, str]:
+def statuses(outcome: Ended, key: str) -> dict[str, str]:
     return {row["domain"]: row["status"] for row in outcome.report[key]}
 
 
@@ -73,7 +73,7 @@ def all_listed(wanted: int) -> str:
 
 # 1. One company, two names
 
-ONE_COMPANY: List[Dict[str, Any]] = [
+ONE_COMPANY: list[dict[str, Any]] = [
     {"redirects": {OLD: NEW}},
     {"redirects": {NEW: OLD}},
     {"aliases": {OLD: NEW}, "unfollow_all": False},
@@ -179,7 +179,7 @@ def test_a_shop_that_is_rebranded_between_two_runs(
 def test_a_rebranded_shop_is_recognised_while_nobody_can_tell_of_another(
     run_main: RunMain, clock: FakeClock
 ) -> None:
-    switches: Dict[str, Any] = {"aliases": {OLD: NEW}, "look_up_shows": "entity"}
+    switches: dict[str, Any] = {"aliases": {OLD: NEW}, "look_up_shows": "entity"}
     switches.update({"unknown": {"odd.example"}, "unknown_status": 200, "with_identifiers": False})
     companies, rows = [shop(NEW), gone(OLD), shop("odd.example")], {OLD: None, "z.example": None}
     with make(clock, companies, rows, **switches) as sandbox:
@@ -211,7 +211,7 @@ def test_one_of_two_companies_that_share_a_row_matches_no_more(
 @pytest.mark.parametrize("names", ONE_COMPANY)
 @pytest.mark.parametrize("follow_again", FOLLOW_AGAIN)
 def test_a_rebranded_shop_of_which_nothing_tells(
-    run_main: RunMain, clock: FakeClock, follow_again: str, names: Dict[str, Any]
+    run_main: RunMain, clock: FakeClock, follow_again: str, names: dict[str, Any]
 ) -> None:
     """No identifier, and whatever name is asked for is told, without an id. So the row is
     unfollowed, which shows what it was, and the company is followed again in the same run."""
@@ -239,7 +239,7 @@ def test_more_companies_with_two_names(
     others = [f"shop-{n}.example" for n in range(80)]
     wanted = [*pairs, *others, *(["two.example"] if names == "two as one" else [])]
     rows = dict.fromkeys([*pairs.values(), *others])
-    switches: Dict[str, Any] = {"redirects": pairs, "with_identifiers": with_identifiers}
+    switches: dict[str, Any] = {"redirects": pairs, "with_identifiers": with_identifiers}
     with make(clock, [shop(each) for each in wanted], rows, **switches) as sandbox:
         outcome = run_once(run_main, sandbox)
         assert sandbox.predictleads.followed == {*pairs.values(), *others}
@@ -274,7 +274,7 @@ def test_a_company_that_a_refused_unfollow_took_along_is_followed_again(
     run_main: RunMain, clock: FakeClock
 ) -> None:
     """Both names are listed after the follow, and the unfollow of one takes both."""
-    switches: Dict[str, Any] = {"aliases": {OLD: NEW}, "follow_again": "add"}
+    switches: dict[str, Any] = {"aliases": {OLD: NEW}, "follow_again": "add"}
     switches["odd_answers"] = {"unfollow": OddAnswer(422, done=True)}
     with make(clock, [shop(NEW), gone(OLD)], {OLD: OLD}, **switches) as sandbox:
         outcome = run_once(run_main, sandbox)
@@ -310,7 +310,7 @@ def test_a_company_that_was_never_listed_is_not_lost(run_main: RunMain, clock: F
 
 @pytest.mark.parametrize("lag", [{"lag_reads": 3}, {"lag_s": 29.0}])
 def test_a_name_that_was_told_before_the_list_shows_it(
-    run_main: RunMain, clock: FakeClock, lag: Dict[str, Any]
+    run_main: RunMain, clock: FakeClock, lag: dict[str, Any]
 ) -> None:
     """The list is late with a row of another name, and its identifier is not handed back."""
     switches = {"redirects": {NEW: OLD}, "with_identifiers": False, **lag}
@@ -350,7 +350,7 @@ NO_ANSWER = {
 def test_in_doubt_what_hubspot_does_not_know_is_held_back(
     run_main: RunMain, clock: FakeClock, answer: OddAnswer
 ) -> None:
-    switches: Dict[str, Any] = {
+    switches: dict[str, Any] = {
         "aliases": {OLD: NEW},
         "with_identifiers": False,
         "odd_answers": {"look_up": answer},
@@ -400,7 +400,7 @@ def test_doubt_ends_with_the_days_in_which_nothing_is_asked_again(
 def test_a_company_that_moved_is_not_unfollowed_before_its_new_domain_is_listed(
     run_main: RunMain, clock: FakeClock
 ) -> None:
-    switches: Dict[str, Any] = {"aliases": {OLD: NEW}, "with_identifiers": False}
+    switches: dict[str, Any] = {"aliases": {OLD: NEW}, "with_identifiers": False}
     with make(clock, [shop(OLD)], {OLD: None}, **switches) as sandbox:
         run_main(sync.main, sandbox)
         sandbox.hubspot.edit("companies", 101, domain=NEW)
@@ -429,7 +429,7 @@ def test_a_row_that_got_another_name_while_its_company_is_waited_for(
 @pytest.mark.parametrize("others", [[], ["nobody-knows.example"]])
 @pytest.mark.parametrize("shows", SHOWS)
 def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remove_it(
-    run_main: RunMain, clock: FakeClock, shows: str, others: List[str]
+    run_main: RunMain, clock: FakeClock, shows: str, others: list[str]
 ) -> None:
     """HubSpot has a company of that name, which does not match."""
     names = {"redirects": {NEW: OLD}, "look_up_shows": shows, "with_identifiers": False}
@@ -443,10 +443,10 @@ def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remov
 
 @pytest.mark.parametrize("wanted", [[NEW, OLD], [OLD, NEW]])
 def test_two_wanted_companies_that_are_one_row_of_a_third_name(
-    run_main: RunMain, clock: FakeClock, wanted: List[str]
+    run_main: RunMain, clock: FakeClock, wanted: list[str]
 ) -> None:
     row = "row.example"
-    switches: Dict[str, Any] = {
+    switches: dict[str, Any] = {
         "redirects": {wanted[0]: wanted[1]},
         "aliases": {row: wanted[1]},
         "look_up_shows": "entity",
@@ -479,7 +479,7 @@ def test_a_second_look_that_promises_more_than_it_shows_unfollows_nothing(
     domains = [f"shop-{n}.example" for n in range(9)]
     with make(clock, [shop(each) for each in domains], dict.fromkeys(domains)) as sandbox:
         sandbox.hubspot.stale = {key: gone(domains[key - 101]) for key in range(101, 106)}
-        is_second_look: List[bool] = []
+        is_second_look: list[bool] = []
 
         def note(request: Request) -> None:
             if b"CONTAINS_TOKEN" in request.body:
@@ -641,7 +641,7 @@ SAYS_NO = [{"success": False}, {"status": "error"}, {"success": {"type": "follow
 @pytest.mark.parametrize("is_done", [True, False])
 @pytest.mark.parametrize("body", SAYS_NO)
 def test_a_2xx_that_says_no(
-    run_main: RunMain, clock: FakeClock, body: Dict[str, Any], is_done: bool
+    run_main: RunMain, clock: FakeClock, body: dict[str, Any], is_done: bool
 ) -> None:
     odd = {"follow": OddAnswer(200, body, is_done)}
     with make(
@@ -739,7 +739,7 @@ def test_a_doubt_of_an_earlier_run_holds_nothing_back_once_the_list_shows_the_co
 
 
 def test_the_list_is_checked_even_when_the_credits_end(run_main: RunMain, clock: FakeClock) -> None:
-    switches: Dict[str, Any] = {"unlisted": {OLD}, "credits_quota": 2}
+    switches: dict[str, Any] = {"unlisted": {OLD}, "credits_quota": 2}
     with make(clock, [shop(NEW), shop(OLD)], {"z.example": None}, **switches) as sandbox:
         outcome = run_main(sync.main, sandbox)
     assert statuses(outcome, "follow") == {NEW: "done", OLD: "unlisted"}
@@ -787,7 +787,7 @@ def test_a_refusal_of_another_kind_is_partial_once(run_main: RunMain, clock: Fak
 
 # 10 and 11. Lists and counts
 
-LISTS: Dict[str, Dict[str, Any]] = {
+LISTS: dict[str, dict[str, Any]] = {
     "no order, no count, small pages": {"shuffle": 1, "with_count": False, "max_limit": 4},
     "no order, a count, small pages": {"shuffle": 2, "max_limit": 4},
     "a count off by one": {"count_off": 1},
@@ -806,7 +806,7 @@ LISTS: Dict[str, Dict[str, Any]] = {
 
 @pytest.mark.parametrize("switches", LISTS.values(), ids=LISTS.keys())
 def test_the_list_is_read_whole(
-    run_main: RunMain, clock: FakeClock, switches: Dict[str, Any]
+    run_main: RunMain, clock: FakeClock, switches: dict[str, Any]
 ) -> None:
     wanted = [f"shop-{n}.example" for n in range(14)]
     rows = dict.fromkeys([*wanted[:9], "z-1.example", "z-2.example"])
@@ -898,7 +898,7 @@ def test_every_run_ends_right_without_its_memory(
     run_main: RunMain,
     clock: FakeClock,
     tmp_path: Path,
-    content: Optional[bytes],
+    content: bytes | None,
     with_identifiers: bool,
 ) -> None:
     path = tmp_path / "memory.sqlite3"
@@ -945,7 +945,7 @@ def test_the_memory_of_another_account_is_not_used(
 
 def test_a_name_that_is_not_true_any_more_is_found_out(run_main: RunMain, clock: FakeClock) -> None:
     """The companies were one, and then PredictLeads told them apart."""
-    switches: Dict[str, Any] = {"redirects": {NEW: OLD}, "with_identifiers": False}
+    switches: dict[str, Any] = {"redirects": {NEW: OLD}, "with_identifiers": False}
     with make(clock, [shop(NEW), shop(OLD)], {}, **switches) as sandbox:
         run_once(run_main, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD}

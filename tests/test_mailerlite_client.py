@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Iterator
 
 import pytest
 import requests
 
 import hubspot_client
 import mailerlite_client
-from basics.errors import BadAnswer, CallRejected, Moved, ServiceError
-from basics.secret import Secret
+from core.errors import BadAnswer, CallRejected, Moved, ServiceError
+from core.secret import Secret
 from hubspot_client import HubSpotClient, HubSpotSettings
 from mailerlite_client import (
     SUBSCRIBER_STATUSES,
@@ -64,7 +64,7 @@ def hubspot(sandbox: Sandbox, clock: FakeClock) -> Iterator[HubSpotClient]:
     client.http.close()
 
 
-def edited(**more: Any) -> Callable[[Dict[str, Any]], Dict[str, Any]]:
+def edited(**more: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda payload: {**payload, **more}
 
 
@@ -107,7 +107,7 @@ def test_each_page_asks_for_the_same_status_and_size(
     ],
 )
 def test_a_page_is_as_large_as_mailerlite_takes_it(
-    sandbox: Sandbox, client: MailerLiteClient, most: int, strict: bool, sizes: List[str]
+    sandbox: Sandbox, client: MailerLiteClient, most: int, strict: bool, sizes: list[str]
 ) -> None:
     sandbox.mailerlite.max_limit, sandbox.mailerlite.strict_limit = most, strict
     for n in range(600):
@@ -127,7 +127,7 @@ def test_a_page_that_is_refused_in_every_size(sandbox: Sandbox, client: MailerLi
 FIRST_PAGE = 6  # before it come the sizes of the five lists
 
 
-def half(payload: Dict[str, Any]) -> Dict[str, Any]:
+def half(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "data": payload["data"][:2]}
 
 
@@ -149,7 +149,7 @@ def test_a_page_of_which_something_is_missing(
 def test_a_list_of_empty_pages_ends(sandbox: Sandbox, client: MailerLiteClient) -> None:
     cursors = itertools.count()
 
-    def empty(payload: Dict[str, Any]) -> Dict[str, Any]:
+    def empty(payload: dict[str, Any]) -> dict[str, Any]:
         if "total" in payload:
             return payload
         return {"data": [], "meta": {"next_cursor": f"{next(cursors)}"}}
@@ -231,7 +231,7 @@ def test_another_app_keeps_its_half_of_the_allowance(
     """It calls once a second."""
     url = f"{sandbox.settings['MAILERLITE_BASE_URL']}/subscribers?limit=0"
     headers = {"Authorization": f"Bearer {sandbox.mailerlite.token}"}
-    statuses: List[int] = []
+    statuses: list[int] = []
     next_at = clock.now
     while len(statuses) < 360:
         client.count_active()
@@ -386,7 +386,7 @@ def answers(*responses: Any) -> Callable[[Any], Any]:
     return lambda payload: {**payload, "responses": list(responses)}
 
 
-def body_of(**more: Any) -> Dict[str, Any]:
+def body_of(**more: Any) -> dict[str, Any]:
     person = {"id": "1", "email": JO, "status": "active", "fields": {}, **more}
     return {"code": 200, "body": {"data": person}}
 
@@ -429,7 +429,7 @@ def test_someone_of_whom_nothing_is_said(
     ],
 )
 def test_a_malformed_answer_about_people(
-    sandbox: Sandbox, client: MailerLiteClient, responses: List[Any]
+    sandbox: Sandbox, client: MailerLiteClient, responses: list[Any]
 ) -> None:
     sandbox.faults = [Fault("edit", edit=answers(*responses))]
     with pytest.raises(BadAnswer, match="subscribers one by one: the answer cannot be used"):
@@ -498,13 +498,13 @@ def test_contacts_that_come_or_go_during_the_read(
     assert ids == [*range(10, 20)]
 
 
-def twice(payload: Dict[str, Any]) -> Dict[str, Any]:
+def twice(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "results": payload["results"] * 2}
 
 
 def test_a_contact_that_comes_twice_counts_once(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
     sandbox.faults = [Fault("edit", path="/contacts$", edit=twice)]
-    again: List[int] = [contact.id for contact in hubspot.contacts(["email"])]
+    again: list[int] = [contact.id for contact in hubspot.contacts(["email"])]
     assert sorted(set(again)) == [*range(10, 20)]
     assert len(again) == 10
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import pytest
 
@@ -58,16 +58,16 @@ def shops(clock: FakeClock, contacts: Sequence[Row], people: Sequence[Row] = ())
     return make(contacts, people, clock, {"properties": STAGES}, groups=GROUPS)
 
 
-def members(sandbox: Sandbox, group: str = "7") -> Set[str]:
+def members(sandbox: Sandbox, group: str = "7") -> set[str]:
     people = sandbox.mailerlite.subscribers.items()
     return {email for email, each in people if group in each["groups"]}
 
 
-def why(ended: Ended) -> Dict[str, str]:
+def why(ended: Ended) -> dict[str, str]:
     return {row["email"]: row["reason"] for row in ended.report["leave"]}
 
 
-def batches(sandbox: Sandbox) -> List[Request]:
+def batches(sandbox: Sandbox) -> list[Request]:
     found = [each for each in sandbox.requests if each.path == "/batch"]
     return [each for each in found if each.json()["requests"][0]["method"] == "DELETE"]
 
@@ -209,8 +209,8 @@ def test_how_many_may_leave(
     run_main: RunMain,
     clock: FakeClock,
     number: int,
-    flags: List[str],
-    settings: Dict[str, str],
+    flags: list[str],
+    settings: dict[str, str],
     code: int,
 ) -> None:
     there = [f"p{n}@mail.example" for n in range(10)]
@@ -290,7 +290,7 @@ def test_a_missing_group_is_created(run_main: RunMain, clock: FakeClock) -> None
 @pytest.mark.parametrize("kind", ["status", "body", "reset_after"])
 def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, kind: str) -> None:
     flags = ["--mirror-group", "Customers", "--create-groups"]
-    details: Dict[str, Dict[str, Any]] = {"status": {"status": 422}, "body": {"body": {}}}
+    details: dict[str, dict[str, Any]] = {"status": {"status": 422}, "body": {"body": {}}}
     more = details.get(kind, {})
     with shops(clock, [contact(JO)]) as sandbox:
         sandbox.faults = [Fault(kind, method="POST", path="^/groups$", times=1, **more)]
@@ -325,7 +325,7 @@ def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, 
     ],
 )
 def test_a_group_that_cannot_be_a_mirror(
-    run_main: RunMain, clock: FakeClock, settings: Dict[str, str], words: str
+    run_main: RunMain, clock: FakeClock, settings: dict[str, str], words: str
 ) -> None:
     with shops(clock, [contact(JO)]) as sandbox:
         sandbox.mailerlite.groups.update({"9": "Twice", "10": "Twice"})
@@ -486,7 +486,7 @@ def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
 
 def test_a_list_that_lags_is_looked_at_again(run_main: RunMain, clock: FakeClock) -> None:
     with shops(clock, [contact(JO)]) as sandbox:
-        empty: Dict[str, Any] = {"edit": lambda page: {**page, "data": []}}
+        empty: dict[str, Any] = {"edit": lambda page: {**page, "data": []}}
         sandbox.faults = [Fault("edit", path="^/groups/7/subscribers$", times=5, **empty)]
         outcome = run(run_main, sandbox, *MIRROR)
     assert outcome.code == 0
@@ -515,7 +515,7 @@ def test_a_list_that_cannot_be_read_afterwards(run_main: RunMain, clock: FakeClo
     ],
 )
 def test_whatever_fails_the_next_run_converges(
-    run_main: RunMain, clock: FakeClock, kind: str, more: Dict[str, Any]
+    run_main: RunMain, clock: FakeClock, kind: str, more: dict[str, Any]
 ) -> None:
     with shops(clock, [contact(JO), contact(BO)], [member(AL), member(BO, "8")]) as sandbox:
         fault = Fault(kind, path="^/batch$", nth=2, times=30, **more)
@@ -576,7 +576,7 @@ def test_lists_against_who_belongs_there() -> None:
 Kind = Tuple[Row, Optional[Row], Optional[bool]]
 
 
-def kinds(email: str) -> List[Kind]:
+def kinds(email: str) -> list[Kind]:
     """What HubSpot has, what MailerLite has, and whether the person is in the group afterwards;
     None: as before."""
     customer, lead = {"lifecyclestage": "customer"}, {"lifecyclestage": "lead"}
@@ -606,12 +606,12 @@ def test_contacts_of_all_kinds(
 ) -> None:
     """In and out of a list: exactly the right group, values and opt-outs after one run, and nothing
     to do afterwards."""
-    contacts: List[Row] = []
-    people: List[Row] = []
-    after: Set[str] = set()
-    names: Dict[str, str] = {}
-    listed: List[int] = []
-    left: Set[str] = set()
+    contacts: list[Row] = []
+    people: list[Row] = []
+    after: set[str] = set()
+    names: dict[str, str] = {}
+    listed: list[int] = []
+    left: set[str] = set()
     for n in range(number):
         email = f"person.{n:05d}@mail.example"
         here, there, is_in = kinds(email)[n % len(kinds(""))]

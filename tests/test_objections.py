@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable
 from unittest import mock
 
 from hypothesis import HealthCheck, settings
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 import sync_subscribers
-from basics.emails import canonical
+from core.emails import canonical
 from sandbox import HubSpot, MailerLite, Request, Sandbox
 from tests.helpers import FAST, FakeClock
 from tests.people import KINDS, is_write
@@ -90,7 +90,7 @@ class Lives(RuleBasedStateMachine):
             self.sandbox.hubspot.edit("contacts", key, firstname=name)
 
     @rule(place=places, email=st.sampled_from([*PEOPLE, None]))
-    def changes_address(self, place: int, email: Optional[str]) -> None:
+    def changes_address(self, place: int, email: str | None) -> None:
         key = pick(list(self.sandbox.hubspot.contacts), place)
         if key is not None:
             self.sandbox.hubspot.edit("contacts", key, email=email)
@@ -110,17 +110,17 @@ class Lives(RuleBasedStateMachine):
         meanwhile=st.sampled_from([None, "object", "leave", "delete"]),
         place=places,
     )
-    def runs(self, flags: List[str], meanwhile: Optional[str], place: int) -> None:
+    def runs(self, flags: list[str], meanwhile: str | None, place: int) -> None:
         """With what somebody does right before the round of people is looked at."""
         objectors = self.objectors()
         deleted = self.deleted()
-        acts: Dict[str, Callable[[], object]] = {
+        acts: dict[str, Callable[[], object]] = {
             "object": lambda: self.objects_in_hubspot(place, "hs_email_optout"),
             "leave": lambda: self.leaves_mailerlite(place, "unsubscribed"),
             "delete": lambda: self.is_deleted_in_mailerlite(place),
         }
         due = [acts[meanwhile]] if meanwhile else []
-        written: List[Dict[str, Any]] = []
+        written: list[dict[str, Any]] = []
 
         def on_request(request: Request) -> None:
             nonlocal objectors, deleted
@@ -163,7 +163,7 @@ class Lives(RuleBasedStateMachine):
     def has_memory(self) -> bool:
         return any(Path(os.environ["HOME"]).rglob("*.sqlite3"))
 
-    def objectors(self) -> Set[str]:
+    def objectors(self) -> set[str]:
         """The addresses of whoever has objected, in either service."""
         contacts = self.sandbox.hubspot.contacts.values()
         out = {
@@ -174,11 +174,11 @@ class Lives(RuleBasedStateMachine):
         people = self.sandbox.mailerlite.subscribers.items()
         return out | {canonical(email) for email, each in people if each["status"] in LEFT}
 
-    def deleted(self) -> Set[str]:
+    def deleted(self) -> set[str]:
         return {canonical(email) for email in self.sandbox.mailerlite.deleted}
 
 
-def pick(things: List[Any], place: int) -> Any:
+def pick(things: list[Any], place: int) -> Any:
     return things[place % len(things)] if things else None
 
 

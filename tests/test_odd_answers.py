@@ -9,17 +9,18 @@ import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 
 import create_contact
 import sync
 import sync_subscribers
-from basics.errors import AppError
-from run import lock, start
-from run.files import account_file, state_folder
+from cli import start
+from core.errors import AppError
 from sandbox import Fault, HubSpot, Request, Sandbox
+from state import lock
+from state.files import account_file, state_folder
 from tests.helpers import ROOT, START, FakeClock, RunMain, make, real_time
 from tests.helpers import start as start_script
 from transport import connection
@@ -118,7 +119,7 @@ def test_one_company_that_fails_stops_no_other(
 def test_three_failures_in_a_row_are_the_service(
     run_main: RunMain, clock: FakeClock, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("run.apply.WRITERS", 1)
+    monkeypatch.setattr("cli.changes.WRITERS", 1)
     with make([*range(10)], [], clock) as sandbox:
         sandbox.faults = [Fault("status", path="/follow$", status=status)]
         outcome = run_main(sync.main, sandbox)
@@ -146,14 +147,14 @@ def test_one_person_who_fails_stops_no_other(
     assert outcome.code == 4
 
 
-def more_than_there_are(payload: Dict[str, Any]) -> Dict[str, Any]:
+def more_than_there_are(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "total": payload.get("total", 0) + 50}
 
 
 def test_a_read_that_contradicts_itself_is_read_again(run_main: RunMain, clock: FakeClock) -> None:
     with make([1, 2, 3], [], clock) as sandbox:
         sandbox.faults = [Fault("edit", path="/search$", edit=more_than_there_are)]
-        beginnings: List[Request] = []
+        beginnings: list[Request] = []
 
         def end_with_the_first_read(request: Request) -> None:
             if (
@@ -279,7 +280,7 @@ def test_a_closed_terminal_ends_a_run_with_its_report(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_modules_load_is_one_line() -> None:
-    code = "import run.start; raise KeyboardInterrupt"  # as the interpreter raises it
+    code = "import cli.start; raise KeyboardInterrupt"  # as the interpreter raises it
     process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )

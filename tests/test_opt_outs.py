@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional
-
 import pytest
 
 from sandbox import Fault, Sandbox
@@ -31,15 +29,15 @@ WRITE = "/communication-preferences/v3/unsubscribe"
 OPTED_OUT, SUBSCRIBED, UNKNOWN = "UNSUBSCRIBED", "SUBSCRIBED", "NOT_SPECIFIED"
 
 
-def left(email: str, status: str = "unsubscribed") -> Dict[str, object]:
+def left(email: str, status: str = "unsubscribed") -> dict[str, object]:
     return subscriber(email, "New", status)
 
 
-def consent(sandbox: Sandbox, *addresses: str) -> List[str]:
+def consent(sandbox: Sandbox, *addresses: str) -> list[str]:
     return [sandbox.hubspot.consent(each, NEWSLETTER) for each in addresses]
 
 
-def opt_out_calls(sandbox: Sandbox) -> List[Dict[str, str]]:
+def opt_out_calls(sandbox: Sandbox) -> list[dict[str, str]]:
     return [each.json() for each in sandbox.requests if each.path == WRITE]
 
 
@@ -160,7 +158,7 @@ def test_the_check_says_what_would_become_of_them(run_main: RunMain, clock: Fake
     [(5, [], 0), (6, [], 3), (6, ["--max-opt-out", "6"], 0), (5, ["--max-opt-out", "4"], 3)],
 )
 def test_the_limit(
-    run_main: RunMain, clock: FakeClock, number: int, flags: List[str], code: int
+    run_main: RunMain, clock: FakeClock, number: int, flags: list[str], code: int
 ) -> None:
     """Of twenty-five contacts with an address."""
     addresses = [f"p{n:02d}@mail.example" for n in range(25)]
@@ -294,7 +292,7 @@ def test_who_opts_out_after_we_could_not_is_unsubscribed(
 
 @pytest.mark.parametrize("kind", [NEWSLETTER, None])
 def test_who_opts_in_and_out_again_is_unsubscribed(
-    run_main: RunMain, clock: FakeClock, kind: Optional[int]
+    run_main: RunMain, clock: FakeClock, kind: int | None
 ) -> None:
     with make([contact(JO)], [left(JO)], clock) as sandbox:
         assert run_first(run_main, sandbox, FLAG, **NEWS).code == 0

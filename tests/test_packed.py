@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import List, Optional
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basics.packed import Names, Packed
+from core.packed import Names, Packed
 
 TEXTS = st.lists(
     st.none() | st.text() | st.sampled_from(["\x1e", "\x1f", "a\x1fb", ""]), max_size=5
@@ -17,7 +16,7 @@ TEXTS = st.lists(
 
 
 @given(TEXTS)
-def test_it_is_like_a_dictionary(texts: List[Optional[str]]) -> None:
+def test_it_is_like_a_dictionary(texts: list[str | None]) -> None:
     keys = [f"p{n}" for n in range(len(texts))]
     packed = Packed(Names(keys), texts)
     assert packed == dict(zip(keys, texts))

@@ -7,16 +7,15 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Any, Iterator
 
 import pytest
 
 import sync
-from basics.limits import Refusal
-from basics.outcome import Outcome
-from run import page
-from run.checks import Finding
-from run.report import CheckedAfter, Kind, PastChange, PastRun, Report, Row, Section
+from core.limits import Refusal
+from core.outcome import Outcome
+from report import page
+from report.model import CheckedAfter, Finding, Kind, PastChange, PastRun, Report, Row, Section
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox
 from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain
 
@@ -153,7 +152,7 @@ def report(mode: str = "apply", **changes: Any) -> Report:
     return Report("companies", "Companies", mode, "2026-11-21T08:04:11Z", **changes)
 
 
-def shop(number: int, status: str = "done", error: Optional[str] = None) -> Row:
+def shop(number: int, status: str = "done", error: str | None = None) -> Row:
     name = f"shop-{number}.example"
     return {"domain": name, "company": f"Shop {number}", "status": status, "error": error}
 
@@ -271,7 +270,7 @@ def test_what_is_on_the_page_is_written_for_people() -> None:
 
 
 def test_where_a_row_leads_to() -> None:
-    rows: List[Row] = [
+    rows: list[Row] = [
         {"company": "A", "hubspot_id": 7},
         {"company": "B", "link": "https://x.example/8"},
     ]
@@ -333,7 +332,7 @@ def test_times_are_those_of_the_reader() -> None:
 # Earlier runs
 
 
-def past(days: float, followed: int, total: Optional[int], outcome: str = "synced") -> PastRun:
+def past(days: float, followed: int, total: int | None, outcome: str = "synced") -> PastRun:
     counts = {"followed": followed, "no longer followed": 1}
     changes = [PastChange("followed", f"shop-{n}.example", "", n) for n in range(followed)]
     gone = "its platform is now wix"

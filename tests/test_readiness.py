@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Dict, Optional
 
 import pytest
 
-from basics.errors import AppError
-from basics.words import local_time
-from run.context import Run
-from run.files import account_file
-from run.lock import run_lock
-from run.readiness import check_here
+from cli.readiness import check_here
+from cli.run import Run
+from core.errors import AppError
+from core.words import local_time
+from state.files import account_file
+from state.lock import run_lock
 from tests.helpers import START, FakeClock
 
 
 def look(
-    clock: FakeClock, state: Optional[Path] = None, report: Optional[Path] = None
-) -> Dict[str, bool]:
+    clock: FakeClock, state: Path | None = None, report: Path | None = None
+) -> dict[str, bool]:
     """Each finding, and whether it is OK."""
     args = argparse.Namespace(dry_run=False, check=True, quiet=False)
     args.report, args.state = [report] if report else [], state

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Optional
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basics.errors import Moved
-from transport import reading
-from transport.reading import Page, read_numbered, read_settled
+from core.errors import Moved
+from transport import paging as reading
+from transport.paging import Page, read_numbered, read_settled
 
 Fetch = Callable[[int], Optional[Page]]
 
 
 def paged(
-    rows: List[Any],
+    rows: list[Any],
     size: int,
-    count: Optional[int] = None,
-    order: Optional[random.Random] = None,
-    end: Optional[Page] = None,
+    count: int | None = None,
+    order: random.Random | None = None,
+    end: Page | None = None,
 ) -> Fetch:
     """A list with a new `order` for each page, if any, and `count` on every page."""
 
-    def fetch(number: int) -> Optional[Page]:
+    def fetch(number: int) -> Page | None:
         shown = order.sample(rows, len(rows)) if order else rows
         page = shown[(number - 1) * size : number * size]
         return Page(page, count) if page or number == 1 else end
@@ -37,11 +37,11 @@ def paged(
 @pytest.mark.parametrize("end", [None, Page((), None), Page((), 0)])
 @pytest.mark.parametrize("count", [None, 7])
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
-def test_a_list_in_order_is_read_once(size: int, count: Optional[int], end: Optional[Page]) -> None:
+def test_a_list_in_order_is_read_once(size: int, count: int | None, end: Page | None) -> None:
     fetch, rows = paged([*range(7)], size, count, end=end), [*range(7)]
-    asked: List[int] = []
+    asked: list[int] = []
 
-    def noted(number: int) -> Optional[Page]:
+    def noted(number: int) -> Page | None:
         asked.append(number)
         return fetch(number)
 
@@ -76,7 +76,7 @@ def test_rows_that_the_list_holds_twice() -> None:
 def test_a_row_that_never_came_is_told() -> None:
     """Three pages of a row each, in no order, and by bad luck c is on none of them."""
     reads = itertools.cycle([["a", "b", "a"], ["a", "a", "b"]])
-    pages: List[str] = []
+    pages: list[str] = []
 
     def fetch(number: int) -> Page:
         if number == 1:
@@ -87,8 +87,8 @@ def test_a_row_that_never_came_is_told() -> None:
 
 
 @pytest.mark.parametrize("count", [None, 2, 500])
-def test_a_service_that_ignores_the_number_of_the_page(count: Optional[int]) -> None:
-    numbers: List[int] = []
+def test_a_service_that_ignores_the_number_of_the_page(count: int | None) -> None:
+    numbers: list[int] = []
 
     def fetch(number: int) -> Page:
         numbers.append(number)
@@ -99,7 +99,7 @@ def test_a_service_that_ignores_the_number_of_the_page(count: Optional[int]) -> 
 
 
 @pytest.mark.parametrize("count", [None, 3])
-def test_a_service_whose_last_page_comes_for_every_later_number(count: Optional[int]) -> None:
+def test_a_service_whose_last_page_comes_for_every_later_number(count: int | None) -> None:
     pages = [["a", "b"], ["c"]]
     assert read_numbered(lambda number: Page(pages[min(number, 2) - 1], count)) == (
         ["a", "b", "c"],
@@ -110,7 +110,7 @@ def test_a_service_whose_last_page_comes_for_every_later_number(count: Optional[
 def test_a_page_that_came_twice_once() -> None:
     reads = itertools.count()
 
-    def fetch(number: int) -> Optional[Page]:
+    def fetch(number: int) -> Page | None:
         is_wrong = number == 2 and next(reads) == 0
         return paged([*range(9)], 3)(1 if is_wrong else number)
 
@@ -122,7 +122,7 @@ def test_a_row_that_slipped_to_an_earlier_page_is_read_again() -> None:
     lists = [["a", "b", "c", "d"], ["b", "c", "d"]]
     reads = itertools.count()
 
-    def fetch(number: int) -> Optional[Page]:
+    def fetch(number: int) -> Page | None:
         rows = lists[min(next(reads), 1)]
         return paged(rows, 2, len(rows))(number)
 
@@ -143,7 +143,7 @@ def test_a_list_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_moves_is_read_three_times() -> None:
-    answers: List[Any] = [Moved("first"), Moved("second"), "settled"]
+    answers: list[Any] = [Moved("first"), Moved("second"), "settled"]
 
     def read() -> Any:
         answer = answers.pop(0)

@@ -11,13 +11,13 @@ import io
 import re
 import sys
 from pathlib import Path
-from typing import Any, Iterator, List, Set, Tuple
+from typing import Any, Iterator
 
 import pytest
 
 import sandbox.__main__
-from basics.outcome import Outcome
-from basics.settings import SettingsReader
+from core.outcome import Outcome
+from core.settings import SettingsReader
 from sandbox.data import sample_sandbox
 from tests.helpers import ROOT, FakeClock, RunMain
 from tests.layers import product_files, scripts
@@ -120,7 +120,7 @@ def test_the_readme_is_short() -> None:
     assert len(TEXTS["README.md"].split()) < WORDS_OF_README
 
 
-def anchors(text: str) -> Set[str]:
+def anchors(text: str) -> set[str]:
     """Those that a page makes of its headings."""
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
@@ -144,7 +144,7 @@ def test_every_manual_is_linked_from_the_readme() -> None:
     assert "](adding-a-destination.md)" in TEXTS["docs/design.md"]
 
 
-def samples() -> Iterator[Tuple[str, str, str]]:
+def samples() -> Iterator[tuple[str, str, str]]:
     """Manual, command and what it shows, of each block that is marked as such."""
     for name, text in TEXTS.items():
         for command, shown in re.findall(
@@ -167,7 +167,7 @@ def recipe(target: str) -> str:
 
 
 def output(
-    script: str, arguments: List[str], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    script: str, arguments: list[str], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> str:
     """What `python -m sandbox` shows of a script, in one stream as a terminal has it; here no time
     passes."""

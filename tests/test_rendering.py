@@ -6,14 +6,14 @@ import csv
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 
-from basics.outcome import Outcome
-from run import command
-from run.rendering import ENDINGS, has_links, write_report
-from run.report import Kind, PastChange, PastRun, Report, Row, Section
+from cli import command
+from core.outcome import Outcome
+from report.model import Kind, PastChange, PastRun, Report, Row, Section
+from report.render import ENDINGS, has_links, write_report
 
 MADE_UP = Section(
     "greeted",
@@ -39,11 +39,11 @@ def written(folder: Path, name: str, what: Report, exit_code: int = 0) -> str:
     return (folder / name).read_text(encoding="utf-8")
 
 
-def cells(folder: Path, *sections: Section) -> List[Dict[str, str]]:
+def cells(folder: Path, *sections: Section) -> list[dict[str, str]]:
     return list(csv.DictReader(csv_lines(folder, report(*sections))))
 
 
-def csv_lines(folder: Path, what: Report) -> List[str]:
+def csv_lines(folder: Path, what: Report) -> list[str]:
     write_report(folder / "run.csv", what, 0)
     return (folder / "run.csv").read_text(encoding="utf-8-sig").splitlines()
 
@@ -114,7 +114,7 @@ def test_the_ending_names_the_form(tmp_path: Path, name: str) -> None:
 
 
 def test_a_csv_opens_in_excel_with_accents_and_leads_to_the_records(tmp_path: Path) -> None:
-    rows: List[Row] = [
+    rows: list[Row] = [
         {"domain": "xn--mnze-0ra.example", "company": "Münze", "hubspot_id": 7},
         {"company": "B"},
     ]

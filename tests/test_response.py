@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from typing import Any, Dict, Optional, Type
+from typing import Any
 
 import pytest
 
-from basics.errors import CallRejected, Forbidden, ServiceDown, ServiceError
+from core.errors import CallRejected, Forbidden, ServiceDown, ServiceError
 from hubspot_api.service import SERVICE as HUBSPOT
 from mailerlite_client import SERVICE as MAILERLITE
 from transport.response import (
@@ -26,8 +26,8 @@ ANY = Service("Service", lambda response: "Check the key." if response.status ==
 
 
 def problem(
-    status: int, body: Any = "", retry_after: Optional[str] = None, service: Service = HUBSPOT
-) -> Optional[Exception]:
+    status: int, body: Any = "", retry_after: str | None = None, service: Service = HUBSPOT
+) -> Exception | None:
     text = body if isinstance(body, str) else json.dumps(body)
     response = Response(status, text, json_object(text), retry_after)
     return problem_of(response, service, "search", NOW)
@@ -52,7 +52,7 @@ def problem(
         ("Sat, 99 Nov 2026 08:01:00 GMT", 0),
     ],
 )
-def test_retry_after_in_every_form(header: Optional[str], seconds: float) -> None:
+def test_retry_after_in_every_form(header: str | None, seconds: float) -> None:
     assert seconds_to_wait(header, None, NOW) == seconds
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_clock_on_this_machine_does_not_matter(sent: str) -> None:
         (524, TryAgain),
     ],
 )
-def test_what_a_status_asks_of_the_caller(status: int, kind: Optional[Type[Exception]]) -> None:
+def test_what_a_status_asks_of_the_caller(status: int, kind: type[Exception] | None) -> None:
     found = problem(status, service=ANY)
     assert type(found) is kind if kind else found is None
 
@@ -105,7 +105,7 @@ def test_hubspot_has_more_statuses_after_which_it_may_go_well(status: int) -> No
         (429, {"policyName": "TEN_SECONDLY_ROLLING"}, 10),
     ],
 )
-def test_the_wait_that_hubspot_wants(status: int, body: Dict[str, str], wait_s: float) -> None:
+def test_the_wait_that_hubspot_wants(status: int, body: dict[str, str], wait_s: float) -> None:
     found = problem(status, body)
     assert isinstance(found, TryAgain)
     assert found.wait_s == wait_s

@@ -8,13 +8,13 @@ import re
 import signal
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 import pytest
 
 import sync
-from basics.errors import CallRejected
-from basics.settings import SettingsReader
+from core.errors import CallRejected
+from core.settings import SettingsReader
 from predictleads_client import PredictLeadsClient
 from sandbox import Fault, Request, Sandbox
 from tests.helpers import FAST, HOSTILE, MATCH, FakeClock, RunMain, make, real_time, start, stop_at
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.no_cover  # other tests reach the same lines
 SCRIPT = "sync.py"
 
 
-def numbers(sandbox: Sandbox) -> List[int]:
+def numbers(sandbox: Sandbox) -> list[int]:
     return sorted(int(name.split(".")[0][5:]) for name in sandbox.predictleads.followings)
 
 
@@ -33,7 +33,7 @@ def numbers(sandbox: Sandbox) -> List[int]:
 
 @pytest.mark.parametrize("flags", [[], ["--dry-run"], ["-q"]])
 def test_too_many_unfollows_are_refused_with_the_flag_that_would_allow_them(
-    run_main: RunMain, clock: FakeClock, flags: List[str]
+    run_main: RunMain, clock: FakeClock, flags: list[str]
 ) -> None:
     with make([*range(22)], [*range(30)], clock) as sandbox:
         outcome = run_main(sync.main, sandbox, *flags)
@@ -107,7 +107,7 @@ def test_no_unfollow_asks_for_no_second_look(run_main: RunMain, clock: FakeClock
 @pytest.mark.parametrize(
     "flags", [["--max-unfollow", "x"], ["--keep", "n/a"], ["--max-follow", "-1"]]
 )
-def test_wrong_flags(flags: List[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_flags(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         sync.main(flags)
     assert stop.value.code == 2
@@ -134,7 +134,7 @@ def test_a_company_that_the_index_hides_is_not_unfollowed(
 def test_many_companies_that_share_a_domain(run_main: RunMain, clock: FakeClock) -> None:
     """The one that matches is the last of 450, so that it comes on the third page."""
     with make([1], [1, 2], clock) as sandbox:
-        twins: Dict[int, Dict[str, Optional[str]]] = {
+        twins: dict[int, dict[str, str | None]] = {
             1000 + n: {"domain": "www.shop-2.example", "alexa": "2000000"} for n in range(450)
         }
         sandbox.hubspot.companies.update(twins)
@@ -272,7 +272,7 @@ def test_a_malformed_row_writes_nothing(
     ],
 )
 def test_already_so_is_a_success(
-    run_main: RunMain, clock: FakeClock, path: str, error: Dict[str, str]
+    run_main: RunMain, clock: FakeClock, path: str, error: dict[str, str]
 ) -> None:
     with make([1], [2], clock) as sandbox:
 
@@ -419,7 +419,7 @@ def test_a_signal_during_the_writes_lets_those_under_way_finish(
 @pytest.mark.parametrize("number", range(1, 9))
 def test_killed_after_any_write_the_next_run_converges(run_main: RunMain, number: int) -> None:
     with real_time([*range(4)], [*range(10, 14)]) as sandbox:
-        writes: List[Request] = []
+        writes: list[Request] = []
 
         def kill(request: Request) -> None:
             if request.path.endswith("follow"):
@@ -446,7 +446,7 @@ def test_killed_while_companies_have_two_names_the_next_run_converges(
         service.redirects = {"shop-1.example": "old-1.example", "shop-2.example": "old-2.example"}
         service.followings.update({"old-1.example": None, "old-2.example": None})
         service.with_identifiers = False
-        writes: List[Request] = []
+        writes: list[Request] = []
 
         def kill(request: Request) -> None:
             writes.extend([request] if request.path.endswith("follow") else [])

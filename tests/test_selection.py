@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Sequence
 
 import pytest
 
@@ -43,12 +43,12 @@ def with_list(sandbox: Sandbox, *members: int, kind: str = "contacts", **more: s
     return sandbox.hubspot.add_list("Customers", kind, *members, **more)
 
 
-def crowd(number: int) -> List[Row]:
+def crowd(number: int) -> list[Row]:
     """Contacts beside those of the list, so that reading all of them takes more calls."""
     return [contact(f"crowd.{n:03d}@mail.example", id=5000 + n) for n in range(number)]
 
 
-def paths(sandbox: Sandbox) -> List[str]:
+def paths(sandbox: Sandbox) -> list[str]:
     return [f"{each.method} {each.path}" for each in sandbox.requests]
 
 
@@ -232,7 +232,7 @@ def test_a_list_that_lacks_members_is_read_again(
 ) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
-        more: Dict[str, Any] = {"edit": lambda page: {**page, "total": 2}}
+        more: dict[str, Any] = {"edit": lambda page: {**page, "total": 2}}
         sandbox.faults = [Fault("edit", path="/memberships$", times=times, **more)]
         assert run(run_main, sandbox, *LIST).code == code
         assert statuses(sandbox) == ({JO: "active"} if code == 0 else {})
@@ -320,7 +320,7 @@ MARKETABLE = Property("hs_marketable_status", "bool", "booleancheckbox", {}, "Ma
         ("a=x=y", [("a", ("x=y",), False)]),
     ],
 )
-def test_conditions_as_they_are_written(text: str, wanted: List[Any]) -> None:
+def test_conditions_as_they_are_written(text: str, wanted: list[Any]) -> None:
     assert list(parse_conditions(text)) == [WrittenCondition(*each) for each in wanted]
 
 
@@ -361,7 +361,7 @@ def test_what_is_no_condition(text: str) -> None:
     ],
 )
 def test_whether_a_condition_holds(
-    text: str, known: Property, value: Optional[str], why_not: Optional[str]
+    text: str, known: Property, value: str | None, why_not: str | None
 ) -> None:
     (wanted,) = parse_conditions(text)
     person = Contact(1, {known.name: value})
@@ -393,7 +393,7 @@ def test_all_conditions_must_hold() -> None:
         ("owner=77", Property("owner", "enumeration", "select", {}, "Owner"), None),
     ],
 )
-def test_values_that_there_are_not(text: str, known: Property, wrong: Optional[str]) -> None:
+def test_values_that_there_are_not(text: str, known: Property, wrong: str | None) -> None:
     assert unknown_values(parse_conditions(text)[0], known) == wrong
 
 

@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import Dict
 from unittest import mock
 
 import pytest
 
-from basics import settings as basics_settings
-from basics.errors import SettingsError
-from basics.limits import Limit
-from basics.secret import Secret
-from basics.settings import (
+from core import settings as basics_settings
+from core.errors import SettingsError
+from core.limits import Limit
+from core.secret import Secret
+from core.settings import (
     NO_FILE,
     PYTHON,
     EnvFile,
@@ -30,11 +29,11 @@ KEYS = {
 }
 
 
-def load(values: Dict[str, str]) -> Settings:
+def load(values: dict[str, str]) -> Settings:
     return SettingsReader({**KEYS, **values}, "sync.py").load(settings)
 
 
-def problems(values: Dict[str, str]) -> str:
+def problems(values: dict[str, str]) -> str:
     with pytest.raises(SettingsError) as error:
         load(values)
     return str(error.value)

@@ -7,7 +7,7 @@ import itertools
 import sqlite3
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Set
+from typing import Any, Callable, NamedTuple, Sequence
 
 import pytest
 
@@ -45,10 +45,10 @@ class World(NamedTuple):
     """`groups`: email -> names of the groups that the person is to be in."""
 
     flags: Sequence[str]
-    settings: Dict[str, str]
+    settings: dict[str, str]
     contacts: Sequence[Row]
     people: Sequence[Row]
-    groups: Dict[str, Set[str]]
+    groups: dict[str, set[str]]
     import_s: float = 0.0
 
 
@@ -139,7 +139,7 @@ def remember(state: Path, people: Sequence[Row]) -> None:
         memory.note_lists([(email, None) for email in (DI, *(each["email"] for each in people))])
 
 
-def groups_of(sandbox: Sandbox) -> Dict[str, Set[str]]:
+def groups_of(sandbox: Sandbox) -> dict[str, set[str]]:
     names, people = sandbox.mailerlite.groups, sandbox.mailerlite.subscribers
     return {email: {names[id] for id in each["groups"]} for email, each in people.items()}
 
@@ -160,7 +160,7 @@ def test_killed_over_any_write_the_next_run_converges(
     contacts = [*world.contacts, contact(DI)]
     for number in itertools.count(1):
         remember(state, world.people)
-        options: Dict[str, Any] = {
+        options: dict[str, Any] = {
             "groups": GROUPS,
             "deleted": [{"email": DI}],
             "import_s": world.import_s,
@@ -210,14 +210,14 @@ def test_killed_over_any_opt_out_nobody_is_opted_out_twice(
     assert number > 3
 
 
-def opted_out(sandbox: Sandbox) -> List[str]:
+def opted_out(sandbox: Sandbox) -> list[str]:
     return [each.json()["emailAddress"] for each in sandbox.writes if each.path == OPT_OUT]
 
 
 # Failures; those of imports and of leaving a group are with the tests of these
 
 KINDS = ("500 always", "reset after the work, always", "results and data null")
-CALLS: Dict[str, Callable[[Request], bool]] = {
+CALLS: dict[str, Callable[[Request], bool]] = {
     "list": lambda request: "/lists/object-type-id/" in request.path,
     "list by id": lambda request: request.path == "/crm/v3/lists/1",
     "members of the list": lambda request: request.path.endswith("/memberships"),
@@ -241,7 +241,7 @@ def test_whatever_fails_the_next_run_converges(
     people = [subscriber(AL), member(BO, "7"), subscriber(cy, "New", "unsubscribed")]
     for kind in KINDS:
         remember(state, people)
-        options: Dict[str, Any] = {"groups": GROUPS, "deleted": [{"email": DI}]}
+        options: dict[str, Any] = {"groups": GROUPS, "deleted": [{"email": DI}]}
         with make(contacts, people, clock, **options) as sandbox:
             sandbox.hubspot.add_list("Customers", "contacts", 101, 102, 105)
             sandbox.faults = [FaultOf(CALLS[call], **FAULTS[kind])]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import sync_subscribers
-from basics.emails import canonical
+from core.emails import canonical
 from sandbox import Fault, Sandbox
 from sandbox.hubspot import definition
 from subscribers.plan import OLDER
@@ -37,15 +37,15 @@ def explain(
 
 
 class Case(NamedTuple):
-    contacts: List[Row]
-    people: List[Row]
+    contacts: list[Row]
+    people: list[Row]
     next: str
     reason: str
     flags: Sequence[str] = ()
     settings: Mapping[str, str] = {}
 
 
-ANSWERS: Dict[str, Case] = {
+ANSWERS: dict[str, Case] = {
     "new": Case([contact(JO)], [], "create", "HubSpot has this person, and MailerLite does not"),
     "differs": Case([contact(JO)], [subscriber(JO)], "update", "HubSpot has other values"),
     "joins": Case(
@@ -192,7 +192,7 @@ def test_who_left_under_an_earlier_address(run_main: RunMain, clock: FakeClock) 
 
 
 def test_values_that_are_not_sent(run_main: RunMain, clock: FakeClock) -> None:
-    def keep(value: str) -> Optional[str]:
+    def keep(value: str) -> str | None:
         if value == "Nowhere":
             raise ValueError("no such place")
         return value[:5]
@@ -201,7 +201,7 @@ def test_values_that_are_not_sent(run_main: RunMain, clock: FakeClock) -> None:
     contacts = [contact(JO, "Johannes", city="Nowhere", company="many"), contact(AL, "New")]
     size = [{"key": "size", "type": "number"}]
     keeps = {"name": keep, "city": keep}
-    account: Dict[str, Any] = {"groups": GROUPS, "fields": size, "keep": keeps, "not_taken": [AL]}
+    account: dict[str, Any] = {"groups": GROUPS, "fields": size, "keep": keeps, "not_taken": [AL]}
     with make(contacts, [], clock, **account) as sandbox:
         fields["MAILERLITE_GROUPS"] = "News"
         run(run_main, sandbox, **fields)
@@ -283,11 +283,11 @@ def test_one_person_is_not_looked_for_among_all(run_main: RunMain, clock: FakeCl
 class Story(NamedTuple):
     """What a person is before the first run, and what becomes of the person after it."""
 
-    status: Optional[str]
+    status: str | None
     name: str
-    contact: Dict[str, Optional[str]]
+    contact: dict[str, str | None]
     is_contact: bool
-    groups: Tuple[str, ...]
+    groups: tuple[str, ...]
     is_listed: bool
     domain: str
     change: str
@@ -385,7 +385,7 @@ def go_on(sandbox: Sandbox, stories: Sequence[Story]) -> Iterator[str]:
         yield from (email, *([f"new.{email}"] if change in ANOTHER_ADDRESS else []))
 
 
-def done_to(report: Dict[str, Any], email: str) -> str:
+def done_to(report: dict[str, Any], email: str) -> str:
     """What a run did to a person, as `next` says it."""
 
     def is_in(key: str) -> bool:
@@ -411,9 +411,9 @@ NUMBERS = itertools.count()
 def test_explain_and_run_never_disagree(
     run_main: RunMain,
     clock: FakeClock,
-    stories: List[Story],
+    stories: list[Story],
     flags: Sequence[Sequence[str]],
-    chosen: Sequence[Dict[str, str]],
+    chosen: Sequence[dict[str, str]],
 ) -> None:
     wanted = {key: value for each in chosen for key, value in each.items()}
     state = ["--state", f"people-{next(NUMBERS)}.sqlite3"]

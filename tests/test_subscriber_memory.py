@@ -8,11 +8,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import List
 
 import pytest
 
-from basics.errors import AppError
+from core.errors import AppError
 from subscribers.memory import Lists, Memory
 from subscribers.plan import Action, Decision
 from tests.helpers import ROOT, START
@@ -35,7 +34,7 @@ def remember(path: Path, *emails: str) -> None:
             memory.note_written(Decision(Action.CREATE, email, 1), {})
 
 
-def known(path: Path, *emails: str) -> List[bool]:
+def known(path: Path, *emails: str) -> list[bool]:
     with open_memory(path, dry_run=True) as memory:
         return [memory.recall(email).is_known for email in emails]
 
@@ -185,7 +184,7 @@ def test_a_kill_while_the_file_is_made_leaves_a_fresh_start(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("run.store.os.replace", killed)
+        patch.setattr("state.store.os.replace", killed)
         with pytest.raises(KeyboardInterrupt):
             open_memory(path)
     assert not path.exists()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Mapping, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basics.emails import normalise_email
+from core.emails import normalise_email
 from hubspot_client import Contact, Property
 from mailerlite_client import SUBSCRIBER_STATUSES, Subscriber, Value
 from subscribers.consent import (
@@ -57,14 +57,14 @@ EVERY_PROPERTY = {
     )
 }
 RULES = Rules(FIELDS, consent_properties(EVERY_PROPERTY, [Subscription("7", "Out of: News")]))
-NOBODY: Dict[str, Optional[str]] = dict.fromkeys(RULES.properties)
+NOBODY: dict[str, str | None] = dict.fromkeys(RULES.properties)
 
 
-def contact(id: int = 1, email: Optional[str] = JO, **values: Optional[str]) -> Contact:
+def contact(id: int = 1, email: str | None = JO, **values: str | None) -> Contact:
     return Contact(id, {**NOBODY, "email": email, **values})
 
 
-def subscriber(status: str = "active", email: str = JO, **fields: Optional[str]) -> Subscriber:
+def subscriber(status: str = "active", email: str = JO, **fields: str | None) -> Subscriber:
     groups = frozenset({"5"})
     return Subscriber(
         f"id of {email}", email, status, {**{f.key: None for f in FIELDS}, **fields}, groups
@@ -82,9 +82,7 @@ class Memories(NamedTuple):
     def is_kept(self, email: str, key: str, value: Value, there: str) -> bool:
         return False
 
-    def refusal(
-        self, email: str, key: str = "", value: Optional[Value] = None
-    ) -> Optional[Refused]:
+    def refusal(self, email: str, key: str = "", value: Value | None = None) -> Refused | None:
         return None
 
     def joined(self, email: str) -> Mapping[str, bool]:
@@ -93,7 +91,7 @@ class Memories(NamedTuple):
 
 def plan_for(
     *contacts: Contact,
-    there: Optional[Subscriber] = None,
+    there: Subscriber | None = None,
     known: bool = False,
     rules: Rules = RULES,
 ) -> Plan:
@@ -101,7 +99,7 @@ def plan_for(
     return make_plan(contacts, people, Memories(known), rules)
 
 
-def reasons(plan: Plan) -> List[str]:
+def reasons(plan: Plan) -> list[str]:
     return [entry.reason for entry in plan.skipped]
 
 
@@ -167,9 +165,7 @@ def test_every_spelling_of_a_day_is_the_same_day(day: Any) -> None:
         ("01/03/2026", "date", "01/03/2026"),
     ],
 )
-def test_what_mailerlite_holds_in_a_form_to_compare(
-    text: Optional[str], kind: str, kept: str
-) -> None:
+def test_what_mailerlite_holds_in_a_form_to_compare(text: str | None, kind: str, kept: str) -> None:
     assert as_kept(text, kind) == kept
 
 
@@ -183,7 +179,7 @@ def test_what_mailerlite_holds_in_a_form_to_compare(
         ("a;b", {}, False, "a;b"),
     ],
 )
-def test_labels(text: str, labels: Dict[str, str], is_multiple: bool, words: str) -> None:
+def test_labels(text: str, labels: dict[str, str], is_multiple: bool, words: str) -> None:
     assert in_words(text, Field("size", "size", "text", labels, is_multiple)) == words
 
 
@@ -266,7 +262,7 @@ def test_an_objection_of_hubspot_wins_over_everything(
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "false", "False"])
-def test_no_objection(value: Optional[str]) -> None:
+def test_no_objection(value: str | None) -> None:
     assert len(plan_for(contact(hs_email_optout=value)).create) == 1
 
 
@@ -310,7 +306,7 @@ def test_the_deleted_stay_deleted_unless_they_are_restored() -> None:
     ("typed", "reason"),
     [(None, NO_EMAIL), ("", NO_EMAIL), (" ", NO_EMAIL), ("n/a", INVALID_EMAIL)],
 )
-def test_a_contact_without_an_address(typed: Optional[str], reason: str) -> None:
+def test_a_contact_without_an_address(typed: str | None, reason: str) -> None:
     (entry,) = plan_for(contact(email=typed)).skipped
     assert entry == Decision(Action.SKIP, typed, 1, reason)
 
@@ -328,7 +324,7 @@ def test_a_contact_without_an_address(typed: Optional[str], reason: str) -> None
     ],
 )
 def test_of_two_contacts_the_one_changed_last_wins(
-    first: Optional[str], second: Optional[str], winner: int
+    first: str | None, second: str | None, winner: int
 ) -> None:
     contacts = [
         contact(1, firstname="1", lastmodifieddate=first),
@@ -384,7 +380,7 @@ PEOPLE = st.lists(
 )
 
 
-def numbered(rows: List[Any]) -> List[Contact]:
+def numbered(rows: list[Any]) -> list[Contact]:
     return [
         contact(
             id,
@@ -400,7 +396,7 @@ def numbered(rows: List[Any]) -> List[Contact]:
 
 @given(CONTACTS, PEOPLE, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_every_contact_is_accounted_for_and_nobody_is_written_against_their_will(
-    rows: List[Any], people: List[Subscriber], unsubscribe: bool, known: bool, random: Random
+    rows: list[Any], people: list[Subscriber], unsubscribe: bool, known: bool, random: Random
 ) -> None:
     contacts, found = numbered(rows), by_email(people)
     rules = RULES._replace(unsubscribe_opted_out=unsubscribe)
@@ -446,7 +442,7 @@ def test_persons_are_those_with_a_usable_address() -> None:
 
 @given(CONTACTS, PEOPLE, st.booleans())
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
-    rows: List[Any], people: List[Subscriber], fill_only: bool
+    rows: list[Any], people: list[Subscriber], fill_only: bool
 ) -> None:
     contacts, found = numbered(rows), by_email(people)
     rules = RULES._replace(groups=("5",), fill_only=fill_only, unsubscribe_opted_out=True)

@@ -6,14 +6,14 @@ import contextlib
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Optional
 
 import pytest
 
 import sync_subscribers
+from cli import changes as apply
+from cli.changes import NotWanted
 from mailerlite_client import PersonRefused
-from run import apply
-from run.apply import NotWanted
 from sandbox import Fault
 from subscribers import rounds
 from subscribers.memory import Memory
@@ -39,11 +39,11 @@ from tests.people import (
 DAY_S = timedelta(days=1).total_seconds()
 
 
-def many(number: int) -> List[str]:
+def many(number: int) -> list[str]:
     return [f"p{n:03d}@mail.example" for n in range(number)]
 
 
-def states(tmp_path: Path) -> List[Path]:
+def states(tmp_path: Path) -> list[Path]:
     return list(tmp_path.rglob("*.sqlite3"))
 
 
@@ -147,7 +147,7 @@ def test_the_memory_of_another_account(run_main: RunMain, clock: FakeClock) -> N
     ],
 )
 def test_many_new_deletions_look_like_a_shortened_list(
-    run_main: RunMain, clock: FakeClock, gone: int, flags: List[str], code: int
+    run_main: RunMain, clock: FakeClock, gone: int, flags: list[str], code: int
 ) -> None:
     people = many(100)
     with make([*map(contact, people)], [subscriber(p, "New") for p in people], clock) as sandbox:
@@ -186,7 +186,7 @@ def test_the_limits_can_be_set(run_main: RunMain, clock: FakeClock) -> None:
     [(5, [], 0), (20, [], 0), (21, [], 3), (21, ["--max-unsubscribe", "21"], 0)],
 )
 def test_not_all_are_unsubscribed_at_once(
-    run_main: RunMain, clock: FakeClock, objectors: int, flags: List[str], code: int
+    run_main: RunMain, clock: FakeClock, objectors: int, flags: list[str], code: int
 ) -> None:
     """Of 100 active subscribers; those who are none any more do not count."""
     people = many(110)
@@ -242,7 +242,7 @@ def test_who_has_no_contact_any_more_is_told(
     assert words in again.report["summary"]
 
 
-def write_old_file(path: Path, people: List[str]) -> None:
+def write_old_file(path: Path, people: list[str]) -> None:
     """As the first release left it."""
     import hashlib
     import hmac
@@ -335,7 +335,7 @@ def test_an_address_that_was_taken_over(run_main: RunMain, clock: FakeClock) -> 
 # Values that MailerLite keeps in another form
 
 Keep = Callable[[str], Optional[str]]
-KEEPS: Dict[str, Tuple[str, str, Keep]] = {
+KEEPS: dict[str, tuple[str, str, Keep]] = {
     "cut to ten": ("text", "a rather long value", lambda text: text[:10]),
     "cut, and trimmed": ("text", "something and more", lambda text: text[:10].strip()),
     "cut to one": ("text", "value", lambda text: text[:1]),
@@ -718,8 +718,8 @@ def test_enumerations_are_sent_as_their_labels(
     clock: FakeClock,
     colours: str,
     size: str,
-    settings: Dict[str, str],
-    held: Dict[str, str],
+    settings: dict[str, str],
+    held: dict[str, str],
 ) -> None:
     people = [contact(JO, colours=colours, size=size)]
     with make(people, [], clock, hubspot=PROPERTIES) as sandbox:

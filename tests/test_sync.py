@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Optional
 
 import pytest
 
 import hubspot_client
 import sync
-from basics.settings import PYTHON
+from core.settings import PYTHON
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox, search
 from tests.helpers import FakeClock, RunMain
 
@@ -19,24 +19,20 @@ Company = Dict[str, Optional[str]]
 SEARCH = r"/companies/search$"
 
 
-def company(
-    number: int, platform: Optional[str] = "shopify", alexa: Optional[str] = "5000"
-) -> Company:
+def company(number: int, platform: str | None = "shopify", alexa: str | None = "5000") -> Company:
     name, domain = f"Shop {number}", f"shop-{number}.example"
     return {"name": name, "domain": domain, "ecommerce_platform": platform, "alexa": alexa}
 
 
-def shops(*numbers: int) -> List[Company]:
+def shops(*numbers: int) -> list[Company]:
     return [company(number) for number in numbers]
 
 
-def followed(*numbers: int) -> Dict[str, Optional[str]]:
+def followed(*numbers: int) -> dict[str, str | None]:
     return {f"shop-{number}.example": f"shop-{number}.example" for number in numbers}
 
 
-def make(
-    clock: FakeClock, companies: List[Company], followings: Dict[str, Optional[str]]
-) -> Sandbox:
+def make(clock: FakeClock, companies: list[Company], followings: dict[str, str | None]) -> Sandbox:
     predictleads = PredictLeads(followings, credits_quota=10_000)
     return Sandbox(HubSpot(companies), predictleads, clock=clock)
 
@@ -181,11 +177,11 @@ def test_dry_run_changes_nothing_and_says_so(run_main: RunMain, clock: FakeClock
     assert outcome.out.endswith("Dry run: 1 would be followed, 1 no longer followed.\n")
 
 
-def reversed_ids(page: Dict[str, Any]) -> Dict[str, Any]:
+def reversed_ids(page: dict[str, Any]) -> dict[str, Any]:
     return {**page, "results": page["results"][::-1]}
 
 
-def larger_total(page: Dict[str, Any]) -> Dict[str, Any]:
+def larger_total(page: dict[str, Any]) -> dict[str, Any]:
     return {**page, "total": page["total"] + 100} if "total" in page else page
 
 
@@ -338,7 +334,7 @@ def check(run_main: RunMain, sandbox: Sandbox, *flags: str) -> str:
 
 
 @pytest.mark.parametrize("flags", [[], ["--dry-run"]])
-def test_a_plan_names_the_accounts(run_main: RunMain, clock: FakeClock, flags: List[str]) -> None:
+def test_a_plan_names_the_accounts(run_main: RunMain, clock: FakeClock, flags: list[str]) -> None:
     with make(clock, shops(1), {}) as sandbox:
         assert (
             "HubSpot is account 12345 on app.hubspot.com. The PredictLeads subscription is active,"
@@ -406,7 +402,7 @@ def test_a_quiet_run_tells_the_result_first_and_the_report_last(
         assert capsys.readouterr().out == ""
 
 
-def keep(domain: str) -> List[str]:
+def keep(domain: str) -> list[str]:
     return ["--keep", domain]
 
 

@@ -10,17 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import pytest
 
 import hubspot_client
 import sync_subscribers
-from basics.errors import AppError
-from basics.settings import PYTHON
-from run import apply
-from run.files import account_file
+from cli import changes as apply
+from core.errors import AppError
+from core.settings import PYTHON
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
+from state.files import account_file
 from subscribers.memory import Memory
 from tests.helpers import FAST, ROOT, START, FakeClock, RunMain, start, stop_at
 
@@ -35,7 +35,7 @@ SHOPS = {"groups": {"7": "Shops"}}
 FIELDS = [{"key": "value", "type": "number"}, {"key": "ordered", "type": "date"}]
 
 
-def contact(email: Optional[str], firstname: Optional[str] = "New", **more: Any) -> Row:
+def contact(email: str | None, firstname: str | None = "New", **more: Any) -> Row:
     return {"email": email, "firstname": firstname, **more}
 
 
@@ -44,7 +44,7 @@ def subscriber(email: str, name: str = "Old", status: str = "active", **fields: 
 
 
 def make(
-    contacts: List[Row], people: List[Row], clock: Callable[[], float], **more: Any
+    contacts: list[Row], people: list[Row], clock: Callable[[], float], **more: Any
 ) -> Sandbox:
     return Sandbox(HubSpot(contacts=contacts), mailerlite=MailerLite(people, **more), clock=clock)
 
@@ -54,7 +54,7 @@ def state(sandbox: Sandbox) -> State:
     return {email: (each["status"], each["fields"]) for email, each in people.items()}
 
 
-def written(sandbox: Sandbox) -> List[Any]:
+def written(sandbox: Sandbox) -> list[Any]:
     return [request.json() for request in sandbox.requests if is_write(request)]
 
 
@@ -111,7 +111,7 @@ Kind = Tuple[Optional[Row], Optional[Row], Optional[Row]]
 OLD, NEW = {"name": "Old"}, {"name": "New"}
 
 
-def kinds(email: str, n: int) -> List[Kind]:
+def kinds(email: str, n: int) -> list[Kind]:
     untouched = [subscriber(email, status=s) for s in ("unsubscribed", "bounced", "junk")]
     objections = (
         {"hs_email_optout": "true"},
@@ -153,7 +153,7 @@ def kinds(email: str, n: int) -> List[Kind]:
     ]  # fmt: skip
 
 
-def everyone(number: int) -> Tuple[List[Row], List[Row], State]:
+def everyone(number: int) -> tuple[list[Row], list[Row], State]:
     contacts, people, after = [], [], {}
     for n in range(number):
         email = f"person.{n:05d}@mail.example"
@@ -618,7 +618,7 @@ def test_a_memory_that_fails_during_the_writes_stops_them(
     run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note_written = Memory.note_written
-    calls: List[Any] = []
+    calls: list[Any] = []
 
     def full(memory: Memory, *args: Any) -> None:
         calls.append(args)
@@ -953,7 +953,7 @@ def seven_to_write() -> Sandbox:
 @pytest.mark.parametrize("number", range(1, 8))
 def test_killed_after_any_write_the_next_run_converges(run_main: RunMain, number: int) -> None:
     with seven_to_write() as sandbox:
-        writes: List[Request] = []
+        writes: list[Request] = []
 
         def kill(request: Request) -> None:
             if is_write(request):
@@ -997,7 +997,7 @@ def test_who_was_written_before_a_kill_and_then_deleted_stays_deleted(tmp_path: 
         assert set(state(sandbox)) == {*emails} - {written[0]}
 
 
-def known(path: Path, emails: List[str]) -> List[bool]:
+def known(path: Path, emails: list[str]) -> list[bool]:
     with open_memory(path, dry_run=True) as memory:
         return [memory.recall(email).is_known for email in emails]
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Callable, List
+from typing import Callable
 
 import pytest
 
@@ -30,7 +30,7 @@ def waits_for_all(thread: int) -> bool:
     ],
 )
 def test_a_signal_that_wakes_nobody_is_heard(
-    wait_for: Callable[[Callable[[], bool]], List[bool]],
+    wait_for: Callable[[Callable[[], bool]], list[bool]],
 ) -> None:
     """Another thread takes it, so that it does not end the wait of the main thread."""
     main, heard, over = threading.get_ident(), threading.Event(), threading.Event()

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
-from basics.errors import Interrupted
+from core.errors import Interrupted
 from sandbox.core import Window
 from tests.helpers import FakeClock
 from transport.service import Allowance, Room
 from transport.throttle import HEADROOM, SLOWEST, Throttle
 
 
-def starts(throttle: Throttle, clock: FakeClock, calls: int) -> List[float]:
+def starts(throttle: Throttle, clock: FakeClock, calls: int) -> list[float]:
     times = []
     for _ in range(calls):
         throttle.wait()
@@ -19,7 +19,7 @@ def starts(throttle: Throttle, clock: FakeClock, calls: int) -> List[float]:
     return times
 
 
-def gaps(times: List[float]) -> List[float]:
+def gaps(times: list[float]) -> list[float]:
     return [later - earlier for earlier, later in zip(times, times[1:])]
 
 
@@ -124,7 +124,7 @@ class FixedWindow(Window):
 class Minutes(NamedTuple):
     """Of one run: calls taken, and refused, in each minute; and those of the other app."""
 
-    ours: List[int]
+    ours: list[int]
     refused: int
     others: int
     others_refused: int
@@ -135,7 +135,7 @@ def beside_another_app(window: Window, others_per_s: float, minutes: int, begins
     clock = FakeClock()
     throttle = Throttle(LIMIT / 60, clock, ALLOWANCE)
     start, others, others_refused, refused = clock.now, 0, 0, 0
-    ours: List[int] = [0] * minutes
+    ours: list[int] = [0] * minutes
     next_at = start - begins if others_per_s else float("inf")
     while True:
         throttle.wait()

@@ -7,8 +7,8 @@ from typing import Iterator
 
 import pytest
 
-from run import told
-from run.store import Store
+from state import notifications as told
+from state.store import Store
 from tests.helpers import FakeClock, RunMain
 from tests.people import AL, BO, JO, contact, emails, make, run, run_first, subscriber
 

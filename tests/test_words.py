@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basics.words import alternatives, clip, companies, printable
+from core.words import alternatives, clip, companies, printable
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import io
 import socket
 import time
 from http import HTTPStatus
-from typing import Any, Tuple
+from typing import Any
 
 import urllib3.connection
 import urllib3.connectionpool
@@ -41,7 +41,7 @@ class _Answer(http.client.HTTPResponse):
         self.fp.close()
         self.fp = io.BufferedReader(_BoundedReader(sock))
 
-    def _read_status(self) -> Tuple[str, int, str]:
+    def _read_status(self) -> tuple[str, int, str]:
         version, status, reason = super()._read_status()  # type: ignore[misc]
         while HTTPStatus.CONTINUE <= status < HTTPStatus.OK:  # the answer is still to come
             http.client.parse_headers(self.fp)

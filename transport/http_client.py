@@ -7,9 +7,10 @@ import logging
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Mapping, NoReturn, Optional
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, NoReturn
 
-from basics.errors import (
+from core.clock import Clock
+from core.errors import (
     BadAnswer,
     CallRejected,
     Interrupted,
@@ -18,9 +19,8 @@ from basics.errors import (
     ServiceDown,
     ServiceError,
 )
-from basics.secret import Secret
-from basics.words import count
-from transport.clock import Clock
+from core.secret import Secret
+from core.words import count
 from transport.response import TryAgain, excerpt, json_object, problem_of
 from transport.service import JsonObject, Response, Service
 from transport.throttle import Throttle
@@ -51,7 +51,7 @@ class Usage:
         self.retries = 0
         self.waited_s = 0.0
 
-    def as_report(self) -> Dict[str, float]:
+    def as_report(self) -> dict[str, float]:
         return {
             "calls": self.calls,
             "retries": self.retries,
@@ -87,7 +87,7 @@ class HttpClient:
         self._session = _session(auth_headers)
         if base_url.startswith("http:"):  # this machine itself: no proxy has to see the keys
             self._session.trust_env = False
-        self._down: Optional[ServiceDown] = None
+        self._down: ServiceDown | None = None
         self._lock = threading.Lock()
 
     def read(self, method: str, path: str, call: str, **content: Any) -> JsonObject:
@@ -103,8 +103,8 @@ class HttpClient:
         path: str,
         call: str,
         *,
-        params: Optional[Mapping[str, Any]] = None,
-        body: Optional[JsonObject] = None,
+        params: Mapping[str, Any] | None = None,
+        body: JsonObject | None = None,
         repeatable: bool = True,
         optional: bool = False,
     ) -> Response:
@@ -162,7 +162,7 @@ class HttpClient:
     def _repeat(self, attempt: Callable[[], Response], call: str, repeatable: bool) -> Response:
         import tenacity
 
-        lost: Optional[TryAgain] = None  # the last attempt that may have been carried out
+        lost: TryAgain | None = None  # the last attempt that may have been carried out
 
         def can_help(error: BaseException) -> bool:
             nonlocal lost
@@ -213,8 +213,8 @@ class HttpClient:
         method: str,
         path: str,
         call: str,
-        params: Optional[Mapping[str, Any]],
-        body: Optional[JsonObject],
+        params: Mapping[str, Any] | None,
+        body: JsonObject | None,
     ) -> Response:
         self._not_when_down()  # nobody waits in line for nothing
         self._throttle.wait()
@@ -239,8 +239,8 @@ class HttpClient:
         self,
         method: str,
         path: str,
-        params: Optional[Mapping[str, Any]],
-        body: Optional[JsonObject],
+        params: Mapping[str, Any] | None,
+        body: JsonObject | None,
     ) -> Response:
         """Exactly one call on the wire."""
         import urllib3
@@ -328,7 +328,7 @@ def _attempts(state: RetryCallState) -> int:
     return MAX_REFUSALS if _problem(state).too_much else MAX_ATTEMPTS
 
 
-def _reasons(error: Optional[BaseException]) -> Iterator[BaseException]:
+def _reasons(error: BaseException | None) -> Iterator[BaseException]:
     """The error and whatever it wraps."""
     if error is not None:
         yield error

@@ -15,13 +15,10 @@ from typing import (
     Callable,
     Generic,
     Iterator,
-    List,
     NamedTuple,
-    Optional,
     Protocol,
     Sequence,
     TypeVar,
-    Union,
 )
 
 from transport import threads
@@ -45,13 +42,13 @@ class End(NamedTuple):
     """Where the next page of a chain begins: ids above `bound` in rising order, or, `falling`, ids
     below it in falling order. Without a bound: from the smallest or the largest id on."""
 
-    bound: Optional[int]
+    bound: int | None
     falling: bool
 
 
 def read_pages(
     fetch: Callable[[End], Sequence[R]], has_room: Callable[[], bool]
-) -> Iterator[List[R]]:
+) -> Iterator[list[R]]:
     """Every row of a query once, in pages of no particular order.
 
     `fetch` returns some rows next to the end, in its order, and no row only where there is none:
@@ -65,7 +62,7 @@ class _Gap:
     """Ids between two bounds, both exclusive, that no page has covered; the flags say whether a
     chain reads at its lower end (rising) and at its upper end (falling)."""
 
-    def __init__(self, above: Optional[int], below: Optional[int]) -> None:
+    def __init__(self, above: int | None, below: int | None) -> None:
         self.above, self.below = above, below
         self.rising = self.falling = False
 
@@ -74,13 +71,13 @@ class _Gap:
             self.below is None or row_id < self.below
         )
 
-    def width(self) -> Optional[int]:
+    def width(self) -> int | None:
         """How many ids it holds; None while a bound is not known."""
         if self.above is None or self.below is None:
             return None
         return max(self.below - self.above - 1, 0)
 
-    def take_end(self) -> Optional[End]:
+    def take_end(self) -> End | None:
         if not self.rising:
             self.rising = True
             return End(self.above, falling=False)
@@ -116,14 +113,14 @@ class _Reading(Generic[R]):
         self._fetch = fetch
         self._has_room = has_room
         self._gaps = [_Gap(None, None)]
-        self._empty: List[_Gap] = []  # closed by a page without rows
-        self._read: List[int] = []  # the smallest and the largest id so far
+        self._empty: list[_Gap] = []  # closed by a page without rows
+        self._read: list[int] = []  # the smallest and the largest id so far
         self._chains = 0
         self._is_over = False
         self._lock = threading.Lock()
-        self._pages: queue.SimpleQueue[Union[List[R], BaseException, None]] = queue.SimpleQueue()
+        self._pages: queue.SimpleQueue[list[R] | BaseException | None] = queue.SimpleQueue()
 
-    def pages(self) -> Iterator[List[R]]:
+    def pages(self) -> Iterator[list[R]]:
         self._add_chain()
         self._add_chain()
         try:
@@ -146,7 +143,7 @@ class _Reading(Generic[R]):
             self._chains += 1
         threads.start(lambda: self._read_chain(end))
 
-    def _read_chain(self, end: Optional[End]) -> None:
+    def _read_chain(self, end: End | None) -> None:
         try:
             while end is not None and not self._is_over:
                 self._pages.put(self._cover(end, self._fetch(end)))
@@ -162,7 +159,7 @@ class _Reading(Generic[R]):
                 if not self._chains:
                     self._pages.put(None)
 
-    def _cover(self, end: End, rows: Sequence[R]) -> List[R]:
+    def _cover(self, end: End, rows: Sequence[R]) -> list[R]:
         """Note what has been read at `end`; return the rows that nobody else has read."""
         with self._lock:
             gap = next((gap for gap in self._gaps if gap.begins_at(end)), None)
@@ -188,10 +185,10 @@ class _Reading(Generic[R]):
             return bool(self._read)
         return self._read[0] < end.bound if end.falling else self._read[1] > end.bound
 
-    def _free_end(self) -> Optional[End]:
+    def _free_end(self) -> End | None:
         return next(filter(None, (gap.take_end() for gap in self._gaps)), None)
 
-    def _end_of_a_split(self) -> Optional[End]:
+    def _end_of_a_split(self) -> End | None:
         widest = max(self._gaps, key=lambda gap: gap.width() or 0, default=None)
         if widest is None or (widest.width() or 0) < 2:
             return None

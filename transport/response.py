@@ -7,10 +7,10 @@ import math
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from http import client as http
-from typing import Iterator, Optional
+from typing import Iterator
 
-from basics.emails import masked
-from basics.errors import CallRejected, Forbidden, ServiceDown
+from core.emails import masked
+from core.errors import CallRejected, Forbidden, ServiceDown
 from transport.service import JsonObject, Response, Service
 
 WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
@@ -37,7 +37,7 @@ class TryAgain(Exception):
         self.too_much = too_much
 
 
-def json_object(text: str) -> Optional[JsonObject]:
+def json_object(text: str) -> JsonObject | None:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
@@ -45,9 +45,7 @@ def json_object(text: str) -> Optional[JsonObject]:
     return data if isinstance(data, dict) else None
 
 
-def problem_of(
-    response: Response, service: Service, call: str, now: datetime
-) -> Optional[Exception]:
+def problem_of(response: Response, service: Service, call: str, now: datetime) -> Exception | None:
     """None for a 2xx; else what to raise: TryAgain, ServiceDown, Forbidden or CallRejected.
 
     `call` names the call in the text.
@@ -72,7 +70,7 @@ def problem_of(
     return CallRejected(f"{where}: {said}. {remedy}".strip(), status, detail, response.text)
 
 
-def seconds_to_wait(retry_after: Optional[str], sent: Optional[str], now: datetime) -> float:
+def seconds_to_wait(retry_after: str | None, sent: str | None, now: datetime) -> float:
     """Retry-After in seconds, given as a number or as an HTTP date (RFC 9110, 10.2.3); 0 if it is
     missing, past or unreadable. A date is measured against the header Date, `sent`, because the
     clock of this machine may be wrong."""
@@ -87,7 +85,7 @@ def seconds_to_wait(retry_after: Optional[str], sent: Optional[str], now: dateti
     return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT_S)
 
 
-def _moment(http_date: str) -> Optional[datetime]:
+def _moment(http_date: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(http_date)
     except (TypeError, ValueError, IndexError, OverflowError):

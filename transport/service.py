@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, NamedTuple, Optional, Pattern
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Pattern
 
 JsonObject = Dict[str, Any]
 
@@ -17,10 +17,10 @@ class Response(NamedTuple):
 
     status: int
     text: str
-    data: Optional[JsonObject]
-    retry_after: Optional[str] = None
-    date: Optional[str] = None
-    room: Optional[Room] = None
+    data: JsonObject | None
+    retry_after: str | None = None
+    date: str | None = None
+    room: Room | None = None
     is_repeat: bool = False
 
 
@@ -40,7 +40,7 @@ class Allowance(NamedTuple):
     limit_header: str = "X-RateLimit-Limit"
     remaining_header: str = "X-RateLimit-Remaining"
 
-    def room(self, headers: Mapping[str, str]) -> Optional[Room]:
+    def room(self, headers: Mapping[str, str]) -> Room | None:
         values = (headers.get(self.limit_header), headers.get(self.remaining_header))
         numbers = [int(each) for each in values if each and each.isascii() and each.isdigit()]
         return Room(*numbers) if len(numbers) == 2 and numbers[0] else None
@@ -59,12 +59,12 @@ class Service:
 
     name: str
     remedy: Callable[[Response], str]
-    reading_posts: Optional[Pattern[str]] = None
-    try_again: FrozenSet[int] = frozenset()
+    reading_posts: Pattern[str] | None = None
+    try_again: frozenset[int] = frozenset()
     says: Callable[[JsonObject], Iterator[str]] = lambda _body: iter(())
     shortest_wait_s: Callable[[Response], float] = lambda _response: 0.0
     used_up_today: Pattern[str] = re.compile("daily limit", re.IGNORECASE)
-    allowance: Optional[Allowance] = None
+    allowance: Allowance | None = None
 
     def only_reads(self, method: str, path: str) -> bool:
         if method == "POST" and self.reading_posts:

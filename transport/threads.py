@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple, TypeVar
+from typing import Any, Callable, Iterator, Sequence, TypeVar
 
 # Python handles signals in its main thread alone. One that comes right before this thread waits for
 # another one is handled after the wait; on Windows every one is. So no wait is longer.
@@ -30,7 +30,7 @@ def start(work: Callable[[], R]) -> Future[R]:
     return future
 
 
-def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> Tuple[T, R]:
+def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]:
     """What both return. Raises what fails first, at once, whatever the other still does."""
     both = start(first), start(second)
     for future in _as_they_end(both):
@@ -38,12 +38,12 @@ def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> Tuple[T, R]
     return both[0].result(), both[1].result()
 
 
-def run_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> List[R]:
+def run_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]:
     """What `work` returns for each item, in their order, made by up to `workers` threads at once.
 
     Raises what `work` raised, after all threads have ended; other items may have been worked on.
     """
-    results: Dict[int, R] = {}
+    results: dict[int, R] = {}
     indexes = itertools.count()  # its next() is atomic
 
     def worker() -> None:
@@ -59,7 +59,7 @@ def run_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> List[R]
 
 def _as_they_end(futures: Sequence[Future[Any]]) -> Iterator[Future[Any]]:
     """Each soon after it ended, and one that failed at once."""
-    pending: Set[Future[Any]] = set(futures)
+    pending: set[Future[Any]] = set(futures)
     while pending:
         ended, pending = wait(pending, SIGNAL_HEARD_AFTER_S, FIRST_EXCEPTION)
         yield from ended

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Deque, Optional, Tuple
 
-from transport.clock import Clock
+from core.clock import Clock
 from transport.service import Allowance, Room
 
 # Calls go this much slower than allowed: the network may squeeze six of them, sent over 1.06 s,
@@ -31,16 +30,16 @@ class Throttle:
     """
 
     def __init__(
-        self, calls_per_second: float, clock: Clock, allowance: Optional[Allowance] = None
+        self, calls_per_second: float, clock: Clock, allowance: Allowance | None = None
     ) -> None:
         self._full_rate = self._rate = calls_per_second
         self._clock = clock
         self._next_at = self._silent_until = clock.monotonic()
         self._good_calls = 0
-        self._went_well_at: Deque[float] = deque()
+        self._went_well_at: deque[float] = deque()
         self._allowance = allowance
-        self._started_at: Deque[float] = deque()  # the calls of the last period
-        self._others: Deque[Tuple[float, int]] = deque()  # when seen, calls; the most comes first
+        self._started_at: deque[float] = deque()  # the calls of the last period
+        self._others: deque[tuple[float, int]] = deque()  # when seen, calls; the most comes first
         self._gap_s = 0.0  # which the allowance demands
         self._turn = threading.Lock()  # held while waiting, so that one call is let go at a time
         self._state = threading.Lock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Iterator
 
 import pytest
 import requests
@@ -28,7 +28,7 @@ class Client:
         self.session = requests.Session()
         self.session.trust_env = False
         given = sandbox.settings
-        self.headers: Dict[str, Dict[str, str]] = {
+        self.headers: dict[str, dict[str, str]] = {
             "HUBSPOT": {"Authorization": f"Bearer {given['HUBSPOT_ACCESS_TOKEN']}"},
             "PREDICTLEADS": {
                 "X-Api-Key": given["PREDICTLEADS_API_KEY"],
@@ -57,7 +57,7 @@ class Client:
         query = {"filterGroups": [{"filters": group}], **body}
         return self.hubspot("POST", f"/crm/v3/objects/{kind}/search", json=query)
 
-    def found(self, *filters: Any, **body: Any) -> List[int]:
+    def found(self, *filters: Any, **body: Any) -> list[int]:
         """Ids that a search answers."""
         return [int(row["id"]) for row in self.search(*filters, **body).json()["results"]]
 
@@ -65,7 +65,7 @@ class Client:
         return self.mailerlite("POST", "/subscribers", json=body)
 
 
-def _filter(name: str, operator: str, value: Any = None, high: Any = None) -> Dict[str, Any]:
+def _filter(name: str, operator: str, value: Any = None, high: Any = None) -> dict[str, Any]:
     entry = {"propertyName": name, "operator": operator}
     entry.update({"values" if isinstance(value, list) else "value": value} if value else {})
     entry.update({"highValue": high} if high else {})
@@ -83,7 +83,7 @@ def clock() -> Clock:
 @pytest.fixture
 def serve(clock: Clock, capfd: pytest.CaptureFixture[str]) -> Iterator[Serve]:
     """Starts sandboxes; stops them at the end, and fails when a handler had a bug."""
-    clients: List[Client] = []
+    clients: list[Client] = []
 
     def start(**options: Any) -> Client:
         clients.append(Client(Sandbox(clock=clock, **options).start(), clock))

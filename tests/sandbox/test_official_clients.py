@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 
@@ -48,7 +48,7 @@ def crm(serve: Serve, hubspot: HubSpot) -> Any:
     return official.HubSpot(access_token=hubspot.token, host=url, base_url=url, **strict)
 
 
-def ids(answer: Any) -> List[str]:
+def ids(answer: Any) -> list[str]:
     return [each.id for each in answer.results]
 
 
@@ -64,7 +64,7 @@ def ids(answer: Any) -> List[str]:
         ({"filter": ("domain", "CONTAINS_TOKEN", "shop.example")}, ["7"]),
     ],
 )
-def test_search(crm: Any, query: Dict[str, Any], found: List[str]) -> None:
+def test_search(crm: Any, query: dict[str, Any], found: list[str]) -> None:
     models = pytest.importorskip("hubspot.crm.companies")
     asked = {"properties": ["name"], **query}
     if "filter" in asked:
@@ -108,7 +108,7 @@ def test_what_is_not_there_is_the_clients_own_error(crm: Any) -> None:
         ("key", ["b", "c"], ["8"]),
     ],
 )
-def test_batch_read(crm: Any, by: Any, asked: List[str], found: List[str]) -> None:
+def test_batch_read(crm: Any, by: Any, asked: list[str], found: list[str]) -> None:
     models = pytest.importorskip("hubspot.crm.companies")
     request = models.BatchReadInputSimplePublicObjectId(
         id_property=by,
@@ -173,7 +173,7 @@ def test_associations_from_either_side(crm: Any, hubspot: HubSpot) -> None:
     assert [each.type_id for each in known.results] == [280, 2, 22]
 
 
-def types(rows: List[Any]) -> Dict[str, Dict[int, Any]]:
+def types(rows: list[Any]) -> dict[str, dict[int, Any]]:
     return {
         str(row.to_object_id): {each.type_id: each.label for each in row.association_types}
         for row in rows

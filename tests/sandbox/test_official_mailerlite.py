@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List
+from typing import Any, Iterator
 
 import pytest
 import requests
@@ -37,7 +37,7 @@ def number(row: Any) -> int:
 
 def test_subscribers_are_listed_to_the_end(client: Any) -> None:
     assert client.subscribers.count() == {"total": 5}
-    emails: List[str] = []
+    emails: list[str] = []
     page = client.subscribers.list(limit=2, filter={"status": "active"})
     while True:
         emails += [row["email"] for row in page["data"]]

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -54,7 +54,7 @@ def start() -> Iterator[Start]:
     """Starts `python -m sandbox` with arguments; nothing of it outlives the test."""
     # Where pytest runs in the background Ctrl-C is ignored, and children would inherit that.
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    started: List[subprocess.Popen[str]] = []
+    started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str, **more: Any) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -132,7 +132,7 @@ def test_sample_records_are_the_same_every_time() -> None:
 
 def test_sample_records_are_messy_and_reserved() -> None:
     companies = sample_companies(200, 200)
-    domains: List[str] = [c["domain"] for c in companies if c["domain"]]
+    domains: list[str] = [c["domain"] for c in companies if c["domain"]]
     for sign in ("://", "www.", " ", ":443", "@", "?", "n/a", "192.0.2.", "ü", "SAMPLE", "WWW."):
         assert any(sign in domain for domain in domains), sign
     assert any(domain.endswith(".") for domain in domains)

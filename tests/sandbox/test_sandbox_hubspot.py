@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 
@@ -74,12 +74,12 @@ def numbered(count: int, **options: Any) -> HubSpot:
         (("hs_object_id", "IN", ["9", "101"]), [9, 101]),
     ],
 )
-def test_a_filter_finds_what_hubspot_would_find(serve: Serve, wanted: Any, ids: List[int]) -> None:
+def test_a_filter_finds_what_hubspot_would_find(serve: Serve, wanted: Any, ids: list[int]) -> None:
     assert serve(hubspot=shops()).found(wanted) == ids
 
 
 @pytest.mark.parametrize(("matches", "ids"), [(True, [9, 100]), (False, [9])])
-def test_in_on_a_multi_select_is_switchable(serve: Serve, matches: bool, ids: List[int]) -> None:
+def test_in_on_a_multi_select_is_switchable(serve: Serve, matches: bool, ids: list[int]) -> None:
     several = {"ecommerce_platform": definition("enumeration", "checkbox")}
     hubspot = shops(multi_select_in_matches=matches, properties={"companies": several})
     client = serve(hubspot=hubspot)
@@ -134,7 +134,7 @@ def test_groups_are_alternatives(serve: Serve) -> None:
     ],
 )
 def test_a_token_is_a_run_of_letters_and_digits(
-    serve: Serve, pattern: str, found: List[int]
+    serve: Serve, pattern: str, found: list[int]
 ) -> None:
     values = ["https://shop.com/de", "a.de; shop.com, shop.de", "info@shop.com", "my-shop.com"]
     values += ["shop.company", "shop", "shops.com", "myshop.com", "unrelated"]
@@ -177,7 +177,7 @@ def test_in_can_be_limited_to_a_number_of_values(serve: Serve) -> None:
     ],
 )
 def test_query_looks_in_the_properties_that_are_searched_by_default(
-    serve: Serve, query: str, ids: List[int]
+    serve: Serve, query: str, ids: list[int]
 ) -> None:
     client = serve(hubspot=shops())
     assert client.found(query=query) == ids
@@ -193,7 +193,7 @@ def test_query_looks_in_the_properties_that_are_searched_by_default(
         ('{"propertyName": "alexa", "direction": "DESCENDING"}', [10, 9, 101, 100, 11]),
     ],
 )
-def test_a_sort_has_several_forms(serve: Serve, sort: Any, ids: List[int]) -> None:
+def test_a_sort_has_several_forms(serve: Serve, sort: Any, ids: list[int]) -> None:
     assert serve(hubspot=shops()).found(sorts=[sort]) == ids
 
 
@@ -535,8 +535,8 @@ def test_contacts_are_listed_a_hundred_at_a_time(serve: Serve) -> None:
     contacts = [{"id": n, "email": f"p{n}@mail.example"} for n in range(1, 251)]
     client = serve(hubspot=HubSpot(contacts=contacts))
     path = "/crm/v3/objects/contacts"
-    read: List[str] = []
-    after: Dict[str, str] = {}
+    read: list[str] = []
+    after: dict[str, str] = {}
     while True:
         params = {"limit": "100", "properties": "email", **after}
         page = client.hubspot("GET", path, params=params).json()
@@ -736,7 +736,7 @@ def test_batch_read_is_not_in_the_order_asked(serve: Serve) -> None:
     path = "/crm/v3/objects/contacts/batch/read"
 
     def read(*ids: str) -> Any:
-        body: Dict[str, Any] = {"inputs": [{"id": key} for key in ids], "properties": ["email"]}
+        body: dict[str, Any] = {"inputs": [{"id": key} for key in ids], "properties": ["email"]}
         return client.hubspot("POST", path, json=body)
 
     assert [row["id"] for row in read("2", "1").json()["results"]] == ["1", "2"]
@@ -824,7 +824,7 @@ def mailing(serve: Serve) -> Client:
     return serve(hubspot=HubSpot(contacts=contacts, subscriptions=KINDS_OF_MAIL))
 
 
-def statuses(client: Client, email: str) -> List[str]:
+def statuses(client: Client, email: str) -> list[str]:
     path = f"/communication-preferences/v4/statuses/{email}?channel=EMAIL"
     rows = client.hubspot("GET", path).json()["results"]
     assert [row["subscriptionId"] for row in rows] == [71, 72]
@@ -849,7 +849,7 @@ def test_every_kind_of_mail_has_an_opt_out_property(serve: Serve) -> None:
 @pytest.mark.parametrize("version", [3, 4])
 def test_an_opt_out_stands_with_the_contact(serve: Serve, version: int) -> None:
     client = mailing(serve)
-    body: Dict[str, Any]
+    body: dict[str, Any]
     if version == 3:
         path = "/communication-preferences/v3/unsubscribe"
         body = {"emailAddress": ANN.upper(), "subscriptionId": "71"}

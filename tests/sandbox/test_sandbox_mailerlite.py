@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any
 
 import pytest
 
@@ -16,7 +16,7 @@ clock, serve = sandbox_client.clock, sandbox_client.serve
 ONE = "one@mail.example"
 
 
-def people(count: int, **more: Any) -> List[Dict[str, Any]]:
+def people(count: int, **more: Any) -> list[dict[str, Any]]:
     return [{"email": f"p{n}@mail.example", **more} for n in range(count)]
 
 
@@ -25,7 +25,7 @@ def listed(client: Client, path: str = "/subscribers", **params: Any) -> Any:
     return client.mailerlite("GET", path, params=given).json()
 
 
-def emails(page: Any) -> List[str]:
+def emails(page: Any) -> list[str]:
     return [row["email"] for row in page["data"]]
 
 
@@ -39,7 +39,7 @@ def batch(client: Client, *calls: Any) -> Any:
     return client.mailerlite("POST", "/batch", json={"requests": named})
 
 
-def imported(client: Client, rows: List[Any]) -> str:
+def imported(client: Client, rows: list[Any]) -> str:
     """The path at which the progress of a new import into group 5 is asked."""
     answer = client.mailerlite("POST", "/groups/5/import-subscribers", json={"subscribers": rows})
     return f"/subscribers/import/{answer.json()['import_progress_url'].rpartition('/')[2]}"
@@ -56,8 +56,8 @@ def test_a_wrong_token_is_a_401(serve: Serve) -> None:
 
 def test_pages_follow_a_cursor_to_the_end(serve: Serve) -> None:
     client = serve(mailerlite=MailerLite(people(5, status="bounced")))
-    read: List[str] = []
-    params: Dict[str, str] = {"limit": "2", "status": "bounced"}
+    read: list[str] = []
+    params: dict[str, str] = {"limit": "2", "status": "bounced"}
     while True:
         page = listed(client, **params)
         read += [row["email"] for row in page["data"]]
@@ -479,7 +479,7 @@ def test_who_unsubscribed_joins_or_does_not(serve: Serve) -> None:
 
 def test_groups_count_their_members(serve: Serve) -> None:
     junk = {"email": ONE, "status": "junk", "groups": ["5", "6"]}
-    both: List[Any] = [*people(2, groups=["5"]), junk]
+    both: list[Any] = [*people(2, groups=["5"]), junk]
     client = serve(mailerlite=MailerLite(both, groups={"5": "A", "6": "B"}))
     rows = client.mailerlite("GET", "/groups").json()["data"]
     assert [(row["active_count"], row["junk_count"]) for row in rows] == [(2, 1), (0, 1)]
@@ -584,7 +584,7 @@ def test_an_import_takes_its_time(serve: Serve) -> None:
 
 
 def test_what_an_import_does_with_whom(serve: Serve) -> None:
-    known: List[Any] = [
+    known: list[Any] = [
         {"email": "same@mail.example", "fields": {"name": "T"}},
         {"email": "other@mail.example", "fields": {"name": "Old"}},
         {"email": "left@mail.example", "status": "unsubscribed"},
@@ -593,7 +593,7 @@ def test_what_an_import_does_with_whom(serve: Serve) -> None:
     account = MailerLite(known, groups={"5": "A"}, import_s=0, import_loses=["lost@mail.example"])
     client = serve(mailerlite=account)
     names = ["same", "other", "left", "bounced", "lost", "new", "new"]
-    rows: List[Any] = [{"email": f"{n}@mail.example", "fields": {"name": "T"}} for n in names]
+    rows: list[Any] = [{"email": f"{n}@mail.example", "fields": {"name": "T"}} for n in names]
     report = report_of(client, imported(client, [*rows, {"email": "nobody"}, 5]))
     counters = ("total", "processed", "imported", "updated", "errored")
     assert [report[name] for name in counters] == [9, 9, 1, 1, 3]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import pytest
 
@@ -23,11 +23,11 @@ OLD_AND_NEW = {"old.example": None, "new.example": None}
 VERSION = {"schema_version": "3.5"}
 
 
-def followed(count: int) -> Dict[str, Any]:
+def followed(count: int) -> dict[str, Any]:
     return {f"shop-{n}.example": None for n in range(count)}
 
 
-def change(client: Client, verb: str, domain: str, identifier: Optional[str] = None) -> int:
+def change(client: Client, verb: str, domain: str, identifier: str | None = None) -> int:
     params = {"custom_company_identifier": identifier}
     return client.predictleads("POST", f"/companies/{domain}/{verb}", params=params).status_code
 
@@ -37,7 +37,7 @@ def page(client: Client, number: int = 1, limit: int = 1000) -> Any:
     return client.predictleads("GET", "/followings", params=params).json()
 
 
-def listed(client: Client, number: int = 1, limit: int = 1000) -> List[str]:
+def listed(client: Client, number: int = 1, limit: int = 1000) -> list[str]:
     return [row["domain"] for row in page(client, number, limit)["data"]]
 
 
@@ -225,7 +225,7 @@ def test_every_name_leads_to_one_company(serve: Serve) -> None:
     ],
 )
 def test_following_by_another_name(
-    serve: Serve, names: Dict[str, Any], again: Any, identifier: Any, rows: List[Any]
+    serve: Serve, names: dict[str, Any], again: Any, identifier: Any, rows: list[Any]
 ) -> None:
     before = {"old.example": "old", "last.example": None}
     service = PredictLeads(before, follow_again=again, identifier_again=identifier, **names)
@@ -247,7 +247,7 @@ def test_following_by_another_name(
     ],
 )
 def test_unfollowing_one_of_two_rows(
-    serve: Serve, by_alias: bool, every_row: bool, name: str, left: List[str]
+    serve: Serve, by_alias: bool, every_row: bool, name: str, left: list[str]
 ) -> None:
     service = PredictLeads(
         dict(OLD_AND_NEW),
@@ -350,7 +350,7 @@ def test_a_company_as_it_is_described(serve: Serve) -> None:
     ],
 )
 def test_where_a_look_up_names_the_row(
-    serve: Serve, shows: Any, rows: Dict[str, Any], domain: str, redirect: Optional[str]
+    serve: Serve, shows: Any, rows: dict[str, Any], domain: str, redirect: str | None
 ) -> None:
     client = serve(predictleads=PredictLeads(rows, aliases=NAMES, look_up_shows=shows))
     answer = look_up(client, "new.example")
@@ -392,7 +392,7 @@ def test_looking_up_what_is_not_known(serve: Serve) -> None:
         ),
     ],
 )
-def test_identifiers_in_the_list(serve: Serve, options: Dict[str, Any], shown: List[Any]) -> None:
+def test_identifiers_in_the_list(serve: Serve, options: dict[str, Any], shown: list[Any]) -> None:
     rows = {"a.example": "mine", "b.example": None}
     client = serve(predictleads=PredictLeads(rows, **options))
     data = page(client)["data"]
@@ -424,7 +424,7 @@ BOTH, NEITHER = ["a.example", "b.example"], ["a.example"]
 )
 @pytest.mark.parametrize("lag", ["reads", "seconds"])
 def test_the_list_lags(
-    serve: Serve, lag: str, lagging: Tuple[str, ...], seen: List[List[str]]
+    serve: Serve, lag: str, lagging: tuple[str, ...], seen: list[list[str]]
 ) -> None:
     service = PredictLeads({"a.example": None}, lagging=lagging)
     service.lag_reads, service.lag_s = (2, 0.0) if lag == "reads" else (0, 3.0)
@@ -493,7 +493,7 @@ def test_an_order_of_its_own_for_every_request(serve: Serve) -> None:
         ({"with_count": False}, [None, None, None, None]),
     ],
 )
-def test_counts(serve: Serve, options: Dict[str, Any], counts: List[Any]) -> None:
+def test_counts(serve: Serve, options: dict[str, Any], counts: list[Any]) -> None:
     client = serve(predictleads=PredictLeads(followed(5), **options))
     assert [page(client, n, 2)["meta"].get("count") for n in range(1, 5)] == counts
 
@@ -508,7 +508,7 @@ def test_counts(serve: Serve, options: Dict[str, Any], counts: List[Any]) -> Non
         ({"repeats": {1: 1, 4: 1}}, [[0, 1], [2, 3], [4], [4]]),
     ],
 )
-def test_pages(serve: Serve, options: Dict[str, Any], pages: List[List[int]]) -> None:
+def test_pages(serve: Serve, options: dict[str, Any], pages: list[list[int]]) -> None:
     client = serve(predictleads=PredictLeads(followed(5), **copy.deepcopy(options)))
     names = [[f"shop-{n}.example" for n in numbers] for numbers in pages]
     assert [listed(client, number, 2) for number in range(1, 5)] == names

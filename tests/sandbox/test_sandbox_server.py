@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import pytest
 import requests
@@ -78,7 +78,7 @@ def test_a_connection_is_kept_and_an_answer_is_one_send(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = serve()
-    sends: List[bytes] = []
+    sends: list[bytes] = []
     send = socket.socket.sendall
 
     def recorded(self: socket.socket, data: bytes, *flags: int) -> None:
@@ -98,7 +98,7 @@ def test_a_connection_is_kept_and_an_answer_is_one_send(
 
 def test_on_request_comes_before_the_request_is_carried_out(serve: Serve) -> None:
     client = serve()
-    seen: List[Any] = []
+    seen: list[Any] = []
 
     def look(request: Request) -> None:
         seen.append((request.path, is_followed(client)))
@@ -159,7 +159,7 @@ def test_truncate(serve: Serve) -> None:
 
 
 def test_body_and_edit(serve: Serve) -> None:
-    def shorten(payload: Dict[str, Any]) -> Dict[str, Any]:
+    def shorten(payload: dict[str, Any]) -> dict[str, Any]:
         del payload["success"]["message"]
         return payload
 
@@ -169,10 +169,10 @@ def test_body_and_edit(serve: Serve) -> None:
 
 
 def test_drip(serve: Serve) -> None:
-    pauses: List[Optional[float]] = []
+    pauses: list[float | None] = []
 
     class Stopping(threading.Event):
-        def wait(self, timeout: Optional[float] = None) -> bool:
+        def wait(self, timeout: float | None = None) -> bool:
             pauses.append(timeout)
             return False
 
@@ -197,10 +197,10 @@ def received(connection: socket.socket) -> bytes:
 
 
 def test_a_header_can_drip_for_ever(serve: Serve) -> None:
-    seen: List[Optional[float]] = []
+    seen: list[float | None] = []
 
     class Stopping(threading.Event):
-        def wait(self, timeout: Optional[float] = None) -> bool:
+        def wait(self, timeout: float | None = None) -> bool:
             seen.append(timeout)
             return len(seen) > 300
 
@@ -246,12 +246,12 @@ def test_the_date_of_an_answer_is_settable(serve: Serve) -> None:
     assert follow(client).headers["Date"] == "Sat, 21 Nov 2026 08:00:01 GMT"
 
 
-def statuses(client: Client, count: int) -> List[int]:
+def statuses(client: Client, count: int) -> list[int]:
     return [follow(client).status_code for _ in range(count)]
 
 
 def test_nth_and_times_choose_among_matching_requests(serve: Serve) -> None:
-    only: Dict[str, Any] = {"service": "predictleads", "method": "POST", "path": "/follow$"}
+    only: dict[str, Any] = {"service": "predictleads", "method": "POST", "path": "/follow$"}
     client = faulty(serve, Fault("status", nth=2, **only))
     assert client.predictleads("GET", "/followings").status_code == 200
     assert client.mailerlite("POST", "/follow").status_code == 404
@@ -269,7 +269,7 @@ def test_the_first_fault_that_hits_wins_and_all_of_them_count(serve: Serve) -> N
 
 
 @pytest.mark.parametrize("details", [{"kind": "nonsense"}, {"kind": "html", "staus": 1}])
-def test_a_misspelled_fault_is_refused(details: Dict[str, Any]) -> None:
+def test_a_misspelled_fault_is_refused(details: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="fault"):
         Fault(**details)
 
@@ -278,7 +278,7 @@ def test_latency_comes_after_the_limit_was_counted(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = serve(latency_s=0.2, latency_jitter=0.5, predictleads=PredictLeads())
-    slept: List[float] = []
+    slept: list[float] = []
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)

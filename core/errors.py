@@ -16,7 +16,7 @@ AppError                    one line for the user, never a traceback
 
 from __future__ import annotations
 
-from basics.outcome import Outcome
+from core.outcome import Outcome
 
 
 class AppError(Exception):

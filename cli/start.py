@@ -6,9 +6,9 @@ import importlib.util
 import os
 import sys
 from types import TracebackType
-from typing import Iterator, Optional, Type
+from typing import Iterator
 
-from basics.outcome import Outcome  # which is light, as all that is imported here must be
+from core.outcome import Outcome  # which is light, as all that is imported here must be
 
 PACKAGES = ("dotenv", "idna", "jinja2", "requests", "tenacity", "tqdm")  # of requirements.txt
 
@@ -17,7 +17,7 @@ def missing_packages() -> Iterator[str]:
     return (name for name in PACKAGES if importlib.util.find_spec(name) is None)
 
 
-def _tell(kind: Type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Ctrl-C while modules are loaded is no mistake, and nobody wants to see where it came."""
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("Stopped before anything was done.\n")

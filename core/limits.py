@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple
 
 FEW = 5  # removals: so few are no mass harm, whatever share of the whole they are
 
@@ -32,8 +32,8 @@ class Refusal(NamedTuple):
 
 
 def over_limit(
-    limit: Optional[Limit], what: str, verb: str, flag: str, changes: int, whole: int = 0
-) -> List[Refusal]:
+    limit: Limit | None, what: str, verb: str, flag: str, changes: int, whole: int = 0
+) -> list[Refusal]:
     """A refusal if the plan has more changes than allowed; without a limit there is none.
 
     `what`: the changes counted in words; `verb`: what would be done to them; `flag`: by which the

@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from basics.errors import AppError
+from core.errors import AppError
 
 
 def write_whole(path: Path, text: str) -> None:

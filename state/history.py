@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Iterable, Mapping, NamedTuple, Union
 
-from basics.outcome import Outcome
-from run.store import Rows
-from transport.clock import Clock
+from core.clock import Clock
+from core.outcome import Outcome
+from state.store import Rows
 
 DAY_S = 86_400.0
 SENT = "sent"  # the status of a change until it is known what came of it
@@ -37,9 +37,9 @@ class ChangeEntry(NamedTuple):
     at: float
     action: str
     who: Who
-    name: Optional[str]
-    hubspot_id: Optional[int]
-    reason: Optional[str]
+    name: str | None
+    hubspot_id: int | None
+    reason: str | None
     status: str
 
 
@@ -50,9 +50,9 @@ class RunEntry(NamedTuple):
     id: int
     began_at: float
     outcome: str
-    error: Optional[str]
+    error: str | None
     counts: Mapping[str, int]
-    total: Optional[int]
+    total: int | None
 
 
 class History:
@@ -61,7 +61,7 @@ class History:
     def __init__(self, store: Rows, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._run: Optional[int] = None
+        self._run: int | None = None
 
     def begin(self, keep_days: int) -> None:
         """From here on changes can be noted. Runs older than `keep_days` are forgotten."""
@@ -81,16 +81,16 @@ class History:
         self,
         action: str,
         who: Who,
-        name: Optional[str],
-        hubspot_id: Optional[int],
-        reason: Optional[str],
+        name: str | None,
+        hubspot_id: int | None,
+        reason: str | None,
         status: str,
     ) -> None:
         """A change, as soon as it is made, so that a run that is killed has left it."""
         row = (self._run, self._now(), action, who, name, hubspot_id, reason, status)
         self._store.write("INSERT INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row])
 
-    def judge(self, action: str, statuses: Iterable[Tuple[Who, str]]) -> None:
+    def judge(self, action: str, statuses: Iterable[tuple[Who, str]]) -> None:
         """What came of the changes, as it is known in the end."""
         sql = "UPDATE change SET status = ? WHERE run = ? AND action = ? AND who = ?"
         rows = [(status, self._run, action, who) for who, status in statuses]
@@ -99,15 +99,15 @@ class History:
     def end(
         self,
         outcome: Outcome,
-        error: Optional[str],
+        error: str | None,
         counts: Mapping[str, int],
-        total: Optional[int],
+        total: int | None,
     ) -> None:
         sql = "UPDATE run SET outcome = ?, error = ?, counts = ?, total = ? WHERE id = ?"
         row = (outcome.word, error, json.dumps(dict(counts)), total, self._run)
         self._store.write(sql, [row])
 
-    def runs(self) -> List[RunEntry]:
+    def runs(self) -> list[RunEntry]:
         """All that are kept, the newest first, without the one that is under way."""
         sql = "SELECT * FROM run WHERE id IS NOT ? ORDER BY id DESC"
         return [
@@ -115,12 +115,12 @@ class History:
             for run_id, began_at, outcome, error, counts, total in self._store.rows(sql, self._run)
         ]
 
-    def changes_of(self, who: Who) -> List[ChangeEntry]:
+    def changes_of(self, who: Who) -> list[ChangeEntry]:
         """In order of time."""
         rows = self._store.rows("SELECT * FROM change WHERE who = ? ORDER BY at, rowid", who)
         return [ChangeEntry(*row) for row in rows]
 
-    def changes_in(self, run: int) -> List[ChangeEntry]:
+    def changes_in(self, run: int) -> list[ChangeEntry]:
         rows = self._store.rows("SELECT * FROM change WHERE run = ? ORDER BY at, rowid", run)
         return [ChangeEntry(*row) for row in rows]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Iterable, Set
+from typing import AbstractSet, Iterable
 
-from run.store import Rows
-from transport.clock import Clock
+from core.clock import Clock
+from state.store import Rows
 
 # One version of the file of a job; see Store. `what` is a key of the job's own: where it names a
 # person, a hash.
@@ -20,7 +20,7 @@ class Told:
         self._store = store
         self._clock = clock
 
-    def due(self, waiting: AbstractSet[str]) -> Set[str]:
+    def due(self, waiting: AbstractSet[str]) -> set[str]:
         """Those of what waits that were not told within the week; a time to come is none."""
         now = self._now()
         sql = "SELECT what FROM told WHERE at > ? AND at <= ?"

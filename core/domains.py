@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import FrozenSet, Optional, Tuple
 
 # A host name that needs no work: lower-case labels of letters, digits and inner hyphens (63
 # characters at most, RFC 1035), no `www.` before it, and a top-level domain that is not a number.
@@ -19,7 +18,7 @@ _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"  # what copying from web pag
 _MAX_LENGTH = 253  # RFC 1035, without the trailing dot
 
 
-def normalise_domain(text: Optional[str]) -> Optional[str]:
+def normalise_domain(text: str | None) -> str | None:
     """The bare, lower-case, punycode host of a domain or address; None when there is none.
 
     >>> normalise_domain(" HTTPS://user@WWW.Shop.Example.:443/path?q=1 ")
@@ -37,7 +36,7 @@ def normalise_domain(text: Optional[str]) -> Optional[str]:
     return host if _BARE.fullmatch(host) and len(host) <= _MAX_LENGTH else None
 
 
-def named_domains(text: Optional[str]) -> FrozenSet[str]:
+def named_domains(text: str | None) -> frozenset[str]:
     """Every bare domain that a text may mean, however it is written; the form is not always one
     that `normalise_domain` takes.
 
@@ -48,14 +47,14 @@ def named_domains(text: Optional[str]) -> FrozenSet[str]:
     return frozenset(name for host in hosts for name in _names(host) if name)
 
 
-def _names(host: str) -> Tuple[Optional[str], Optional[str]]:
+def _names(host: str) -> tuple[str | None, str | None]:
     """The host as browsers take it and, if they do not, as punycode label by label."""
     labels = host.strip(".").lower().split(".")
     raw = [each if each.isascii() else f"xn--{each.encode('punycode').decode()}" for each in labels]
     return normalise_domain(host), normalise_domain(".".join(raw))
 
 
-def parse_domains(text: str) -> FrozenSet[str]:
+def parse_domains(text: str) -> frozenset[str]:
     """Domains with commas or blanks between them, normalised; raises ValueError with the words
     that follow "must be"."""
     domains = [normalise_domain(part) for part in re.split(r"[\s,;]+", text) if part]

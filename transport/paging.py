@@ -6,19 +6,13 @@ import logging
 from typing import (
     Any,
     Callable,
-    Dict,
-    FrozenSet,
     Hashable,
-    List,
     NamedTuple,
-    Optional,
     Sequence,
-    Set,
-    Tuple,
     TypeVar,
 )
 
-from basics.errors import Moved
+from core.errors import Moved
 
 MAX_READS = 3  # of the whole list: what still moves then is not to be trusted
 MAX_NUMBERED_READS = 6  # several, because pages of a list without an order show some rows twice
@@ -46,7 +40,7 @@ class Page(NamedTuple):
     """`length`: of the whole list, if the page says so."""
 
     rows: Sequence[Any]
-    length: Optional[int]
+    length: int | None
 
 
 class Read(NamedTuple):
@@ -54,8 +48,8 @@ class Read(NamedTuple):
     `is_whole`: it was read to where the list says that it ends, and not only until it repeated
     itself."""
 
-    rows: List[Hashable]
-    lengths: FrozenSet[int]
+    rows: list[Hashable]
+    lengths: frozenset[int]
     is_whole: bool
     is_one_page: bool = False  # whatever page is asked for
 
@@ -70,7 +64,7 @@ class Read(NamedTuple):
         return bool(one_length) and len(set(self.rows)) == len(self.rows)
 
 
-def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Any], Optional[int]]:
+def read_numbered(fetch: Callable[[int], Page | None]) -> tuple[list[Any], int | None]:
     """Every row once of a list whose pages go by number, from 1 on, and the length that the list
     claims where that does not fit (else None).
 
@@ -79,8 +73,8 @@ def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Any], Op
     shows that the list has moved, or has no order: then it is read again, until that brings nothing
     new. Raises Moved if it never settles.
     """
-    union: Dict[Hashable, None] = {}
-    before: List[Hashable] = []
+    union: dict[Hashable, None] = {}
+    before: list[Hashable] = []
     length = same = 0
     for _ in range(MAX_NUMBERED_READS):
         read = _read_once(fetch)
@@ -103,10 +97,10 @@ def read_numbered(fetch: Callable[[int], Optional[Page]]) -> Tuple[List[Any], Op
     return list(union), max(claims, default=None)
 
 
-def _read_once(fetch: Callable[[int], Optional[Page]]) -> Read:
-    rows: List[Hashable] = []
-    seen: Dict[Hashable, None] = {}
-    lengths: Set[int] = set()
+def _read_once(fetch: Callable[[int], Page | None]) -> Read:
+    rows: list[Hashable] = []
+    seen: dict[Hashable, None] = {}
+    lengths: set[int] = set()
     idle_pages = idle_rows = 0  # in a row, without a row that is new
     for number in range(1, MAX_PAGES + 1):
         page = fetch(number)

@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import datetime, timezone
 
-from basics.errors import Interrupted
+from core.errors import Interrupted
 
 
 class Clock:

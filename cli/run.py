@@ -9,15 +9,14 @@ import os
 import sys
 from typing import Callable, Iterator, Sequence, TypeVar
 
-from basics.limits import Refusal
-from basics.outcome import Outcome
-from basics.settings import SettingsReader, read_env_file, readable_by_others, setting_values
-from basics.words import count
-from run.checks import Finding
-from run.rendering import has_links
-from run.report import Report, Section
-from run.screen import Screen
-from transport.clock import Clock
+from cli.screen import Screen
+from core.clock import Clock
+from core.limits import Refusal
+from core.outcome import Outcome
+from core.settings import SettingsReader, read_env_file, readable_by_others, setting_values
+from core.words import count
+from report.model import Finding, Report, Section
+from report.render import has_links
 from transport.http_client import HttpClient
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ import secrets
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, Optional, Protocol, Sequence, Tuple
+from typing import Any, Iterable, Iterator, Protocol, Sequence, Tuple
 
-from basics.errors import AppError
+from core.errors import AppError
 
 Row = Tuple[Any, ...]
 
@@ -18,7 +18,7 @@ Row = Tuple[Any, ...]
 class Rows(Protocol):
     """A Store, or what stands for one."""
 
-    def rows(self, sql: str, *values: object) -> List[Row]: ...
+    def rows(self, sql: str, *values: object) -> list[Row]: ...
 
     def write(self, sql: str, rows: Iterable[Row]) -> None: ...
 
@@ -34,7 +34,7 @@ class Store:
     """
 
     def __init__(
-        self, path: Optional[Path], versions: Sequence[str], remedy: str, dry_run: bool
+        self, path: Path | None, versions: Sequence[str], remedy: str, dry_run: bool
     ) -> None:
         self._path = path
         self._remedy = remedy
@@ -51,7 +51,7 @@ class Store:
             self.close()
             raise
 
-    def rows(self, sql: str, *values: object) -> List[Row]:
+    def rows(self, sql: str, *values: object) -> list[Row]:
         with self._errors(), self._lock:
             return self._file.execute(sql, values).fetchall()
 
@@ -95,7 +95,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return file
 
 
-def _copy(path: Optional[Path]) -> sqlite3.Connection:
+def _copy(path: Path | None) -> sqlite3.Connection:
     copy = sqlite3.connect(":memory:", check_same_thread=False)
     if path and path.exists():
         with _closed_on_error(copy), contextlib.closing(_open(path)) as file:

@@ -6,11 +6,11 @@ import contextlib
 import logging
 import os
 import sys
-from typing import List, Sequence, TextIO, Tuple
+from typing import Sequence, TextIO
 
-from basics.domains import display_domains
-from basics.words import clip, printable
-from run.report import Kind
+from core.domains import display_domains
+from core.words import clip, printable
+from report.model import Kind
 
 COLOURS = {"green": "\x1b[32m", "red": "\x1b[31m", "yellow": "\x1b[33m"}
 NAME_WIDTH, WORDS_WIDTH = 70, 200  # characters of a line in a list
@@ -28,8 +28,8 @@ class Screen:
     def __init__(self, quiet: bool, more: str = "") -> None:
         self._quiet = quiet
         self._more = more
-        self._results: List[Tuple[str, str]] = []
-        self._unsaid: List[Tuple[str, str]] = []
+        self._results: list[tuple[str, str]] = []
+        self._unsaid: list[tuple[str, str]] = []
         self.has_news = False
 
     def say(self, line: str = "", colour: str = "") -> None:
@@ -39,14 +39,14 @@ class Screen:
         """What a mail begins with."""
         self._say(line, colour, self._results)
 
-    def _say(self, line: str, colour: str, waiting: List[Tuple[str, str]]) -> None:
+    def _say(self, line: str, colour: str, waiting: list[tuple[str, str]]) -> None:
         if self._quiet:
             waiting.append((line, colour))
         else:
             _print(line, colour)
 
     def say_list(
-        self, title: str, kind: Kind, lines: Sequence[Tuple[str, str]], shown: int
+        self, title: str, kind: Kind, lines: Sequence[tuple[str, str]], shown: int
     ) -> None:
         """Lines of a name and what is said of it; `shown` of them, the report has all."""
         if not lines:
@@ -79,7 +79,7 @@ class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
     def __init__(self, quiet: bool) -> None:
         super().__init__(sys.stderr)
         self._quiet = quiet
-        self._waiting: List[logging.LogRecord] = []
+        self._waiting: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._quiet and record.levelno < logging.ERROR:

@@ -6,11 +6,11 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any
 
-from run import page
-from run.files import write_whole
-from run.report import Report, Row
+from report import page
+from report.model import Report, Row
+from state.files import write_whole
 
 SCHEMA_VERSION = 1
 ENDINGS = (".json", ".csv", ".html", ".htm")  # of a report's name; it may have none as well
@@ -38,9 +38,9 @@ def has_links(path: Path) -> bool:
     return path.suffix.lower() in (".csv", ".html", ".htm")
 
 
-def as_json(report: Report, exit_code: int) -> Dict[str, Any]:
+def as_json(report: Report, exit_code: int) -> dict[str, Any]:
     """The keys are in docs/companies.md, under "The report"."""
-    data: Dict[str, Any] = {
+    data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "job": report.job,
         "mode": report.mode,
@@ -89,7 +89,7 @@ def _csv(report: Report) -> str:
     return text.getvalue()
 
 
-def _line(row: Row, link: Optional[str]) -> Row:
+def _line(row: Row, link: str | None) -> Row:
     """`action` is the section's: a row's own is its `change`."""
     own = {"change" if name == "action" else name: value for name, value in row.items()}
     return {**own, "link": link} if link else own

@@ -9,12 +9,12 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import IO, Iterator, Optional
+from typing import IO, Iterator
 
-from basics.errors import AnotherRunActive, AppError
-from basics.words import local_time
-from run.files import account_file
-from transport.clock import Clock
+from core.clock import Clock
+from core.errors import AnotherRunActive, AppError
+from core.words import local_time
+from state.files import account_file
 
 if sys.platform == "win32":
     import msvcrt
@@ -47,7 +47,7 @@ def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Itera
             file.truncate(0)
 
 
-def holder(job: str, account: str) -> Optional[str]:
+def holder(job: str, account: str) -> str | None:
     """Who holds the lock now; None when nobody does. Raises AppError."""
     path = account_file(job, account, ".lock", make=False)
     try:

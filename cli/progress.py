@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from typing import Any, Iterable, List, Optional, TypeVar
+from typing import Any, Iterable, TypeVar
 
-from transport.clock import Clock
+from core.clock import Clock
 
 LINE_EVERY_S = 30.0
 
@@ -18,7 +18,7 @@ log = logging.getLogger("crm_sync")
 class Progress:
     """Counts up to `total`, if that is known. Use it as a context; any thread may `advance`."""
 
-    def __init__(self, label: str, unit: str, clock: Clock, total: Optional[int] = None) -> None:
+    def __init__(self, label: str, unit: str, clock: Clock, total: int | None = None) -> None:
         self._label, self._unit, self._clock = label, unit, clock
         self._total = total
         self._done = 0
@@ -38,9 +38,9 @@ class Progress:
         if self._bar is not None:
             self._bar.total = total
 
-    def count(self, items: Iterable[T]) -> List[T]:
+    def count(self, items: Iterable[T]) -> list[T]:
         """All items, each of them counted as it comes."""
-        found: List[T] = []
+        found: list[T] = []
         for item in items:
             found.append(item)
             self.advance()
@@ -61,7 +61,7 @@ def wants_bars() -> bool:
     return sys.stderr.isatty() and log.isEnabledFor(logging.INFO)
 
 
-def _bar(label: str, unit: str, total: Optional[int]) -> Any:
+def _bar(label: str, unit: str, total: int | None) -> Any:
     from tqdm import tqdm
 
     return tqdm(desc=label, unit=f" {unit}", total=total, leave=False, dynamic_ncols=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Mapping, NamedTuple, Sequence
 
-from basics.limits import Refusal
-from basics.outcome import Outcome
-from run.checks import Finding
+from core.limits import Refusal
+from core.outcome import Outcome
 
 Row = Mapping[str, Any]
 
@@ -31,6 +30,13 @@ class Kind(enum.Enum):
         self.colour = colour
 
 
+class Finding(NamedTuple):
+    """One line of `--check`: what was found and, unless `ok`, what to do about it."""
+
+    ok: bool
+    text: str
+
+
 class Section(NamedTuple):
     """One list of the report. `key` names it in JSON and CSV, `title` on the page.
 
@@ -43,7 +49,7 @@ class Section(NamedTuple):
     key: str
     title: str
     kind: Kind
-    columns: Tuple[str, ...]
+    columns: tuple[str, ...]
     rows: Sequence[Row]
     linked: str = ""
     hint: str = ""
@@ -64,7 +70,7 @@ class PastChange(NamedTuple):
     action: str
     name: str
     reason: str
-    hubspot_id: Optional[int]
+    hubspot_id: int | None
 
 
 class PastRun(NamedTuple):
@@ -78,7 +84,7 @@ class PastRun(NamedTuple):
     outcome: str
     counts: Mapping[str, int]
     changes: Sequence[PastChange]
-    total: Optional[int] = None
+    total: int | None = None
 
 
 @dataclass
@@ -94,27 +100,27 @@ class Report:
     mode: str
     started_at: str
     outcome: Outcome = Outcome.FAILED
-    error: Optional[str] = None
-    finished_at: Optional[str] = None
-    summary: List[str] = field(default_factory=list)
-    counts: Dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    finished_at: str | None = None
+    summary: list[str] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
     refusals: Sequence[Refusal] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
-    requests: Dict[str, Mapping[str, float]] = field(default_factory=dict)
+    requests: dict[str, Mapping[str, float]] = field(default_factory=dict)
     sections: Sequence[Section] = ()
-    unchanged: Optional[int] = None
-    findings: Optional[Sequence[Finding]] = None
-    warnings: Optional[List[str]] = None
-    record_url: Optional[str] = None
-    checked_after: Optional[CheckedAfter] = None
-    total: Optional[int] = None
+    unchanged: int | None = None
+    findings: Sequence[Finding] | None = None
+    warnings: list[str] | None = None
+    record_url: str | None = None
+    checked_after: CheckedAfter | None = None
+    total: int | None = None
     history: Sequence[PastRun] = ()
     total_name: str = "Total"
     version: str = ""
     accounts: str = ""
     question: str = ""
 
-    def link(self, row: Row) -> Optional[str]:
+    def link(self, row: Row) -> str | None:
         """The address of the row's record in HubSpot, if it is known."""
         if self.record_url and row.get("hubspot_id"):
             return f"{self.record_url}{row['hubspot_id']}"

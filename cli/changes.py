@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, TypeVar
+from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
 
-from basics.errors import AppError, CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
-from basics.outcome import Outcome
-from run.context import Run
-from run.progress import Progress
-from run.report import Row
+from cli.progress import Progress
+from cli.run import Run
+from core.errors import AppError, CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
+from core.outcome import Outcome
+from report.model import Row
 from transport import threads
 
 WRITERS = 20  # threads: enough for 10 calls a second when an answer takes 2 s
@@ -37,9 +37,9 @@ class Result(NamedTuple):
     """
 
     status: str
-    error: Optional[str] = None
+    error: str | None = None
     may_be_done: bool = False
-    cause: Optional[AppError] = None
+    cause: AppError | None = None
 
 
 class Changes:
@@ -53,7 +53,7 @@ class Changes:
         self._run = run
         self._outage = _Outage()
 
-    def apply(self, label: str, entries: Sequence[E], change: Callable[[E], None]) -> List[Result]:
+    def apply(self, label: str, entries: Sequence[E], change: Callable[[E], None]) -> list[Result]:
         """The result of each entry, in their order."""
 
         def work(entry: E) -> Result:
@@ -92,7 +92,7 @@ class _Outage:
     """Whether the service is down, as the latest results show; any thread may note one."""
 
     def __init__(self) -> None:
-        self.error: Optional[ServiceError] = None
+        self.error: ServiceError | None = None
         self._in_a_row = 0
         self._lock = threading.Lock()
 
@@ -124,7 +124,7 @@ def _not_reached(error: AppError) -> Result:
     return Result(NOT_REACHED, str(error))
 
 
-def done(results: Optional[Sequence[Result]]) -> int:
+def done(results: Sequence[Result] | None) -> int:
     return sum(result.status == DONE for result in results or ())
 
 
@@ -146,7 +146,7 @@ def in_part(results: Sequence[Result]) -> str:
     return "Done in part" if is_open else "Done"
 
 
-def rows_of(entries: Sequence[Mapping[str, Any]], results: Optional[Sequence[Result]]) -> List[Row]:
+def rows_of(entries: Sequence[Mapping[str, Any]], results: Sequence[Result] | None) -> list[Row]:
     """Rows of the report: entries with what came of each; None while they are only planned."""
     if results is None:
         return [{**entry, "status": PLANNED, "error": None} for entry in entries]

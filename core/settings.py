@@ -11,21 +11,16 @@ from pathlib import Path
 from typing import (
     AbstractSet,
     Callable,
-    Dict,
     Iterator,
-    List,
     Mapping,
     NamedTuple,
-    Optional,
-    Set,
-    Tuple,
     TypeVar,
 )
 from urllib.parse import urlsplit
 
-from basics.errors import SettingsError
-from basics.limits import parse_number
-from basics.secret import Secret
+from core.errors import SettingsError
+from core.limits import parse_number
+from core.secret import Secret
 
 T = TypeVar("T")
 
@@ -48,7 +43,7 @@ _LOOKS_LIKE_KEY = re.compile(r"\bpat-[a-z0-9]+-[a-z0-9-]{8,}|\beyJ[\w-]{8,}\.[\w
 class EnvFile(NamedTuple):
     """A settings file and what it sets; no path: there is none."""
 
-    path: Optional[Path]
+    path: Path | None
     values: Mapping[str, str]
 
 
@@ -65,12 +60,12 @@ class SettingsReader:
         self._values = values
         self._script = script
         self._env_file = env_file
-        self._asked: Set[str] = set()
+        self._asked: set[str] = set()
         self._secrets = [
             text for name, text in values.items() if name.endswith(_SECRET_NAMES) and text.strip()
         ]
-        self._problems: List[str] = []
-        self.used: Dict[str, str] = {}  # what was not secret, as it was written
+        self._problems: list[str] = []
+        self.used: dict[str, str] = {}  # what was not secret, as it was written
 
     def load(self, build: Callable[[SettingsReader], T]) -> T:
         """Raises SettingsError that names every setting that is missing, wrong or misspelt."""
@@ -103,7 +98,7 @@ class SettingsReader:
             self._problems.append(f"{name} must be {error}, not {shown}")
             return parse(default)
 
-    def optional(self, name: str, parse: Callable[[str], T]) -> Optional[T]:
+    def optional(self, name: str, parse: Callable[[str], T]) -> T | None:
         """Like `get`, for a setting without a default."""
         return self.get(name, "", lambda text: parse(text) if text else None)
 
@@ -138,7 +133,7 @@ class SettingsReader:
         return self._values.get(name, "").strip()
 
 
-def read_env_file(path: Optional[str]) -> EnvFile:
+def read_env_file(path: str | None) -> EnvFile:
     """Without `path`, `.env` is looked for beside the scripts, so that cron finds it from anywhere
     and no other project's file gets in between, then in the current folder. Raises SettingsError
     when the file cannot be read."""
@@ -148,7 +143,7 @@ def read_env_file(path: Optional[str]) -> EnvFile:
     return EnvFile(found, _read(found)) if found else NO_FILE
 
 
-def setting_values(env_file: EnvFile, environ: Mapping[str, str]) -> Dict[str, str]:
+def setting_values(env_file: EnvFile, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment over the file; an empty variable counts as not set."""
     return {**env_file.values, **{name: text for name, text in environ.items() if text.strip()}}
 
@@ -157,7 +152,7 @@ def readable_by_others(path: Path) -> bool:
     return os.name == "posix" and bool(path.stat().st_mode & 0o044)
 
 
-def _read(path: Path) -> Dict[str, str]:
+def _read(path: Path) -> dict[str, str]:
     import dotenv
 
     try:
@@ -171,7 +166,7 @@ def _read(path: Path) -> Dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[Tuple[str, str]]:
+def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[tuple[str, str]]:
     """Names that look like a setting of any script and are none, each with the one that is meant.
 
     Those of other programs, which may stand in the same file, are none of our business.
@@ -207,7 +202,7 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _is_loopback(host: Optional[str]) -> bool:
+def _is_loopback(host: str | None) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
     except ValueError:
@@ -232,7 +227,7 @@ def parse_positive(text: str) -> int:
     return number
 
 
-def parse_names(text: str) -> Tuple[str, ...]:
+def parse_names(text: str) -> tuple[str, ...]:
     """Names with commas between them, each once; raises ValueError like `parse_positive`."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not names:

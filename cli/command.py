@@ -11,16 +11,16 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Callable, Iterator, Optional, Sequence, TypeVar
+from typing import Callable, Iterator, Sequence, TypeVar
 
-from basics.errors import AppError, Interrupted
-from basics.outcome import Outcome
-from basics.settings import PYTHON, parse_positive
-from run.context import Run
-from run.rendering import ENDINGS, write_report
-from run.screen import flush_output, set_up_output
-from run.start import missing_packages
-from transport.clock import Clock
+from cli.run import Run
+from cli.screen import flush_output, set_up_output
+from cli.start import missing_packages
+from core.clock import Clock
+from core.errors import AppError, Interrupted
+from core.outcome import Outcome
+from core.settings import PYTHON, parse_positive
+from report.render import ENDINGS, write_report
 
 VERSION = "1.0.0"
 HISTORY_RUNS = 20
@@ -105,8 +105,8 @@ def main(
     title: str,
     arguments: argparse.ArgumentParser,
     work: Callable[[Run], Outcome],
-    argv: Optional[Sequence[str]],
-    clock: Optional[Clock],
+    argv: Sequence[str] | None,
+    clock: Clock | None,
 ) -> int:
     """Run `work`, turn whatever happens into words, report and exit code, and return the code.
 
@@ -191,7 +191,7 @@ def _signals_stop(run: Run) -> Iterator[None]:
     """First Ctrl-C, SIGTERM or SIGHUP (the terminal was closed): no new calls; those that write
     finish. Second: the end, at once. A signal that whoever started us ignores stays ignored."""
 
-    def stop(_number: int, _frame: Optional[FrameType]) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         if run.clock.is_stopped():
             os._exit(Outcome.INTERRUPTED.exit_code)
         run.clock.stop()

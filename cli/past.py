@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime, timezone
-from typing import Callable, Dict, List, Mapping, Sequence
+from typing import Callable, Mapping, Sequence
 
-from basics.emails import masked
-from basics.errors import AppError
-from basics.outcome import Outcome
-from basics.words import count, listing, local_time
-from run.apply import DONE
-from run.context import Run
-from run.history import BROKEN_OFF, DAY_S, SENT, ChangeEntry, History, RunEntry
-from run.report import Kind, PastChange, PastRun, Section
+from cli.changes import DONE
+from cli.run import Run
+from core.emails import masked
+from core.errors import AppError
+from core.outcome import Outcome
+from core.words import count, listing, local_time
+from report.model import Kind, PastChange, PastRun, Section
+from state.history import BROKEN_OFF, DAY_S, SENT, ChangeEntry, History, RunEntry
 
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
 NOT_CONFIRMED, UNKNOWN = "sent, not confirmed", "nobody knows whether it arrived"
@@ -52,7 +52,7 @@ def recorded(
     return outcome
 
 
-def _numbers(run: Run) -> Dict[str, int]:
+def _numbers(run: Run) -> dict[str, int]:
     """The counts, without those by reason: a reason may tell a value."""
     return {key: found for key, found in run.report.counts.items() if isinstance(found, int)}
 
@@ -60,7 +60,7 @@ def _numbers(run: Run) -> Dict[str, int]:
 def say_history(run: Run, history: History, most: int, verbs: Mapping[str, str]) -> Outcome:
     """The last runs that changed something, failed or were refused, the newest first; the others
     are counted between them. `verbs`: action -> what is said of it, such as "followed"."""
-    shown: List[RunEntry] = []
+    shown: list[RunEntry] = []
     quiet = 0
     for entry in history.runs():
         if len(shown) == most:
@@ -96,7 +96,7 @@ def _in_words(entry: RunEntry, changes: Sequence[ChangeEntry], verbs: Mapping[st
     return ": ".join(filter(None, [outcome, listing(told) or entry.error]))
 
 
-def _counts(changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> Dict[str, int]:
+def _counts(changes: Sequence[ChangeEntry], verbs: Mapping[str, str]) -> dict[str, int]:
     """What was changed, in words, and what may have been."""
     done = [verbs.get(each.action, each.action) for each in changes if each.status == DONE]
     sent = [NOT_CONFIRMED for each in changes if each.status == SENT]
@@ -110,7 +110,7 @@ def deed(change: ChangeEntry, verbs: Mapping[str, str]) -> str:
     return verb if change.status == DONE else f"{verb} ({came})"
 
 
-def _sections(shown: Sequence[RunEntry], history: History) -> List[Section]:
+def _sections(shown: Sequence[RunEntry], history: History) -> list[Section]:
     runs = [
         {
             "at": moment(entry.began_at),
@@ -128,7 +128,7 @@ def _sections(shown: Sequence[RunEntry], history: History) -> List[Section]:
     ]
 
 
-def change_row(change: ChangeEntry) -> Dict[str, object]:
+def change_row(change: ChangeEntry) -> dict[str, object]:
     who = change.who.hex() if isinstance(change.who, bytes) else change.who
     return {
         "at": moment(change.at),
@@ -141,9 +141,9 @@ def change_row(change: ChangeEntry) -> Dict[str, object]:
     }
 
 
-def _recent(history: History, now: float, verbs: Mapping[str, str]) -> List[PastRun]:
+def _recent(history: History, now: float, verbs: Mapping[str, str]) -> list[PastRun]:
     """For the page: the last runs that changed something, or may have."""
-    found: List[PastRun] = []
+    found: list[PastRun] = []
     for entry in history.runs():
         if len(found) == RECENT_RUNS or entry.began_at < now - RECENT_DAYS * DAY_S:
             break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterator, Mapping, Optional, Sequence
 
 _BETWEEN, _NONE = "\x1f", "\x1e"
 
@@ -23,14 +23,14 @@ class Packed(Mapping[str, Optional[str]]):
 
     __slots__ = ("_names", "_texts")
 
-    def __init__(self, names: Names, texts: Sequence[Optional[str]]) -> None:
+    def __init__(self, names: Names, texts: Sequence[str | None]) -> None:
         self._names = names
-        self._texts: Union[str, Tuple[Optional[str], ...]] = tuple(texts)
+        self._texts: str | tuple[str | None, ...] = tuple(texts)
         joined = _BETWEEN.join(_NONE if text is None else text for text in texts)
         if _split(joined) == self._texts:  # or else a text holds the signs between them
             self._texts = joined
 
-    def __getitem__(self, name: str) -> Optional[str]:
+    def __getitem__(self, name: str) -> str | None:
         texts = self._texts
         return (_split(texts) if isinstance(texts, str) else texts)[self._names[name]]
 
@@ -44,5 +44,5 @@ class Packed(Mapping[str, Optional[str]]):
         return repr(dict(self))
 
 
-def _split(joined: str) -> Tuple[Optional[str], ...]:
+def _split(joined: str) -> tuple[str | None, ...]:
     return tuple(None if text == _NONE else text for text in joined.split(_BETWEEN))

@@ -7,12 +7,12 @@ import platform
 from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
-from basics.domains import display_domain
-from basics.outcome import Outcome
-from basics.words import count, date, listing, local_time, printable
-from run.report import CheckedAfter, Kind, PastRun, Report, Row, Section
+from core.domains import display_domain
+from core.outcome import Outcome
+from core.words import count, date, listing, local_time, printable
+from report.model import CheckedAfter, Kind, PastRun, Report, Row, Section
 
 SHOWN = 50  # rows of a table; the others are folded
 SHOWN_CAUSES = 5
@@ -35,12 +35,12 @@ class Column(NamedTuple):
     """`width`: in characters; None where it shares what is left."""
 
     name: str
-    width: Optional[int]
+    width: int | None
 
 
 class Line(NamedTuple):
     text: str
-    link: Optional[str] = None
+    link: str | None = None
 
 
 class Table(NamedTuple):
@@ -60,7 +60,7 @@ class Part(NamedTuple):
     number: str
     style: str
     share: int = 0
-    anchor: Optional[str] = None
+    anchor: str | None = None
 
 
 class Chart(NamedTuple):
@@ -106,7 +106,7 @@ def render(report: Report, exit_code: int) -> str:
 # What came of the run
 
 
-def _sentences(report: Report) -> List[str]:
+def _sentences(report: Report) -> list[str]:
     """The outcome in words, the first sentence alone would do."""
     if report.summary:
         return [f"{line[:-1]}." if line.endswith(":") else line for line in report.summary]
@@ -130,7 +130,7 @@ def _causes(report: Report) -> Iterator[str]:
     """Why the run failed, and why some of its changes are not done: each cause once."""
     if report.error:
         yield report.error.replace("\n", " ")
-    found: Dict[str, List[str]] = {report.error or "": []}
+    found: dict[str, list[str]] = {report.error or "": []}
     for section in report.sections:
         for row in _open(section):
             found.setdefault(row["error"], []).append(_text(row, section.columns[0]))
@@ -141,7 +141,7 @@ def _causes(report: Report) -> Iterator[str]:
         yield f"{count(len(found) - SHOWN_CAUSES - 1, 'more error')}: see the tables below."
 
 
-def _open(section: Section) -> List[Row]:
+def _open(section: Section) -> list[Row]:
     """The changes that did not come to what was planned."""
     return [row for row in section.rows if row.get("error")]
 
@@ -198,12 +198,12 @@ def _is_settled(row: Row) -> bool:
     return not row.get("error") or row.get("status") == NOT_REACHED
 
 
-def _width(texts: Sequence[str]) -> Optional[int]:
+def _width(texts: Sequence[str]) -> int | None:
     longest = max(map(len, texts))
     return longest + 2 if longest <= NARROW else None
 
 
-def _lines(row: Row, name: str, link: Optional[str]) -> List[Line]:
+def _lines(row: Row, name: str, link: str | None) -> list[Line]:
     """Rows within the row are a line each, which leads to their own record."""
     value = row.get(name)
     if not (isinstance(value, list) and all(isinstance(each, Mapping) for each in value)):
@@ -283,7 +283,7 @@ def _here(at: float) -> datetime:
 # Earlier runs
 
 
-def _newest_first(history: Sequence[PastRun]) -> List[PastRun]:
+def _newest_first(history: Sequence[PastRun]) -> list[PastRun]:
     return sorted(history, key=lambda past: past.at, reverse=True)
 
 
@@ -301,7 +301,7 @@ def _past(report: Report, past: PastRun) -> Table:
     return _table(report, Section("", title, Kind.STEP, columns, rows))._replace(number=counts)
 
 
-def _chart(report: Report) -> Optional[Chart]:
+def _chart(report: Report) -> Chart | None:
     points = sorted((past.at, past.total) for past in report.history if past.total is not None)
     if len(points) < 2:
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Mapping, NamedTuple, Sequence
 
-from run.history import ChangeEntry
-from run.past import date, deed
+from cli.past import date, deed
+from state.history import ChangeEntry
 
 
 class Next(NamedTuple):

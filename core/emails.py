@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Optional, Tuple
 
-from basics.domains import display_domain, normalise_domain
+from core.domains import display_domain, normalise_domain
 
 MAX_LOCAL, MAX_ADDRESS = 64, 254  # characters: RFC 5321, 4.5.3.1
 
@@ -14,7 +13,7 @@ _ATOM = r"[^\s@<>()\[\]:;,\\\".]+"  # without the signs that only a quoted name 
 _ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([^\s@/?#:]*[^\s@/?#:.])")
 
 
-def normalise_email(text: Optional[str]) -> Optional[str]:
+def normalise_email(text: str | None) -> str | None:
     """The address as the services compare it, trimmed and in lower case; None when it is none.
 
     >>> normalise_email(" First.Last@Shop.Example ")
@@ -55,7 +54,7 @@ def canonical(address: str) -> str:
         return f"{name}@{domain}"
 
 
-def spellings(address: str) -> Tuple[str, ...]:
+def spellings(address: str) -> tuple[str, ...]:
     """The canonical address and, when its domain is in punycode, the one that people write."""
     name, _, domain = address.rpartition("@")
     return tuple(dict.fromkeys((address, f"{name}@{display_domain(domain)}")))

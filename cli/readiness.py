@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Callable
 
-from basics.errors import AppError
-from run.checks import Finding, look
-from run.context import Run
-from run.files import account_file, state_folder
-from run.lock import holder
+from cli.checks import look
+from cli.run import Run
+from core.errors import AppError
+from report.model import Finding
+from state.files import account_file, state_folder
+from state.lock import holder
 
 
-def check_here(run: Run, account: str, open_memory: Callable[[Path], None]) -> List[Finding]:
+def check_here(run: Run, account: str, open_memory: Callable[[Path], None]) -> list[Finding]:
     """The folder, the memory and the lock of the job on this account, and where reports go.
 
     `open_memory` opens a memory of earlier runs and closes it; it raises AppError when that cannot
     be used.
     """
-    named: Optional[Path] = getattr(run.args, "state", None)
+    named: Path | None = getattr(run.args, "state", None)
 
     def memory() -> Finding:
         path = named or account_file(run.report.job, account, ".sqlite3", make=False)

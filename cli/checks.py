@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, List, NamedTuple, Type
+from typing import Callable, Iterable
 
-from basics.errors import AppError, CallRejected, Forbidden, NotSent
-
-
-class Finding(NamedTuple):
-    """One line of `--check`: what was found and, unless `ok`, what to do about it."""
-
-    ok: bool
-    text: str
+from core.errors import AppError, CallRejected, Forbidden, NotSent
+from report.model import Finding
 
 
-def look(*checks: Callable[[], Finding]) -> List[Finding]:
+def look(*checks: Callable[[], Finding]) -> list[Finding]:
     """What the checks of one service find; an error of the service is a finding too.
 
     After a missing right the next check is made, so that all missing rights are found together;
     after any other failure the rest would only find the same.
     """
-    found: List[Finding] = []
+    found: list[Finding] = []
     for check in checks:
         try:
             found.append(check())
@@ -33,7 +27,7 @@ def look(*checks: Callable[[], Finding]) -> List[Finding]:
     return found
 
 
-def demand_all_ok(findings: Iterable[Finding], kind: Type[AppError] = AppError) -> None:
+def demand_all_ok(findings: Iterable[Finding], kind: type[AppError] = AppError) -> None:
     """Raises an error of that kind with the remedies of all findings that are not OK."""
     problems = [finding.text for finding in findings if not finding.ok]
     if problems:
