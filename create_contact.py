@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import cli.start  # noqa: F401 - first: it is for what may happen while the others load
+from core.log import log
 
 # isort: split
 
 import argparse
 import contextlib
-import logging
 import sys
 from collections import Counter
 from typing import NamedTuple, Sequence
@@ -58,8 +58,6 @@ IN_WORDS = {
     "associated": "made",
     "planned": "would be created",
 }
-
-log = logging.getLogger("crm_sync")
 
 
 class Step(NamedTuple):

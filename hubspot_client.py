@@ -38,8 +38,8 @@ from hubspot_api.shapes import (
     record_id,
 )
 from transport.http_client import HttpClient
-from transport.keyset import Contradiction, End, read_pages
-from transport.paging import read_settled
+from transport.keyset import End, InconsistentPages, read_pages
+from transport.paging import retry_if_changed
 from transport.response import json_object
 from transport.service import JsonObject
 
@@ -170,8 +170,8 @@ class HubSpotClient:
         may not match any more: judge them by their values. `multiple`: as in `search.matching`.
         `on_total` hears how many HubSpot says there are; edits during the read move that.
 
-        Raises Moved when far fewer came than HubSpot says there are, or its pages contradict each
-        other.
+        Raises ListChanged when far fewer came than HubSpot says there are, or its pages contradict
+        each other.
         """
         groups = [search.matching(platforms, alexa_below, multiple)]
         return self._search_companies("company search", groups, on_total)
@@ -183,7 +183,7 @@ class HubSpotClient:
 
     def companies_found(self, groups: Sequence[search.Group]) -> list[Company]:
         """All companies that a query of `search.naming` or `search.merged_from` finds. Raises
-        Moved, CallRejected."""
+        ListChanged, CallRejected."""
         call = "company search by domain"
         total, first = self._search_page(call, groups, End(None, falling=False))
         return first if len(first) == total else list(self._search_companies(call, groups))
@@ -193,7 +193,7 @@ class HubSpotClient:
         others; some may come twice. The calls go out one after the other.
 
         The search index lags: a company that was created in the last half minute may be missing.
-        Raises Moved, CallRejected.
+        Raises ListChanged, CallRejected.
         """
         call = "company search by domain"
         for groups in search.naming([domain]):
@@ -204,7 +204,7 @@ class HubSpotClient:
                 page = self._search_page(call, groups, End(page[-1].id, falling=False))[1]
                 missing -= len(page)
             if missing > 0:
-                self.http.moved(call, f"{missing:,} of {total:,} companies did not come")
+                self.http.list_changed(call, f"{missing:,} of {total:,} companies did not come")
 
     def companies_by_id(self, ids: Sequence[int], deleted: bool = False) -> list[Company]:
         """Those of the companies that there are, without the lag of a search; or those that were
@@ -242,7 +242,7 @@ class HubSpotClient:
         """HubSpot makes a second company of the same domain without a word, so this call is not
         repeated when its answer is lost: look for the company first.
 
-        Raises CallRejected, ServiceError (`answer_lost`: it may have been created).
+        Raises CallRejected, ServiceError (`outcome_unknown`: it may have been created).
         """
         properties = {"name": name, "domain": domain}
         return self._create("companies", "create the company", properties, repeatable=False)
@@ -363,9 +363,9 @@ class HubSpotClient:
             self.http.bad_answer(call, "it is no list")
 
     def members(self, wanted: RecordList) -> frozenset[int]:
-        """The ids of all records in a list. Raises CallRejected, and Moved when HubSpot is still
-        filling the list, or fewer came than it says there are."""
-        return read_settled(
+        """The ids of all records in a list. Raises CallRejected, and ListChanged when HubSpot is
+        still filling the list, or fewer came than it says there are."""
+        return retry_if_changed(
             lambda: self._members(wanted), lambda: self._clock.sleep(READ_LIST_AGAIN_AFTER_S)
         )
 
@@ -373,7 +373,7 @@ class HubSpotClient:
         call = f"members of the list {wanted.name}"
         found = self.list_called(wanted.id, CONTACTS)
         if found is None or found.is_processing:
-            self.http.moved(call, "HubSpot is still filling it" if found else "it is gone")
+            self.http.list_changed(call, "HubSpot is still filling it" if found else "it is gone")
         ids: set[int] = set()
         totals: list[int] = []
         params = {"limit": MEMBERS_PAGE_SIZE}
@@ -384,7 +384,9 @@ class HubSpotClient:
             except WRONG_SHAPE:
                 self.http.bad_answer(call, "results or total is missing or holds something else")
         if len(ids) < min(totals):
-            self.http.moved(call, f"it promises {min(totals):,} members, but {len(ids):,} came")
+            self.http.list_changed(
+                call, f"it promises {min(totals):,} members, but {len(ids):,} came"
+            )
         return frozenset(ids)
 
     def opt_out(self, email: str, subscription_id: str, legal_basis: str | None) -> None:
@@ -496,11 +498,13 @@ class HubSpotClient:
             for page in read_pages(fetch, has_room):
                 rows_read += len(page)
                 yield from page
-        except Contradiction:
-            self.http.moved(call, "pages contradict each other")
+        except InconsistentPages:
+            self.http.list_changed(call, "pages contradict each other")
         accepted = ACCEPTED_MISSING + min(totals) // 100 if on_total else 0
         if min(totals) - rows_read > accepted:
-            self.http.moved(call, f"it promises {min(totals):,} companies, but {rows_read:,} came")
+            self.http.list_changed(
+                call, f"it promises {min(totals):,} companies, but {rows_read:,} came"
+            )
 
     def _search_page(
         self, call: str, groups: Sequence[search.Group], end: End

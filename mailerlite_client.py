@@ -28,9 +28,9 @@ from core.packed import Names, Packed
 from core.secret import Secret
 from core.settings import SettingsReader
 from transport.http_client import HttpClient
-from transport.paging import read_settled
+from transport.paging import retry_if_changed
 from transport.response import json_object
-from transport.service import Allowance, JsonObject, Service
+from transport.service import JsonObject, RateLimit, Service
 
 # The maximum of the members of a group; of all subscribers no document names it, and what is given
 # is taken.
@@ -55,7 +55,7 @@ REMEDIES = {
 }
 
 
-def _says(body: JsonObject) -> Iterator[str]:
+def _error_details(body: JsonObject) -> Iterator[str]:
     """{"errors": {"email": ["This ..."]}}"""
     errors = body.get("errors")
     for messages in errors.values() if isinstance(errors, dict) else ():
@@ -65,9 +65,9 @@ def _says(body: JsonObject) -> Iterator[str]:
 SERVICE = Service(
     "MailerLite",
     lambda response: REMEDIES.get(response.status, ""),
-    says=_says,
+    error_details=_error_details,
     # https://developers.mailerlite.com/docs/#rate-limits
-    allowance=Allowance(period_s=60.0, for_others=0.1),
+    allowance=RateLimit(period_s=60.0, for_others=0.1),
 )
 
 _NOT_SUBSCRIBED = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)
@@ -161,10 +161,10 @@ class MailerLiteClient:
         came.
 
         Someone whose status changes during the read may come twice. Raises ServiceError, BadAnswer
-        when a cursor comes twice, and Moved when fewer people came, again and again, than
+        when a cursor comes twice, and ListChanged when fewer people came, again and again, than
         MailerLite says there are.
         """
-        return read_settled(lambda: self._everyone(keys, with_groups, on_read))
+        return retry_if_changed(lambda: self._everyone(keys, with_groups, on_read))
 
     def look_up(
         self, whom: Sequence[str], keys: Sequence[str], with_groups: bool
@@ -344,7 +344,7 @@ class MailerLiteClient:
         total = min(before, self.count_subscribers())
         came = len({person.id for person in found})
         if came < total:
-            self.http.moved("subscribers", f"it has {total:,} people, but {came:,} came")
+            self.http.list_changed("subscribers", f"it has {total:,} people, but {came:,} came")
         return found
 
     def _count(self, status: str) -> int:
@@ -378,7 +378,7 @@ class MailerLiteClient:
             if cursor in cursors:
                 self.http.bad_answer(call, "its cursor comes twice, so the list has no end")
             if was_empty and not page:
-                self.http.moved(call, "there is to be more, but page after page is empty")
+                self.http.list_changed(call, "there is to be more, but page after page is empty")
             was_empty = not page
             cursors.add(cursor)
             params["cursor"] = cursor

@@ -10,7 +10,7 @@ from typing import Any, Callable, NamedTuple, Pattern
 from urllib.parse import quote
 
 from core.clock import Clock
-from core.errors import CallRejected, Moved, Unknown
+from core.errors import CallRejected, ListChanged, NotFound
 from core.secret import Secret
 from core.settings import SettingsReader
 from transport.http_client import HttpClient
@@ -110,7 +110,7 @@ class PredictLeadsClient:
     def followings(self, on_read: Callable[[int], None]) -> Followings:
         """All that is followed; `on_read` hears how many rows each page has.
 
-        Raises Moved when the list does not settle, CallRejected, ServiceError.
+        Raises ListChanged when the list does not settle, CallRejected, ServiceError.
         """
 
         def fetch(number: int) -> Page | None:
@@ -120,8 +120,8 @@ class PredictLeadsClient:
 
         try:
             rows, claimed = read_numbered(fetch)
-        except Moved as error:
-            self.http.moved("followings", str(error))
+        except ListChanged as error:
+            self.http.list_changed("followings", str(error))
         listed: dict[str, tuple[str, ...]] = {}
         for domain, identifier in rows:
             others = (identifier,) if identifier != domain else ()
@@ -145,7 +145,7 @@ class PredictLeadsClient:
         return tuple(each for each in told if isinstance(each, str) and each)
 
     def follow(self, domain: str) -> None:
-        """Follow a bare domain; already followed is fine. Raises CallRejected (Unknown if it does
+        """Follow a bare domain; already followed is fine. Raises CallRejected (NotFound if it does
         not know the company), ServiceError.
 
         The domain goes along as the identifier, by which the list shows it again even where
@@ -167,9 +167,9 @@ class PredictLeadsClient:
             if is_so.search(error.detail.replace(domain, "")):
                 return
             if error.status == 409:  # a conflict: perhaps it is so already, under another name
-                error.answer_lost = True
+                error.outcome_unknown = True
             if error.status == 404:
-                raise Unknown(str(error), answer_lost=error.answer_lost) from None
+                raise NotFound(str(error), outcome_unknown=error.outcome_unknown) from None
             raise
         # Any other 2xx is a yes, whatever its body; what came of it, only the list tells.
         if response.text.lstrip().startswith("<"):
@@ -180,7 +180,7 @@ class PredictLeadsClient:
             )
         if _says_no(response.data or {}):
             what = excerpt(response.text)
-            raise CallRejected(f"PredictLeads, {call}: it says no: {what}", answer_lost=True)
+            raise CallRejected(f"PredictLeads, {call}: it says no: {what}", outcome_unknown=True)
 
     def _followings_page(self, number: int) -> Page | None:
         """(Domain, identifier) of each row of a page; None past the last page."""

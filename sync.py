@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import cli.start  # noqa: F401 - first: it is for what may happen while the others load
+from core.log import log
 
 # isort: split
 
 import contextlib
-import logging
 import sys
 from typing import NamedTuple, Sequence
 
 from cli import command
 from cli.changes import done, in_part
-from cli.checks import demand_all_ok, look
+from cli.checks import look, require_ok
 from cli.past import recorded, say_history
 from cli.progress import Progress
 from cli.readiness import check_here
@@ -56,8 +56,6 @@ UNFOLLOW = Change(
 UNFOLLOW_CREDITS = 1  # for each company that is no longer followed
 VERBS = {FOLLOW.key: "followed", UNFOLLOW.key: "no longer followed"}
 WOULD = {each.key: each.would for each in (FOLLOW, UNFOLLOW)}
-
-log = logging.getLogger("crm_sync")
 
 
 class Settings(NamedTuple):
@@ -195,7 +193,7 @@ class Sync:
         in_hubspot, in_predictleads, subscription = _check_services(
             self._source, self._predictleads
         )
-        demand_all_ok([*in_hubspot, *in_predictleads])
+        require_ok([*in_hubspot, *in_predictleads])
         self._run.name_accounts(_accounts(self._source, in_predictleads))
         return subscription
 
@@ -252,7 +250,7 @@ class Sync:
     def _apply(self, decided: Decided) -> Outcome:
         applied, changes = self._decisions.apply(decided)
         self._report(decided, applied)
-        changes.demand_a_write()
+        changes.raise_if_nothing_written()
         return self._tell(decided, applied)
 
     def _report(self, decided: Decided, applied: Applied | None = None) -> None:

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import cli.start  # noqa: F401 - first: it is for what may happen while the others load
+from core.log import log
 
 # isort: split
 
 import contextlib
-import logging
 import sys
 from collections import Counter
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import AbstractSet, Sequence
 
 from cli import command
 from cli.changes import DONE, Changes, conclude, in_part
-from cli.checks import demand_all_ok
+from cli.checks import require_ok
 from cli.past import recorded, say_history
 from cli.progress import Progress
 from cli.readiness import check_here
@@ -32,7 +32,7 @@ from report.model import Finding, Kind
 from state.files import account_file
 from state.history import History
 from state.lock import run_lock
-from state.notifications import Told
+from state.notifications import Notifications
 from subscribers import explain as explaining
 from subscribers import importing, limits, opt_outs
 from subscribers.afterwards import check_groups
@@ -74,8 +74,6 @@ from subscribers.sections import (
 from subscribers.selection import Selection, by_id_is_cheaper
 from subscribers.settings import Settings, settings
 from transport import threads
-
-log = logging.getLogger("crm_sync")
 
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
@@ -189,8 +187,8 @@ def _run(run: Run) -> Outcome:
 
         def sync() -> Sync:
             preflight = _preflight(run, chosen, services)
-            demand_all_ok(preflight.findings)
-            demand_all_ok(preflight.mapping, SettingsError)
+            require_ok(preflight.findings)
+            require_ok(preflight.mapping, SettingsError)
             return Sync(run, chosen, preflight, services, memory, history)
 
         if run.args.explain:
@@ -256,7 +254,7 @@ class Sync:
     ) -> None:
         self._run, self._settings, self._preflight = run, chosen, preflight
         self._services, self._memory, self._history = services, memory, history
-        self._told = Told(memory, run.clock)
+        self._told = Notifications(memory, run.clock)
 
     def outcome(self) -> Outcome:
         self._run.name_accounts(self._preflight.accounts)
@@ -287,8 +285,8 @@ class Sync:
         run, memory, args = self._run, self._memory, self._run.args
         begins_anew = limits.begins_anew(args, len(subscribers), memory.is_new, memory.path)
         lists = memory.compare(subscribers)
-        too_much = limits.refusals(plan, lists, args, self._settings, memory.path)
-        refused = [*(() if run.dry_run else begins_anew), *too_much]
+        rate_limited = limits.refusals(plan, lists, args, self._settings, memory.path)
+        refused = [*(() if run.dry_run else begins_anew), *rate_limited]
         if refused:
             return run.refuse(refused)
         is_in_sync = self._is_in_sync(plan)
@@ -514,8 +512,8 @@ class Sync:
         self._report(plan, results)
         change_log.judge(results)
         run.report.total = plan.active + len(writer.activated) - results.no_longer_active
-        changes.demand_a_write()
-        in_hubspot.demand_a_write()
+        changes.raise_if_nothing_written()
+        in_hubspot.raise_if_nothing_written()
         self._tell(plan, writer, results, in_part(everything))
         outcome = conclude(run, everything)
         if checked:

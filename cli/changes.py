@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import Counter
 from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
 from cli.progress import Progress
 from cli.run import Run
 from core.errors import AppError, CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
+from core.log import log
 from core.outcome import Outcome
 from report.model import Row
 from transport import threads
@@ -21,7 +21,6 @@ PLANNED, DONE, SKIPPED = "planned", "done", "skipped"
 FAILED, NOT_REACHED = "failed", "not_reached"
 
 E = TypeVar("E")
-log = logging.getLogger("crm_sync")
 
 
 class NotWanted(Exception):
@@ -31,14 +30,13 @@ class NotWanted(Exception):
 class Result(NamedTuple):
     """What came of one change.
 
-    `status`: DONE, SKIPPED (see NotWanted), FAILED or NOT_REACHED; `error` says why it is not
-    done. `may_be_done`: nothing says that the service was left as it was. `cause`: why it failed: a
-    ServiceError may concern the changes after it as well.
-    """
+    `status`: DONE, SKIPPED (see NotWanted), FAILED or NOT_REACHED; `error` says why it is not done.
+    `maybe_applied`: nothing says that the service was left as it was. `cause`: why it failed: a
+    ServiceError may concern the changes after it as well."""
 
     status: str
     error: str | None = None
-    may_be_done: bool = False
+    maybe_applied: bool = False
     cause: AppError | None = None
 
 
@@ -70,7 +68,7 @@ class Changes:
             except Exception:  # a mistake in the program: nobody knows how far its changes came
                 run.wrote = True
                 raise
-        run.wrote = run.wrote or any(result.may_be_done for result in results)
+        run.wrote = run.wrote or any(result.maybe_applied for result in results)
         return results
 
     @property
@@ -78,7 +76,7 @@ class Changes:
         """Whether no further change is sent, because the service counts as down."""
         return self._outage.error is not None
 
-    def demand_a_write(self) -> None:
+    def raise_if_nothing_written(self) -> None:
         """Raises what made the service count as down if nothing has been changed; else it is only
         told."""
         down = self._outage.error
@@ -116,8 +114,8 @@ def _result_of(entry: E, change: Callable[[E], None]) -> Result:
         return _not_reached(error)
     except (CallRejected, ServiceError) as error:
         log.warning("%s", error)
-        return Result(FAILED, str(error), error.answer_lost, error)
-    return Result(DONE, may_be_done=True)
+        return Result(FAILED, str(error), error.outcome_unknown, error)
+    return Result(DONE, maybe_applied=True)
 
 
 def _not_reached(error: AppError) -> Result:

@@ -27,7 +27,7 @@ def look(*checks: Callable[[], Finding]) -> list[Finding]:
     return found
 
 
-def demand_all_ok(findings: Iterable[Finding], kind: type[AppError] = AppError) -> None:
+def require_ok(findings: Iterable[Finding], kind: type[AppError] = AppError) -> None:
     """Raises an error of that kind with the remedies of all findings that are not OK."""
     problems = [finding.text for finding in findings if not finding.ok]
     if problems:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import os
 import shlex
 import signal
@@ -18,6 +17,7 @@ from cli.screen import flush_output, set_up_output
 from cli.start import missing_packages
 from core.clock import Clock
 from core.errors import AppError, Interrupted
+from core.log import log
 from core.outcome import Outcome
 from core.settings import PYTHON, parse_positive
 from report.render import ENDINGS, write_report
@@ -27,7 +27,6 @@ HISTORY_RUNS = 20
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 
 T = TypeVar("T")
-log = logging.getLogger("crm_sync")
 
 
 def parser(description: str) -> argparse.ArgumentParser:

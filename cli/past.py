@@ -8,12 +8,13 @@ from typing import Callable, Mapping, Sequence
 
 from cli.changes import DONE
 from cli.run import Run
+from core.clock import DAY_S
 from core.emails import masked
 from core.errors import AppError
 from core.outcome import Outcome
 from core.words import count, listing, local_time
 from report.model import Kind, PastChange, PastRun, Section
-from state.history import BROKEN_OFF, DAY_S, SENT, ChangeEntry, History, RunEntry
+from state.history import BROKEN_OFF, SENT, ChangeEntry, History, RunEntry
 
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
 NOT_CONFIRMED, UNKNOWN = "sent, not confirmed", "nobody knows whether it arrived"
@@ -39,7 +40,7 @@ def recorded(
     if not run.dry_run:
         history.begin(keep_days)
     if run.wants_links:
-        run.report.history = _recent(history, run.clock.utcnow().timestamp(), verbs)
+        run.report.history = _recent(history, run.clock.time(), verbs)
     if run.dry_run:
         return work()
     try:

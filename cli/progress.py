@@ -8,11 +8,11 @@ import threading
 from typing import Any, Iterable, TypeVar
 
 from core.clock import Clock
+from core.log import log
 
 LINE_EVERY_S = 30.0
 
 T = TypeVar("T")
-log = logging.getLogger("crm_sync")
 
 
 class Progress:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import os
 import sys
 from typing import Callable, Iterator, Sequence, TypeVar
@@ -12,6 +11,7 @@ from typing import Callable, Iterator, Sequence, TypeVar
 from cli.screen import Screen
 from core.clock import Clock
 from core.limits import Refusal
+from core.log import log
 from core.outcome import Outcome
 from core.settings import SettingsReader, read_env_file, readable_by_others, setting_values
 from core.words import count
@@ -20,7 +20,6 @@ from report.render import has_links
 from transport.http_client import HttpClient
 
 T = TypeVar("T")
-log = logging.getLogger("crm_sync")
 
 
 class Run:

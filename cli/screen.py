@@ -9,13 +9,12 @@ import sys
 from typing import Sequence, TextIO
 
 from core.domains import display_domains
+from core.log import log
 from core.words import clip, printable
 from report.model import Kind
 
 COLOURS = {"green": "\x1b[32m", "red": "\x1b[31m", "yellow": "\x1b[33m"}
 NAME_WIDTH, WORDS_WIDTH = 70, 200  # characters of a line in a list
-
-log = logging.getLogger("crm_sync")
 
 
 class Screen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import (
     AbstractSet,
     Callable,
@@ -16,21 +15,19 @@ from companies.plan import Difference, Listed, Wanted, WantedCompany, compare, f
 from core.clock import Clock
 from core.domains import normalise_domain
 from core.errors import ServiceError
+from core.log import log
 
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0, 20.0)  # while the list does not show what was accepted
-
-log = logging.getLogger("crm_sync")
 
 
 class Destination(NamedTuple):
     """What a destination of companies can do.
 
-    `lists`: what it does with its rows, such as "PredictLeads follows". `add`: raises Unknown where
-    it does not know the company, which is no failure. `remove`: by the bare domain of a row.
+    `lists`: what it does with its rows, such as "PredictLeads follows". `add`: raises NotFound
+    where it does not know the company, which is no failure. `remove`: by the bare domain of a row.
     `listed`: the whole list. `listed_under`: the domains under which it may list the company of a
     domain, at a cost, and after them its ids, if it has some; nothing when nobody can tell. Leave
-    it out where companies keep their domains.
-    """
+    it out where companies keep their domains."""
 
     name: str
     lists: str

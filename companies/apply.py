@@ -135,7 +135,7 @@ class Application:
     ) -> tuple[ListNow, dict[str, Result]]:
         """The list after the last write. Where a change took a wanted company along, because the
         destination knows both as one, that is added again; what came of that, by domain."""
-        gone = {domain for domain, result in removed.items() if result.may_be_done}
+        gone = {domain for domain, result in removed.items() if result.maybe_applied}
         now = self._afterwards.look(present, gone)
         lost = now.lacks(present if gone else self._shown.union(plan.unchanged))
         again: dict[str, Result] = {}

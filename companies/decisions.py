@@ -3,7 +3,6 @@ earlier runs have learnt; and what later runs should know."""
 
 from __future__ import annotations
 
-import logging
 from typing import AbstractSet, NamedTuple, Sequence
 
 from cli.changes import DONE, Changes
@@ -29,12 +28,11 @@ from companies.plan import (
 from companies.source import CompanySource
 from core.domains import normalise_domain
 from core.errors import ServiceError
+from core.log import log
 from core.words import companies
 from state.history import SENT, History
 
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
-
-log = logging.getLogger("crm_sync")
 
 
 class Decided(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import threading
 from pathlib import Path
 from typing import (
@@ -22,8 +21,9 @@ from typing import (
 )
 
 from companies.plan import WantedCompany
-from core.clock import Clock
+from core.clock import DAY_S, Clock
 from core.errors import AppError
+from core.log import log
 from state import history
 from state import notifications as told
 from state.store import Row, Store
@@ -44,9 +44,6 @@ _VERSIONS = (
     history.SQL,
 )
 _REMEDY = "The run goes on without it. Delete the file, or bring it back from a backup."
-DAY_S = 86_400.0
-
-log = logging.getLogger("crm_sync")
 
 
 class Waiting(NamedTuple):
@@ -131,7 +128,7 @@ class CompanyMemory:
 
     def stale_names(self, days: int) -> list[str]:
         """The wanted domains whose other name was asked for so long ago, or in the future."""
-        now = self._now()
+        now = self._clock.time()
         sql = "SELECT domain FROM other_name WHERE asked_at NOT BETWEEN ? AND ?"
         with self._usable() as store:
             return [domain for (domain,) in store.rows(sql, now - days * DAY_S, now)]
@@ -141,16 +138,16 @@ class CompanyMemory:
         self.write("DELETE FROM other_name WHERE domain = ?", [(domain,) for domain in domains])
 
     def remember_names(self, names: Mapping[str, str]) -> None:
-        rows = [(domain, listed, self._now()) for domain, listed in names.items()]
+        rows = [(domain, listed, self._clock.time()) for domain, listed in names.items()]
         self.write("INSERT OR REPLACE INTO other_name VALUES (?, ?, ?)", rows)
 
     def waiting(self, action: str, days: int) -> dict[str, Waiting]:
         """What was asked for less than so many days ago, and is not to be asked for yet."""
-        earliest = self._now() - days * DAY_S
+        earliest = self._clock.time() - days * DAY_S
         return {
             each.domain: each
             for each in self._refused(action)
-            if earliest < each.asked_at <= self._now()
+            if earliest < each.asked_at <= self._clock.time()
         }
 
     def refused(self, action: str) -> set[str]:
@@ -159,9 +156,10 @@ class CompanyMemory:
 
     def noted(self, action: str, days: int) -> tuple[list[str], list[str]]:
         """The domains that were first noted so many days ago or later, and those before."""
-        earliest = self._now() - days * DAY_S
+        earliest = self._clock.time() - days * DAY_S
         lately = {
-            each.domain: earliest < each.since <= self._now() for each in self._refused(action)
+            each.domain: earliest < each.since <= self._clock.time()
+            for each in self._refused(action)
         }
         return [each for each in lately if lately[each]], [
             each for each in lately if not lately[each]
@@ -169,7 +167,7 @@ class CompanyMemory:
 
     def note(self, action: str, refused: Iterable[tuple[str, str | None, str, str]]) -> None:
         """Domain, company, status and reason of what was not taken just now."""
-        now = self._now()
+        now = self._clock.time()
         self.write(
             "INSERT INTO refusal VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (action, domain)"
             " DO UPDATE SET company = excluded.company, status = excluded.status,"
@@ -186,12 +184,12 @@ class CompanyMemory:
     def due(self, waiting: AbstractSet[str]) -> set[str]:
         """Those of the keys of what waits for a person that are to be told now."""
         with self._usable() as store:
-            return told.Told(store, self._clock).due(waiting)
+            return told.Notifications(store, self._clock).due(waiting)
         return set(waiting)
 
     def note_told(self, now: AbstractSet[str], waiting: AbstractSet[str]) -> None:
         with self._usable() as store:
-            told.Told(store, self._clock).note(now, waiting)
+            told.Notifications(store, self._clock).note(now, waiting)
 
     def rows(self, sql: str, *values: object) -> list[Row]:
         """As of a Store; none when the file cannot be used."""
@@ -211,9 +209,6 @@ class CompanyMemory:
     def _refused(self, action: str) -> list[Waiting]:
         sql = "SELECT * FROM refusal WHERE action = ? ORDER BY domain"
         return [Waiting(*row) for row in self.rows(sql, action)]
-
-    def _now(self) -> float:
-        return self._clock.utcnow().timestamp()
 
     @contextlib.contextmanager
     def _usable(self) -> Iterator[Store]:

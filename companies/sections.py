@@ -11,8 +11,9 @@ from cli.screen import Screen
 from companies.apply import Applied
 from companies.decisions import Decided
 from companies.limits import Change, Rules
-from companies.memory import DAY_S, Waiting
+from companies.memory import Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
+from core.clock import DAY_S
 from core.outcome import Outcome
 from core.words import companies, count, day, listing
 from report.model import CheckedAfter, Kind, Report, Section

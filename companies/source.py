@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import Callable, Mapping, Sequence
 
 from cli.checks import look
@@ -11,18 +10,17 @@ from companies.evidence import Evidence, merged_into
 from companies.plan import Criteria, Wanted
 from core.clock import Clock
 from core.errors import CallRejected
+from core.log import log
 from core.settings import SettingsReader, parse_names, parse_positive
 from core.words import alternatives, companies
 from hubspot_api import search
 from hubspot_client import COMPANIES, Account, Company, HubSpotClient, Property
 from report.model import Finding
 from transport import threads
-from transport.paging import read_settled
+from transport.paging import retry_if_changed
 
 LOOK_UPS_AT_ONCE = 8
 INDEX_LAG_S = 30.0  # HubSpot's search finds a record no later than this after a change
-
-log = logging.getLogger("crm_sync")
 
 
 def criteria_settings(reader: SettingsReader) -> Criteria:
@@ -71,7 +69,7 @@ class CompanySource:
 
     def read(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
         """All companies that match; when they change during the read, it begins anew."""
-        return read_settled(lambda: self._read_once(on_total, on_company))
+        return retry_if_changed(lambda: self._read_once(on_total, on_company))
 
     def _read_once(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
         wanted = Wanted(self.criteria)
@@ -114,7 +112,7 @@ class CompanySource:
         besides, because what is found by id has no lag.
         """
         ids = sorted(set(records.values()))
-        found = list(read_settled(lambda: self._hubspot.companies_by_id(ids)))
+        found = list(retry_if_changed(lambda: self._hubspot.companies_by_id(ids)))
         gone = set(ids).difference(company.id for company in found)
         queries = list(search.naming(domains))
         for page in threads.run_all(self._find, queries, LOOK_UPS_AT_ONCE):
@@ -139,7 +137,7 @@ class CompanySource:
         return [each for groups in search.merged_from(sorted(gone)) for each in self._find(groups)]
 
     def _find(self, groups: Sequence[search.Group]) -> list[Company]:
-        return read_settled(lambda: self._hubspot.companies_found(groups))
+        return retry_if_changed(lambda: self._hubspot.companies_found(groups))
 
     def record_url(self) -> str | None:
         self.account = self.account or self._hubspot.account_if_told()

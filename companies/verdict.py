@@ -6,7 +6,7 @@ from typing import Mapping, Sequence
 
 from cli.changes import DONE, FAILED, NOT_REACHED, Result
 from companies.plan import Difference, Removal, WantedCompany
-from core.errors import Forbidden, ServiceError, Unknown
+from core.errors import Forbidden, NotFound, ServiceError
 
 UNKNOWN, UNLISTED, HELD_BACK = "unknown", "unlisted", "held_back"
 
@@ -17,13 +17,13 @@ def perhaps_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -
     return {
         entry.domain
         for entry, result in zip(entries, results)
-        if result.status != NOT_REACHED and not isinstance(result.cause, Unknown)
+        if result.status != NOT_REACHED and not isinstance(result.cause, NotFound)
     }
 
 
 def not_added(entries: Sequence[WantedCompany], results: Sequence[Result]) -> set[str]:
     """The domains that the destination says it has not taken."""
-    return {entry.domain for entry, result in zip(entries, results) if not result.may_be_done}
+    return {entry.domain for entry, result in zip(entries, results) if not result.maybe_applied}
 
 
 def in_order(entries: Sequence[Removal], results: Mapping[str, Result]) -> list[Result]:
@@ -48,7 +48,7 @@ def _not_added(result: Result, destination: str) -> Result:
     if result.status == DONE:
         error = f"{destination} has accepted it, and does not list it"
         return result._replace(status=UNLISTED, error=error)
-    return result._replace(status=UNKNOWN) if isinstance(result.cause, Unknown) else result
+    return result._replace(status=UNKNOWN) if isinstance(result.cause, NotFound) else result
 
 
 def of_removals(

@@ -7,21 +7,19 @@ call whose answer is lost may have been carried out.
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import Iterator
 
 from cli.run import Run
 from contact.memory import Memory
 from contact.plan import NewContact, with_domain
 from core.errors import CallRejected, Forbidden, ServiceError
+from core.log import log
 from hubspot_client import Company, Contact, Created, HubSpotClient
-from transport.paging import read_settled
+from transport.paging import retry_if_changed
 
 # 78 s in all. The search is known to lag by up to half a minute; twice that is allowed for.
 LOOK_AGAIN_AFTER_S = (2, 4, 6, 10, 16, 20, 20)
 OWN_ASSOCIATIONS_S = 2.0  # after it, the ones that HubSpot makes by itself are there
-
-log = logging.getLogger("crm_sync")
 
 
 class Records:
@@ -59,7 +57,7 @@ class Records:
             self._memory.forget(domain)
             raise
         except ServiceError as error:
-            if not error.answer_lost:
+            if not error.outcome_unknown:
                 raise
             log.debug("%s", error)
             created = self._after_lost_answer(domain)
@@ -82,7 +80,7 @@ class Records:
                 created = create(repeatable=False)
                 self._run.wrote |= not created.existed
         except ServiceError as error:
-            if not error.answer_lost:
+            if not error.outcome_unknown:
                 raise
             log.debug("%s", error)
             with self._writing():
@@ -112,7 +110,7 @@ class Records:
         return any((each.values["email"] or "").lower() == email for each in contacts)
 
     def _listed(self, domain: str) -> list[Company]:
-        found = read_settled(lambda: list(self._hubspot.companies_naming(domain)))
+        found = retry_if_changed(lambda: list(self._hubspot.companies_naming(domain)))
         return with_domain(found, domain)
 
     def _linked(self, domain: str, contact: Contact | None) -> list[Company]:
@@ -163,5 +161,5 @@ class Records:
             try:
                 yield
             except ServiceError as error:
-                self._run.wrote |= error.answer_lost
+                self._run.wrote |= error.outcome_unknown
                 raise

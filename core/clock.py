@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 
 from core.errors import Interrupted
 
+DAY_S = 86_400.0
+
 
 class Clock:
     def __init__(self) -> None:
@@ -19,6 +21,10 @@ class Clock:
 
     def utcnow(self) -> datetime:
         return datetime.now(timezone.utc)
+
+    def time(self) -> float:
+        """Seconds since 1970."""
+        return self.utcnow().timestamp()
 
     def timestamp(self) -> str:
         """Now, as ISO 8601 in UTC, to the second."""

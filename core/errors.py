@@ -5,11 +5,11 @@ AppError                    one line for the user, never a traceback
 ├── AnotherRunActive        wait for the other run
 ├── Interrupted             stop now, keep what is done
 ├── CallRejected            this one call was refused: note it, go on with the next
-│   └── Unknown             the service does not know what the call is about: no failure
+│   └── NotFound            the service does not know what the call is about: no failure
 └── ServiceError            this call failed, and the next one may fail as well
     ├── Forbidden           a right is missing: other calls may be allowed
     ├── BadAnswer           its answer makes no sense: trust nothing of it
-    │   └── Moved           what it lists has changed while it was read: read it again
+    │   └── ListChanged     what it lists has changed while it was read: read it again
     └── ServiceDown         the service cannot be used now: make no more calls to it
         └── NotSent         the call was never made, because the service was down before
 """
@@ -45,7 +45,7 @@ class CallRejected(AppError):
 
     `status` is for the client of the service alone, which knows what it means there. `detail` is
     what the service says of it: `type: message`, or the start of the body; `body` is the whole of
-    it. `answer_lost`: nothing says whether the call was carried out.
+    it. `outcome_unknown`: nothing says whether the call was carried out.
     """
 
     def __init__(
@@ -54,25 +54,25 @@ class CallRejected(AppError):
         status: int = 0,
         detail: str = "",
         body: str = "",
-        answer_lost: bool = False,
+        outcome_unknown: bool = False,
     ) -> None:
         super().__init__(text)
         self.status = status
         self.detail = detail
         self.body = body
-        self.answer_lost = answer_lost
+        self.outcome_unknown = outcome_unknown
 
 
-class Unknown(CallRejected):
+class NotFound(CallRejected):
     """Raised by the client of a service, for calls that such an answer makes no failure."""
 
 
 class ServiceError(AppError):
-    """`answer_lost`: the call was sent and nothing says whether it was carried out."""
+    """`outcome_unknown`: the call was sent and nothing says whether it was carried out."""
 
-    def __init__(self, text: str, answer_lost: bool = False) -> None:
+    def __init__(self, text: str, outcome_unknown: bool = False) -> None:
         super().__init__(text)
-        self.answer_lost = answer_lost
+        self.outcome_unknown = outcome_unknown
 
 
 class Forbidden(ServiceError):
@@ -83,7 +83,7 @@ class BadAnswer(ServiceError):
     pass
 
 
-class Moved(BadAnswer):
+class ListChanged(BadAnswer):
     pass
 
 

@@ -55,7 +55,7 @@ def is_not_found(body: JsonObject | None) -> bool:
     return body.get("category") == "OBJECT_NOT_FOUND" or "not exist" in str(body.get("message"))
 
 
-def _says(body: JsonObject) -> Iterator[str]:
+def _error_details(body: JsonObject) -> Iterator[str]:
     for scopes in _missing_scopes(body):  # first: HubSpot's own sentence about them is long
         yield f"the token lacks the scope {scopes}"
     if isinstance(body.get("correctHublet"), str):
@@ -88,9 +88,9 @@ SERVICE = Service(
     "HubSpot",
     _remedy,
     # https://developers.hubspot.com/docs/api-reference/search/guide
-    reading_posts=re.compile(r"/crm/.+/(search|batch/read)"),
+    read_only_posts=re.compile(r"/crm/.+/(search|batch/read)"),
     try_again=frozenset({423, 477, 488}),  # locked, moving to another region, unknown in this one
-    says=_says,
+    error_details=_error_details,
     shortest_wait_s=_shortest_wait_s,
-    used_up_today=re.compile("DAILY|daily limit"),
+    daily_limit=re.compile("DAILY|daily limit"),
 )

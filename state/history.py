@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Iterable, Mapping, NamedTuple, Union
 
-from core.clock import Clock
+from core.clock import DAY_S, Clock
 from core.outcome import Outcome
 from state.store import Rows
 
-DAY_S = 86_400.0
 SENT = "sent"  # the status of a change until it is known what came of it
 BROKEN_OFF = "broken off"  # a run that ended without a word: it was killed
 
@@ -65,7 +64,7 @@ class History:
 
     def begin(self, keep_days: int) -> None:
         """From here on changes can be noted. Runs older than `keep_days` are forgotten."""
-        oldest = self._now() - keep_days * DAY_S
+        oldest = self._clock.time() - keep_days * DAY_S
         for sql in (
             "DELETE FROM change WHERE run IN (SELECT id FROM run WHERE began_at < ?)",
             "DELETE FROM run WHERE began_at < ?",
@@ -73,7 +72,7 @@ class History:
             self._store.write(sql, [(oldest,)])
         self._store.write(
             "INSERT INTO run (began_at, outcome, counts) VALUES (?, ?, '{}')",
-            [(self._now(), BROKEN_OFF)],
+            [(self._clock.time(), BROKEN_OFF)],
         )
         self._run = next((row[0] for row in self._store.rows("SELECT max(id) FROM run")), None)
 
@@ -87,7 +86,7 @@ class History:
         status: str,
     ) -> None:
         """A change, as soon as it is made, so that a run that is killed has left it."""
-        row = (self._run, self._now(), action, who, name, hubspot_id, reason, status)
+        row = (self._run, self._clock.time(), action, who, name, hubspot_id, reason, status)
         self._store.write("INSERT INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row])
 
     def judge(self, action: str, statuses: Iterable[tuple[Who, str]]) -> None:
@@ -123,6 +122,3 @@ class History:
     def changes_in(self, run: int) -> list[ChangeEntry]:
         rows = self._store.rows("SELECT * FROM change WHERE run = ? ORDER BY at, rowid", run)
         return [ChangeEntry(*row) for row in rows]
-
-    def _now(self) -> float:
-        return self._clock.utcnow().timestamp()

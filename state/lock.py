@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import socket
 import sys
@@ -13,6 +12,7 @@ from typing import IO, Iterator
 
 from core.clock import Clock
 from core.errors import AnotherRunActive, AppError
+from core.log import log
 from core.words import local_time
 from state.files import account_file
 
@@ -23,8 +23,6 @@ else:
 
 
 POLL_S = 0.25
-
-log = logging.getLogger("crm_sync")
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ SQL = "CREATE TABLE told (what TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID
 AGAIN_AFTER_S = 167 * 3600.0  # an hour less than a week: a daily run keeps to its day
 
 
-class Told:
+class Notifications:
     """Raises what the store raises."""
 
     def __init__(self, store: Rows, clock: Clock) -> None:
@@ -22,18 +22,15 @@ class Told:
 
     def due(self, waiting: AbstractSet[str]) -> set[str]:
         """Those of what waits that were not told within the week; a time to come is none."""
-        now = self._now()
+        now = self._clock.time()
         sql = "SELECT what FROM told WHERE at > ? AND at <= ?"
         return {*waiting} - {what for (what,) in self._store.rows(sql, now - AGAIN_AFTER_S, now)}
 
     def note(self, told: Iterable[str], waiting: AbstractSet[str]) -> None:
         """What is told now. What does not wait any more is news should it wait again."""
-        now = self._now()
+        now = self._clock.time()
         known = self._store.rows("SELECT what FROM told")
         settled = [row for row in known if row[0] not in waiting]
         self._store.write("DELETE FROM told WHERE what = ?", settled)
         rows = [(what, now) for what in told]
         self._store.write("INSERT OR REPLACE INTO told VALUES (?, ?)", rows)
-
-    def _now(self) -> float:
-        return self._clock.utcnow().timestamp()

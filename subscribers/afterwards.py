@@ -94,8 +94,8 @@ def _seen(results: Results, writer: Writer, there: AbstractSet[Membership]) -> R
         wanted = set(_memberships(decision, writer.mirror))
         if made.status == DONE and not there >= wanted:
             made = Result(FAILED, NOT_JOINED, True)
-        elif made.status == FAILED and made.may_be_done and wanted and there >= wanted:
-            made = Result(DONE, may_be_done=True)
+        elif made.status == FAILED and made.maybe_applied and wanted and there >= wanted:
+            made = Result(DONE, maybe_applied=True)
             writer.note_joined(decision)
         people.append((decision, made))
     leave: list[tuple[Leave, Result]] = []
@@ -103,7 +103,7 @@ def _seen(results: Results, writer: Writer, there: AbstractSet[Membership]) -> R
         if made.status == DONE and each.membership in there:
             made = Result(FAILED, NOT_LEFT, True)
         elif made.status == FAILED and each.membership not in there:
-            made = Result(DONE, may_be_done=True)
+            made = Result(DONE, maybe_applied=True)
             writer.note_left(each)
         leave.append((each, made))
     return results._replace(people=people, leave=leave)

@@ -8,7 +8,6 @@ may bring deleted people back, so nobody goes by it whom an earlier run knew.
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from typing import (
     AbstractSet,
@@ -22,6 +21,7 @@ from cli.changes import DONE, FAILED, NOT_REACHED, Changes, NotWanted, Result
 from core.clock import Clock
 from core.emails import canonical
 from core.errors import CallRejected, Interrupted, ServiceDown, ServiceError
+from core.log import log
 from core.words import listing
 from mailerlite_client import MailerLiteClient, Subscriber, Written
 from report.model import Finding
@@ -35,8 +35,6 @@ TURN_S = 12.0  # MailerLite takes five imports a minute
 FIRST_POLL_S, LONGEST_POLL_S = 2.0, 30.0
 POLLS = 40  # then the group shows how far it came
 NOT_SEEN = "it was sent by import, and nobody saw it arrive: the next run will tell"
-
-log = logging.getLogger("crm_sync")
 
 
 def check(groups: Mapping[str, str], mirror: Mirror) -> Finding:
@@ -103,7 +101,7 @@ class Importer:
         for part, result in zip(parts, results):
             for each in part.people:
                 if each.address in arrived:
-                    found[each.address] = Result(DONE, may_be_done=True)
+                    found[each.address] = Result(DONE, maybe_applied=True)
                 elif result.status in (FAILED, NOT_REACHED):
                     found[each.address] = result
         return found
@@ -122,7 +120,7 @@ class Importer:
     def judge(self, address: str, result: Result) -> Result:
         """A single write that was not reached says nothing of the import before it."""
         if result.status == NOT_REACHED and address in self._sent:
-            return Result(FAILED, NOT_SEEN, may_be_done=True)
+            return Result(FAILED, NOT_SEEN, maybe_applied=True)
         return result
 
     def _send(self, part: Part) -> None:
@@ -134,7 +132,7 @@ class Importer:
             raise
         except (CallRejected, ServiceError) as error:
             log.warning("%s", error)
-            if error.answer_lost:  # the group shows what came of it
+            if error.outcome_unknown:  # the group shows what came of it
                 return
             raise NotWanted(str(error)) from None
         with contextlib.suppress(CallRejected, ServiceError, Interrupted):  # the group shows it
@@ -155,7 +153,7 @@ class Importer:
         try:
             return self._mailerlite.start_import(group, rows)
         except (CallRejected, ServiceError) as error:
-            for address in () if error.answer_lost else chosen:
+            for address in () if error.outcome_unknown else chosen:
                 del self._sent[address]
             raise
         finally:

@@ -90,7 +90,7 @@ def write(hubspot: HubSpotClient, opt_out: OptOut, person: Decision) -> None:
 
 def _may_be_done(error: Exception) -> bool:
     return isinstance(error, CallRejected) or (
-        isinstance(error, ServiceError) and error.answer_lost
+        isinstance(error, ServiceError) and error.outcome_unknown
     )
 
 

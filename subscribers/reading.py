@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Iterable, Mapping, Sequence
 
 from cli.progress import Progress
 from core.emails import spellings
+from core.log import log
 from core.packed import Names, Packed
 from core.words import count
 from hubspot_client import Contact, HubSpotClient
@@ -14,8 +14,6 @@ from mailerlite_client import MailerLiteClient, Subscriber
 from subscribers.memory import Memory
 from subscribers.plan import Remembered, Rules, by_email, company_id, contact_address
 from subscribers.values import OF_COMPANY
-
-log = logging.getLogger("crm_sync")
 
 
 class Contacts:

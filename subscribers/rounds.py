@@ -229,7 +229,7 @@ class Writer:
         try:
             opt_outs.write(self._services.hubspot, self._rules.opt_out, now)
         except (CallRejected, ServiceError) as error:
-            if not error.answer_lost:
+            if not error.outcome_unknown:
                 self._memory.note_not_opted_out(now.address)
             raise
 

@@ -10,12 +10,12 @@ from cli.changes import DONE, FAILED, NOT_REACHED, Result
 from companies import verdict
 from companies.afterwards import Afterwards, Destination
 from companies.plan import Criteria, Difference, Removal, Wanted, WantedCompany
-from core.errors import CallRejected, Forbidden, ServiceError, Unknown
+from core.errors import CallRejected, Forbidden, NotFound, ServiceError
 from hubspot_client import Company
 from tests.helpers import FakeClock
 
 A, B = "a.example", "b.example"
-UNKNOWN, REFUSED = Unknown("it is not known"), CallRejected("it is refused", 404)
+UNKNOWN, REFUSED = NotFound("it is not known"), CallRejected("it is refused", 404)
 
 
 def wanted_of(*domains: str) -> Wanted:
@@ -25,7 +25,7 @@ def wanted_of(*domains: str) -> Wanted:
     return wanted
 
 
-class Told:
+class Notifications:
     """A destination with these lists, one after another, that tells these names."""
 
     def __init__(self, lists: Sequence[Sequence[str]], names: dict[str, Any]) -> None:
@@ -53,7 +53,7 @@ class Told:
 
 
 def test_a_name_that_was_told_holds_for_later_lists() -> None:
-    told = Told([[], ["brand.example"]], {A: ["WWW.Brand.example", A]})
+    told = Notifications([[], ["brand.example"]], {A: ["WWW.Brand.example", A]})
     after = told.afterwards(A)
     now = after.look({A})
     assert (now.difference.missing, now.difference.renamed) == ([], {"brand.example": A})
@@ -62,21 +62,21 @@ def test_a_name_that_was_told_holds_for_later_lists() -> None:
 
 
 def test_a_name_that_is_known_is_not_asked_for() -> None:
-    told = Told([["brand.example"]], {})
+    told = Notifications([["brand.example"]], {})
     after = told.afterwards(A, names={A: "brand.example"})
     assert after.look({A}).difference.missing == []
     assert (told.asked, after.found, told.clock.slept) == ([], {}, [])
 
 
 def test_rows_that_must_go_are_waited_for() -> None:
-    told = Told([[A, "x.example"], [A, "x.example"], [A]], {})
+    told = Notifications([[A, "x.example"], [A, "x.example"], [A]], {})
     now = told.afterwards(A).look({A}, {"x.example"})
     assert (dict(now.difference.surplus), told.clock.slept) == ({}, [1.0, 3.0])
 
 
 @pytest.mark.parametrize("answer", [(), Forbidden("not in the plan"), ServiceError("lost")])
 def test_companies_of_which_nothing_is_told(answer: Any) -> None:
-    told = Told([["x.example"]], {A: answer, B: ["c.example"]})
+    told = Notifications([["x.example"]], {A: answer, B: ["c.example"]})
     after = told.afterwards(A, B)
     now = after.look({A, B})
     is_fault = isinstance(answer, ServiceError)
@@ -88,7 +88,7 @@ def test_companies_of_which_nothing_is_told(answer: Any) -> None:
 
 
 def test_what_was_asked_for_in_vain_lately_is_not_asked_again_until_it_is_forgotten() -> None:
-    told = Told([[]], {A: [A]})
+    told = Notifications([[]], {A: [A]})
     after = told.afterwards(A, nameless=[A])
     assert after.nameless(after.look({A})) == [A]
     assert told.asked == []
@@ -109,7 +109,7 @@ RECOGNISED: list[tuple[Sequence[str], set[str], bool]] = [
 def test_a_row_tells_which_company_it_is(
     told_of_row: Sequence[str], others: set[str], is_recognised: bool
 ) -> None:
-    told = Told([["x.example"]], {A: ["canonical.example", A], "x.example": told_of_row})
+    told = Notifications([["x.example"]], {A: ["canonical.example", A], "x.example": told_of_row})
     after = told.afterwards(A)
     now, found = after.recognise(after.look({A}), ["x.example"])
     assert found == others
@@ -120,7 +120,7 @@ def test_a_row_tells_which_company_it_is(
 
 
 def test_no_row_is_asked_about_without_need() -> None:
-    told = Told([[A, "x.example"]], {})
+    told = Notifications([[A, "x.example"]], {})
     after = told.afterwards(A)
     assert after.recognise(after.look({A}), ["x.example"])[1] == set()
     assert told.asked == []

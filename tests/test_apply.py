@@ -69,7 +69,7 @@ def test_each_result_is_in_its_place(run: Run) -> None:
     changes = Changes(run)
     results = changes.apply("Change", entries, change)
     assert [result.status for result in results] == entries
-    assert [result.may_be_done for result in results] == [entry == DONE for entry in entries]
+    assert [result.maybe_applied for result in results] == [entry == DONE for entry in entries]
     assert done(results) == entries.count(DONE)
     assert run.wrote
     assert conclude(run, results) is Outcome.PARTIAL
@@ -116,13 +116,13 @@ def test_what_comes_of_a_change(
     assert run.wrote is wrote
 
 
-@pytest.mark.parametrize("answer_lost", [True, False])
+@pytest.mark.parametrize("outcome_unknown", [True, False])
 @pytest.mark.parametrize("kind", [ServiceError, ServiceDown])
 def test_after_a_failure_of_the_service_nothing_more_is_sent(
-    run: Run, kind: Callable[[str, bool], ServiceError], answer_lost: bool
+    run: Run, kind: Callable[[str, bool], ServiceError], outcome_unknown: bool
 ) -> None:
     sent: list[int] = []
-    failure = kind("no answer", answer_lost)
+    failure = kind("no answer", outcome_unknown)
 
     def fail(entry: int) -> None:
         sent.append(entry)
@@ -134,12 +134,12 @@ def test_after_a_failure_of_the_service_nothing_more_is_sent(
     assert 1 <= len(sent) <= WRITERS
     assert second == [Result(NOT_REACHED, "no answer")] * 5
     assert {result.status for result in first} == {FAILED, NOT_REACHED}
-    assert run.wrote is answer_lost
-    if answer_lost:
-        changes.demand_a_write()
+    assert run.wrote is outcome_unknown
+    if outcome_unknown:
+        changes.raise_if_nothing_written()
     else:
         with pytest.raises(ServiceError, match="no answer"):
-            changes.demand_a_write()
+            changes.raise_if_nothing_written()
 
 
 def one_by_one(
@@ -182,7 +182,7 @@ def test_rows_of_the_report() -> None:
         {"domain": "a.example", "status": PLANNED, "error": None},
         {"domain": "b.example", "status": PLANNED, "error": None},
     ]
-    results = [Result(DONE, may_be_done=True), Result(FAILED, "refused")]
+    results = [Result(DONE, maybe_applied=True), Result(FAILED, "refused")]
     assert [(row["status"], row["error"]) for row in rows_of(entries, results)] == [
         (DONE, None),
         (FAILED, "refused"),

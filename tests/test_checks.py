@@ -6,7 +6,7 @@ from typing import Callable
 
 import pytest
 
-from cli.checks import demand_all_ok, look
+from cli.checks import look, require_ok
 from core.errors import (
     AppError,
     CallRejected,
@@ -50,7 +50,7 @@ def test_how_far_it_looks(error: AppError, texts: list[str]) -> None:
 
 @pytest.mark.parametrize("kind", [AppError, SettingsError])
 def test_all_remedies_are_named_together(kind: type[AppError]) -> None:
-    demand_all_ok([FINE], kind)
+    require_ok([FINE], kind)
     with pytest.raises(kind, match=r"^fix this\nfix that$") as error:
-        demand_all_ok([Finding(False, "fix this"), FINE, Finding(False, "fix that")], kind)
+        require_ok([Finding(False, "fix this"), FINE, Finding(False, "fix that")], kind)
     assert type(error.value) is kind

@@ -8,8 +8,9 @@ from typing import Iterator
 
 import pytest
 
+from core.clock import DAY_S
 from core.outcome import Outcome
-from state.history import BROKEN_OFF, DAY_S, SQL, History
+from state.history import BROKEN_OFF, SQL, History
 from state.store import Store
 from tests.helpers import START, FakeClock
 

@@ -34,7 +34,7 @@ from transport.throttle import HEADROOM, LEAST_SHARE
 
 Connect = Callable[..., HttpClient]
 SERVICE = Service(
-    "PredictLeads", lambda _response: "", reading_posts=re.compile(r"/crm/.+/(search|batch/read)")
+    "PredictLeads", lambda _response: "", read_only_posts=re.compile(r"/crm/.+/(search|batch/read)")
 )
 
 
@@ -187,7 +187,7 @@ def test_what_is_not_repeatable_is_sent_once_when_its_answer_is_lost(
     sandbox.faults = [Fault("reset_after")]
     with pytest.raises(ServiceError) as error:
         connect().request(*FOLLOW, repeatable=False)
-    assert error.value.answer_lost
+    assert error.value.outcome_unknown
     assert len(sandbox.requests) == 1
 
 
@@ -206,7 +206,7 @@ def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_done(
     sandbox.faults = [Fault("reset_after", times=1), Fault("status", status=status)]
     with pytest.raises(kind) as error:
         connect().request(*FOLLOW)
-    assert error.value.answer_lost
+    assert error.value.outcome_unknown
     assert len(sandbox.writes) == 1
 
 
@@ -239,7 +239,7 @@ def test_nothing_is_sent_after_giving_up(connect: Connect, sandbox: Sandbox) -> 
     client = connect()
     with pytest.raises(ServiceDown, match="Someone came back") as error:
         client.give_up("Someone came back.")
-    assert error.value.answer_lost
+    assert error.value.outcome_unknown
     with pytest.raises(NotSent, match="Someone came back"):
         client.read(*LIST)
     assert sandbox.requests == []
@@ -278,7 +278,7 @@ def test_a_stop_before_the_call_and_while_it_is_repeated(
     sandbox.faults = [Fault("reset_after")]
     with pytest.raises(ServiceError, match="after 1 try") as error:
         client.request(*FOLLOW)
-    assert error.value.answer_lost
+    assert error.value.outcome_unknown
     with pytest.raises(Interrupted):
         connect().request(*FOLLOW)
     assert len(sandbox.requests) == 1

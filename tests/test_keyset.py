@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import PATIENCE_S, no_thread_outlives
-from transport.keyset import MAX_CHAINS, Contradiction, End, read_pages
+from transport.keyset import MAX_CHAINS, End, InconsistentPages, read_pages
 
 
 class Row(NamedTuple):
@@ -129,7 +129,7 @@ def test_an_empty_page_where_rows_were_seen_is_not_believed() -> None:
 
 
 def test_empty_pages_from_both_sides_where_rows_were_seen_are_an_error() -> None:
-    with pytest.raises(Contradiction):
+    with pytest.raises(InconsistentPages):
         read_with_empty_pages(Table(set(range(1, 2001, 2)), 100), falling_too=True)
 
 
@@ -150,7 +150,7 @@ def test_rows_that_arrive_after_an_empty_page_that_denied_them_are_an_error() ->
     assert len(next(pages)) == 100
     assert next(pages) == []
     denied.set()
-    with pytest.raises(Contradiction):
+    with pytest.raises(InconsistentPages):
         next(pages)
 
 

@@ -11,7 +11,7 @@ import requests
 
 import hubspot_client
 import mailerlite_client
-from core.errors import BadAnswer, CallRejected, Moved, ServiceError
+from core.errors import BadAnswer, CallRejected, ListChanged, ServiceError
 from core.secret import Secret
 from hubspot_client import HubSpotClient, HubSpotSettings
 from mailerlite_client import (
@@ -142,7 +142,7 @@ def test_a_page_of_which_something_is_missing(
     sandbox.faults = [
         Fault("edit", path="^/subscribers$", nth=FIRST_PAGE + 20 * n, edit=edit) for n in range(3)
     ]
-    with pytest.raises(Moved, match=f"it has 30 people, but {came} came; run it again"):
+    with pytest.raises(ListChanged, match=f"it has 30 people, but {came} came; run it again"):
         client.subscribers([], with_groups=False)
 
 
@@ -155,7 +155,7 @@ def test_a_list_of_empty_pages_ends(sandbox: Sandbox, client: MailerLiteClient) 
         return {"data": [], "meta": {"next_cursor": f"{next(cursors)}"}}
 
     sandbox.faults = [Fault("edit", path="^/subscribers$", edit=empty)]
-    with pytest.raises(Moved, match="page after page is empty"):
+    with pytest.raises(ListChanged, match="page after page is empty"):
         client.subscribers([], with_groups=False)
 
 
@@ -277,7 +277,7 @@ def test_a_field_is_not_made_twice(sandbox: Sandbox, client: MailerLiteClient) -
     sandbox.faults = [Fault("reset_after", path="^/fields$")]
     with pytest.raises(ServiceError) as error:
         client.create_field("lifetime_value", "number")
-    assert error.value.answer_lost
+    assert error.value.outcome_unknown
     assert len(sandbox.requests) == 1
 
 
@@ -355,7 +355,7 @@ def test_a_write_with_an_answer_that_says_nothing_may_have_been_carried_out(
     sandbox.faults = [Fault("body", path="^/subscribers$", body=body)]
     with pytest.raises(BadAnswer) as error:
         client.upsert("create", JO, {}, [])
-    assert error.value.answer_lost
+    assert error.value.outcome_unknown
     assert len(sandbox.requests) == 1
 
 

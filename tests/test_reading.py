@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import Moved
+from core.errors import ListChanged
 from transport import paging as reading
-from transport.paging import Page, read_numbered, read_settled
+from transport.paging import Page, read_numbered, retry_if_changed
 
 Fetch = Callable[[int], Optional[Page]]
 
@@ -132,26 +132,26 @@ def test_a_row_that_slipped_to_an_earlier_page_is_read_again() -> None:
 
 def test_a_list_that_never_settles() -> None:
     numbers = itertools.count()
-    with pytest.raises(Moved, match="6 rows came, and it does not settle"):
+    with pytest.raises(ListChanged, match="6 rows came, and it does not settle"):
         read_numbered(lambda number: Page([next(numbers)] * 2, None) if number == 1 else None)
 
 
 def test_a_list_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_PAGES", 20)
-    with pytest.raises(Moved, match="it has more than 20 pages"):
+    with pytest.raises(ListChanged, match="it has more than 20 pages"):
         read_numbered(lambda number: Page([number], None))
 
 
 def test_what_moves_is_read_three_times() -> None:
-    answers: list[Any] = [Moved("first"), Moved("second"), "settled"]
+    answers: list[Any] = [ListChanged("first"), ListChanged("second"), "settled"]
 
     def read() -> Any:
         answer = answers.pop(0)
-        if isinstance(answer, Moved):
+        if isinstance(answer, ListChanged):
             raise answer
         return answer
 
-    assert read_settled(read) == "settled"
-    answers[:] = [Moved("first"), Moved("second"), Moved("third"), "too late"]
-    with pytest.raises(Moved, match="third"):
-        read_settled(read)
+    assert retry_if_changed(read) == "settled"
+    answers[:] = [ListChanged("first"), ListChanged("second"), ListChanged("third"), "too late"]
+    with pytest.raises(ListChanged, match="third"):
+        retry_if_changed(read)

@@ -109,7 +109,7 @@ def test_the_wait_that_hubspot_wants(status: int, body: dict[str, str], wait_s: 
     found = problem(status, body)
     assert isinstance(found, TryAgain)
     assert found.wait_s == wait_s
-    assert found.too_much == (status == 429)
+    assert found.rate_limited == (status == 429)
 
 
 def test_the_larger_of_both_waits_counts() -> None:
@@ -119,13 +119,13 @@ def test_the_larger_of_both_waits_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "answer_lost"),
+    ("status", "outcome_unknown"),
     [(408, True), (425, False), (429, False), *((status, True) for status in (500, 502, 503, 524))],
 )
-def test_a_server_that_failed_may_have_done_the_work(status: int, answer_lost: bool) -> None:
+def test_a_server_that_failed_may_have_done_the_work(status: int, outcome_unknown: bool) -> None:
     found = problem(status, service=ANY)
     assert isinstance(found, TryAgain)
-    assert found.answer_lost is answer_lost
+    assert found.outcome_unknown is outcome_unknown
 
 
 def test_a_wait_over_the_budget_names_the_time_to_come_back() -> None:
@@ -148,7 +148,10 @@ def test_the_daily_limit_is_not_waited_for() -> None:
             {"message": "Not so.", "correlationId": "abc"},
             "correlation id abc for HubSpot's support: Not so",
         ),
-        ({"message": "Moved.", "correctHublet": "eu1"}, "is in HubSpot's region eu1: Moved"),
+        (
+            {"message": "ListChanged.", "correctHublet": "eu1"},
+            "is in HubSpot's region eu1: ListChanged",
+        ),
         ({"error": {"type": "bad", "message": "No."}}, "bad: No"),
         ({"error": "Just text"}, "Just text"),
         ({"errors": [None, {"context": None}, {"context": {}}]}, "400"),

@@ -7,7 +7,7 @@ import pytest
 from core.errors import Interrupted
 from sandbox.core import Window
 from tests.helpers import FakeClock
-from transport.service import Allowance, Room
+from transport.service import Quota, RateLimit
 from transport.throttle import HEADROOM, SLOWEST, Throttle
 
 
@@ -95,7 +95,7 @@ def test_room_while_nobody_calls(clock: FakeClock) -> None:
 
 def test_where_no_allowance_is_declared_none_is_heeded(clock: FakeClock) -> None:
     throttle = Throttle(10, clock)
-    throttle.heed(Room(100, 0))
+    throttle.update_from_headers(Quota(100, 0))
     assert gaps(starts(throttle, clock, 2)) == pytest.approx([0.1 * HEADROOM])
 
 
@@ -108,7 +108,7 @@ def test_a_stop_ends_the_wait(clock: FakeClock) -> None:
 
 # An allowance that all apps of an account share
 
-ALLOWANCE = Allowance(period_s=60.0, for_others=0.1)
+ALLOWANCE = RateLimit(period_s=60.0, for_others=0.1)
 LIMIT = 120
 
 
@@ -146,7 +146,7 @@ def beside_another_app(window: Window, others_per_s: float, minutes: int, begins
         if minute >= minutes:
             return Minutes(ours, refused, others, others_refused)
         is_taken = window.take(LIMIT, clock.now)
-        throttle.heed(Room(LIMIT, max(0, LIMIT - window.used(clock.now))))
+        throttle.update_from_headers(Quota(LIMIT, max(0, LIMIT - window.used(clock.now))))
         if is_taken:
             ours[minute] += 1
             throttle.went_well()

@@ -14,11 +14,12 @@ from core.errors import (
     BadAnswer,
     CallRejected,
     Interrupted,
-    Moved,
+    ListChanged,
     NotSent,
     ServiceDown,
     ServiceError,
 )
+from core.log import log
 from core.secret import Secret
 from core.words import count
 from transport.response import TryAgain, excerpt, json_object, problem_of
@@ -38,8 +39,6 @@ MAX_BACKOFF_S = 30.0
 LONG_WAIT_S = 5.0  # from here on a wait is told to everyone, not only with -v
 POOL_SIZE = 32  # connections kept open to one service
 MIN_SCRUBBED = 8  # characters; anything shorter is no secret and could stand in any text
-
-log = logging.getLogger("crm_sync")
 
 
 class Usage:
@@ -114,7 +113,7 @@ class HttpClient:
         The failure of an `optional` one does not keep later calls from being made.
 
         Raises CallRejected when this one call is refused, ServiceError when it failed to the end,
-        ServiceDown when no other call would do better (`answer_lost` of these: it may have been
+        ServiceDown when no other call would do better (`outcome_unknown` of these: it may have been
         carried out), Interrupted or NotSent when it was never made.
         """
         if self._dry_run and not self.service.only_reads(method, path):
@@ -132,18 +131,18 @@ class HttpClient:
 
     def bad_answer(self, call: str, what: str, after_write: bool = False) -> NoReturn:
         """Raise BadAnswer: `what` says why an answer that came cannot be used."""
-        raise BadAnswer(self._unusable(call, what), answer_lost=after_write)
+        raise BadAnswer(self._unusable(call, what), outcome_unknown=after_write)
 
-    def moved(self, call: str, what: str) -> NoReturn:
-        """Raise Moved: `what` shows that a list has changed while its pages were read."""
-        raise Moved(self._unusable(call, f"{what}; run it again"))
+    def list_changed(self, call: str, what: str) -> NoReturn:
+        """Raise ListChanged: `what` shows that a list has changed while its pages were read."""
+        raise ListChanged(self._unusable(call, f"{what}; run it again"))
 
     def _unusable(self, call: str, what: str) -> str:
         return f"{self.service.name}, {call}: the answer cannot be used: {what}."
 
     def give_up(self, text: str) -> NoReturn:
         """Let no more calls be made after one that wrote, and raise ServiceDown with the text."""
-        self._down = self._down or ServiceDown(text, answer_lost=True)
+        self._down = self._down or ServiceDown(text, outcome_unknown=True)
         raise self._down
 
     def reopen(self) -> None:
@@ -168,8 +167,8 @@ class HttpClient:
             nonlocal lost
             if not isinstance(error, TryAgain):
                 return False
-            lost = error if error.answer_lost else lost
-            return repeatable or not error.answer_lost
+            lost = error if error.outcome_unknown else lost
+            return repeatable or not error.outcome_unknown
 
         backoff = tenacity.wait_random_exponential(multiplier=1, max=MAX_BACKOFF_S, min=0.5)
         retrying = tenacity.Retrying(
@@ -189,18 +188,18 @@ class HttpClient:
                 raise
             last, tries = lost, retrying.statistics["attempt_number"] - 1
         except (CallRejected, ServiceError) as refusal:  # of the last attempt alone
-            refusal.answer_lost |= lost is not None
+            refusal.outcome_unknown |= lost is not None
             raise
         raise ServiceError(
             f"{self.service.name}, {call}: {last}, after {count(tries, 'try', 'tries')}."
             " Run it again later.",
-            answer_lost=lost is not None,
+            outcome_unknown=lost is not None,
         )
 
     def _before_wait(self, state: RetryCallState, call: str) -> None:
         problem = _problem(state)
         wait_s = state.next_action.sleep if state.next_action else 0.0
-        if problem.too_much:
+        if problem.rate_limited:
             self._throttle.refused(wait_s)
         with self._lock:
             self.usage.retries += 1
@@ -224,7 +223,7 @@ class HttpClient:
         response = self._send(method, path, params, body)
         log.debug("%s, %s: %s %s -> %d", self.service.name, call, method, path, response.status)
         if response.room:
-            self._throttle.heed(response.room)
+            self._throttle.update_from_headers(response.room)
         problem = problem_of(response, self.service, call, self._clock.utcnow())
         if problem:
             raise problem
@@ -313,8 +312,8 @@ class HttpClient:
         if is_any(errors.NewConnectionError, errors.ConnectTimeoutError):
             return TryAgain(f"cannot connect to {self._base_url}")
         if is_any(errors.TimeoutError, socket.timeout):
-            return TryAgain("no answer, or not all of it, in time", answer_lost=True)
-        return TryAgain("the connection broke before the answer was complete", answer_lost=True)
+            return TryAgain("no answer, or not all of it, in time", outcome_unknown=True)
+        return TryAgain("the connection broke before the answer was complete", outcome_unknown=True)
 
 
 def _problem(state: RetryCallState) -> TryAgain:
@@ -325,7 +324,7 @@ def _problem(state: RetryCallState) -> TryAgain:
 
 
 def _attempts(state: RetryCallState) -> int:
-    return MAX_REFUSALS if _problem(state).too_much else MAX_ATTEMPTS
+    return MAX_REFUSALS if _problem(state).rate_limited else MAX_ATTEMPTS
 
 
 def _reasons(error: BaseException | None) -> Iterator[BaseException]:

@@ -26,7 +26,7 @@ from transport import threads
 MAX_CHAINS = 10
 
 
-class Contradiction(Exception):
+class InconsistentPages(Exception):
     """A page said that there are no more rows where another page has shown some."""
 
 
@@ -53,7 +53,7 @@ def read_pages(
 
     `fetch` returns some rows next to the end, in its order, and no row only where there is none:
     a short page is not the last. Whenever `has_room()` says that the service would take more calls
-    than the chains make, one more chain begins. Raises what `fetch` raises, and Contradiction.
+    than the chains make, one more chain begins. Raises what `fetch` raises, and InconsistentPages.
     """
     return _Reading(fetch, has_room).pages()
 
@@ -131,7 +131,7 @@ class _Reading(Generic[R]):
         finally:
             self._is_over = True  # the other chains end with the page that they are reading
         if self._gaps:
-            raise Contradiction
+            raise InconsistentPages
 
     def _add_chain(self) -> None:
         with self._lock:
@@ -165,7 +165,7 @@ class _Reading(Generic[R]):
             gap = next((gap for gap in self._gaps if gap.begins_at(end)), None)
             if gap is None:  # the chain from its other end has covered it by now
                 if any(empty.holds(row.id) for empty in self._empty for row in rows):
-                    raise Contradiction
+                    raise InconsistentPages
                 return []
             new_rows = [row for row in rows if gap.holds(row.id)]
             if rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import (
     Any,
     Callable,
@@ -12,7 +11,8 @@ from typing import (
     TypeVar,
 )
 
-from core.errors import Moved
+from core.errors import ListChanged
+from core.log import log
 
 MAX_READS = 3  # of the whole list: what still moves then is not to be trusted
 MAX_NUMBERED_READS = 6  # several, because pages of a list without an order show some rows twice
@@ -21,16 +21,15 @@ MAX_SAME_READS = 2  # after the first of them: the list does hold some rows twic
 MAX_IDLE_PAGES = 4  # without a new row, one after another: nothing new is to come
 
 T = TypeVar("T")
-log = logging.getLogger("crm_sync")
 
 
-def read_settled(read: Callable[[], T], pause: Callable[[], None] = lambda: None) -> T:
-    """What `read` returns; after a `pause` it begins anew whenever it raises Moved, and the last of
-    these is raised."""
+def retry_if_changed(read: Callable[[], T], pause: Callable[[], None] = lambda: None) -> T:
+    """What `read` returns; after a `pause` it begins anew whenever it raises ListChanged, and the
+    last of these is raised."""
     for _ in range(MAX_READS - 1):
         try:
             return read()
-        except Moved as error:
+        except ListChanged as error:
             log.info("%s Reading it again.", error)
             pause()
     return read()
@@ -71,7 +70,7 @@ def read_numbered(fetch: Callable[[int], Page | None]) -> tuple[list[Any], int |
     `fetch` returns None where the service refuses a page because it is past the last. The end is an
     empty page or a refusal, never a count. A row that comes twice, or a count that does not fit,
     shows that the list has moved, or has no order: then it is read again, until that brings nothing
-    new. Raises Moved if it never settles.
+    new. Raises ListChanged if it never settles.
     """
     union: dict[Hashable, None] = {}
     before: list[Hashable] = []
@@ -90,7 +89,7 @@ def read_numbered(fetch: Callable[[int], Page | None]) -> tuple[list[Any], int |
         before = read.rows
     else:
         if is_news and len(union) != length:
-            raise Moved(f"{len(union):,} rows came, and it does not settle")
+            raise ListChanged(f"{len(union):,} rows came, and it does not settle")
     claims = set(read.lengths - {len(read.rows), len(union)})
     if not is_settled:
         claims.add(length)  # rows that came twice stood where others should have
@@ -116,4 +115,4 @@ def _read_once(fetch: Callable[[int], Page | None]) -> Read:
         seen.update(dict.fromkeys(page.rows))
         if idle_pages >= MAX_IDLE_PAGES and idle_rows >= 2 * len(seen):
             return Read(list(seen), frozenset(lengths), False, is_one_page=idle_pages == number - 1)
-    raise Moved(f"it has more than {MAX_PAGES:,} pages")
+    raise ListChanged(f"it has more than {MAX_PAGES:,} pages")

@@ -21,20 +21,20 @@ _TRY_AGAIN = frozenset({408, 425, 429})  # and every 5xx
 
 
 class TryAgain(Exception):
-    """The call may succeed in `wait_s` seconds or more; `answer_lost`: it may have been carried
-    out; `too_much`: the service refused because it is asked too often."""
+    """The call may succeed in `wait_s` seconds or more; `outcome_unknown`: it may have been carried
+    out; `rate_limited`: the service refused because it is asked too often."""
 
     def __init__(
         self,
         reason: str,
         wait_s: float = 0.0,
-        answer_lost: bool = False,
-        too_much: bool = False,
+        outcome_unknown: bool = False,
+        rate_limited: bool = False,
     ) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
-        self.answer_lost = answer_lost
-        self.too_much = too_much
+        self.outcome_unknown = outcome_unknown
+        self.rate_limited = rate_limited
 
 
 def json_object(text: str) -> JsonObject | None:
@@ -98,21 +98,21 @@ def _try_again(
 ) -> Exception:
     wait_s = seconds_to_wait(response.retry_after, response.date, now)
     # What failed, or a gateway that gave up waiting, says nothing of the work before it.
-    answer_lost = response.status == 408 or response.status >= 500
-    if response.status == 429 and service.used_up_today.search(response.text):
+    outcome_unknown = response.status == 408 or response.status >= 500
+    if response.status == 429 and service.daily_limit.search(response.text):
         back_at = _clock_time(now, wait_s) if wait_s else "midnight in the account's time zone"
         return ServiceDown(f"{where}: {said}. Nothing more today: run it again after {back_at}.")
     if wait_s > WAIT_BUDGET_S:
         return ServiceDown(
             f"{where}: {said}, and a wait of {wait_s:,.0f} s is asked for."
             f" Run it again after {_clock_time(now, wait_s)}.",
-            answer_lost,
+            outcome_unknown,
         )
     return TryAgain(
         said,
         wait_s=max(wait_s, service.shortest_wait_s(response)),
-        answer_lost=answer_lost,
-        too_much=response.status == 429,
+        outcome_unknown=outcome_unknown,
+        rate_limited=response.status == 429,
     )
 
 
@@ -125,7 +125,7 @@ def _detail(response: Response, service: Service) -> str:
     """What the service says of the error; may be ""."""
     if response.data is None:
         return f"({excerpt(response.text)})" if response.text.strip() else ""
-    parts = (*service.says(response.data), *_said(response.data))
+    parts = (*service.error_details(response.data), *_said(response.data))
     words = (part.strip().rstrip(".") for part in parts)
     return excerpt(": ".join(dict.fromkeys(words)))  # services repeat themselves
 

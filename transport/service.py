@@ -20,53 +20,53 @@ class Response(NamedTuple):
     data: JsonObject | None
     retry_after: str | None = None
     date: str | None = None
-    room: Room | None = None
+    room: Quota | None = None
     is_repeat: bool = False
 
 
-class Room(NamedTuple):
+class Quota(NamedTuple):
     """Of `limit` calls in a period `remaining` are left, to all apps of the account."""
 
     limit: int
     remaining: int
 
 
-class Allowance(NamedTuple):
+class RateLimit(NamedTuple):
     """What all apps of an account share: calls in `period_s` seconds, of which `for_others`, a
-    share, is left to them. The headers tell a Room."""
+    share, is left to them. The headers tell a Quota."""
 
     period_s: float
     for_others: float
     limit_header: str = "X-RateLimit-Limit"
     remaining_header: str = "X-RateLimit-Remaining"
 
-    def room(self, headers: Mapping[str, str]) -> Room | None:
+    def room(self, headers: Mapping[str, str]) -> Quota | None:
         values = (headers.get(self.limit_header), headers.get(self.remaining_header))
         numbers = [int(each) for each in values if each and each.isascii() and each.isdigit()]
-        return Room(*numbers) if len(numbers) == 2 and numbers[0] else None
+        return Quota(*numbers) if len(numbers) == 2 and numbers[0] else None
 
 
 @dataclass(frozen=True)
 class Service:
     """`remedy`: what the user can do about a refusal, as a sentence or "".
 
-    `reading_posts`: the paths of the POST calls that only read. `try_again`: statuses, besides
-    those of HTTP, after which the same call may succeed. `says`: what only this service puts into
-    the body of an error, in words, the most important first. `shortest_wait_s`: seconds that it
-    wants before the next try when it sends no Retry-After. `used_up_today`: how a 429 reads after
-    which there is nothing more before tomorrow. `allowance`: if its answers tell how much is left.
-    """
+    `read_only_posts`: the paths of the POST calls that only read. `try_again`: statuses, besides
+    those of HTTP, after which the same call may succeed. `error_details`: what only this service
+    puts into the body of an error, in words, the most important first. `shortest_wait_s`: seconds
+    that it wants before the next try when it sends no Retry-After. `daily_limit`: how a 429 reads
+    after which there is nothing more before tomorrow. `allowance`: if its answers tell how much is
+    left."""
 
     name: str
     remedy: Callable[[Response], str]
-    reading_posts: Pattern[str] | None = None
+    read_only_posts: Pattern[str] | None = None
     try_again: frozenset[int] = frozenset()
-    says: Callable[[JsonObject], Iterator[str]] = lambda _body: iter(())
+    error_details: Callable[[JsonObject], Iterator[str]] = lambda _body: iter(())
     shortest_wait_s: Callable[[Response], float] = lambda _response: 0.0
-    used_up_today: Pattern[str] = re.compile("daily limit", re.IGNORECASE)
-    allowance: Allowance | None = None
+    daily_limit: Pattern[str] = re.compile("daily limit", re.IGNORECASE)
+    allowance: RateLimit | None = None
 
     def only_reads(self, method: str, path: str) -> bool:
-        if method == "POST" and self.reading_posts:
-            return bool(self.reading_posts.fullmatch(path))
+        if method == "POST" and self.read_only_posts:
+            return bool(self.read_only_posts.fullmatch(path))
         return method == "GET"

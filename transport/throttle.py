@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 from core.clock import Clock
-from transport.service import Allowance, Room
+from transport.service import Quota, RateLimit
 
 # Calls go this much slower than allowed: the network may squeeze six of them, sent over 1.06 s,
 # into the one second in which the service takes five.
@@ -30,7 +30,7 @@ class Throttle:
     """
 
     def __init__(
-        self, calls_per_second: float, clock: Clock, allowance: Allowance | None = None
+        self, calls_per_second: float, clock: Clock, allowance: RateLimit | None = None
     ) -> None:
         self._full_rate = self._rate = calls_per_second
         self._clock = clock
@@ -80,7 +80,7 @@ class Throttle:
             raised = self._rate + self._full_rate * SPEED_UP * self._good_calls
             self._rate = min(self._full_rate, raised)
 
-    def heed(self, room: Room) -> None:
+    def update_from_headers(self, room: Quota) -> None:
         """An answer shows what is left of the allowance.
 
         What others took is what neither we did nor is left. An account may count by a rolling
