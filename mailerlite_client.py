@@ -73,6 +73,7 @@ SERVICE = Service(
 _NOT_SUBSCRIBED = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)
 _IMPORT = re.compile(r"/subscribers/import/([A-Za-z0-9_-]+)$")
 _FIELD = "fields."  # so begins the name of a refused value
+PERSON, VALUES = "person", "values"  # what was refused
 
 Value = Union[str, int, float]
 
@@ -111,24 +112,16 @@ class Written(NamedTuple):
     fields: Mapping[str, str | None]
 
 
-class PersonRefused(CallRejected):
-    """The person was refused, whatever is sent of them, and nothing was written."""
+class Refused(CallRejected):
+    """MailerLite did not take a subscriber, and nothing was written.
 
+    `kind`: VALUES, some values sent, whose `reasons` stand by key; PERSON, whatever is sent of
+    them; or the status as which the person has left MailerLite, such as "unsubscribed".
+    """
 
-class NotSubscribed(CallRejected):
-    """The person has left MailerLite as `left_as`, a status, and nothing was written."""
-
-    def __init__(self, error: CallRejected, left_as: str) -> None:
+    def __init__(self, error: CallRejected, kind: str, reasons: Mapping[str, str]) -> None:
         super().__init__(str(error), error.status, error.detail, error.body)
-        self.left_as = left_as
-
-
-class ValuesRefused(CallRejected):
-    """Some values were refused, `reasons` by key, and nothing was written."""
-
-    def __init__(self, error: CallRejected, reasons: Mapping[str, str]) -> None:
-        super().__init__(str(error), error.status, error.detail, error.body)
-        self.reasons = reasons
+        self.kind, self.reasons = kind, reasons
 
 
 class MailerLiteClient:
@@ -294,7 +287,7 @@ class MailerLiteClient:
 
         Never with `status` or `resubscribe`: whether someone gets mail is not for us to change.
         A deleted person comes back by this call, without a word: that is for the caller to avoid.
-        Raises NotSubscribed, ValuesRefused, CallRejected, ServiceError.
+        Raises Refused, CallRejected, ServiceError.
         """
         body: JsonObject = {"email": email}
         if fields:
@@ -453,12 +446,10 @@ def _refusal(error: CallRejected, fields: Mapping[str, Value]) -> CallRejected:
     errors = body["errors"] if isinstance(body.get("errors"), dict) else {}
     of_values = [name for name in errors if name.startswith(_FIELD)]
     reasons = {name[len(_FIELD) :]: _first(errors[name]) for name in of_values}
-    left = _NOT_SUBSCRIBED.search(error.detail)
     if reasons and reasons.keys() <= set(fields) and len(reasons) == len(errors):
-        return ValuesRefused(error, reasons)
-    if left:
-        return NotSubscribed(error, left[1].lower())
-    return PersonRefused(str(error), error.status, error.detail, error.body)
+        return Refused(error, VALUES, reasons)
+    left = _NOT_SUBSCRIBED.search(error.detail)
+    return Refused(error, left[1].lower() if left else PERSON, {})
 
 
 def _first(messages: Any) -> str:

@@ -14,15 +14,7 @@ from cli.changes import NotWanted
 from core.emails import canonical, masked
 from core.errors import AppError, CallRejected, ServiceDown, ServiceError
 from hubspot_client import Contact
-from mailerlite_client import (
-    BATCH_SIZE,
-    NotSubscribed,
-    PersonRefused,
-    Subscriber,
-    Value,
-    ValuesRefused,
-    Written,
-)
+from mailerlite_client import BATCH_SIZE, VALUES, Refused, Subscriber, Value, Written
 from subscribers import opt_outs
 from subscribers.changes import ChangeLog
 from subscribers.checks import Services
@@ -290,18 +282,18 @@ class Writer:
         while True:
             try:
                 written = self._mailerlite.upsert(call, now.address, now.fields, now.groups)
-            except NotSubscribed as error:  # in the last few seconds
-                self.mirrored[canonical(now.address)] = ()
-                raise NotWanted(NOT_WRITTEN[error.left_as]) from None
-            except ValuesRefused as error:
+            except Refused as error:
+                if error.kind in NOT_WRITTEN:  # in the last few seconds
+                    self.mirrored[canonical(now.address)] = ()
+                    raise NotWanted(NOT_WRITTEN[error.kind]) from None
+                if error.kind != VALUES:
+                    self._refusals.note(now, error)
+                    raise
                 self._note_refused(now, error.reasons)
                 fields = {key: now.fields[key] for key in now.fields if key not in error.reasons}
                 now = now._replace(fields=fields)
                 if now.was and not (fields or now.groups):
                     raise NotWanted(f"{NOT_TAKEN}: {masked(error.detail)}") from None
-            except CallRejected as error:
-                self._refusals.note(now, error)
-                raise
             else:
                 self._refusals.remember()
                 return now, written
@@ -347,10 +339,8 @@ class _Refusals:
         self._is_about_all = False
         self._lock = threading.Lock()
 
-    def note(self, now: Decision, error: CallRejected) -> None:
+    def note(self, now: Decision, error: Refused) -> None:
         """Raises NotWanted when this is no news, and ServiceDown when everyone is refused."""
-        if not isinstance(error, PersonRefused):
-            return
         reason = masked(error.detail)
         with self._lock:
             is_news = self._memory.any_refusal(now.address) is None  # before another write ends

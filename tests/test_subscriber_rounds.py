@@ -13,7 +13,8 @@ import pytest
 import sync_subscribers
 from cli import changes as apply
 from cli.changes import NotWanted
-from mailerlite_client import PersonRefused
+from core.errors import CallRejected
+from mailerlite_client import PERSON, Refused
 from sandbox import Fault
 from subscribers import rounds
 from subscribers.memory import Memory
@@ -481,9 +482,10 @@ def test_a_first_refusal_is_a_failure_whatever_other_writes_do(
 
         monkeypatch.setattr(refusals, "_lock", Lock())
         jo = Decision(Action.CREATE, JO, 101)
-        refusals.note(jo, PersonRefused("Refused.", detail="No."))
+        refused = Refused(CallRejected("Refused.", detail="No."), PERSON, {})
+        refusals.note(jo, refused)
         with pytest.raises(NotWanted, match="still does not take this person: No"):
-            refusals.note(jo, PersonRefused("Refused.", detail="No."))
+            refusals.note(jo, refused)
 
 
 def test_a_refused_person_is_asked_again_as_often_as_is_wanted(
