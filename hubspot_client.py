@@ -12,6 +12,7 @@ from typing import (
 from urllib.parse import quote
 
 from core.clock import Clock
+from core.conditions import Property
 from core.errors import CallRejected, Forbidden, ServiceError
 from core.packed import Names
 from core.secret import Secret
@@ -27,7 +28,6 @@ from hubspot_api.shapes import (
     Company,
     Contact,
     Created,
-    Property,
     RecordList,
     company_of,
     contact_of,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
+from core.conditions import Property
 from core.packed import Names, Packed
 from transport.service import JsonObject
 
@@ -52,22 +53,6 @@ class Created(NamedTuple):
 
     id: int
     existed: bool
-
-
-class Property(NamedTuple):
-    """A property's definition. `options`: internal value -> label, for an enumeration; `label`:
-    what people see of its name."""
-
-    name: str
-    type: str
-    field_type: str
-    options: dict[str, str]
-    label: str = ""
-
-    @property
-    def is_multiple(self) -> bool:
-        """Several options at once, which come as `a;b`."""
-        return self.field_type == "checkbox"
 
 
 class RecordList(NamedTuple):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from cli.changes import DONE
+from core.conditions import without_value
 from core.emails import masked
 from core.words import count
 from state.history import SENT, History
 from subscribers.memory import Memory
 from subscribers.plan import Decision
 from subscribers.sections import LEAVE, VERBS, Results
-from subscribers.selection import without_value
 
 
 class ChangeLog:

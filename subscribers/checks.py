@@ -7,6 +7,7 @@ import difflib
 from typing import Iterator, Mapping, NamedTuple, Sequence
 
 from cli.checks import look
+from core.conditions import Condition
 from core.errors import CallRejected, Forbidden, ServiceError
 from core.words import alternatives, count, listing
 from hubspot_client import COMPANIES, CONTACTS, Account, HubSpotClient, Property, RecordList
@@ -14,7 +15,6 @@ from mailerlite_client import MailerLiteClient
 from report.model import Finding
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
 from subscribers.mirror import Mirror, placeholder
-from subscribers.selection import Condition, WrittenCondition, condition_of, unknown_values
 from subscribers.settings import Settings
 from subscribers.values import OF_COMPANY, Field, field_type
 from transport import threads
@@ -40,7 +40,7 @@ class Preflight(NamedTuple):
     groups: dict[str, str]
     consent: dict[str, str]
     contact_list: RecordList | None
-    conditions: list[Condition]
+    conditions: list[tuple[Condition, Property]]
     mirror: Mirror
     account: Account | None
     accounts: str
@@ -239,21 +239,19 @@ def _add_consent(result: Preflight, settings: Settings, properties: dict[str, Pr
         result.mapping.append(Finding(True, f"{text} Kinds besides all mail: {there}."))
 
 
-def _add_condition(
-    result: Preflight, wanted: WrittenCondition, properties: dict[str, Property]
-) -> None:
+def _add_condition(result: Preflight, wanted: Condition, properties: dict[str, Property]) -> None:
     name, known = wanted.property, properties.get(wanted.property)
     if known is None:
         close = difflib.get_close_matches(name, properties, cutoff=0.0)
         text = f"HubSpot has no contact property {name}: fix CONTACT_FILTER. It has, for one,"
         result.mapping.append(Finding(False, f"{text} {alternatives(close)}."))
         return
-    wrong = unknown_values(wanted, known)
+    wrong = wanted.mistake(known)
     if wrong:
         text = f"HubSpot's {name} has no value {wrong}. Fix CONTACT_FILTER."
         result.mapping.append(Finding(False, text))
     else:
-        result.conditions.append(condition_of(wanted, known))
+        result.conditions.append((wanted, known))
         result.mapping.append(Finding(True, f"CONTACT_FILTER looks at HubSpot's {name}."))
 
 

@@ -15,7 +15,8 @@ from typing import (
 from subscribers.values import trimmed
 
 if TYPE_CHECKING:
-    from hubspot_api.shapes import Contact, Property
+    from core.conditions import Property
+    from hubspot_api.shapes import Contact
 
 OPTED_OUT = "opted out in HubSpot"
 BAD_ADDRESS = "bad address according to HubSpot"

@@ -10,12 +10,13 @@ from typing import (
     NamedTuple,
 )
 
+from core.conditions import describe_value
+from core.values import split_values
 from core.words import count, listing
-from subscribers.selection import now_in_words
-from subscribers.values import parts
 
 if TYPE_CHECKING:
-    from hubspot_api.shapes import Contact, Property
+    from core.conditions import Property
+    from hubspot_api.shapes import Contact
 
 NOT_LEFT = "MailerLite's list still has the person in the group"
 NOT_JOINED = "MailerLite's list does not have the person in the group"
@@ -47,13 +48,13 @@ class Mirror(NamedTuple):
 
     def groups_of(self, contact: Contact) -> tuple[str, ...]:
         """Where somebody who is meant and may get mail belongs."""
-        values = parts(contact.values[self.by.name], self.by.is_multiple) if self.by else ()
+        values = split_values(contact.values[self.by.name], self.by.is_multiple) if self.by else ()
         by_value = (self.by_value.get(value, "") for value in values)
         return tuple(dict.fromkeys(filter(None, (self.everyone, *by_value))))
 
     def why_changed(self, contact: Contact) -> str:
         """Why somebody who is meant belongs to another group now."""
-        return now_in_words(self.by, contact) if self.by else ""
+        return describe_value(contact.values[self.by.name], self.by) if self.by else ""
 
     def with_made(self, name: str, id: str) -> Mirror:
         """With a group that was to be made."""

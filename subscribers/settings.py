@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from core.conditions import Condition, parse_conditions
 from core.limits import Limit, parse_limit, parse_number, parse_number_limit
 from core.settings import SettingsReader, parse_names
 from hubspot_client import HubSpotSettings, hubspot_settings
 from mailerlite_client import MailerLiteSettings, mailerlite_settings
 from subscribers.opt_outs import parse_legal_basis
-from subscribers.selection import WrittenCondition, parse_conditions
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
 DEFAULT_FIELDS = (
@@ -34,7 +34,7 @@ class Settings(NamedTuple):
     subscriptions: tuple[str, ...]
     labels: bool
     list: str
-    conditions: tuple[WrittenCondition, ...]
+    conditions: tuple[Condition, ...]
     mirror_group: str
     group_by: str
     group_prefix: str

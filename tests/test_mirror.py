@@ -6,7 +6,8 @@ from typing import Any, Optional, Sequence, Tuple
 
 import pytest
 
-from hubspot_api.shapes import Contact, Property
+from core.conditions import Property
+from hubspot_api.shapes import Contact
 from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
 from sandbox.hubspot_properties import opt_out_name

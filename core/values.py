@@ -1,0 +1,51 @@
+"""The texts in which a CRM holds numbers, days and several values at once: what they mean."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].*)?")
+_MILLISECONDS = re.compile(r"-?[0-9]{1,15}")
+_DAY_MS = 86_400_000
+
+
+def split_values(text: str | None, is_multiple: bool) -> list[str]:
+    """The values of a property, of which one with several has `a;b`; none where it is unset."""
+    found = (text or "").split(";") if is_multiple else [text or ""]
+    return [each.strip() for each in found if each.strip()]
+
+
+def as_number(text: str) -> int | float | None:
+    """
+    >>> as_number("12.50"), as_number("1e3"), as_number("n/a")
+    (12.5, 1000, None)
+    """
+    try:
+        number = Decimal(text)
+        as_float = float(number)
+    except (InvalidOperation, ValueError):
+        return None
+    if not math.isfinite(as_float):
+        return None
+    return int(number) if number == int(number) else as_float
+
+
+def as_day(text: str) -> str | None:
+    """The ISO day in UTC. HubSpot writes a day as such, as a moment, or as milliseconds since 1970
+    at midnight UTC: https://developers.hubspot.com/docs/api/crm/properties
+
+    >>> as_day("2026-03-01T08:00:00Z"), as_day("86400000"), as_day("86400001")
+    ('2026-03-01', '1970-01-02', None)
+    """
+    found = _DAY.fullmatch(text)
+    try:
+        if found:
+            return date.fromisoformat(found[1]).isoformat()
+        if _MILLISECONDS.fullmatch(text) and int(text) % _DAY_MS == 0:
+            return (date(1970, 1, 1) + timedelta(days=int(text) // _DAY_MS)).isoformat()
+    except (ValueError, OverflowError):
+        pass
+    return None
