@@ -31,9 +31,8 @@ from contact.records import Records
 from contact.settings import Settings, settings
 from core.clock import Clock
 from core.emails import parse_email
-from core.errors import AppError, CallRejected, Forbidden, SettingsError
+from core.errors import AppError, CallRejected, Forbidden, Outcome, SettingsError
 from core.limits import parse_number
-from core.outcome import Outcome
 from core.words import clip
 from hubspot_client import (
     COMPANIES,

@@ -15,7 +15,7 @@ from core.clock import Clock
 from core.conditions import Property
 from core.errors import CallRejected, Forbidden, ServiceError
 from core.packed import Names
-from core.secret import Secret
+from core.settings import Secret
 from hubspot_api import search
 from hubspot_api.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
 from hubspot_api.shapes import (

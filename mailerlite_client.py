@@ -25,8 +25,7 @@ from core.clock import Clock
 from core.emails import canonical
 from core.errors import CallRejected
 from core.packed import Names, Packed
-from core.secret import Secret
-from core.settings import SettingsReader
+from core.settings import Secret, SettingsReader
 from transport.http_client import HttpClient
 from transport.paging import retry_if_changed
 from transport.response import json_object

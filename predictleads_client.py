@@ -11,8 +11,7 @@ from urllib.parse import quote
 
 from core.clock import Clock
 from core.errors import CallRejected, ListChanged, NotFound
-from core.secret import Secret
-from core.settings import SettingsReader
+from core.settings import Secret, SettingsReader
 from transport.http_client import HttpClient
 from transport.paging import Page, read_numbered
 from transport.response import excerpt

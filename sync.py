@@ -31,8 +31,8 @@ from companies.sections import report_plan, say_plan, tell_result
 from companies.source import CompanySource, criteria_settings
 from core.clock import Clock
 from core.domains import parse_domains
+from core.errors import Outcome
 from core.limits import parse_limit, parse_number, parse_number_limit
-from core.outcome import Outcome
 from core.settings import SettingsReader
 from core.words import companies, count
 from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings

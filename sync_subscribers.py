@@ -23,8 +23,7 @@ from cli.readiness import check_here
 from cli.run import Run
 from core.clock import Clock
 from core.emails import canonical, normalise_email
-from core.errors import AppError, SettingsError
-from core.outcome import Outcome
+from core.errors import AppError, Outcome, SettingsError
 from core.words import count
 from hubspot_client import ADDITIONAL, COMPANIES, CONTACTS, Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber

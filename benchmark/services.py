@@ -20,7 +20,7 @@ from benchmark.measuring import (
     Spec,
 )
 from core.clock import Clock
-from core.secret import Secret
+from core.settings import Secret
 from hubspot_client import HubSpotClient, HubSpotSettings
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
 from sandbox.core import Answer

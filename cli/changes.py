@@ -8,9 +8,16 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
 
 from cli.progress import Progress
 from cli.run import Run
-from core.errors import AppError, CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
+from core.errors import (
+    AppError,
+    CallRejected,
+    Interrupted,
+    NotSent,
+    Outcome,
+    ServiceDown,
+    ServiceError,
+)
 from core.log import log
-from core.outcome import Outcome
 from report.model import Row
 from transport import threads
 

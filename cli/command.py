@@ -16,9 +16,8 @@ from cli.run import Run
 from cli.screen import flush_output, set_up_output
 from cli.start import missing_packages
 from core.clock import Clock
-from core.errors import AppError, Interrupted
+from core.errors import AppError, Interrupted, Outcome
 from core.log import log
-from core.outcome import Outcome
 from core.settings import PYTHON, parse_positive
 from report.render import ENDINGS, write_report
 

@@ -10,8 +10,7 @@ from cli.changes import DONE
 from cli.run import Run
 from core.clock import DAY_S
 from core.emails import masked
-from core.errors import AppError
-from core.outcome import Outcome
+from core.errors import AppError, Outcome
 from core.words import count, listing, local_time
 from report.model import Kind, PastChange, PastRun, Section
 from state.history import BROKEN_OFF, SENT, ChangeEntry, History, RunEntry

@@ -10,9 +10,9 @@ from typing import Callable, Iterator, Sequence, TypeVar
 
 from cli.screen import Screen
 from core.clock import Clock
+from core.errors import Outcome
 from core.limits import Refusal
 from core.log import log
-from core.outcome import Outcome
 from core.settings import SettingsReader, read_env_file, readable_by_others, setting_values
 from core.words import count
 from report.model import Finding, Report, Section

@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 from typing import Iterator
 
-from core.outcome import Outcome  # which is light, as all that is imported here must be
+from core.errors import Outcome  # which is light, as all that is imported here must be
 
 PACKAGES = ("dotenv", "idna", "jinja2", "requests", "tenacity", "tqdm")  # of requirements.txt
 

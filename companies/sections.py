@@ -14,7 +14,7 @@ from companies.limits import Change, Rules
 from companies.memory import Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
 from core.clock import DAY_S
-from core.outcome import Outcome
+from core.errors import Outcome
 from core.words import companies, count, day, listing
 from report.model import CheckedAfter, Kind, Report, Section
 

@@ -1,4 +1,4 @@
-"""What can go wrong, named after what the caller does about it.
+"""How a run ends, and what can go wrong, named after what the caller does about it.
 
 AppError                    one line for the user, never a traceback
 ├── SettingsError           fix the settings or the arguments
@@ -16,7 +16,25 @@ AppError                    one line for the user, never a traceback
 
 from __future__ import annotations
 
-from core.outcome import Outcome
+import enum
+
+
+class Outcome(enum.Enum):
+    """The exit codes are the same for all scripts; docs/operations.md explains each."""
+
+    IN_SYNC = ("in_sync", 0)
+    SYNCED = ("synced", 0)
+    PLANNED = ("planned", 0)
+    FAILED = ("failed", 1)
+    WRONG_SETTINGS = ("failed", 2)
+    REFUSED = ("refused", 3)
+    PARTIAL = ("partial", 4)
+    ANOTHER_RUN = ("failed", 5)
+    INTERRUPTED = ("interrupted", 130)
+
+    def __init__(self, word: str, exit_code: int) -> None:
+        self.word = word
+        self.exit_code = exit_code
 
 
 class AppError(Exception):

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 from core.errors import SettingsError
 from core.limits import parse_number
-from core.secret import Secret
 
 T = TypeVar("T")
 
@@ -38,6 +37,23 @@ _SECRET_NAMES = ("_KEY", "_TOKEN")  # so ends the name of a setting that holds a
 _SHORTEST_SECRET = 8  # characters
 # A key of HubSpot, and the form in which MailerLite and many others write one (RFC 7519).
 _LOOKS_LIKE_KEY = re.compile(r"\bpat-[a-z0-9]+-[a-z0-9-]{8,}|\beyJ[\w-]{8,}\.[\w-]{8,}")
+
+
+class Secret:
+    """Prints as `***` everywhere; only `reveal()`, called where a header is made, gives it away."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
 
 
 class EnvFile(NamedTuple):

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import Iterator, NamedTuple
 
-from core.secret import Secret
-from core.settings import SettingsReader
+from core.settings import Secret, SettingsReader
 from transport.service import JsonObject, Response, Service
 
 KEYS_PAGE = "HubSpot > Development > Keys > Service keys"

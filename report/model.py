@@ -6,8 +6,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any, Mapping, NamedTuple, Sequence
 
+from core.errors import Outcome
 from core.limits import Refusal
-from core.outcome import Outcome
 
 Row = Mapping[str, Any]
 

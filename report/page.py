@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from core.domains import display_domain
-from core.outcome import Outcome
+from core.errors import Outcome
 from core.words import count, date, listing, local_time, printable
 from report.model import CheckedAfter, Kind, PastRun, Report, Row, Section
 

@@ -6,7 +6,7 @@ import json
 from typing import Iterable, Mapping, NamedTuple, Union
 
 from core.clock import DAY_S, Clock
-from core.outcome import Outcome
+from core.errors import Outcome
 from state.store import Rows
 
 SENT = "sent"  # the status of a change until it is known what came of it

@@ -26,8 +26,7 @@ from cli.changes import (
     rows_of,
 )
 from cli.run import Run
-from core.errors import CallRejected, Interrupted, NotSent, ServiceDown, ServiceError
-from core.outcome import Outcome
+from core.errors import CallRejected, Interrupted, NotSent, Outcome, ServiceDown, ServiceError
 from tests.helpers import FakeClock, RunMain
 
 REFUSED = CallRejected("refused", 400, "")

@@ -18,8 +18,7 @@ from cli import command, progress
 from cli.progress import Progress
 from cli.run import Run
 from core.clock import Clock
-from core.errors import AnotherRunActive, AppError, NotSent
-from core.outcome import Outcome
+from core.errors import AnotherRunActive, AppError, NotSent, Outcome
 from state.files import state_folder
 from state.lock import run_lock
 from tests.helpers import FakeClock, RunMain

@@ -15,7 +15,7 @@ import pytest
 
 import create_contact
 from contact.records import LOOK_AGAIN_AFTER_S
-from core.secret import Secret
+from core.settings import Secret
 from hubspot_api.service import KEYS_PAGE
 from hubspot_client import HubSpotClient, HubSpotSettings
 from sandbox import Fault, HubSpot, Request, Sandbox

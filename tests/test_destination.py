@@ -24,9 +24,8 @@ from companies.plan import (
     make_plan,
 )
 from companies.sections import tell_result
-from core.errors import ServiceError
+from core.errors import Outcome, ServiceError
 from core.limits import Limit
-from core.outcome import Outcome
 from hubspot_client import Company
 from tests.helpers import FakeClock
 

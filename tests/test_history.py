@@ -9,7 +9,7 @@ from typing import Iterator
 import pytest
 
 from core.clock import DAY_S
-from core.outcome import Outcome
+from core.errors import Outcome
 from state.history import BROKEN_OFF, SQL, History
 from state.store import Store
 from tests.helpers import START, FakeClock

@@ -24,7 +24,7 @@ from core.errors import (
     ServiceDown,
     ServiceError,
 )
-from core.secret import Secret
+from core.settings import Secret
 from sandbox import Fault, PredictLeads, Sandbox
 from tests.helpers import FakeClock
 from transport import http_client

@@ -12,7 +12,7 @@ import requests
 import hubspot_client
 import mailerlite_client
 from core.errors import BadAnswer, CallRejected, ListChanged, ServiceError
-from core.secret import Secret
+from core.settings import Secret
 from hubspot_client import HubSpotClient, HubSpotSettings
 from mailerlite_client import (
     PERSON,

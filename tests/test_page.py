@@ -12,8 +12,8 @@ from typing import Any, Iterator
 import pytest
 
 import sync
+from core.errors import Outcome
 from core.limits import Refusal
-from core.outcome import Outcome
 from report import page
 from report.model import CheckedAfter, Finding, Kind, PastChange, PastRun, Report, Row, Section
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox

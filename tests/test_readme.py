@@ -16,7 +16,7 @@ from typing import Any, Iterator
 import pytest
 
 import sandbox.__main__
-from core.outcome import Outcome
+from core.errors import Outcome
 from core.settings import SettingsReader
 from sandbox.data import sample_sandbox
 from tests.helpers import ROOT, FakeClock, RunMain

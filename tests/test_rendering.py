@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cli import command
-from core.outcome import Outcome
+from core.errors import Outcome
 from report.model import Kind, PastChange, PastRun, Report, Row, Section
 from report.render import ENDINGS, has_links, write_report
 

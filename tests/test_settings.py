@@ -9,11 +9,11 @@ import pytest
 from core import settings as basics_settings
 from core.errors import SettingsError
 from core.limits import Limit
-from core.secret import Secret
 from core.settings import (
     NO_FILE,
     PYTHON,
     EnvFile,
+    Secret,
     SettingsReader,
     read_env_file,
     readable_by_others,

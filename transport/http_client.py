@@ -20,7 +20,7 @@ from core.errors import (
     ServiceError,
 )
 from core.log import log
-from core.secret import Secret
+from core.settings import Secret
 from core.words import count
 from transport.response import TryAgain, excerpt, json_object, problem_of
 from transport.service import JsonObject, Response, Service
