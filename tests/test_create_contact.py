@@ -723,6 +723,14 @@ def test_the_pace_is_five_a_second_at_most(
         assert 2.0 <= last < 2.2 + seconds
 
 
+def test_a_broken_connection_does_not_slow_the_pace(run_main: RunMain, clock: FakeClock) -> None:
+    with make(clock) as sandbox:
+        sandbox.faults = [Fault("reset_before", path="contacts/search", times=1)]
+        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
+        assert len(sandbox.requests) == 8
+        assert max(gaps(sandbox)[2:6]) < 0.2 * 1.1
+
+
 # Without changing anything
 
 

@@ -197,6 +197,23 @@ def test_a_row_that_the_next_run_holds_back(run_main: RunMain, clock: FakeClock)
     assert told["reason"].startswith("it may be new.example, which PredictLeads has accepted")
 
 
+def test_rows_while_another_company_was_refused(run_main: RunMain, clock: FakeClock) -> None:
+    """What is told of each is what the run does."""
+    rows = {"wix.example", "strange.example"}
+    companies = [shop("new.example"), shop("wix.example", ecommerce_platform="wix")]
+    with world(clock, companies, "z.example") as sandbox:
+        service = sandbox.predictleads
+        service.unknown.add("new.example")
+        run_main(sync.main, sandbox)
+        service.followings.update(dict.fromkeys(rows))
+        flags = [text for row in sorted(rows) for text in ("--explain", row)]
+        told = run_main(sync.main, sandbox, *flags).report["explain"]
+        run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        stayed = set(service.followings)
+    assert "wix.example" not in stayed
+    assert {row["domain"] for row in told if row["next"] == "nothing"} == rows & stayed
+
+
 def test_a_domain_that_is_a_name_of_another(run_main: RunMain, clock: FakeClock) -> None:
     """An identifier, and additional domains of a company that waits and of one without its own."""
     companies = [
@@ -258,7 +275,8 @@ def history_lines(outcome: Ended) -> list[str]:
 
 
 def test_history(run_main: RunMain, clock: FakeClock) -> None:
-    with world(clock, [shop("a.example")], "b.example") as sandbox:
+    companies = [shop("a.example"), shop("b.example", name="B shop", alexa="5000000")]
+    with world(clock, companies, "b.example") as sandbox:
         run_main(sync.main, sandbox)
         for _ in range(3):
             clock.now += 3600
@@ -273,8 +291,11 @@ def test_history(run_main: RunMain, clock: FakeClock) -> None:
         "done: 1 followed, 1 no longer followed",
     ]
     assert [row["outcome"] for row in outcome.report["runs"]] == ["refused", "synced"]
-    changes = [(row["who"], row["action"], row["status"]) for row in outcome.report["changes"]]
-    assert changes == [("a.example", "follow", "done"), ("b.example", "unfollow", "done")]
+    columns = ("who", "company", "hubspot_id", "action", "status")
+    assert [tuple(map(row.get, columns)) for row in outcome.report["changes"]] == [
+        ("a.example", "A shop", 101, "follow", "done"),
+        ("b.example", "B shop", 102, "unfollow", "done"),
+    ]
     assert len(one.out.splitlines()) == 1
 
 

@@ -874,6 +874,13 @@ def test_nothing_is_asked_for_unfollows_that_are_not_made(
     assert (outcome.code, statuses(outcome, "unfollow")) == (1, {"z.example": "not_reached"})
 
 
+def test_no_kept_row_is_asked_about(run_main: RunMain, clock: FakeClock) -> None:
+    """Though any row may be the company that is accepted and not listed."""
+    with make(clock, [shop(NEW)], {"kept.example": None}, unlisted={NEW}) as sandbox:
+        run_once(run_main, sandbox, "--keep", "kept.example")
+        assert "GET /companies/kept.example" not in asked(sandbox.requests)
+
+
 def test_a_run_that_writes_reads_the_list_at_most_twice_more(
     run_main: RunMain, clock: FakeClock
 ) -> None:

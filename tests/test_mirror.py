@@ -462,6 +462,27 @@ def test_who_joined_by_a_lost_call_has_joined(run_main: RunMain, clock: FakeCloc
     assert [row["email"] for row in later.report["leavers"]] == [JO]
 
 
+def test_who_is_to_leave_and_of_whom_mailerlite_says_nothing(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    def lose_one(payload: Row) -> Row:
+        lost = {"code": 500, "body": {"message": "Server Error"}}
+        return {**payload, "responses": [lost, *payload["responses"][1:]]}
+
+    with shops(clock, [contact(JO)], [member(JO), member(AL), member(BO)]) as sandbox:
+        sandbox.faults = [Fault("edit", path="^/batch$", times=1, edit=lose_one)]
+        outcome = run_first(run_main, sandbox, *MIRROR)
+        assert members(sandbox) == {JO, AL}
+        sandbox.faults = []
+        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert members(sandbox) == {JO}
+    lost, left = outcome.report["leave"]
+    assert (outcome.code, lost["status"], left["status"]) == (4, "failed", "done")
+    words = "MailerLite does not say how it is with this person now; nothing was written"
+    assert lost["error"] == words
+    assert words in outcome.err
+
+
 def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
     """MailerLite says that somebody left and somebody joined, and its list says otherwise."""
 

@@ -137,6 +137,23 @@ def test_the_memory_of_another_account(run_main: RunMain, clock: FakeClock) -> N
 
 
 @pytest.mark.parametrize(
+    ("known", "gone", "is_foreign"), [(12, 6, False), (12, 7, True), (5, 5, False), (6, 6, True)]
+)
+def test_how_many_must_be_missing_to_look_like_another_account(
+    run_main: RunMain, clock: FakeClock, known: int, gone: int, is_foreign: bool
+) -> None:
+    """More than half of them, and more than five."""
+    people = many(known)
+    with make([], [*map(subscriber, people)], clock) as sandbox:
+        assert run_first(run_main, sandbox).code == 0
+        for each in people[:gone]:
+            sandbox.mailerlite.delete(each)
+        outcome = run(run_main, sandbox, "--max-deleted", "100%")
+    assert outcome.code == (3 if is_foreign else 0)
+    assert ("it seems to belong to another account" in outcome.out) is is_foreign
+
+
+@pytest.mark.parametrize(
     ("gone", "flags", "code"),
     [
         (5, [], 0),

@@ -438,12 +438,15 @@ def test_international_domains_as_people_write_them(run_main: RunMain, clock: Fa
 def test_companies_with_the_domain_of_another_are_listed_in_the_report(
     run_main: RunMain, clock: FakeClock
 ) -> None:
-    twin = {**company(1), "name": "Twin of shop 1", "domain": "https://www.shop-1.example/"}
-    with make(clock, [company(1), twin, company(3), twin], followed(1, 3)) as sandbox:
+    """The oldest stands for all, whatever they are called."""
+    twin = {**company(1), "name": "A twin", "domain": "https://www.shop-1.example/"}
+    companies = [company(1), twin, company(3), {**twin, "name": None}]
+    with make(clock, companies, followed(1, 3)) as sandbox:
         report = run_main(sync.main, sandbox, "-q").report
     names = ("hubspot_id", "company", "domain", "shown_by")
     assert report["shared"] == [
-        dict(zip(names, (each, "Twin of shop 1", "shop-1.example", 101))) for each in (102, 104)
+        dict(zip(names, (each, name, "shop-1.example", 101)))
+        for each, name in ((102, "A twin"), (104, None))
     ]
     assert report["counts"]["shared"] == 2
     assert report["skipped"] == []
@@ -527,6 +530,40 @@ def test_what_predictleads_does_not_take_is_told_when_it_appears_and_then_once_a
             "  … shop-2.example  PredictLeads, follow shop-2.example: 404"
         ) in told()
         assert told() == ""
+
+
+NOW_TAKEN = "Done: 1 company newly followed, 1 no longer followed"
+STILL = "Done in part: 0 companies newly followed, 0 no longer followed"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"), [(None, 0, NOW_TAKEN), (500, 4, STILL)], ids=["taken", "500"]
+)
+def test_what_comes_of_changes_that_were_refused_before_is_told(
+    run_main: RunMain, clock: FakeClock, status: int | None, code: int, words: str
+) -> None:
+    with make(clock, [*shops(1, 2), company(3, "wix")], followed(1, 3)) as sandbox:
+        path = "/(follow|unfollow)$"
+        sandbox.faults = [Fault("status", path=path, status=422)]
+        assert run_main(sync.main, sandbox, "-q").code == 4
+        sandbox.faults = [Fault("status", path=path, status=status)] if status else []
+        clock.now += 7 * DAY_S
+        outcome = run_main(sync.main, sandbox, "-q")
+        assert set(sandbox.predictleads.followings) == set(followed(1, 3 if status else 2))
+    assert (outcome.code, outcome.report["outcome"]) == (code, "partial" if code else "synced")
+    assert words in outcome.out
+    for key, domain in (("follow", "shop-2.example"), ("unfollow", "shop-3.example")):
+        assert f"{key} {domain}: 500" in outcome.err or not status
+
+
+@pytest.mark.parametrize("path", [SEARCH, "^/followings$"])
+def test_a_5xx_that_mentions_a_daily_limit_is_repeated(
+    run_main: RunMain, clock: FakeClock, path: str
+) -> None:
+    said = {"message": "The daily limit cannot be read.", "policyName": "DAILY"}
+    with make(clock, shops(1), followed(1)) as sandbox:
+        sandbox.faults = [Fault("status", path=path, status=503, body=said, times=1)]
+        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
 
 
 def test_verbose_names_every_request(run_main: RunMain, clock: FakeClock) -> None:
