@@ -14,7 +14,6 @@ from urllib.parse import quote
 from core.clock import Clock
 from core.conditions import Property
 from core.errors import CallRejected, Forbidden, ServiceError
-from core.packed import Names
 from core.settings import Secret
 from hubspot_api import search
 from hubspot_api.service import SERVICE, HubSpotSettings, hubspot_settings, is_not_found
@@ -227,7 +226,7 @@ class HubSpotClient:
         """Id -> the properties `names` of those of the companies that there are. A company that was
         archived, or merged into another one, is none. Raises CallRejected."""
         found: dict[int, Mapping[str, str | None]] = {}
-        call, shared = "values of companies", Names(names)
+        call, shared = "values of companies", tuple(names)
         for data in self._batches(
             call, "companies", list(map(str, ids)), {"properties": list(names)}
         ):
@@ -260,7 +259,7 @@ class HubSpotClient:
         """
         params = {"limit": CONTACTS_PAGE_SIZE, "properties": ",".join(names)}
         ids: set[int] = set()
-        shared = Names(names)
+        shared = tuple(names)
         for data in self._pages("contacts", f"{_OBJECTS}/contacts", params):
             for contact in self._contacts("contacts", data, shared, needed):
                 if contact.id not in ids:
@@ -313,7 +312,7 @@ class HubSpotClient:
             search.query(groups, End(None, falling=False), names),
         )
         data = self.http.read("POST", f"{_OBJECTS}/contacts/search", call, body=body)
-        return self._contacts(call, data, Names(names), ())
+        return self._contacts(call, data, tuple(names), ())
 
     def create_contact(
         self, email: str, first_name: str, last_name: str, *, repeatable: bool
@@ -413,7 +412,7 @@ class HubSpotClient:
         self, key: str, values: Sequence[str], names: Sequence[str], needed: Sequence[str]
     ) -> Iterator[Contact]:
         call, by = f"contacts by {key}", {} if key == "id" else {"idProperty": key}
-        shared = Names(names)
+        shared = tuple(names)
         for data in self._batches(call, "contacts", values, {"properties": list(names), **by}):
             yield from self._contacts(call, data, shared, needed)
 
@@ -448,7 +447,7 @@ class HubSpotClient:
             self.http.bad_answer(call, "the id of the new record is missing", after_write=True)
 
     def _contacts(
-        self, call: str, data: JsonObject, names: Names, needed: Sequence[str]
+        self, call: str, data: JsonObject, names: tuple[str, ...], needed: Sequence[str]
     ) -> list[Contact]:
         try:
             return [contact_of(result, names, needed) for result in data["results"]]

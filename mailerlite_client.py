@@ -24,8 +24,8 @@ from urllib.parse import quote
 from core.clock import Clock
 from core.emails import canonical
 from core.errors import CallRejected
-from core.packed import Names, Packed
 from core.settings import Secret, SettingsReader
+from core.values import Packed
 from transport.http_client import HttpClient
 from transport.paging import retry_if_changed
 from transport.response import json_object
@@ -176,7 +176,7 @@ class MailerLiteClient:
                 if answer["code"] == 404:
                     found[each] = None
                 elif answer["code"] == 200:
-                    found[each] = _looked_up(each, answer["body"]["data"], Names(keys), with_groups)
+                    found[each] = _looked_up(each, answer["body"]["data"], tuple(keys), with_groups)
             except (KeyError, TypeError, AttributeError):
                 self.http.bad_answer(call, "a subscriber is not as documented")
         return found
@@ -187,7 +187,7 @@ class MailerLiteClient:
         call = "one subscriber"
         try:
             data = self.http.read("GET", f"/subscribers/{quote(email, safe='@')}", call)
-            return _looked_up(email, data["data"], Names(keys), with_groups=True)
+            return _looked_up(email, data["data"], tuple(keys), with_groups=True)
         except CallRejected as error:
             if error.status == 404:
                 return None
@@ -208,7 +208,7 @@ class MailerLiteClient:
     def members(self, group: str, keys: Sequence[str]) -> list[Subscriber]:
         """The subscribers of every status in a group. Raises CallRejected, ServiceError, BadAnswer
         as `subscribers`."""
-        names, path = Names(keys), f"/groups/{group}/subscribers"
+        names, path = tuple(keys), f"/groups/{group}/subscribers"
         return [
             person
             for status in SUBSCRIBER_STATUSES
@@ -328,7 +328,7 @@ class MailerLiteClient:
         was read is compared with the size of all lists together, before and after."""
         before = self.count_subscribers()
         found: list[Subscriber] = []
-        names = Names(keys)
+        names = tuple(keys)
         for status in SUBSCRIBER_STATUSES:
             for page in self._pages(status, names, with_groups):
                 found += page
@@ -348,7 +348,7 @@ class MailerLiteClient:
         return total
 
     def _pages(
-        self, status: str, keys: Names, with_groups: bool, path: str = "/subscribers"
+        self, status: str, keys: tuple[str, ...], with_groups: bool, path: str = "/subscribers"
     ) -> Iterator[list[Subscriber]]:
         """Up to the page without a cursor: a short page, or an empty one, is not the end."""
         call = f"{status} subscribers"
@@ -403,7 +403,7 @@ class MailerLiteClient:
         return rows
 
 
-def _subscriber(row: Any, keys: Names, with_groups: bool) -> Subscriber:
+def _subscriber(row: Any, keys: tuple[str, ...], with_groups: bool) -> Subscriber:
     email, status, fields = row["email"], _STATUSES[row["status"]], row["fields"] or {}
     if not isinstance(email, str):
         raise TypeError("an address is text")
@@ -419,7 +419,7 @@ def _shared(groups: frozenset[str]) -> frozenset[str]:
     return groups
 
 
-def _looked_up(whom: str, row: Any, keys: Names, with_groups: bool) -> Subscriber | None:
+def _looked_up(whom: str, row: Any, keys: tuple[str, ...], with_groups: bool) -> Subscriber | None:
     """None for someone who is shown as deleted."""
     person = _subscriber(row, keys, with_groups)
     if canonical(whom) not in (person.id, canonical(person.email)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from core.conditions import Property
-from core.packed import Names, Packed
+from core.values import Packed
 from transport.service import JsonObject
 
 # Object types as they stand in the address of a record's page.
@@ -109,7 +109,7 @@ def company_of(result: Any) -> Company:
     return Company(record_id(result["id"]), *_values(result, COMPANY_PROPERTIES))
 
 
-def contact_of(result: Any, names: Names, needed: Sequence[str] = ()) -> Contact:
+def contact_of(result: Any, names: tuple[str, ...], needed: Sequence[str] = ()) -> Contact:
     """`needed`: the names without which the answer says nothing of the contact."""
     for name in needed:
         result["properties"][name]  # raises KeyError

@@ -7,7 +7,7 @@ from typing import Iterable, Mapping, Sequence
 from cli.progress import Progress
 from core.emails import spellings
 from core.log import log
-from core.packed import Names, Packed
+from core.values import Packed
 from core.words import count
 from hubspot_client import Contact, HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
@@ -71,7 +71,7 @@ class Contacts:
         if missing := len(ids) - len(found):
             log.debug("HubSpot: %s could not be read.", count(missing, "company", "companies"))
         none: Mapping[str, str | None] = {}
-        shared = Names([*self._names, *(f"{OF_COMPANY}{name}" for name in names)])
+        shared = (*self._names, *(f"{OF_COMPANY}{name}" for name in names))
         return [
             _with_values(each, shared, map(found.get(company_id(each) or 0, none).get, names))
             for each in contacts
@@ -99,5 +99,7 @@ def subscribers_called(
     return by_email(filter(None, (mailerlite.subscriber(each, rules.keys) for each in spelt)))
 
 
-def _with_values(contact: Contact, names: Names, of_company: Iterable[str | None]) -> Contact:
+def _with_values(
+    contact: Contact, names: tuple[str, ...], of_company: Iterable[str | None]
+) -> Contact:
     return contact._replace(values=Packed(names, [*contact.values.values(), *of_company]))
