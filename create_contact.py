@@ -34,15 +34,9 @@ from core.emails import parse_email
 from core.errors import AppError, CallRejected, Forbidden, Outcome, SettingsError
 from core.limits import parse_number
 from core.words import clip
-from hubspot_client import (
-    COMPANIES,
-    CONTACTS,
-    Account,
-    Company,
-    Contact,
-    Created,
-    HubSpotClient,
-)
+from hubspot_api import search
+from hubspot_api.shapes import COMPANIES, CONTACTS, Account, Company, Contact, Created
+from hubspot_client import HubSpotClient
 from report.model import Finding, Kind, Section
 from state.files import account_file
 from state.lock import run_lock
@@ -166,7 +160,7 @@ def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
         return Finding(True, f"HubSpot knows the key: {hubspot.account()}.")
 
     def companies() -> Finding:
-        list(hubspot.companies_naming(wanted.company_domain))
+        hubspot.find_companies(search.naming([wanted.company_domain]))
         return Finding(True, "HubSpot lets the key read companies.")
 
     def contacts() -> Finding:

@@ -35,7 +35,8 @@ from core.errors import Outcome
 from core.limits import parse_limit, parse_number, parse_number_limit
 from core.settings import SettingsReader
 from core.words import companies, count
-from hubspot_client import HubSpotClient, HubSpotSettings, hubspot_settings
+from hubspot_api.service import HubSpotSettings, hubspot_settings
+from hubspot_client import HubSpotClient
 from predictleads_client import (
     PredictLeadsClient,
     PredictLeadsSettings,

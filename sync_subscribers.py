@@ -25,7 +25,8 @@ from core.clock import Clock
 from core.emails import canonical, normalise_email
 from core.errors import AppError, Outcome, SettingsError
 from core.words import count
-from hubspot_client import ADDITIONAL, COMPANIES, CONTACTS, Contact, HubSpotClient
+from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANIES, CONTACTS, Contact, ObjectType
+from hubspot_client import HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from report.model import Finding, Kind
 from state.files import account_file
@@ -319,7 +320,7 @@ class Sync:
             self._record_url(CONTACTS),
             self._record_url(COMPANIES),
         )
-        contacts = Contacts(hubspot, rules, [ADDITIONAL]).called(emails, self._memory)
+        contacts = Contacts(hubspot, rules, [ADDITIONAL_EMAILS]).called(emails, self._memory)
         there = subscribers_called(emails, contacts, mailerlite, rules, self._memory)
         found = persons(contacts, there, self._memory)
         explained = [
@@ -384,7 +385,7 @@ class Sync:
             def read_subscribers() -> list[Subscriber]:
                 return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
 
-            total = hubspot.count_contacts() if members is not None else 0
+            total = hubspot.count(CONTACTS) if members is not None else 0
             if members is not None and by_id_is_cheaper(
                 len(members), mailerlite.count_subscribers(), total
             ):
@@ -437,10 +438,10 @@ class Sync:
         if run.wants_links:
             run.report.record_url = self._record_url(CONTACTS)
 
-    def _record_url(self, object_type: str) -> str | None:
+    def _record_url(self, of: ObjectType) -> str | None:
         """What a record's id follows to make its address."""
         account = self._preflight.account
-        return account and account.link(object_type, "")
+        return account and account.link(of, "")
 
     def _key(self, decision: Decision) -> str:
         """Of what waits for a person, without telling whom it is about."""

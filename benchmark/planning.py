@@ -14,7 +14,7 @@ from typing import Any, Iterator
 
 from companies.evidence import Evidence
 from companies.plan import Criteria, Listed, Wanted, compare, make_plan, names_to_confirm, protect
-from hubspot_client import Company
+from hubspot_api.shapes import Company
 
 PAGE = 200  # companies in an answer of HubSpot
 UNTIDY_EVERY = 10  # a domain with scheme and www.

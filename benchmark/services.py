@@ -21,7 +21,10 @@ from benchmark.measuring import (
 )
 from core.clock import Clock
 from core.settings import Secret
-from hubspot_client import HubSpotClient, HubSpotSettings
+from hubspot_api import search
+from hubspot_api.service import HubSpotSettings
+from hubspot_api.shapes import COMPANIES
+from hubspot_client import HubSpotClient
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
 from sandbox.core import Answer
 
@@ -127,7 +130,8 @@ def search_once(sandbox: Sandbox) -> None:
     settings = HubSpotSettings(
         Secret(sandbox.hubspot.token), sandbox.settings["HUBSPOT_BASE_URL"], SEARCHES_PER_SECOND
     )
-    HubSpotClient(settings, Clock(), dry_run=True).count_companies(PLATFORMS, ALEXA_BELOW)
+    matching = search.matching(PLATFORMS, ALEXA_BELOW, multiple=False)
+    HubSpotClient(settings, Clock(), dry_run=True).count(COMPANIES, matching)
     time.sleep(1.0)  # until it no longer counts
 
 

@@ -9,17 +9,17 @@ from cli.checks import look
 from companies.evidence import Evidence, merged_into
 from companies.plan import Criteria, Wanted
 from core.clock import Clock
+from core.conditions import Property
 from core.errors import CallRejected
 from core.log import log
 from core.settings import SettingsReader, parse_names, parse_positive
 from core.words import alternatives, companies
 from hubspot_api import search
-from hubspot_client import COMPANIES, Account, Company, HubSpotClient, Property
+from hubspot_api.shapes import COMPANIES, Account, Company
+from hubspot_client import HubSpotClient
 from report.model import Finding
-from transport import threads
 from transport.paging import retry_if_changed
 
-LOOK_UPS_AT_ONCE = 8
 INDEX_LAG_S = 30.0  # HubSpot's search finds a record no later than this after a change
 
 
@@ -43,7 +43,7 @@ class CompanySource:
         definitions: dict[str, Property | None] = {}
 
         def check(name: str, wanted_type: str) -> Finding:
-            definitions[name] = self._hubspot.property("companies", name)
+            definitions[name] = self._hubspot.property(COMPANIES, name)
             return _judge_property(definitions[name], name, wanted_type)
 
         findings = look(
@@ -62,7 +62,8 @@ class CompanySource:
         """Whether companies may be read at all, which a run finds out by itself."""
 
         def search_companies() -> Finding:
-            total = self._hubspot.count_companies(*self.criteria)
+            group = search.matching(*self.criteria, multiple=False)
+            total = self._hubspot.count(COMPANIES, group)
             return Finding(True, f"HubSpot can be searched: {companies(total)} found.")
 
         return look(search_companies)
@@ -81,7 +82,8 @@ class CompanySource:
             on_total(total)
 
         read = 0
-        for company in self._hubspot.companies(*self.criteria, multiple, note_total):
+        group = search.matching(*self.criteria, multiple)
+        for company in self._hubspot.companies(group, note_total):
             read += 1
             wanted.add(company)
             on_company()
@@ -112,11 +114,9 @@ class CompanySource:
         besides, because what is found by id has no lag.
         """
         ids = sorted(set(records.values()))
-        found = list(retry_if_changed(lambda: self._hubspot.companies_by_id(ids)))
+        found = self._hubspot.companies_by_id(ids)
         gone = set(ids).difference(company.id for company in found)
-        queries = list(search.naming(domains))
-        for page in threads.run_all(self._find, queries, LOOK_UPS_AT_ONCE):
-            found += page
+        found += self._hubspot.find_companies(search.naming(domains))
         return Evidence([*found, *self._heirs(gone)], records)
 
     def _heirs(self, gone: set[int]) -> list[Company]:
@@ -134,10 +134,7 @@ class CompanySource:
         return found
 
     def _merged_from(self, gone: set[int]) -> list[Company]:
-        return [each for groups in search.merged_from(sorted(gone)) for each in self._find(groups)]
-
-    def _find(self, groups: Sequence[search.Group]) -> list[Company]:
-        return retry_if_changed(lambda: self._hubspot.companies_found(groups))
+        return self._hubspot.find_companies(search.merged_from(sorted(gone)))
 
     def record_url(self) -> str | None:
         self.account = self.account or self._hubspot.account_if_told()

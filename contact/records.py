@@ -14,8 +14,9 @@ from contact.memory import Memory
 from contact.plan import NewContact, with_domain
 from core.errors import CallRejected, Forbidden, ServiceError
 from core.log import log
-from hubspot_client import Company, Contact, Created, HubSpotClient
-from transport.paging import retry_if_changed
+from hubspot_api import search
+from hubspot_api.shapes import CONTACTS, Company, Contact, Created
+from hubspot_client import HubSpotClient
 
 # 78 s in all. The search is known to lag by up to half a minute; twice that is allowed for.
 LOOK_AGAIN_AFTER_S = (2, 4, 6, 10, 16, 20, 20)
@@ -106,12 +107,11 @@ class Records:
 
     def _is_own(self, contact_id: int, email: str) -> bool:
         """Whether it is the contact's own address, and not one that it has besides."""
-        contacts = self._hubspot.contacts_by_id([contact_id], ["email"])
+        contacts = self._hubspot.records(CONTACTS, ["email"], [contact_id])
         return any((each.values["email"] or "").lower() == email for each in contacts)
 
     def _listed(self, domain: str) -> list[Company]:
-        found = retry_if_changed(lambda: list(self._hubspot.companies_naming(domain)))
-        return with_domain(found, domain)
+        return with_domain(self._hubspot.find_companies(search.naming([domain])), domain)
 
     def _linked(self, domain: str, contact: Contact | None) -> list[Company]:
         ids = self._hubspot.companies_of_contact(contact.id) if contact else []

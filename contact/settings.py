@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from core.settings import SettingsReader
-from hubspot_client import HubSpotSettings, hubspot_settings
+from hubspot_api.service import HubSpotSettings, hubspot_settings
 
 CALLS_PER_SECOND = 5.0  # 200 ms or more between two calls, whatever is set
 

@@ -1,4 +1,7 @@
-"""HubSpot's records, properties and account as small values, and how its JSON becomes these."""
+"""HubSpot's records, properties, lists and account as small values, made from its JSON.
+
+The functions take for granted that the JSON is as documented, as `transport.answers.parse` expects.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,18 @@ from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from core.conditions import Property
 from core.values import Packed
-from transport.service import JsonObject
 
-# Object types as they stand in the address of a record's page.
-CONTACTS = "0-1"
-COMPANIES = "0-2"
+
+class ObjectType(NamedTuple):
+    """`id`: how lists and the addresses of records' pages call it."""
+
+    id: str
+    plural: str
+    singular: str
+
+
+CONTACTS = ObjectType("0-1", "contacts", "contact")
+COMPANIES = ObjectType("0-2", "companies", "company")
 
 COMPANY_PROPERTIES = (
     "name",
@@ -20,13 +30,11 @@ COMPANY_PROPERTIES = (
     "hs_additional_domains",
     "hs_merged_object_ids",
 )
-
-
-ADDITIONAL = "hs_additional_emails"  # of a contact, several with ";" between them
+ADDITIONAL_EMAILS = "hs_additional_emails"  # of a contact, several with ";" between them
 
 
 class Company(NamedTuple):
-    """A HubSpot company with its properties as HubSpot holds them; None where one is unset.
+    """A company with its COMPANY_PROPERTIES as HubSpot holds them; None where one is unset.
 
     `additional_domains`, `merged_ids`: several with `;` between them. A merge gives the company a
     new id, and the domains of the other one as additional ones.
@@ -41,11 +49,14 @@ class Company(NamedTuple):
     merged_ids: str | None = None
 
 
-class Contact(NamedTuple):
-    """A HubSpot contact. `values`: the properties asked for, None where one is unset."""
+class Record(NamedTuple):
+    """`values`: the properties asked for, None where one is unset."""
 
     id: int
     values: Mapping[str, str | None]
+
+
+Contact = Record
 
 
 class Created(NamedTuple):
@@ -56,7 +67,7 @@ class Created(NamedTuple):
 
 
 class RecordList(NamedTuple):
-    """A list of records, also called a segment. `object_type`: such as CONTACTS."""
+    """A list of records, also called a segment. `object_type`: the id of an ObjectType."""
 
     id: str
     name: str
@@ -71,19 +82,31 @@ class Account(NamedTuple):
     def __str__(self) -> str:
         return f"account {self.portal_id} on {self.ui_domain}"
 
-    def link(self, object_type: str, record_id: object) -> str:
-        """The page of a record, for COMPANIES or CONTACTS."""
-        return (
-            f"https://{self.ui_domain}/contacts/{self.portal_id}/record/{object_type}/{record_id}"
-        )
+    def link(self, of: ObjectType, record_id: object) -> str:
+        """The page of a record."""
+        return f"https://{self.ui_domain}/contacts/{self.portal_id}/record/{of.id}/{record_id}"
 
 
-# Raised by the functions below for JSON of another shape than HubSpot documents.
-WRONG_SHAPE = (KeyError, TypeError, AttributeError, ValueError)
+def addresses(contact: Contact) -> list[str]:
+    """All that a contact has which was read with its ADDITIONAL_EMAILS."""
+    texts = filter(None, (contact.values["email"], contact.values[ADDITIONAL_EMAILS]))
+    return [each.strip().lower() for text in texts for each in text.split(";")]
 
 
-def property_of(name: str, data: JsonObject) -> Property:
-    options = data.get("options") or []
+def company(record: Record) -> Company:
+    """The company that was read with its COMPANY_PROPERTIES."""
+    return Company(record.id, *(record.values[name] for name in COMPANY_PROPERTIES))
+
+
+def account(data: Any) -> Account:
+    portal_id, ui_domain = data["portalId"], data["uiDomain"]
+    if not isinstance(portal_id, int) or not isinstance(ui_domain, str):
+        raise TypeError
+    return Account(portal_id, ui_domain)
+
+
+def property_definition(data: Any) -> Property:
+    name, options = str(data["name"]), data.get("options") or []
     return Property(
         name,
         str(data["type"]),
@@ -93,54 +116,76 @@ def property_of(name: str, data: JsonObject) -> Property:
     )
 
 
-def list_of(data: JsonObject) -> RecordList:
+def properties(data: Any) -> list[Property]:
+    return [property_definition(each) for each in _results(data)]
+
+
+def records(data: Any, names: tuple[str, ...], needed: Sequence[str] = ()) -> list[Record]:
+    """`needed`: the names without which an answer says nothing of a record: a property that is
+    unset comes as null."""
+    results = _results(data)
+    for each in results:
+        for name in needed:
+            each["properties"][name]
+    return [Record(record_id(each["id"]), Packed(names, _values(each, names))) for each in results]
+
+
+def new_id(data: Any) -> int:
+    """Of the record that was created."""
+    return record_id(data["id"])
+
+
+def associated_ids(data: Any) -> list[int]:
+    """HubSpot has answered both numbers and texts."""
+    return [record_id(str(each["toObjectId"])) for each in _results(data)]
+
+
+def record_list(data: Any) -> RecordList:
     found = data["list"]
-    status = str(found.get("processingStatus"))
+    is_processing = str(found.get("processingStatus")) == "PROCESSING"
     name, object_type = str(found["name"]), str(found["objectTypeId"])
-    return RecordList(str(found["listId"]), name, object_type, status == "PROCESSING")
+    return RecordList(str(found["listId"]), name, object_type, is_processing)
 
 
-def member_of(result: Any) -> int:
-    """An id alone or an object with one: HubSpot has answered both."""
-    return record_id(result["recordId"] if isinstance(result, dict) else result)
+def members(data: Any) -> tuple[list[int], int]:
+    """The ids of a page, and how many members there are in all. HubSpot has answered both ids alone
+    and objects that hold one."""
+    ids = (each["recordId"] if isinstance(each, dict) else each for each in _results(data))
+    return [record_id(each) for each in ids], total(data)
 
 
-def company_of(result: Any) -> Company:
-    return Company(record_id(result["id"]), *_values(result, COMPANY_PROPERTIES))
+def total(data: Any) -> int:
+    if not isinstance(data["total"], int):
+        raise ValueError("total is no number")
+    return int(data["total"])
 
 
-def contact_of(result: Any, names: tuple[str, ...], needed: Sequence[str] = ()) -> Contact:
-    """`needed`: the names without which the answer says nothing of the contact."""
-    for name in needed:
-        result["properties"][name]  # raises KeyError
-    return Contact(record_id(result["id"]), Packed(names, _values(result, names)))
+def next_cursor(data: Any) -> str | None:
+    """None at the end, where `paging.next` is missing."""
+    following = (data.get("paging") or {}).get("next")
+    if following is None:
+        return None
+    after = following["after"]
+    if not isinstance(after, str) or not after:
+        raise ValueError("the cursor to the next page is no text")
+    return after
+
+
+def record_id(value: Any) -> int:
+    """HubSpot writes ids as numbers in texts."""
+    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
+        raise ValueError("the id of a record is no number written as text")
+    return int(value)
+
+
+def _results(data: Any) -> list[Any]:
+    if not isinstance(data["results"], list):
+        raise ValueError("results is no list")
+    return list(data["results"])
 
 
 def _values(result: Any, names: Iterable[str]) -> list[str | None]:
     values = [result["properties"].get(name) for name in names]
     if not all(value is None or isinstance(value, str) for value in values):
-        raise ValueError("HubSpot writes every value as text")
+        raise ValueError("the value of a property is no text")
     return values
-
-
-def addresses(contact: Contact) -> list[str]:
-    """All that a contact has which was read with the ADDITIONAL ones."""
-    texts = filter(None, (contact.values["email"], contact.values[ADDITIONAL]))
-    return [each.strip().lower() for text in texts for each in text.split(";")]
-
-
-def record_id(value: Any) -> int:
-    """HubSpot's ids are numbers written as text; raises ValueError for anything else."""
-    if not isinstance(value, str) or not value.isascii() or not value.isdigit():
-        raise ValueError(value)
-    return int(value)
-
-
-def next_cursor(data: JsonObject) -> str | None:
-    """None at the end, where `paging.next` is missing."""
-    following = (data.get("paging") or {}).get("next")
-    if following is None:
-        return None
-    if not isinstance(following["after"], str) or not following["after"]:
-        raise ValueError("a cursor is text")
-    return str(following["after"])

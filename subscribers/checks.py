@@ -7,10 +7,11 @@ import difflib
 from typing import Iterator, Mapping, NamedTuple, Sequence
 
 from cli.checks import look
-from core.conditions import Condition
+from core.conditions import Condition, Property
 from core.errors import CallRejected, Forbidden, ServiceError
 from core.words import alternatives, count, listing
-from hubspot_client import COMPANIES, CONTACTS, Account, HubSpotClient, Property, RecordList
+from hubspot_api.shapes import COMPANIES, CONTACTS, Account, RecordList
+from hubspot_client import HubSpotClient
 from mailerlite_client import MailerLiteClient
 from report.model import Finding
 from subscribers.consent import OPT_OUT, consent_properties, subscriptions_of
@@ -125,7 +126,7 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
     of_companies: dict[str, Property] = {}
 
     def read() -> Finding:
-        properties.update(hubspot.contact_properties())
+        properties.update(hubspot.properties(CONTACTS))
         if OPT_OUT not in properties:
             return Finding(
                 False,
@@ -136,8 +137,8 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
         return Finding(True, f"HubSpot can be used: its contacts have {number}.")
 
     def read_companies() -> Finding:
-        of_companies.update(hubspot.company_properties())
-        hubspot.company_values([1], ["name"])
+        of_companies.update(hubspot.properties(COMPANIES))
+        hubspot.records(COMPANIES, ["name"], [1])
         number = count(len(of_companies), "property", "properties")
         return Finding(True, f"HubSpot's companies can be read: they have {number}.")
 
@@ -171,7 +172,7 @@ def _look_for_list(wanted: str, hubspot: HubSpotClient, found: list[RecordList])
     if other is None:
         text = "fix HUBSPOT_LIST or --list (digits alone are an id). See HubSpot > CRM > Segments."
         return Finding(False, f"HubSpot has no list of contacts {wanted}: {text}")
-    if other.object_type != CONTACTS:
+    if other.object_type != CONTACTS.id:
         text = f"HubSpot's list {other.name} is not one of contacts: fix HUBSPOT_LIST or --list."
         return Finding(False, text)
     found.append(other)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Iterable, Iterator, Mapping, NamedTuple
 
 from core.errors import CallRejected, ServiceError
+from hubspot_api.shapes import CONTACTS
 from report.model import Finding
 from subscribers.consent import OPT_OUT, objection
 from subscribers.plan import contact_address
@@ -97,7 +98,7 @@ def _may_be_done(error: Exception) -> bool:
 def _is_done(hubspot: HubSpotClient, opt_out: OptOut, person: Decision) -> bool:
     ids, name = [person.hubspot_id or 0], opt_out.property
     try:
-        contacts = hubspot.contacts_by_id(ids, [name], [name])
+        contacts = hubspot.records(CONTACTS, [name], ids, needed=[name])
     except (CallRejected, ServiceError):
         return False
     return any(contact.values[name] == "true" for contact in contacts)

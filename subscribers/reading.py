@@ -9,7 +9,9 @@ from core.emails import spellings
 from core.log import log
 from core.values import Packed
 from core.words import count
-from hubspot_client import Contact, HubSpotClient
+from hubspot_api import search
+from hubspot_api.shapes import COMPANIES, CONTACTS, Contact
+from hubspot_client import HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from subscribers.memory import Memory
 from subscribers.plan import Remembered, Rules, by_email, company_id, contact_address
@@ -39,8 +41,9 @@ class Contacts:
     def called(self, emails: Sequence[str], remembered: Remembered) -> list[Contact]:
         """Every contact that has one of these canonical addresses, also as an additional one, or
         had it when it was written last."""
-        ids = self._hubspot.ids_of_contacts([form for each in emails for form in spellings(each)])
-        return self._with(ids, emails, remembered)
+        queries = search.called([form for each in emails for form in spellings(each)])
+        found = self._hubspot.find_contacts(queries, ["email"])
+        return self._with([each.id for each in found], emails, remembered)
 
     def _with(
         self, ids: Iterable[int], emails: Sequence[str], remembered: Remembered
@@ -51,14 +54,16 @@ class Contacts:
         typed = {(each.values["email"] or "").strip().lower() for each in found.values()}
         there = filter(None, map(contact_address, found.values()))
         wanted = {form for email in (*emails, *there) for form in spellings(email)}
-        needed = self._rules.needed
-        for each in self._hubspot.contacts_by_email(sorted(wanted - typed), self._names, needed):
+        by_email = sorted(wanted - typed)
+        for each in self._hubspot.records(
+            CONTACTS, self._names, by_email, "email", self._rules.needed
+        ):
             found[each.id] = each
         return self._with_companies([found[each] for each in sorted(found)])
 
     def _by_id(self, ids: Iterable[int]) -> list[Contact]:
         ids = list(dict.fromkeys(ids))
-        return self._hubspot.contacts_by_id(ids, self._names, self._rules.needed)
+        return self._hubspot.records(CONTACTS, self._names, ids, needed=self._rules.needed)
 
     def _with_companies(self, contacts: list[Contact]) -> list[Contact]:
         """With the values of their primary companies among their own. Who has no company, or one
@@ -67,7 +72,8 @@ class Contacts:
         if not names:
             return contacts
         ids = dict.fromkeys(filter(None, map(company_id, contacts)))
-        found = self._hubspot.company_values(list(ids), names)
+        companies = self._hubspot.records(COMPANIES, names, list(ids))
+        found = {each.id: each.values for each in companies}
         if missing := len(ids) - len(found):
             log.debug("HubSpot: %s could not be read.", count(missing, "company", "companies"))
         none: Mapping[str, str | None] = {}

@@ -13,7 +13,7 @@ from typing import Iterable, Mapping, Sequence
 from cli.changes import NotWanted
 from core.emails import canonical, masked
 from core.errors import AppError, CallRejected, ServiceDown, ServiceError
-from hubspot_client import Contact
+from hubspot_api.shapes import Contact
 from mailerlite_client import BATCH_SIZE, VALUES, Refused, Subscriber, Value, Written
 from subscribers import opt_outs
 from subscribers.changes import ChangeLog

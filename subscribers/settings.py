@@ -8,7 +8,7 @@ from typing import NamedTuple
 from core.conditions import Condition, parse_conditions
 from core.limits import Limit, parse_limit, parse_number, parse_number_limit
 from core.settings import SettingsReader, parse_names
-from hubspot_client import HubSpotSettings, hubspot_settings
+from hubspot_api.service import HubSpotSettings, hubspot_settings
 from mailerlite_client import MailerLiteSettings, mailerlite_settings
 from subscribers.opt_outs import parse_legal_basis
 

@@ -11,7 +11,7 @@ from companies import verdict
 from companies.afterwards import Afterwards, Destination
 from companies.plan import Criteria, Difference, Removal, Wanted, WantedCompany
 from core.errors import CallRejected, Forbidden, NotFound, ServiceError
-from hubspot_client import Company
+from hubspot_api.shapes import Company
 from tests.helpers import FakeClock
 
 A, B = "a.example", "b.example"

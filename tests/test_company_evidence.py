@@ -24,7 +24,7 @@ from companies.plan import (
 )
 from core.words import day, listing
 from hubspot_api import search
-from hubspot_client import Company
+from hubspot_api.shapes import COMPANY_PROPERTIES, Company
 from transport.keyset import End
 
 LIST = "The list"
@@ -191,7 +191,7 @@ def test_a_day_and_a_long_list_in_words() -> None:
 def test_every_query_by_domain_fits_into_a_request(domain: str) -> None:
     queries = list(search.naming([domain] * 20))
     for groups in queries:
-        body = search.query(groups, End(10**18, falling=False))
+        body = search.page(groups, End(10**18, falling=False), COMPANY_PROPERTIES)
         assert len(json.dumps(body)) < search.BODY_BYTES
         assert len(body["filterGroups"]) <= search.MAX_GROUPS
     asked = json.dumps(queries)

@@ -107,4 +107,4 @@ def test_an_odd_answer_ends_the_run(run_main: RunMain, clock: FakeClock) -> None
         outcome = run(run_main, sandbox, **MAPPING)
         assert sandbox.writes == []
     assert outcome.code == 1
-    assert "values of companies: the answer cannot be used" in outcome.err
+    assert "companies by id: the answer cannot be used" in outcome.err

@@ -25,7 +25,7 @@ from companies.plan import (
 )
 from core.domains import normalise_domain
 from core.limits import Refusal
-from hubspot_client import Company
+from hubspot_api.shapes import Company
 
 CRITERIA = Criteria(("shopify", "magento_2"), 1_000_000)
 

@@ -14,7 +14,7 @@ from contact.plan import (
     with_domain,
 )
 from core.emails import parse_email
-from hubspot_client import Company
+from hubspot_api.shapes import Company
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from companies.plan import (
 from companies.sections import tell_result
 from core.errors import Outcome, ServiceError
 from core.limits import Limit
-from hubspot_client import Company
+from hubspot_api.shapes import Company
 from tests.helpers import FakeClock
 
 STORE = Change("store", "To store", "Stored", "Store", "be stored")

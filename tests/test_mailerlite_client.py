@@ -13,7 +13,9 @@ import hubspot_client
 import mailerlite_client
 from core.errors import BadAnswer, CallRejected, ListChanged, ServiceError
 from core.settings import Secret
-from hubspot_client import HubSpotClient, HubSpotSettings
+from hubspot_api.service import HubSpotSettings
+from hubspot_api.shapes import CONTACTS
+from hubspot_client import HubSpotClient
 from mailerlite_client import (
     PERSON,
     SUBSCRIBER_STATUSES,
@@ -452,26 +454,28 @@ def test_a_dry_run_looks_nobody_up(sandbox: Sandbox, clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("number", [1, 10, 250])
 def test_contacts_by_id(sandbox: Sandbox, hubspot: HubSpotClient, number: int) -> None:
-    found = hubspot.contacts_by_id([*range(15, 15 + number)], ["email", "phone"], ["email"])
+    found = hubspot.records(
+        CONTACTS, ["email", "phone"], [*range(15, 15 + number)], needed=["email"]
+    )
     assert [each.id for each in found] == [*range(15, min(20, 15 + number))]
     assert found[0].values == {"email": "p5@mail.example", "phone": None}
     assert len(sandbox.requests) == -(-number // 100)
 
 
 def test_properties_of_contacts(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
-    found = hubspot.contact_properties()
+    found = hubspot.properties(CONTACTS)
     assert found["hs_email_bad_address"].type == "bool"
     assert found["hs_email_bad_address"].label == "hs_email_bad_address"
     sandbox.faults = [Fault("body", body={"results": [{"name": "email"}]})]
     with pytest.raises(BadAnswer, match="list of contact properties"):
-        hubspot.contact_properties()
+        hubspot.properties(CONTACTS)
 
 
 @pytest.mark.parametrize("page_size", [1, 3, 10, 100])
 def test_every_contact_once(
     hubspot: HubSpotClient, page_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hubspot_client, "CONTACTS_PAGE_SIZE", page_size)
+    monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", page_size)
     contacts = list(hubspot.contacts(["email", "phone", "no_such_property"]))
     assert [contact.id for contact in contacts] == [*range(10, 20)]
     values = {"email": "p9@mail.example", "phone": None, "no_such_property": None}
@@ -486,7 +490,7 @@ def test_only_the_properties_needed(sandbox: Sandbox, hubspot: HubSpotClient) ->
 def test_contacts_that_come_or_go_during_the_read(
     sandbox: Sandbox, hubspot: HubSpotClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hubspot_client, "CONTACTS_PAGE_SIZE", 2)
+    monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", 2)
 
     def change(request: Request) -> None:
         if request.query.get("after"):

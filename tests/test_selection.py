@@ -8,7 +8,7 @@ import pytest
 
 import hubspot_client
 from core.conditions import Property, parse_conditions
-from hubspot_client import Contact
+from hubspot_api.shapes import Contact
 from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
 from subscribers.selection import Selection, by_id_is_cheaper
@@ -350,7 +350,7 @@ def test_an_answer_without_the_property_is_no_answer(run_main: RunMain, clock: F
         sandbox.faults = [Fault("edit", path="/objects/contacts$", edit=without)]
         outcome = run(run_main, sandbox, **FILTER)
     assert outcome.code == 1
-    assert "a contact without one of" in outcome.err
+    assert "contacts: the answer cannot be used: lifecyclestage is missing" in outcome.err
 
 
 @pytest.mark.parametrize(

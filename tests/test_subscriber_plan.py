@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.conditions import Property
 from core.emails import normalise_email
-from hubspot_client import Contact, Property
+from hubspot_api.shapes import Contact
 from mailerlite_client import SUBSCRIBER_STATUSES, Subscriber, Value
 from subscribers.consent import (
     BAD_ADDRESS,

@@ -172,7 +172,7 @@ def test_1000_contacts_of_all_kinds(
     run_main: RunMain, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In pages of a fifth of the real ones."""
-    monkeypatch.setattr(hubspot_client, "CONTACTS_PAGE_SIZE", 20)
+    monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", 20)
     contacts, people, after = everyone(1_000)
     twins = [
         contact("Person.00000@mail.example", "Older", lastmodifieddate="2025-01-01T00:00:00Z"),
@@ -905,7 +905,7 @@ def test_a_read_that_fails_at_any_page_writes_nothing(
     path: str,
     page: int,
 ) -> None:
-    monkeypatch.setattr(hubspot_client, "CONTACTS_PAGE_SIZE", 2)
+    monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", 2)
     contacts = [contact(f"p{n}@mail.example") for n in range(20)]
     with make(contacts, [subscriber(f"p{n}@mail.example") for n in range(9)], clock) as sandbox:
         sandbox.mailerlite.max_limit = 2
