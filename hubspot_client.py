@@ -27,7 +27,7 @@ from hubspot_api.shapes import (
 from transport import answers, threads
 from transport.http_client import HttpClient
 from transport.keyset import End, InconsistentPages, read_pages
-from transport.paging import retry_if_changed
+from transport.paging import read_by_cursor, retry_if_changed
 from transport.response import json_object
 
 # One place for the version: https://developers.hubspot.com/docs/api-reference/overview
@@ -251,17 +251,14 @@ class HubSpotClient:
         self, call: str, shape: Callable[[Any], R], path: str, params: Mapping[str, object] = {}
     ) -> Iterator[R]:
         """The pages of a list that goes by cursor."""
-        cursors: set[str] = set()
-        after: str | None = None
-        while True:
+
+        def fetch(after: str | None) -> tuple[list[R], str | None]:
             data = self.http.read("GET", path, call, params={**params, "after": after})
-            yield answers.parse(self.http, call, data, shape)
-            after = answers.parse(self.http, call, data, shapes.next_cursor)
-            if after is None:
-                return
-            if after in cursors:
-                self.http.bad_answer(call, f"its cursor {after} comes twice, so it has no end")
-            cursors.add(after)
+            page = answers.parse(self.http, call, data, shape)
+            return [page], answers.parse(self.http, call, data, shapes.next_cursor)
+
+        for [page] in read_by_cursor(self.http, call, fetch):
+            yield page
 
     def _members(self, wanted: RecordList) -> frozenset[int]:
         call, path = f"members of the list {wanted.name}", f"{_LISTS}/{wanted.id}/memberships"

@@ -27,7 +27,7 @@ from core.errors import CallRejected
 from core.settings import Secret, SettingsReader
 from core.values import Packed
 from transport.http_client import HttpClient
-from transport.paging import retry_if_changed
+from transport.paging import read_by_cursor, retry_if_changed
 from transport.response import json_object
 from transport.service import JsonObject, RateLimit, Service
 
@@ -66,7 +66,7 @@ SERVICE = Service(
     lambda response: REMEDIES.get(response.status, ""),
     error_details=_error_details,
     # https://developers.mailerlite.com/docs/#rate-limits
-    allowance=RateLimit(period_s=60.0, for_others=0.1),
+    rate_limit=RateLimit(period_s=60.0, for_others=0.1),
 )
 
 _NOT_SUBSCRIBED = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)
@@ -355,25 +355,17 @@ class MailerLiteClient:
         params: dict[str, Any] = {"filter[status]": status}
         if with_groups:
             params["include"] = "groups"
-        cursors: set[str] = set()
-        was_empty = False
-        while True:  # `links.next` lacks the limit and the filter, so it is not used
-            data = self._page(path, call, params)
+
+        def fetch(cursor: str | None) -> tuple[list[Subscriber], str | None]:
+            # `links.next` lacks the limit and the filter, so it is not used.
+            data = self._page(path, call, {**params, "cursor": cursor})
             try:
                 page = [_subscriber(row, keys, with_groups) for row in data["data"]]
-                cursor = _text_or_none(data["meta"]["next_cursor"])
+                return page, _text_or_none(data["meta"]["next_cursor"])
             except (KeyError, TypeError, AttributeError):
                 self.http.bad_answer(call, "a subscriber or meta.next_cursor is not as documented")
-            yield page
-            if cursor is None:
-                return
-            if cursor in cursors:
-                self.http.bad_answer(call, "its cursor comes twice, so the list has no end")
-            if was_empty and not page:
-                self.http.list_changed(call, "there is to be more, but page after page is empty")
-            was_empty = not page
-            cursors.add(cursor)
-            params["cursor"] = cursor
+
+        return read_by_cursor(self.http, call, fetch)
 
     def _page(self, path: str, call: str, params: Mapping[str, Any]) -> JsonObject:
         """As large as MailerLite takes it."""

@@ -10,7 +10,7 @@ from typing import Any, Callable, NamedTuple, Pattern
 from urllib.parse import quote
 
 from core.clock import Clock
-from core.errors import CallRejected, ListChanged, NotFound
+from core.errors import CallRejected, NotFound
 from core.settings import Secret, SettingsReader
 from transport.http_client import HttpClient
 from transport.paging import Page, read_numbered
@@ -117,10 +117,7 @@ class PredictLeadsClient:
             on_read(len(page.rows) if page else 0)
             return page
 
-        try:
-            rows, claimed = read_numbered(fetch)
-        except ListChanged as error:
-            self.http.list_changed("followings", str(error))
+        rows, claimed = read_numbered(self.http, "followings", fetch)
         listed: dict[str, tuple[str, ...]] = {}
         for domain, identifier in rows:
             others = (identifier,) if identifier != domain else ()

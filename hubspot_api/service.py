@@ -75,7 +75,7 @@ def _missing_scopes(body: JsonObject) -> Iterator[str]:
                 yield " or ".join(map(str, scopes))
 
 
-def _shortest_wait_s(response: Response) -> float:
+def _min_wait_s(response: Response) -> float:
     if response.status == 423:
         return 2.0
     if response.status == 429:
@@ -88,8 +88,10 @@ SERVICE = Service(
     _remedy,
     # https://developers.hubspot.com/docs/api-reference/search/guide
     read_only_posts=re.compile(r"/crm/.+/(search|batch/read)"),
-    try_again=frozenset({423, 477, 488}),  # locked, moving to another region, unknown in this one
+    retry_statuses=frozenset(
+        {423, 477, 488}
+    ),  # locked, moving to another region, unknown in this one
     error_details=_error_details,
-    shortest_wait_s=_shortest_wait_s,
+    min_wait_s=_min_wait_s,
     daily_limit=re.compile("DAILY|daily limit"),
 )

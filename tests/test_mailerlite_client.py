@@ -216,7 +216,7 @@ def test_a_malformed_page(sandbox: Sandbox, client: MailerLiteClient, more: Any)
 def test_a_cursor_that_comes_twice(sandbox: Sandbox, client: MailerLiteClient) -> None:
     edit = edited(meta={"next_cursor": "again"})
     sandbox.faults = [Fault("edit", path="^/subscribers$", nth=FIRST_PAGE, times=2, edit=edit)]
-    with pytest.raises(BadAnswer, match="its cursor comes twice"):
+    with pytest.raises(BadAnswer, match="its cursor again comes twice"):
         list(client.subscribers([], with_groups=False))
     assert len(sandbox.requests) == 7
 

@@ -1,4 +1,4 @@
-"""Lists whose pages go by number: every row once, whatever order, count or end they come with."""
+"""Lists that are read page by page: every row once, whatever order, count or end they come with."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import ListChanged
-from transport import paging as reading
-from transport.paging import Page, read_numbered, retry_if_changed
+from core.clock import Clock
+from core.errors import BadAnswer, ListChanged
+from transport import paging
+from transport.http_client import HttpClient
+from transport.paging import Page, read_by_cursor, read_by_offset, retry_if_changed
+from transport.service import Service
 
 Fetch = Callable[[int], Optional[Page]]
+HTTP = HttpClient(Service("Lists", lambda _: ""), "", {}, 1, clock=Clock(), dry_run=True)
+
+
+def read_numbered(fetch: Fetch) -> tuple[list[Any], int | None]:
+    return paging.read_numbered(HTTP, "rows", fetch)
 
 
 def paged(
@@ -73,19 +81,6 @@ def test_rows_that_the_list_holds_twice() -> None:
         assert read_numbered(paged(["a", "b", "a"], 2, count)) == (["a", "b"], None)
 
 
-def test_a_row_that_never_came_is_told() -> None:
-    """Three pages of a row each, in no order, and by bad luck c is on none of them."""
-    reads = itertools.cycle([["a", "b", "a"], ["a", "a", "b"]])
-    pages: list[str] = []
-
-    def fetch(number: int) -> Page:
-        if number == 1:
-            pages[:] = next(reads)
-        return Page(pages[number - 1 : number], None)
-
-    assert read_numbered(fetch) == (["a", "b"], 3)
-
-
 @pytest.mark.parametrize("count", [None, 2, 500])
 def test_a_service_that_ignores_the_number_of_the_page(count: int | None) -> None:
     numbers: list[int] = []
@@ -95,7 +90,7 @@ def test_a_service_that_ignores_the_number_of_the_page(count: int | None) -> Non
         return Page(["a", "b"], count)
 
     assert read_numbered(fetch) == (["a", "b"], count if count == 500 else None)
-    assert len(numbers) == 1 + reading.MAX_IDLE_PAGES
+    assert len(numbers) <= 4
 
 
 @pytest.mark.parametrize("count", [None, 3])
@@ -137,7 +132,7 @@ def test_a_list_that_never_settles() -> None:
 
 
 def test_a_list_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_PAGES", 20)
+    monkeypatch.setattr(paging, "MAX_NUMBERED_PAGES", 20)
     with pytest.raises(ListChanged, match="it has more than 20 pages"):
         read_numbered(lambda number: Page([number], None))
 
@@ -155,3 +150,58 @@ def test_what_moves_is_read_three_times() -> None:
     answers[:] = [ListChanged("first"), ListChanged("second"), ListChanged("third"), "too late"]
     with pytest.raises(ListChanged, match="third"):
         retry_if_changed(read)
+
+
+# By offset
+
+LETTERS = [*"abcdefghij"]
+
+
+def by_offset(lists: list[list[str]], size: int) -> Callable[[int], list[str]]:
+    """A page of the first list, then one of the next, and of the last from then on."""
+    calls = itertools.count()
+
+    def fetch(offset: int) -> list[str]:
+        return lists[min(next(calls), len(lists) - 1)][offset : offset + size]
+
+    return fetch
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 9, 10, 11])
+@pytest.mark.parametrize("length", range(11))
+def test_a_list_by_offset(length: int, size: int) -> None:
+    rows = LETTERS[:length]
+    assert read_by_offset(HTTP, "rows", by_offset([rows], size)) == rows
+
+
+@pytest.mark.parametrize("changed", [LETTERS[1:], ["new", *LETTERS], LETTERS[:3], []])
+def test_a_list_by_offset_that_moves_is_read_again(changed: list[str]) -> None:
+    assert read_by_offset(HTTP, "rows", by_offset([LETTERS, changed], 4)) == changed
+
+
+def test_a_list_by_offset_that_always_moves() -> None:
+    numbers = itertools.count()
+    with pytest.raises(ListChanged, match=r"Lists, rows: .* row 4 has moved; run it again"):
+        read_by_offset(HTTP, "rows", lambda _: [str(next(numbers)) for _ in range(4)])
+    assert next(numbers) == 2 * paging.MAX_READS * 4
+
+
+# By cursor
+
+
+def by_cursor(pages: dict[str | None, tuple[list[str], str | None]]) -> list[str]:
+    return [row for page in read_by_cursor(HTTP, "rows", lambda at: pages[at]) for row in page]
+
+
+def test_a_list_by_cursor_ends_with_the_page_without_one() -> None:
+    assert by_cursor({None: (["a"], "x"), "x": ([], "y"), "y": (["b"], None)}) == ["a", "b"]
+
+
+def test_a_cursor_that_comes_twice() -> None:
+    with pytest.raises(BadAnswer, match="its cursor x comes twice, so the list has no end"):
+        by_cursor({None: (["a"], "x"), "x": (["b"], "y"), "y": (["c"], "x")})
+
+
+def test_page_after_page_that_is_empty() -> None:
+    with pytest.raises(ListChanged, match="page after page is empty"):
+        by_cursor({None: ([], "x"), "x": ([], "y"), "y": (["c"], None)})

@@ -82,7 +82,7 @@ class HttpClient:
         self._secrets = [secret.reveal().split()[-1] for secret in auth_headers.values()]
         self._clock = clock
         self._dry_run = dry_run
-        self._throttle = Throttle(calls_per_second, clock, service.allowance)
+        self._throttle = Throttle(calls_per_second, clock, service.rate_limit)
         self._session = _session(auth_headers)
         if base_url.startswith("http:"):  # this machine itself: no proxy has to see the keys
             self._session.trust_env = False
@@ -259,7 +259,7 @@ class HttpClient:
             raise self._connection_problem(error) from None  # its text may hold a proxy's password
         headers = response.headers
         retry_after, date = headers.get("Retry-After"), headers.get("Date")
-        allowance = self.service.allowance
+        allowance = self.service.rate_limit
         room = allowance.room(headers) if allowance else None
         return Response(response.status_code, text, json_object(text), retry_after, date, room)
 

@@ -1,30 +1,25 @@
-"""Read a list that may change while its pages are read."""
+"""Read lists page by page, though others change them meanwhile.
+
+Each function takes the client and the name of the call, for the text of what it raises.
+"""
 
 from __future__ import annotations
 
-from typing import (
-    Any,
-    Callable,
-    Hashable,
-    NamedTuple,
-    Sequence,
-    TypeVar,
-)
+from typing import Any, Callable, Hashable, Iterator, NamedTuple, Sequence, TypeVar
 
 from core.errors import ListChanged
 from core.log import log
+from transport.http_client import HttpClient
 
-MAX_READS = 3  # of the whole list: what still moves then is not to be trusted
-MAX_NUMBERED_READS = 6  # several, because pages of a list without an order show some rows twice
-MAX_PAGES = 10_000  # an endless list has more
-MAX_SAME_READS = 2  # after the first of them: the list does hold some rows twice
-MAX_IDLE_PAGES = 4  # without a new row, one after another: nothing new is to come
+MAX_READS = 3  # of a list that has changed while it was read
+MAX_NUMBERED_READS = 6  # pages of a list without an order repeat some rows and lack as many
+MAX_NUMBERED_PAGES = 10_000
 
 T = TypeVar("T")
 
 
 def retry_if_changed(read: Callable[[], T], pause: Callable[[], None] = lambda: None) -> T:
-    """What `read` returns; after a `pause` it begins anew whenever it raises ListChanged, and the
+    """What `read` returns; after a `pause` it begins again whenever it raises ListChanged, and the
     last of these is raised."""
     for _ in range(MAX_READS - 1):
         try:
@@ -35,6 +30,51 @@ def retry_if_changed(read: Callable[[], T], pause: Callable[[], None] = lambda: 
     return read()
 
 
+def read_by_cursor(
+    http: HttpClient, call: str, fetch: Callable[[str | None], tuple[list[T], str | None]]
+) -> Iterator[list[T]]:
+    """Each page up to the one without a cursor: a short page, or an empty one, is not the end.
+
+    `fetch` returns the rows at a cursor (None: the first), and the cursor of the next page. Raises
+    BadAnswer when a cursor comes twice, ListChanged when page after page is empty.
+    """
+    seen: set[str] = set()
+    cursor: str | None = None
+    was_empty = False
+    while True:
+        rows, cursor = fetch(cursor)
+        yield rows
+        if cursor is None:
+            return
+        if cursor in seen:
+            http.bad_answer(call, f"its cursor {cursor} comes twice, so the list has no end")
+        if was_empty and not rows:
+            http.list_changed(call, "there is to be more, but page after page is empty")
+        seen.add(cursor)
+        was_empty = not rows
+
+
+def read_by_offset(http: HttpClient, call: str, fetch: Callable[[int], list[T]]) -> list[T]:
+    """Every row of a list, in its order. `fetch` returns two rows or more from an offset on, fewer
+    only where there are no more. Raises ListChanged when rows move in each of several reads.
+
+    A row that comes or goes moves all rows after it, so that one of them would be read twice or not
+    at all. So each page begins with the last row of the one before, which shows that none moved.
+    """
+
+    def read() -> list[T]:
+        rows = new = fetch(0)
+        while new:
+            page = fetch(len(rows) - 1)
+            if page[:1] != rows[-1:]:
+                http.list_changed(call, f"row {len(rows):,} has moved")
+            new = page[1:]
+            rows = rows + new
+        return rows
+
+    return retry_if_changed(read)
+
+
 class Page(NamedTuple):
     """`length`: of the whole list, if the page says so."""
 
@@ -42,77 +82,45 @@ class Page(NamedTuple):
     length: int | None
 
 
-class Read(NamedTuple):
-    """`rows`: as they came; `lengths`: all that the pages said of the length of the list;
-    `is_whole`: it was read to where the list says that it ends, and not only until it repeated
-    itself."""
+def read_numbered(
+    http: HttpClient, call: str, fetch: Callable[[int], Page | None]
+) -> tuple[list[Any], int | None]:
+    """Every row once of a list whose pages go by number, from 1 on, in whatever order; and the
+    length that the list claims where that does not fit (else None).
 
-    rows: list[Hashable]
-    lengths: frozenset[int]
-    is_whole: bool
-    is_one_page: bool = False  # whatever page is asked for
-
-    @property
-    def length(self) -> int:
-        """How many rows there are at least: pages that overlap lack as many as they repeat."""
-        return len(self.rows) if self.is_whole else max(self.lengths, default=0)
-
-    def is_proof(self) -> bool:
-        """Whether it is the whole list beyond doubt."""
-        one_length = self.lengths <= {len(self.rows)} and (self.is_whole or self.lengths)
-        return bool(one_length) and len(set(self.rows)) == len(self.rows)
-
-
-def read_numbered(fetch: Callable[[int], Page | None]) -> tuple[list[Any], int | None]:
-    """Every row once of a list whose pages go by number, from 1 on, and the length that the list
-    claims where that does not fit (else None).
-
-    `fetch` returns None where the service refuses a page because it is past the last. The end is an
-    empty page or a refusal, never a count. A row that comes twice, or a count that does not fit,
-    shows that the list has moved, or has no order: then it is read again, until that brings nothing
-    new. Raises ListChanged if it never settles.
+    `fetch` returns None where the service refuses a page because it is past the last. Where rows
+    come twice, or fewer than the list claims, it has moved or has no order: it is read again until
+    that brings nothing new. Raises ListChanged if it never settles.
     """
-    union: dict[Hashable, None] = {}
-    before: list[Hashable] = []
-    length = same = 0
+    rows: dict[Hashable, None] = {}
+    before: list[Hashable] | None = None
     for _ in range(MAX_NUMBERED_READS):
-        read = _read_once(fetch)
-        if read.is_proof():
-            return read.rows, None
-        is_news = not union.keys() >= set(read.rows)
-        union.update(dict.fromkeys(read.rows))
-        length = max(length, read.length)
-        same = same + 1 if read.is_whole and read.rows == before else 0
-        is_settled = len(union) >= length or same == MAX_SAME_READS
-        if read.is_one_page or (is_settled and not is_news):
-            break
-        before = read.rows
-    else:
-        if is_news and len(union) != length:
-            raise ListChanged(f"{len(union):,} rows came, and it does not settle")
-    claims = set(read.lengths - {len(read.rows), len(union)})
-    if not is_settled:
-        claims.add(length)  # rows that came twice stood where others should have
-    return list(union), max(claims, default=None)
+        read, claimed = _read_to_the_end(http, call, fetch)
+        if len(set(read)) == len(read) >= (claimed or 0):
+            return read, None if claimed in (None, len(read)) else claimed
+        has_new = not rows.keys() >= set(read)
+        rows.update(dict.fromkeys(read))
+        is_whole = len(rows) >= max(claimed or 0, len(read))
+        if read == before or (is_whole and not has_new):
+            return list(rows), None if claimed in (None, len(rows), len(read)) else claimed
+        before = read
+    http.list_changed(call, f"{len(rows):,} rows came, and it does not settle")
 
 
-def _read_once(fetch: Callable[[int], Page | None]) -> Read:
+def _read_to_the_end(
+    http: HttpClient, call: str, fetch: Callable[[int], Page | None]
+) -> tuple[list[Hashable], int | None]:
+    """All rows up to a page without a new one, and the largest length that a page claims. A count
+    is no end: it may be wrong, or that of the page."""
     rows: list[Hashable] = []
-    seen: dict[Hashable, None] = {}
-    lengths: set[int] = set()
-    idle_pages = idle_rows = 0  # in a row, without a row that is new
-    for number in range(1, MAX_PAGES + 1):
-        page = fetch(number)
-        if page and page.length is not None and (page.rows or not seen):
-            lengths.add(page.length)  # past the end some count 0, and mean the page
-        if page is None or not page.rows:
-            return Read(rows, frozenset(lengths), is_whole=True)
-        if seen.keys() >= set(page.rows):
-            idle_pages, idle_rows = idle_pages + 1, idle_rows + len(page.rows)
-        else:
-            idle_pages = idle_rows = 0
+    seen: set[Hashable] = set()
+    lengths: list[int] = []
+    for number in range(1, MAX_NUMBERED_PAGES + 1):
+        page = fetch(number) or Page((), None)
         rows += page.rows
-        seen.update(dict.fromkeys(page.rows))
-        if idle_pages >= MAX_IDLE_PAGES and idle_rows >= 2 * len(seen):
-            return Read(list(seen), frozenset(lengths), False, is_one_page=idle_pages == number - 1)
-    raise ListChanged(f"it has more than {MAX_PAGES:,} pages")
+        if page.length is not None and (page.rows or not seen):
+            lengths.append(page.length)  # past the end some count 0, and mean the page
+        if seen.issuperset(page.rows):
+            return rows, max(lengths, default=None)
+        seen.update(page.rows)
+    http.list_changed(call, f"it has more than {MAX_NUMBERED_PAGES:,} pages")

@@ -55,7 +55,7 @@ def problem_of(response: Response, service: Service, call: str, now: datetime) -
         return None
     detail = _detail(response, service)
     said = f"{status} {detail or http.responses.get(status, '')}".strip()
-    if status in _TRY_AGAIN or status in service.try_again or status >= 500:
+    if status in _TRY_AGAIN or status in service.retry_statuses or status >= 500:
         return _try_again(response, service, said, where, now)
     remedy = service.remedy(response)
     if status in (401, 402):
@@ -110,7 +110,7 @@ def _try_again(
         )
     return TryAgain(
         said,
-        wait_s=max(wait_s, service.shortest_wait_s(response)),
+        wait_s=max(wait_s, service.min_wait_s(response)),
         outcome_unknown=outcome_unknown,
         rate_limited=response.status == 429,
     )

@@ -50,21 +50,21 @@ class RateLimit(NamedTuple):
 class Service:
     """`remedy`: what the user can do about a refusal, as a sentence or "".
 
-    `read_only_posts`: the paths of the POST calls that only read. `try_again`: statuses, besides
-    those of HTTP, after which the same call may succeed. `error_details`: what only this service
-    puts into the body of an error, in words, the most important first. `shortest_wait_s`: seconds
-    that it wants before the next try when it sends no Retry-After. `daily_limit`: how a 429 reads
-    after which there is nothing more before tomorrow. `allowance`: if its answers tell how much is
+    `read_only_posts`: the paths of the POST calls that only read. `retry_statuses`: after which,
+    besides those of HTTP, the same call may succeed. `error_details`: what only this service puts
+    into the body of an error, in words, the most important first. `min_wait_s`: seconds that it
+    wants before the next try when it sends no Retry-After. `daily_limit`: how a 429 reads after
+    which there is nothing more before tomorrow. `rate_limit`: if its answers tell how much is
     left."""
 
     name: str
     remedy: Callable[[Response], str]
     read_only_posts: Pattern[str] | None = None
-    try_again: frozenset[int] = frozenset()
+    retry_statuses: frozenset[int] = frozenset()
     error_details: Callable[[JsonObject], Iterator[str]] = lambda _body: iter(())
-    shortest_wait_s: Callable[[Response], float] = lambda _response: 0.0
+    min_wait_s: Callable[[Response], float] = lambda _response: 0.0
     daily_limit: Pattern[str] = re.compile("daily limit", re.IGNORECASE)
-    allowance: RateLimit | None = None
+    rate_limit: RateLimit | None = None
 
     def only_reads(self, method: str, path: str) -> bool:
         if method == "POST" and self.read_only_posts:
