@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import cli.start  # noqa: F401 - first: it is for what may happen while the others load
-from core.log import log
 
 # isort: split
 
@@ -15,8 +14,7 @@ from collections import Counter
 from typing import NamedTuple, Sequence
 
 from cli import command
-from cli.checks import look
-from cli.readiness import check_here
+from cli.checks import check_machine, collect_findings
 from cli.run import Run
 from contact.memory import Memory
 from contact.plan import (
@@ -33,13 +31,12 @@ from core.clock import Clock
 from core.emails import parse_email
 from core.errors import AppError, CallRejected, Forbidden, Outcome, SettingsError
 from core.limits import parse_number
+from core.log import log
 from core.words import clip
 from hubspot_api import search
 from hubspot_api.shapes import COMPANIES, CONTACTS, Account, Company, Contact, Created
 from hubspot_client import HubSpotClient
 from report.model import Finding, Kind, Section
-from state.files import account_file
-from state.lock import run_lock
 
 WAIT_S = 60  # for other runs to end
 NAME_WIDTH = 70  # characters of a name from HubSpot that are shown
@@ -119,14 +116,13 @@ def _run(run: Run) -> Outcome:
     account = f"{chosen.hubspot.base_url} {chosen.hubspot.token.reveal()}"
     memory = None
     with contextlib.ExitStack() as stack:
-        if not run.dry_run:
-            stack.enter_context(run_lock("contact", account, run.clock, run.args.wait))
-            memory = Memory(account_file("contact", account, ".sqlite3"))
-            stack.enter_context(contextlib.closing(memory))
-        stack.enter_context(run.using(hubspot.http))
+        stack.enter_context(run.using(account, hubspot.http, wait_s=run.args.wait))
         if run.args.check:
-            here = check_here(run, account, lambda path: Memory(path).close())
+            here = check_machine(run, account, lambda path: Memory(path).close())
             return run.show_findings([*_check(hubspot, wanted), *here])
+        if not run.dry_run:
+            memory = Memory(run.state_path(account))
+            stack.enter_context(contextlib.closing(memory))
         records, found = Records(run, hubspot, memory), _account(hubspot)
         if found:
             run.name_accounts(f"HubSpot is {found}.")
@@ -171,7 +167,7 @@ def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
             " needs crm.objects.companies.write and crm.objects.contacts.write.",
         )
 
-    return look(account, companies, contacts)
+    return collect_findings(account, companies, contacts)
 
 
 def _account(hubspot: HubSpotClient) -> Account | None:

@@ -4,20 +4,17 @@
 from __future__ import annotations
 
 import cli.start  # noqa: F401 - first: it is for what may happen while the others load
-from core.log import log
 
 # isort: split
 
-import contextlib
 import sys
 from typing import NamedTuple, Sequence
 
 from cli import command
 from cli.changes import done, in_part
-from cli.checks import look, require_ok
-from cli.past import recorded, say_history
+from cli.checks import collect_findings, require_ok
+from cli.job import Job, run_job
 from cli.progress import Progress
-from cli.readiness import check_here
 from cli.run import Run
 from companies import explain as explaining
 from companies import limits
@@ -33,6 +30,7 @@ from core.clock import Clock
 from core.domains import parse_domains
 from core.errors import Outcome
 from core.limits import parse_limit, parse_number, parse_number_limit
+from core.log import log
 from core.settings import SettingsReader
 from core.words import companies, count
 from hubspot_api.service import HubSpotSettings, hubspot_settings
@@ -44,9 +42,7 @@ from predictleads_client import (
     predictleads_settings,
 )
 from report.model import Finding
-from state.files import account_file
 from state.history import History
-from state.lock import run_lock
 from transport import threads
 
 NAME, FOLLOWS, FOLLOWED = "PredictLeads", "PredictLeads follows", "followed"
@@ -101,28 +97,26 @@ def _run(run: Run) -> Outcome:
     predictleads = PredictLeadsClient(chosen.predictleads, run.clock, run.dry_run)
     source = CompanySource(hubspot, chosen.criteria, run.clock)
     account = f"{chosen.predictleads.base_url} {chosen.predictleads.key.reveal()}"
-    with contextlib.ExitStack() as stack:
-        if not run.dry_run:
-            stack.enter_context(run_lock("companies", account, run.clock))
-        stack.enter_context(run.using(hubspot.http, predictleads.http))
-        if run.args.check:
-            return _check(run, source, predictleads, account)
-        memory = stack.enter_context(contextlib.closing(_memory(run, account)))
-        sync = Sync(run, chosen, source, predictleads, memory, History(memory, run.clock))
-        if run.args.history:
-            return say_history(run, sync.history, run.args.history, VERBS)
-        if run.args.explain:
-            return sync.explain(run.args.explain)
-        run.report.total_name = f"Companies {FOLLOWED}"
-        return recorded(run, sync.history, chosen.keep_history_days, VERBS, sync.outcome)
 
+    def check() -> list[Finding]:
+        in_hubspot, in_predictleads, _ = _check_services(source, predictleads)
+        return [*in_hubspot, *in_predictleads, *source.check_search()]
 
-def _check(
-    run: Run, source: CompanySource, predictleads: PredictLeadsClient, account: str
-) -> Outcome:
-    in_hubspot, in_predictleads, _ = _check_services(source, predictleads)
-    here = check_here(run, account, lambda path: open_memory(path, account).close())
-    return run.show_findings([*in_hubspot, *in_predictleads, *source.check_search(), *here])
+    def sync(memory: CompanyMemory, history: History) -> Sync:
+        return Sync(run, chosen, source, predictleads, memory, history)
+
+    job = Job(
+        account,
+        (hubspot.http, predictleads.http),
+        chosen.keep_history_days,
+        VERBS,
+        check,
+        lambda path: CompanyMemory(path, account, run.clock, run.dry_run),
+        lambda path: open_memory(path, account).close(),
+        lambda memory, history: sync(memory, history).outcome(),
+        lambda memory, history: sync(memory, history).explain(run.args.explain),
+    )
+    return run_job(run, job)
 
 
 def _check_services(
@@ -149,17 +143,12 @@ def _check_subscription(
         credits = f", {used:,} of {quota:,} credits used this month" if known else ""
         return Finding(True, f"The PredictLeads subscription is active{credits}.")
 
-    return look(check), next(iter(found), None)
+    return collect_findings(check), next(iter(found), None)
 
 
 def _accounts(source: CompanySource, in_predictleads: Sequence[Finding]) -> str:
     in_hubspot = [f"HubSpot is {source.account}."] if source.account else []
     return " ".join([*in_hubspot, *(finding.text for finding in in_predictleads)])
-
-
-def _memory(run: Run, account: str) -> CompanyMemory:
-    path = run.args.state or account_file("companies", account, ".sqlite3", make=not run.dry_run)
-    return CompanyMemory(path, account, run.clock, run.dry_run)
 
 
 class Sync:
@@ -175,7 +164,7 @@ class Sync:
         history: History,
     ) -> None:
         self._run, self._rules = run, chosen.rules
-        self._source, self._predictleads, self.history = source, predictleads, history
+        self._source, self._predictleads = source, predictleads
         destination = _destination(run, predictleads)
         self._decisions = Decisions(run, source, destination, memory, history, self._rules)
 

@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import cli.start  # noqa: F401 - first: it is for what may happen while the others load
-from core.log import log
 
 # isort: split
 
-import contextlib
 import sys
 from collections import Counter
 from pathlib import Path
@@ -17,21 +15,19 @@ from typing import AbstractSet, Sequence
 from cli import command
 from cli.changes import DONE, Changes, conclude, in_part
 from cli.checks import require_ok
-from cli.past import recorded, say_history
+from cli.job import Job, run_job
 from cli.progress import Progress
-from cli.readiness import check_here
 from cli.run import Run
 from core.clock import Clock
 from core.emails import canonical, normalise_email
 from core.errors import AppError, Outcome, SettingsError
+from core.log import log
 from core.words import count
 from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANIES, CONTACTS, Contact, ObjectType
 from hubspot_client import HubSpotClient
 from mailerlite_client import MailerLiteClient, Subscriber
 from report.model import Finding, Kind
-from state.files import account_file
 from state.history import History
-from state.lock import run_lock
 from state.notifications import Notifications
 from subscribers import explain as explaining
 from subscribers import importing, limits, opt_outs
@@ -174,27 +170,42 @@ def _run(run: Run) -> Outcome:
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
     )
     account = f"{chosen.mailerlite.base_url} {chosen.mailerlite.key.reveal()}"
-    with contextlib.ExitStack() as stack:
-        if not run.dry_run:
-            stack.enter_context(run_lock("subscribers", account, run.clock))
-        stack.enter_context(run.using(*(service.http for service in services)))
-        if run.args.check:
-            return _check(run, chosen, services, account)
-        memory = stack.enter_context(_memory(run, chosen, _path(run, account)))
-        history = History(memory, run.clock)
-        if run.args.history:
-            return say_history(run, history, run.args.history, VERBS)
+    is_new = True
 
-        def sync() -> Sync:
-            preflight = _preflight(run, chosen, services)
-            require_ok(preflight.findings)
-            require_ok(preflight.mapping, SettingsError)
-            return Sync(run, chosen, preflight, services, memory, history)
+    def try_state(path: Path) -> None:
+        nonlocal is_new
+        is_new = False  # as far as it can be told, should it be damaged
+        with _memory(run, chosen, path) as memory:
+            is_new = memory.is_new
 
-        if run.args.explain:
-            return sync().explain(run.args.explain)
-        run.report.total_name = "Active subscribers"
-        return recorded(run, history, chosen.keep_history_days, VERBS, lambda: sync().outcome())
+    def check() -> list[Finding]:
+        preflight = _preflight(run, chosen, services)
+        first = [Finding(True, "The first run that writes needs --first-run, once.")]
+        return [
+            *preflight.findings,
+            *preflight.mapping,
+            *check_reading(services),
+            *(first if is_new else []),
+        ]
+
+    def sync(memory: Memory, history: History) -> Sync:
+        preflight = _preflight(run, chosen, services)
+        require_ok(preflight.findings)
+        require_ok(preflight.mapping, SettingsError)
+        return Sync(run, chosen, preflight, services, memory, history)
+
+    job = Job(
+        account,
+        [service.http for service in services],
+        chosen.keep_history_days,
+        VERBS,
+        check,
+        lambda path: _memory(run, chosen, path),
+        try_state,
+        lambda memory, history: sync(memory, history).outcome(),
+        lambda memory, history: sync(memory, history).explain(run.args.explain),
+    )
+    return run_job(run, job)
 
 
 def _preflight(run: Run, chosen: Settings, services: Services) -> Preflight:
@@ -206,30 +217,6 @@ def _preflight(run: Run, chosen: Settings, services: Services) -> Preflight:
     if args.wants_import:
         preflight.mapping.append(importing.check(preflight.groups, preflight.mirror))
     return preflight
-
-
-def _check(run: Run, chosen: Settings, services: Services, account: str) -> Outcome:
-    preflight = _preflight(run, chosen, services)
-    found = [*preflight.findings, *preflight.mapping, *check_reading(services)]
-    return run.show_findings([*found, *_check_here(run, chosen, account)])
-
-
-def _check_here(run: Run, chosen: Settings, account: str) -> list[Finding]:
-    is_new = True
-
-    def open_memory(path: Path) -> None:
-        nonlocal is_new
-        with _memory(run, chosen, path) as memory:
-            is_new = memory.is_new
-
-    found = check_here(run, account, open_memory)
-    first = Finding(True, "The first run that writes needs --first-run, once.")
-    return [*found, first] if is_new and all(each.ok for each in found) else found
-
-
-def _path(run: Run, account: str) -> Path:
-    named: Path | None = run.args.state
-    return named or account_file("subscribers", account, ".sqlite3", make=not run.dry_run)
 
 
 def _memory(run: Run, chosen: Settings, path: Path) -> Memory:

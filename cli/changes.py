@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Protocol, Sequence, TypeVar
 
 from cli.progress import Progress
 from cli.run import Run
@@ -18,33 +18,47 @@ from core.errors import (
     ServiceError,
 )
 from core.log import log
+from report.model import DONE as DONE
+from report.model import FAILED as FAILED
+from report.model import NOT_REACHED as NOT_REACHED
+from report.model import PLANNED as PLANNED
+from report.model import SKIPPED as SKIPPED
 from report.model import Row
 from transport import threads
 
 WRITERS = 20  # threads: enough for 10 calls a second when an answer takes 2 s
 FAILURES_IN_A_ROW = 3  # of different entries: from then on it is the service that fails
 
-PLANNED, DONE, SKIPPED = "planned", "done", "skipped"
-FAILED, NOT_REACHED = "failed", "not_reached"
 
-E = TypeVar("E")
-
-
-class NotWanted(Exception):
+class Skip(Exception):
     """Raised by a change: the service shows that it must not be made. The text is the reason."""
 
 
 class Result(NamedTuple):
     """What came of one change.
 
-    `status`: DONE, SKIPPED (see NotWanted), FAILED or NOT_REACHED; `error` says why it is not done.
+    `status`: as in report/model.py, or one of the job's own; `error` says why it is not done.
     `maybe_applied`: nothing says that the service was left as it was. `cause`: why it failed: a
     ServiceError may concern the changes after it as well."""
 
-    status: str
+    status: str = PLANNED
     error: str | None = None
     maybe_applied: bool = False
     cause: AppError | None = None
+
+    def as_row(self) -> Row:
+        """What it adds to the change's row in the report."""
+        return {"status": self.status, "error": self.error}
+
+
+class PlannedChange(Protocol):
+    """A NamedTuple that has `result: Result = Result()` as one of its fields."""
+
+    def _replace(self: P, *, result: Result) -> P: ...
+
+
+E = TypeVar("E")
+P = TypeVar("P", bound=PlannedChange)
 
 
 class Changes:
@@ -56,15 +70,17 @@ class Changes:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._outage = _Outage()
+        self._outage: ServiceError | None = None  # since when the service counts as down
+        self._failures = 0  # in a row, of whichever thread
+        self._lock = threading.Lock()
 
     def apply(self, label: str, entries: Sequence[E], change: Callable[[E], None]) -> list[Result]:
         """The result of each entry, in their order."""
 
         def work(entry: E) -> Result:
-            down = self._outage.error
-            result = _not_reached(down) if down else _result_of(entry, change)
-            self._outage.note(result)
+            outage = self._outage
+            result = _not_reached(outage) if outage else _make(entry, change)
+            self._note(result)
             progress.advance()
             return result
 
@@ -78,44 +94,39 @@ class Changes:
         run.wrote = run.wrote or any(result.maybe_applied for result in results)
         return results
 
+    def carry_out(self, label: str, planned: Sequence[P], change: Callable[[P], None]) -> list[P]:
+        """Like `apply`, for planned changes, each of which comes back with its result."""
+        results = self.apply(label, planned, change)
+        return [each._replace(result=result) for each, result in zip(planned, results)]
+
     @property
     def are_over(self) -> bool:
         """Whether no further change is sent, because the service counts as down."""
-        return self._outage.error is not None
+        return self._outage is not None
 
     def raise_if_nothing_written(self) -> None:
         """Raises what made the service count as down if nothing has been changed; else it is only
         told."""
-        down = self._outage.error
-        if down and not self._run.wrote:
-            raise down
-        if down:
-            log.warning("%s", down)
+        if self._outage and not self._run.wrote:
+            raise self._outage
+        if self._outage:
+            log.warning("%s", self._outage)
 
-
-class _Outage:
-    """Whether the service is down, as the latest results show; any thread may note one."""
-
-    def __init__(self) -> None:
-        self.error: ServiceError | None = None
-        self._in_a_row = 0
-        self._lock = threading.Lock()
-
-    def note(self, result: Result) -> None:
+    def _note(self, result: Result) -> None:
         with self._lock:
             if isinstance(result.cause, ServiceError):
-                self._in_a_row += 1
+                self._failures += 1
                 is_down = isinstance(result.cause, ServiceDown)
-                if is_down or self._in_a_row == FAILURES_IN_A_ROW:
-                    self.error = self.error or result.cause
+                if is_down or self._failures == FAILURES_IN_A_ROW:
+                    self._outage = self._outage or result.cause
             elif result.status != NOT_REACHED:
-                self._in_a_row = 0
+                self._failures = 0
 
 
-def _result_of(entry: E, change: Callable[[E], None]) -> Result:
+def _make(entry: E, change: Callable[[E], None]) -> Result:
     try:
         change(entry)
-    except NotWanted as reason:
+    except Skip as reason:
         return Result(SKIPPED, str(reason))
     except (NotSent, Interrupted) as error:
         return _not_reached(error)
@@ -129,11 +140,11 @@ def _not_reached(error: AppError) -> Result:
     return Result(NOT_REACHED, str(error))
 
 
-def done(results: Sequence[Result] | None) -> int:
+def done(results: Iterable[Result] | None) -> int:
     return sum(result.status == DONE for result in results or ())
 
 
-def conclude(run: Run, results: Sequence[Result]) -> Outcome:
+def conclude(run: Run, results: Iterable[Result]) -> Outcome:
     """Count what came of all changes, say what is open, and return the outcome."""
     statuses = Counter(result.status for result in results)
     run.report.counts.update({status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)})
@@ -146,16 +157,12 @@ def conclude(run: Run, results: Sequence[Result]) -> Outcome:
     return Outcome.PARTIAL
 
 
-def in_part(results: Sequence[Result]) -> str:
+def in_part(results: Iterable[Result]) -> str:
     is_open = any(result.status in (FAILED, NOT_REACHED) for result in results)
     return "Done in part" if is_open else "Done"
 
 
 def rows_of(entries: Sequence[Mapping[str, Any]], results: Sequence[Result] | None) -> list[Row]:
     """Rows of the report: entries with what came of each; None while they are only planned."""
-    if results is None:
-        return [{**entry, "status": PLANNED, "error": None} for entry in entries]
-    return [
-        {**entry, "status": result.status, "error": result.error}
-        for entry, result in zip(entries, results)
-    ]
+    results = [Result()] * len(entries) if results is None else results
+    return [{**entry, **result.as_row()} for entry, result in zip(entries, results)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Callable, Iterable
 
+from cli.run import Run
 from core.errors import AppError, CallRejected, Forbidden, NotSent
 from report.model import Finding
+from state import lock
+from state.files import state_folder
 
 
-def look(*checks: Callable[[], Finding]) -> list[Finding]:
+def collect_findings(*checks: Callable[[], Finding]) -> list[Finding]:
     """What the checks of one service find; an error of the service is a finding too.
 
     After a missing right the next check is made, so that all missing rights are found together;
@@ -32,3 +37,42 @@ def require_ok(findings: Iterable[Finding], kind: type[AppError] = AppError) -> 
     problems = [finding.text for finding in findings if not finding.ok]
     if problems:
         raise kind("\n".join(problems))
+
+
+def check_machine(run: Run, account: str, try_state: Callable[[Path], None]) -> list[Finding]:
+    """The folder, the file of earlier runs and the lock of the job on this account, and where
+    reports go; looking leaves nothing behind.
+
+    `try_state` opens such a file and closes it; it raises AppError when it cannot be used.
+    """
+    named_by = "--state" if getattr(run.args, "state", None) else "XDG_STATE_HOME"
+
+    def folder() -> Finding:
+        path = state_folder(make=False)
+        there = next(each for each in (path, *path.parents) if os.path.exists(each))
+        _require_writable(there.is_dir(), there, "XDG_STATE_HOME")
+        return Finding(True, f"What runs leave for later ones goes to {path}.")
+
+    def state() -> Finding:
+        path = run.state_path(account)
+        if named_by == "--state":
+            _require_writable(path.parent.is_dir(), path.parent, named_by)
+        if not os.path.exists(path):
+            return Finding(True, f"There is no memory of earlier runs yet: the first makes {path}.")
+        _require_writable(True, path, named_by)
+        try_state(path)
+        return Finding(True, f"The memory of earlier runs can be used: {path}.")
+
+    def other_run() -> Finding:
+        active = lock.holder(run.report.job, account)
+        text = f"Another run is active: {active}." if active else "No other run is active."
+        return Finding(True, text)
+
+    found = [each for check in (folder, state, other_run) for each in collect_findings(check)]
+    return found + [Finding(True, f"The report goes to {path}.") for path in run.args.report]
+
+
+def _require_writable(is_right: bool, place: Path, named_by: str) -> None:
+    """Raises AppError if it is not the right kind of place, or cannot be written."""
+    if not (is_right and os.access(place, os.W_OK)):
+        raise AppError(f"Cannot write into {place}: let {named_by} name another place.")

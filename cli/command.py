@@ -5,20 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shlex
 import signal
-import sys
 from pathlib import Path
 from types import FrameType
 from typing import Callable, Iterator, Sequence, TypeVar
 
 from cli.run import Run
 from cli.screen import flush_output, set_up_output
-from cli.start import missing_packages
 from core.clock import Clock
 from core.errors import AppError, Interrupted, Outcome
 from core.log import log
-from core.settings import PYTHON, parse_positive
+from core.settings import parse_positive
 from report.render import ENDINGS, write_report
 
 VERSION = "1.0.0"
@@ -128,7 +125,6 @@ def main(
 def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
     """The one place that turns an error into words and an outcome."""
     try:
-        _demand_packages()
         with run.finishing_calls(False):  # but the work itself finishes its writes
             outcome = work(run)
     except AppError as error:
@@ -142,16 +138,6 @@ def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
         run.report.error = "a mistake in the program; the log has the details"
         outcome = Outcome.FAILED
     return run.ended(outcome)
-
-
-def _demand_packages() -> None:
-    missing = ", ".join(missing_packages())
-    if missing:
-        raise AppError(
-            f"This Python ({sys.executable}) lacks {missing}: start the script with the Python of"
-            f" the project, {PYTHON}, or run:"
-            f" {shlex.quote(sys.executable)} -m pip install -r requirements.txt"
-        )
 
 
 def _write_reports(run: Run) -> int:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import Callable, Iterator, Sequence, TypeVar
 
 from cli.screen import Screen
@@ -17,6 +18,8 @@ from core.settings import SettingsReader, read_env_file, readable_by_others, set
 from core.words import count
 from report.model import Finding, Report, Section
 from report.render import has_links
+from state.files import account_file
+from state.lock import run_lock
 from transport.http_client import HttpClient
 
 T = TypeVar("T")
@@ -25,13 +28,14 @@ T = TypeVar("T")
 class Run:
     """The work of a script fills `report` as it learns, and returns the outcome.
 
-    `wrote`: whether a service may have been changed; only the main thread sets it.
+    `dry_run`: it changes nothing, and leaves nothing behind. `wrote`: whether a service may have
+    been changed; only the main thread sets it.
     """
 
     def __init__(self, job: str, title: str, args: argparse.Namespace, clock: Clock) -> None:
-        self.args = args
-        self.clock = clock
-        self.dry_run = reads_only(args)
+        self.args, self.clock = args, clock
+        asks = getattr(args, "explain", None) or getattr(args, "history", None)
+        self.dry_run = bool(args.dry_run or args.check or asks)
         self.wrote = False
         self.calls_must_finish = True
         self.screen = Screen(args.quiet, "see the report" if args.report else "see --report")
@@ -51,29 +55,24 @@ class Run:
         self.report.settings = reader.used
         return settings
 
-    def name_accounts(self, sentences: str) -> None:
-        """Before anything is planned: in which accounts."""
-        self.report.accounts = sentences
-        log.info("%s", sentences)
-
-    @property
-    def wants_links(self) -> bool:
-        return any(has_links(path) for path in self.args.report)
-
-    def summarise(self, line: str, colour: str = "") -> None:
-        """Say what came of the run: these lines can be forwarded as they are."""
-        self.report.summary.append(line)
-        self.screen.say_result(line, colour)
-
     @contextlib.contextmanager
-    def using(self, *clients: HttpClient) -> Iterator[None]:
-        """Close the clients in the end, and let the report say what was asked of the services."""
-        try:
-            yield
-        finally:
-            for client in clients:
-                client.close()
-                self.report.requests[client.service.name.lower()] = client.usage.as_report()
+    def using(self, account: str, *clients: HttpClient, wait_s: float = 0.0) -> Iterator[None]:
+        """Hold the lock of the job on this account, unless the run changes nothing; in the end
+        close the clients, and let the report say what was asked of the services."""
+        with contextlib.ExitStack() as stack:
+            if not self.dry_run:
+                stack.enter_context(run_lock(self.report.job, account, self.clock, wait_s))
+            try:
+                yield
+            finally:
+                for client in clients:
+                    client.close()
+                    self.report.requests[client.service.name.lower()] = client.usage.as_report()
+
+    def state_path(self, account: str) -> Path:
+        """The file in which runs of the job on this account leave what later ones must know."""
+        named: Path | None = getattr(self.args, "state", None)
+        return named or account_file(self.report.job, account, ".sqlite3", make=not self.dry_run)
 
     @contextlib.contextmanager
     def finishing_calls(self, must_finish: bool = True) -> Iterator[None]:
@@ -83,6 +82,20 @@ class Run:
             yield
         finally:
             self.calls_must_finish = before
+
+    @property
+    def wants_links(self) -> bool:
+        return any(has_links(path) for path in self.args.report)
+
+    def name_accounts(self, sentences: str) -> None:
+        """Before anything is planned: in which accounts."""
+        self.report.accounts = sentences
+        log.info("%s", sentences)
+
+    def summarise(self, line: str, colour: str = "") -> None:
+        """Say what came of the run: these lines can be forwarded as they are."""
+        self.report.summary.append(line)
+        self.screen.say_result(line, colour)
 
     def ended(self, outcome: Outcome) -> Outcome:
         """How the run ends, once its work has come to `outcome`."""
@@ -122,9 +135,3 @@ class Run:
             return Outcome.FAILED
         self.summarise("Ready.", "green")
         return Outcome.PLANNED
-
-
-def reads_only(args: argparse.Namespace) -> bool:
-    """Whether a run with these flags changes nothing, and leaves nothing behind."""
-    asks = getattr(args, "explain", None) or getattr(args, "history", None)
-    return bool(args.dry_run or args.check or asks)

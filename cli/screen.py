@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
 from typing import Sequence, TextIO
 
+from cli.progress import above_bars
 from core.domains import display_domains
 from core.log import log
 from core.words import clip, printable
@@ -25,24 +25,19 @@ class Screen:
     """
 
     def __init__(self, quiet: bool, more: str = "") -> None:
-        self._quiet = quiet
-        self._more = more
+        self._quiet, self._more = quiet, more
         self._results: list[tuple[str, str]] = []
-        self._unsaid: list[tuple[str, str]] = []
+        self._others: list[tuple[str, str]] = []
         self.has_news = False
 
     def say(self, line: str = "", colour: str = "") -> None:
-        self._say(line, colour, self._unsaid)
+        self._others.append((line, colour))
+        self._print_unless_quiet()
 
     def say_result(self, line: str, colour: str = "") -> None:
         """What a mail begins with."""
-        self._say(line, colour, self._results)
-
-    def _say(self, line: str, colour: str, waiting: list[tuple[str, str]]) -> None:
-        if self._quiet:
-            waiting.append((line, colour))
-        else:
-            _print(line, colour)
+        self._results.append((line, colour))
+        self._print_unless_quiet()
 
     def say_list(
         self, title: str, kind: Kind, lines: Sequence[tuple[str, str]], shown: int
@@ -64,11 +59,15 @@ class Screen:
 
     def say_all(self, first: str = "") -> None:
         """What has waited, if anything has, after the line `first`."""
-        gap = [("", "")] if self._results and self._unsaid else []
+        gap = [("", "")] if self._results and self._others else []
         begin = [(first, "yellow")] if first and gap else []
-        for line, colour in (*begin, *self._results, *gap, *self._unsaid):
+        for line, colour in (*begin, *self._results, *gap, *self._others):
             _print(line, colour)
-        self._results, self._unsaid = [], []
+        self._results, self._others = [], []
+
+    def _print_unless_quiet(self) -> None:
+        if not self._quiet:
+            self.say_all()
 
 
 class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
@@ -84,18 +83,14 @@ class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
         if self._quiet and record.levelno < logging.ERROR:
             self._waiting.append(record)
         else:
-            self._emit(record)
+            with above_bars():
+                super().emit(record)
 
     def emit_all(self) -> None:
         """What has waited."""
-        for record in self._waiting:
-            self._emit(record)
-        self._waiting = []
-
-    def _emit(self, record: logging.LogRecord) -> None:
-        tqdm = sys.modules.get("tqdm")
-        with tqdm.tqdm.external_write_mode(sys.stderr) if tqdm else contextlib.nullcontext():
-            super().emit(record)
+        waiting, self._waiting, self._quiet = self._waiting, [], False
+        for record in waiting:
+            self.emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(map(printable, super().format(record).split("\n")))
@@ -103,8 +98,7 @@ class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 def set_up_output(verbose: bool, quiet: bool) -> None:
     logging.raiseExceptions = False  # a log that nobody takes is no reason to stop the work
-    sys.stdout = sys.stdout or _nowhere()
-    sys.stderr = sys.stderr or _nowhere()
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an old terminal's character set
@@ -116,7 +110,8 @@ def set_up_output(verbose: bool, quiet: bool) -> None:
 
 
 def flush_output() -> None:
-    """Python would end with exit code 120 if it could not write the rest."""
+    """What has waited of the log. Python would end with exit code 120 if it could not write the
+    rest."""
     for handler in log.handlers:
         if isinstance(handler, _LogHandler):
             handler.emit_all()
@@ -129,7 +124,8 @@ def flush_output() -> None:
 
 def _print(line: str, colour: str = "") -> None:
     text = printable(display_domains(line))
-    if colour and _wants_colour():
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"  # https://no-color.org
+    if colour and sys.stdout.isatty() and not plain:
         text = f"{COLOURS[colour]}{text}\x1b[0m"
     try:
         print(text, flush=True)
@@ -144,10 +140,3 @@ def _silence(stream: TextIO) -> None:
 
 def _nowhere() -> TextIO:
     return open(os.devnull, "w", encoding="utf-8")
-
-
-def _wants_colour() -> bool:
-    """https://no-color.org"""
-    return (
-        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )

@@ -6,15 +6,10 @@ import importlib.util
 import os
 import sys
 from types import TracebackType
-from typing import Iterator
 
-from core.errors import Outcome  # which is light, as all that is imported here must be
+from core.errors import Outcome  # light, as all that is imported here must be
 
 PACKAGES = ("dotenv", "idna", "jinja2", "requests", "tenacity", "tqdm")  # of requirements.txt
-
-
-def missing_packages() -> Iterator[str]:
-    return (name for name in PACKAGES if importlib.util.find_spec(name) is None)
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -27,3 +22,9 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 sys.excepthook = _tell
+if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
+    sys.exit(
+        f"This Python ({sys.executable}) lacks {', '.join(missing)}: start the script with the"
+        " Python of the project, in .venv, or run:"
+        f' "{sys.executable}" -m pip install -r requirements.txt'
+    )

@@ -12,11 +12,10 @@ from typing import (
     Sequence,
 )
 
-from cli.explained import Next, next_in_words, past_in_words
-from cli.past import change_row, date
 from companies.evidence import Evidence, names_of
 from companies.plan import Criteria, Listed, Plan, Wanted
 from core.domains import display_domain, normalise_domain
+from report.history import Next, change_row, date, describe_next, describe_past
 from report.model import Kind, Section
 
 if TYPE_CHECKING:
@@ -130,8 +129,8 @@ def in_words(
         known = f", with the identifier {', '.join(others)}" if others else ""
         yield f"  {destination} lists it as {listed}{known}."
     yield from (f"  {line}" for line in _remembered(explained, destination))
-    yield next_in_words(explained.next, would)
-    yield past_in_words(explained.history, verbs)
+    yield describe_next(explained.next, would)
+    yield describe_past(explained.history, verbs)
 
 
 def _remembered(explained: Explained, destination: str) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import AbstractSet, Sequence
 
 from cli.changes import Result, conclude, rows_of
-from cli.past import date
 from cli.run import Run
 from cli.screen import Screen
 from companies.apply import Applied
@@ -16,7 +15,8 @@ from companies.plan import Plan, Removal, Wanted, WantedCompany
 from core.clock import DAY_S
 from core.errors import Outcome
 from core.words import companies, count, day, listing
-from report.model import CheckedAfter, Kind, Report, Section
+from report.history import date
+from report.model import Kind, Report, Section
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
@@ -187,7 +187,11 @@ def tell_result(
         kept = {entry.domain for entry in plan.protected}
         unwanted = sorted(applied.now.difference.surplus.keys() - kept)
         missing = applied.now.difference.missing
-        run.report.checked_after = CheckedAfter(applied.now.rows, missing, unwanted)
+        run.report.checked_after = {
+            "listed": applied.now.rows,
+            "missing": missing,
+            "unwanted": unwanted,
+        }
         lists = _checked(plan.wanted, missing, unwanted, listed)
         run.summarise(f"Checked afterwards: {destination} lists {lists}")
     return outcome

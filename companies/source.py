@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Callable, Mapping, Sequence
 
-from cli.checks import look
+from cli.checks import collect_findings
 from companies.evidence import Evidence, merged_into
 from companies.plan import Criteria, Wanted
 from core.clock import Clock
@@ -46,7 +46,7 @@ class CompanySource:
             definitions[name] = self._hubspot.property(COMPANIES, name)
             return _judge_property(definitions[name], name, wanted_type)
 
-        findings = look(
+        findings = collect_findings(
             lambda: check("ecommerce_platform", "enumeration"), lambda: check("alexa", "number")
         )
         self._platform = definitions.get("ecommerce_platform")
@@ -66,7 +66,7 @@ class CompanySource:
             total = self._hubspot.count(COMPANIES, group)
             return Finding(True, f"HubSpot can be searched: {companies(total)} found.")
 
-        return look(search_companies)
+        return collect_findings(search_companies)
 
     def read(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
         """All companies that match; when they change during the read, it begins anew."""

@@ -11,6 +11,24 @@ from core.limits import Refusal
 
 Row = Mapping[str, Any]
 
+# The status of a change; a job may have more of its own.
+PLANNED, DONE, SKIPPED = "planned", "done", "skipped"
+FAILED, NOT_REACHED = "failed", "not_reached"
+
+# A run's outcome, as its word in the report and in the run history -> how people are told.
+_OUTCOMES = {
+    "in_sync": "nothing to do",
+    "synced": "done",
+    "planned": "dry run",
+    "refused": "refused for safety",
+    "partial": "done in part",
+    "interrupted": "stopped",
+}
+
+
+def describe_outcome(word: str) -> str:
+    return _OUTCOMES.get(word, word)
+
 
 class Kind(enum.Enum):
     """What the rows of a section are to the other service, in the order of the page: its sign and
@@ -54,46 +72,21 @@ class Section(NamedTuple):
     linked: str = ""
     hint: str = ""
 
-
-class CheckedAfter(NamedTuple):
-    """The list of the other service after the last write: how many rows it has, who is missing from
-    it, and who is in it and should not be."""
-
-    listed: int
-    missing: Sequence[str]
-    unwanted: Sequence[str]
-
-
-class PastChange(NamedTuple):
-    """`action` and `reason` in words."""
-
-    action: str
-    name: str
-    reason: str
-    hubspot_id: int | None
-
-
-class PastRun(NamedTuple):
-    """An earlier run that changed something.
-
-    `at`: seconds since 1970; `outcome` and the keys of `counts` in words; `total`: how many the
-    other service had then, if that is known.
-    """
-
-    at: float
-    outcome: str
-    counts: Mapping[str, int]
-    changes: Sequence[PastChange]
-    total: int | None = None
+    def open_rows(self) -> list[Row]:
+        """The changes that did not come to what was planned."""
+        return [row for row in self.rows if row.get("error")]
 
 
 @dataclass
 class Report:
-    """`title`: what the job is about. `unchanged`: how many are as they should be, if that is
-    known. `total`: how many the other service has in the end; `total_name`: what that counts.
-    `record_url`: what a record's id follows to make its address. `version`: of the program.
-    `accounts`: whose they are, in sentences. `question`: what was asked, as a sentence without its
-    full stop, of a run that does nothing else but answer."""
+    """`title`: what the job is about. `accounts`: whose they are, in sentences. `question`: what
+    was asked, as a sentence without its full stop, of a run that does nothing else but answer.
+
+    `unchanged`: how many are as they should be, if that is known; `total`: how many the other
+    service has in the end. `recent`: earlier runs, for people alone. `record_url`: what a record's
+    id follows to make its address. `checked_after`: the list of the other service after the last
+    write: `listed` (a number), `missing` and `unwanted` (names). `version`: of the program.
+    """
 
     job: str
     title: str
@@ -112,10 +105,9 @@ class Report:
     findings: Sequence[Finding] | None = None
     warnings: list[str] | None = None
     record_url: str | None = None
-    checked_after: CheckedAfter | None = None
+    checked_after: Mapping[str, Any] | None = None
     total: int | None = None
-    history: Sequence[PastRun] = ()
-    total_name: str = "Total"
+    recent: Section | None = None
     version: str = ""
     accounts: str = ""
     question: str = ""

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from report import page
-from report.model import Report, Row
+from report.model import Report
 from state.files import write_whole
 
 SCHEMA_VERSION = 1
-ENDINGS = (".json", ".csv", ".html", ".htm")  # of a report's name; it may have none as well
+PAGE_ENDINGS = (".html", ".htm")
+ENDINGS = (".json", ".csv", *PAGE_ENDINGS)  # of a report's name; it may have none as well
 LAST_COLUMNS = ("status", "reason", "error")  # of the CSV: the others come before them
 BYTE_ORDER_MARK = "\ufeff"  # by which Excel knows that a CSV is UTF-8
-# A cell that begins so is a formula to a spreadsheet, and could do anything there:
-# https://owasp.org/www-community/attacks/CSV_Injection
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+# A cell that begins so is a formula to a spreadsheet, and could do anything there; tabs and line
+# breaks, which are as bad, come as their escapes: https://owasp.org/www-community/attacks/CSV_Injection
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
 
 
 def write_report(path: Path, report: Report, exit_code: int) -> None:
@@ -27,18 +28,18 @@ def write_report(path: Path, report: Report, exit_code: int) -> None:
     ending = path.suffix.lower()
     if ending == ".csv":
         write_whole(path, BYTE_ORDER_MARK + _csv(report))
-    elif ending in (".html", ".htm"):
+    elif ending in PAGE_ENDINGS:
         write_whole(path, page.render(report, exit_code))
     else:
-        write_whole(path, json.dumps(as_json(report, exit_code), indent=2) + "\n")
+        write_whole(path, json.dumps(_json(report, exit_code), indent=2) + "\n")
 
 
 def has_links(path: Path) -> bool:
     """Whether such a report leads to the records in HubSpot."""
-    return path.suffix.lower() in (".csv", ".html", ".htm")
+    return path.suffix.lower() in (".csv", *PAGE_ENDINGS)
 
 
-def as_json(report: Report, exit_code: int) -> dict[str, Any]:
+def _json(report: Report, exit_code: int) -> dict[str, Any]:
     """The keys are in docs/companies.md, under "The report"."""
     data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -55,44 +56,37 @@ def as_json(report: Report, exit_code: int) -> dict[str, Any]:
         "settings": dict(report.settings),
         "requests": report.requests,
     }
-    if report.accounts:
-        data["accounts"] = report.accounts
     if report.findings is not None:
         data["findings"] = [finding._asdict() for finding in report.findings]
     if report.warnings is not None:
         data["warnings"] = report.warnings
-    if report.checked_after is not None:
-        data["checked_after"] = report.checked_after._asdict()
-    if report.record_url:
-        data["record_url"] = report.record_url
-    if report.history:
-        data["history"] = [past._asdict() for past in report.history]
-    return {**data, **{section.key: list(section.rows) for section in report.sections}}
+    for key in ("accounts", "checked_after", "record_url"):
+        if value := getattr(report, key):
+            data[key] = value
+    recent = [report.recent] if report.recent and report.recent.rows else []
+    data.update((section.key, list(section.rows)) for section in (*report.sections, *recent))
+    return data
 
 
 def _csv(report: Report) -> str:
-    """One line for each row of each section."""
-    rows = [
-        (section.key, _line(row, report.link(row)))
-        for section in report.sections
-        for row in section.rows
-    ]
-    names = dict.fromkeys(name for _, row in rows for name in row)
-    columns = [name for name in names if name not in LAST_COLUMNS]
+    """One line for each row of each section. `action` is the section's: a row's own is its
+    `change`."""
+    rows = []
+    for section in report.sections:
+        for row in section.rows:
+            own = {"change" if name == "action" else name: row[name] for name in row}
+            link = report.link(row)
+            own.update({"link": link} if link else {})
+            cells = {name: _cell(value) for name, value in own.items()}
+            rows.append({"action": section.key, "status": section.key, **cells})
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = [name for name in names if name not in ("action", *LAST_COLUMNS)]
     columns += [name for name in LAST_COLUMNS if name in names or name != "error"]
     text = io.StringIO()
     writer = csv.DictWriter(text, ["action", *columns], restval="")
     writer.writeheader()
-    for key, row in rows:
-        cells = {name: _cell(value) for name, value in row.items()}
-        writer.writerow({"action": key, "status": key, **cells})
+    writer.writerows(rows)
     return text.getvalue()
-
-
-def _line(row: Row, link: str | None) -> Row:
-    """`action` is the section's: a row's own is its `change`."""
-    own = {"change" if name == "action" else name: value for name, value in row.items()}
-    return {**own, "link": link} if link else own
 
 
 def _cell(value: Any) -> str:

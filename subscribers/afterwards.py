@@ -9,7 +9,6 @@ from cli.run import Run
 from core.clock import Clock
 from core.emails import canonical
 from core.errors import AppError
-from report.model import CheckedAfter
 from subscribers.mirror import (
     NOT_JOINED,
     NOT_LEFT,
@@ -47,7 +46,11 @@ def check_groups(run: Run, plan: Plan, writer: Writer, results: Results) -> tupl
         return results, f"Not checked afterwards: {error}"
     found = after.found
     missing, unwanted = (sorted({m.email for m in each}) for each in found[1:])
-    run.report.checked_after = CheckedAfter(found.listed, missing, unwanted)
+    run.report.checked_after = {
+        "listed": found.listed,
+        "missing": missing,
+        "unwanted": unwanted,
+    }
     names = (writer.mirror.names[id] for id in writer.mirror.ids)
     return after.results, f"Checked afterwards: {checked_in_words(found, after.wanted, names)}"
 

@@ -6,7 +6,7 @@ import contextlib
 import difflib
 from typing import Iterator, Mapping, NamedTuple, Sequence
 
-from cli.checks import look
+from cli.checks import collect_findings
 from core.conditions import Condition, Property
 from core.errors import CallRejected, Forbidden, ServiceError
 from core.words import alternatives, count, listing
@@ -117,8 +117,8 @@ def check_reading(services: Services) -> Iterator[Finding]:
         active = count(mailerlite.count_active(), "active subscriber")
         return Finding(True, f"MailerLite's subscribers can be read: {active}.")
 
-    yield from look(read_contacts)
-    yield from look(count_subscribers)
+    yield from collect_findings(read_contacts)
+    yield from collect_findings(count_subscribers)
 
 
 def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
@@ -143,7 +143,7 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
         return Finding(True, f"HubSpot's companies can be read: they have {number}.")
 
     needs_companies = any(name.startswith(OF_COMPANY) for name, _ in settings.fields)
-    findings = look(read, *([read_companies] if needs_companies else []))
+    findings = collect_findings(read, *([read_companies] if needs_companies else []))
     account = hubspot.account_if_told()
     if account:
         findings.insert(0, Finding(True, f"HubSpot knows the key: {account}."))
@@ -159,7 +159,7 @@ def _read_hubspot(settings: Settings, hubspot: HubSpotClient) -> _HubSpot:
             on_list.append(Finding(False, str(error)))
         return on_list[0]
 
-    looked = look(read_list)
+    looked = collect_findings(read_list)
     findings += [] if on_list else looked  # it is HubSpot that fails, and not the setting
     contact_list = found[0] if found else None
     return _HubSpot(findings, properties, of_companies, contact_list, on_list, account)
@@ -197,7 +197,7 @@ def _read_mailerlite(settings: Settings, mailerlite: MailerLiteClient) -> _Maile
             f" {count(len(types), 'field')} and {_in_words(groups)}.",
         )
 
-    return _MailerLite(look(read), types, groups)
+    return _MailerLite(collect_findings(read), types, groups)
 
 
 def _accounts(hubspot: _HubSpot, mailerlite: _MailerLite) -> str:

@@ -13,11 +13,10 @@ from typing import (
     Sequence,
 )
 
-from cli.explained import Next, next_in_words, past_in_words
-from cli.past import change_row
 from core.emails import canonical
 from core.words import listing
 from hubspot_api.shapes import addresses
+from report.history import Next, change_row, describe_next, describe_past
 from report.model import Kind, Section
 from subscribers.consent import objections
 from subscribers.plan import (
@@ -151,12 +150,12 @@ def in_words(explained: Explained) -> Iterator[str]:
     there = _there(subscriber, places.groups) if subscriber else "does not have this person"
     yield f"  MailerLite {there}."
     yield f"  {_remembered(explained.trace, subscriber is not None)}"
-    yield next_in_words(explained.next, WOULD, WHO)
+    yield describe_next(explained.next, WOULD, WHO)
     for row in _fields(explained):
         yield f"    {row['field']}: {row['old'] or '(empty)'} -> {row['new']}"
     for line in _details(explained.decision, places.groups):
         yield f"    {line}"
-    yield past_in_words(explained.history, VERBS, WHO)
+    yield describe_past(explained.history, VERBS, WHO)
 
 
 def _contact(each: InHubSpot, places: Places) -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import (
     Sequence,
 )
 
-from cli.changes import DONE, FAILED, NOT_REACHED, Changes, NotWanted, Result
+from cli.changes import DONE, FAILED, NOT_REACHED, Changes, Result, Skip
 from core.clock import Clock
 from core.emails import canonical
 from core.errors import CallRejected, Interrupted, ServiceDown, ServiceError
@@ -134,7 +134,7 @@ class Importer:
             log.warning("%s", error)
             if error.outcome_unknown:  # the group shows what came of it
                 return
-            raise NotWanted(str(error)) from None
+            raise Skip(str(error)) from None
         with contextlib.suppress(CallRejected, ServiceError, Interrupted):  # the group shows it
             if key:
                 self._await(key)
@@ -164,7 +164,7 @@ class Importer:
         for each in self._writer.in_rounds(planned):
             try:
                 now = self._writer.to_create(each)
-            except (NotWanted, CallRejected):
+            except (Skip, CallRejected):
                 continue
             if now.groups == (group,) and not self._memory.recall(now.address).is_known:
                 yield each.address, now

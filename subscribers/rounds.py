@@ -10,7 +10,7 @@ import re
 import threading
 from typing import Iterable, Mapping, Sequence
 
-from cli.changes import NotWanted
+from cli.changes import Skip
 from core.emails import canonical, masked
 from core.errors import AppError, CallRejected, ServiceDown, ServiceError
 from hubspot_api.shapes import Contact
@@ -253,7 +253,7 @@ class Writer:
         self._memory.note_left(*planned.membership)
 
     def to_create(self, planned: Decision) -> Decision:
-        """The decision of now. Raises NotWanted if it is another one than to create them."""
+        """The decision of now. Raises Skip if it is another one than to create them."""
         return self._decide(planned, (Action.CREATE,))
 
     @property
@@ -285,7 +285,7 @@ class Writer:
             except Refused as error:
                 if error.kind in NOT_WRITTEN:  # in the last few seconds
                     self.mirrored[canonical(now.address)] = ()
-                    raise NotWanted(NOT_WRITTEN[error.kind]) from None
+                    raise Skip(NOT_WRITTEN[error.kind]) from None
                 if error.kind != VALUES:
                     self._refusals.note(now, error)
                     raise
@@ -293,7 +293,7 @@ class Writer:
                 fields = {key: now.fields[key] for key in now.fields if key not in error.reasons}
                 now = now._replace(fields=fields)
                 if now.was and not (fields or now.groups):
-                    raise NotWanted(f"{NOT_TAKEN}: {masked(error.detail)}") from None
+                    raise Skip(f"{NOT_TAKEN}: {masked(error.detail)}") from None
             else:
                 self._refusals.remember()
                 return now, written
@@ -340,7 +340,7 @@ class _Refusals:
         self._lock = threading.Lock()
 
     def note(self, now: Decision, error: Refused) -> None:
-        """Raises NotWanted when this is no news, and ServiceDown when everyone is refused."""
+        """Raises Skip when this is no news, and ServiceDown when everyone is refused."""
         reason = masked(error.detail)
         with self._lock:
             is_news = self._memory.any_refusal(now.address) is None  # before another write ends
@@ -351,7 +351,7 @@ class _Refusals:
         if self._is_about_all:
             raise ServiceDown(f"{error} This is what {SAME_REFUSALS} people in a row got.")
         if not is_news:
-            raise NotWanted(f"MailerLite still does not take this person: {reason}")
+            raise Skip(f"MailerLite still does not take this person: {reason}")
 
     def remember(self) -> None:
         with self._lock:
@@ -375,13 +375,13 @@ def _kept(reason: str, now: Decision) -> str:
     return words
 
 
-class NothingToDo(NotWanted):
+class NothingToDo(Skip):
     def __init__(self) -> None:
         super().__init__("MailerLite has it as HubSpot by now")
 
 
-def _not_wanted(now: Decision) -> NotWanted:
-    return NotWanted(now.reason) if now.reason else NothingToDo()
+def _not_wanted(now: Decision) -> Skip:
+    return Skip(now.reason) if now.reason else NothingToDo()
 
 
 def _untold() -> CallRejected:

@@ -18,8 +18,8 @@ from cli.changes import (
     SKIPPED,
     WRITERS,
     Changes,
-    NotWanted,
     Result,
+    Skip,
     conclude,
     done,
     in_part,
@@ -32,7 +32,7 @@ from tests.helpers import FakeClock, RunMain
 REFUSED = CallRejected("refused", 400, "")
 ERRORS = {
     DONE: None,
-    SKIPPED: NotWanted("not now"),
+    SKIPPED: Skip("not now"),
     FAILED: REFUSED,
     NOT_REACHED: Interrupted("stopped"),
 }
@@ -98,7 +98,7 @@ def test_one_write_among_many_refusals_is_never_lost(run: Run, place: int) -> No
     ("error", "result", "wrote"),
     [
         (None, Result(DONE, None, True), True),
-        (NotWanted("gone"), Result(SKIPPED, "gone"), False),
+        (Skip("gone"), Result(SKIPPED, "gone"), False),
         (REFUSED, Result(FAILED, "refused", cause=REFUSED), False),
         (Interrupted("stopped"), Result(NOT_REACHED, "stopped"), False),
         (NotSent("down"), Result(NOT_REACHED, "down"), False),

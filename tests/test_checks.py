@@ -6,7 +6,7 @@ from typing import Callable
 
 import pytest
 
-from cli.checks import look, require_ok
+from cli.checks import collect_findings, require_ok
 from core.errors import (
     AppError,
     CallRejected,
@@ -43,7 +43,7 @@ def failing(error: AppError) -> Callable[[], Finding]:
     ],
 )
 def test_how_far_it_looks(error: AppError, texts: list[str]) -> None:
-    found = look(fine, failing(error), fine)
+    found = collect_findings(fine, failing(error), fine)
     assert [each.text for each in found] == texts
     assert [each for each in found if each.ok] == [FINE] * texts.count("fine")
 

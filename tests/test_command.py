@@ -243,7 +243,7 @@ def test_using_closes_the_services_whatever_happens(clock: FakeClock) -> None:
     run = Run("test", "A test", args, clock)
     service = Service("Service", lambda _response: "")
     client = HttpClient(service, "http://x.test", {}, 1, clock=clock, dry_run=True)
-    with pytest.raises(KeyError), run.using(client):
+    with pytest.raises(KeyError), run.using("an account", client):
         raise KeyError
     with pytest.raises(NotSent, match="the run is over"):
         client.read("GET", "/", "a call")

@@ -112,7 +112,7 @@ def test_what_is_kept_is_not_unwanted(clock: FakeClock) -> None:
     plan = make_plan(wanted, difference, look_up({}), [], [], "Shelf")
     applied = apply(run, wanted, plan, shelf.destination())
     assert tell_result(run, plan, applied, "Shelf", "on the shelf", set()) is Outcome.SYNCED
-    assert run.report.checked_after == (2, [], [])
+    assert run.report.checked_after == {"listed": 2, "missing": [], "unwanted": []}
 
 
 def test_a_list_that_cannot_be_read_in_the_end(clock: FakeClock) -> None:

@@ -15,7 +15,7 @@ import sync
 from core.errors import Outcome
 from core.limits import Refusal
 from report import page
-from report.model import CheckedAfter, Finding, Kind, PastChange, PastRun, Report, Row, Section
+from report.model import Finding, Kind, Report, Row, Section
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox
 from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain
 
@@ -122,9 +122,8 @@ def test_a_failed_run_keeps_the_recent_ones_on_the_page(
         run_main(sync.main, sandbox, "--max-unfollow", "1")
         sandbox.faults = [Fault("status", path=path, status=401)]
         assert run_main(sync.main, sandbox, "--report", str(page)).code == 1
-    recent = page.read_text(encoding="utf-8").split("Recent runs</h2>")[1]
+    recent = page.read_text(encoding="utf-8").split('<h2 id="history">')[1]
     assert "1 followed, 1 no longer followed" in recent
-    assert 'aria-label="Companies followed: 1 on ' in recent
 
 
 def test_the_page_of_a_check_begins_with_its_verdict(
@@ -313,7 +312,8 @@ def test_the_page_of_a_question_is_headed_by_it(
 
 
 def test_the_list_after_the_last_write_in_words() -> None:
-    after = CheckedAfter(1047, ["xn--mnze-0ra.example", "b.example"], [])
+    missing = ["xn--mnze-0ra.example", "b.example"]
+    after = {"listed": 1047, "missing": missing, "unwanted": []}
     text = page.render(report(checked_after=after), 4)
     words = "1,047 listed; missing: münze.example, b.example; listed and not wanted: none"
     assert f"<td>{words}</td>" in text
@@ -332,41 +332,38 @@ def test_times_are_those_of_the_reader() -> None:
 # Earlier runs
 
 
-def past(days: float, followed: int, total: int | None, outcome: str = "synced") -> PastRun:
+def past(day: float, followed: int) -> Row:
+    changes: list[Row] = [
+        {"name": f"shop-{n}.example", "action": "followed"} for n in range(followed)
+    ]
+    changes[0] = {**changes[0], "hubspot_id": 7, "reason": "its platform is now wix"}
     counts = {"followed": followed, "no longer followed": 1}
-    changes = [PastChange("followed", f"shop-{n}.example", "", n) for n in range(followed)]
-    gone = "its platform is now wix"
-    changes.append(PastChange("unfollowed", "xn--mnze-0ra.example", gone, None))
-    return PastRun(1_795_000_000.0 + days * 86_400, outcome, counts, changes, total)
+    at = 1_795_000_000.0 + day * 86_400
+    return {"at": at, "outcome": "partial", "counts": counts, "changes": changes, "total": None}
+
+
+def recent(*rows: Row) -> Section:
+    columns = ("at", "outcome", "counts", "changes")
+    return Section("history", "Recent runs", Kind.STEP, columns, rows)
 
 
 @pytest.mark.usefixtures("_in_berlin")
-def test_earlier_runs_are_folded_with_what_they_changed() -> None:
-    history = [past(0, 2, 35), past(1, 300, None, "partial")]
-    text = page.render(report(history=history, record_url="https://hub.example/"), 0)
-    newer, older = re.findall(r'<details class="run">.*?</details>', text, re.DOTALL)
-    assert "19 Nov 2026, 12:06 CET: done in part" in newer
-    assert "300 followed, 1 no longer followed" in newer
-    assert ">and 101 more</td>" in newer
-    assert newer.count("<tr>") == 1 + 200 + 1
-    assert "18 Nov 2026, 12:06 CET: done <" in older
-    assert '<a href="https://hub.example/1">shop-1.example</a>' in older
-    assert ">münze.example</td>" in older
-    assert ">its platform is now wix</td>" in older
-    assert "<svg" not in text  # one number is no development
-    assert "Recent runs" not in page.render(report(), 0)
-
-
-def test_the_numbers_of_earlier_runs_are_drawn() -> None:
-    history = [past(4, 1, 50), past(0, 1, 40), past(1, 0, 60)]
-    text = page.render(report(history=history, total_name="Companies followed"), 0)
-    assert 'd="M0.0,100.0L25.0,0.0L100.0,50.0"' in text
-    words = "Companies followed: 40 on 18 Nov 2026, 50 on 22 Nov 2026"
-    assert f'role="img" aria-label="{words}"' in text
-    assert "<span>60</span><span>40</span>" in text
-    assert 'd="M0.0,0.0L100.0,0.0L100.0,0.0"' in page.render(
-        report(history=[past(0, 1, 7), past(1, 1, 7), past(1, 1, 7)]), 0
-    )
+def test_earlier_runs_are_one_section_that_comes_last() -> None:
+    kept = part("kept", Kind.WAIT, shop(1))
+    earlier = recent(past(1, 301), past(0, 1))
+    found = report(sections=[kept], recent=earlier, record_url="https://hub.example/")
+    text = page.render(found, 0).split('id="kept"')[1].split('<h2 id="history">')[1]
+    newer, older = text.split("<tr>")[2:4]
+    assert ">19 Nov 2026, 12:06 CET</td>" in newer
+    assert ">done in part</td>" in newer
+    assert ">301 followed, 1 no longer followed</td>" in newer
+    assert newer.count("<br>") + newer.count("<details>") == 200
+    assert "<summary>Show 197 more</summary>shop-4.example, followed<br>" in newer
+    assert "<br>and 101 more</details>" in newer
+    line = "shop-0.example, followed, its platform is now wix"
+    assert f'<a href="https://hub.example/7">{line}</a></td>' in older
+    assert '<a href="#history">Recent runs</a> <b>2</b>' in page.render(found, 0)
+    assert "Recent runs" not in page.render(report(recent=recent()), 0)
 
 
 # Long pages
@@ -380,9 +377,9 @@ def long_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows[77] = {**rows[77], "domain": f"{'long' * 15}.{'name' * 15}.example"}
     rows[78] = {**rows[78], "status": "failed", "error": "PredictLeads: 422 is its answer"}
     sections = [part("follow", Kind.ADD, *rows), part("skipped", Kind.SKIP, *rows[:60])]
-    history = [past(day, 150, 5_000 + day) for day in range(10)]
+    earlier = recent(*(past(day, 150) for day in range(10)))
     path = tmp_path_factory.mktemp("long") / "run.html"
-    path.write_text(page.render(report(sections=sections, history=history), 4), encoding="utf-8")
+    path.write_text(page.render(report(sections=sections, recent=earlier), 4), encoding="utf-8")
     return path
 
 

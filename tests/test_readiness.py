@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.readiness import check_here
+from cli.checks import check_machine
 from cli.run import Run
 from core.errors import AppError
 from core.words import local_time
@@ -22,7 +22,7 @@ def look(
     """Each finding, and whether it is OK."""
     args = argparse.Namespace(dry_run=False, check=True, quiet=False)
     args.report, args.state = [report] if report else [], state
-    findings = check_here(Run("test", "A test", args, clock), "an account", open_memory)
+    findings = check_machine(Run("test", "A test", args, clock), "an account", open_memory)
     return {text: is_ok for is_ok, text in findings}
 
 

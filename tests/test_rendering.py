@@ -12,7 +12,7 @@ import pytest
 
 from cli import command
 from core.errors import Outcome
-from report.model import Kind, PastChange, PastRun, Report, Row, Section
+from report.model import Kind, Report, Row, Section
 from report.render import ENDINGS, has_links, write_report
 
 MADE_UP = Section(
@@ -135,17 +135,31 @@ def test_which_reports_lead_to_the_records(name: str, linked: bool) -> None:
     assert has_links(Path(name)) == linked
 
 
-def test_earlier_runs_are_in_the_json_if_there_are_any(tmp_path: Path) -> None:
-    assert "history" not in json.loads(written(tmp_path, "run.json", report()))
-    past = PastRun(1.5, "synced", {"followed": 1}, [PastChange("followed", "a.example", "", 7)], 12)
-    (found,) = json.loads(written(tmp_path, "run.json", report(history=[past])))["history"]
-    assert found == {
-        "at": 1.5,
-        "outcome": "synced",
-        "counts": {"followed": 1},
-        "changes": [["followed", "a.example", "", 7]],
-        "total": 12,
-    }
+def test_earlier_runs_are_for_people_and_in_the_json_if_there_are_any(tmp_path: Path) -> None:
+    rows = [{"at": 1.5, "changes": [{"name": "a.example", "action": "followed"}]}]
+    recent = Section("history", "Recent runs", Kind.STEP, ("at",), rows)
+    data = json.loads(written(tmp_path, "run.json", report(recent=recent)))
+    assert data["history"] == rows
+    assert csv_lines(tmp_path, report(recent=recent)) == ["action,status,reason"]
+    nothing = report(recent=recent._replace(rows=[]))
+    for each in (report(), nothing):
+        assert "history" not in json.loads(written(tmp_path, "run.json", each))
+
+
+# How a spreadsheet may take the beginning of a cell for a formula, or for the end of the cell.
+STARTS = ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", " =", "\u3000="]  # noqa: RUF001
+
+
+@pytest.mark.parametrize("start", STARTS, ids=ascii)
+def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
+    rows = [{"company": f"{start}cmd|' /c calc'!A1", "names": [f"{start}1", "b"]}]
+    section = Section("kept", "Kept", Kind.KEEP, ("company",), rows)
+    write_report(tmp_path / "run.csv", report(section), 0)
+    with open(tmp_path / "run.csv", encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    for cell, end in ((row["company"], "cmd|' /c calc'!A1"), (row["names"], "1, b")):
+        assert cell.endswith(end)
+        assert not cell.strip().startswith(tuple(STARTS))
 
 
 @pytest.mark.parametrize("ending", ["", *ENDINGS])

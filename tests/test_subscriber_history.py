@@ -114,9 +114,7 @@ def test_every_change_is_in_the_history(
         texts = "".join(file.iterdump())  # writes hashes in hexadecimal: two letters may be in any
     assert " fr" not in texts
     assert "Fr" not in texts
-    assert '/record/0-1/101">id 101</a>' in page.read_text().split("Recent runs</h2>")[1]
-    assert "Active subscribers: 4 on " in page.read_text()
-    assert ", 3 on " in page.read_text()
+    assert '/record/0-1/101">id 101, ' in page.read_text().split('<h2 id="history">')[1]
 
 
 def test_what_was_not_done_is_not_told_as_done(
@@ -200,9 +198,8 @@ def test_a_failed_run_keeps_the_recent_ones_on_the_page(
         run(run_main, sandbox, "--state", str(path))
         sandbox.faults = [Fault("status", path=fails, status=401)]
         assert run(run_main, sandbox, "--state", str(path), "--report", str(page)).code == 1
-    recent = page.read_text(encoding="utf-8").split("Recent runs</h2>")[1]
+    recent = page.read_text(encoding="utf-8").split('<h2 id="history">')[1]
     assert recent.count(">1 created<") == 2
-    assert 'aria-label="Active subscribers: 1 on ' in recent
 
 
 def test_a_run_that_fails_at_the_start(run_main: RunMain, clock: FakeClock, path: Path) -> None:

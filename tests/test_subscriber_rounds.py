@@ -12,7 +12,7 @@ import pytest
 
 import sync_subscribers
 from cli import changes as apply
-from cli.changes import NotWanted
+from cli.changes import Skip
 from core.errors import CallRejected
 from mailerlite_client import PERSON, Refused
 from sandbox import Fault
@@ -501,7 +501,7 @@ def test_a_first_refusal_is_a_failure_whatever_other_writes_do(
         jo = Decision(Action.CREATE, JO, 101)
         refused = Refused(CallRejected("Refused.", detail="No."), PERSON, {})
         refusals.note(jo, refused)
-        with pytest.raises(NotWanted, match="still does not take this person: No"):
+        with pytest.raises(Skip, match="still does not take this person: No"):
             refusals.note(jo, refused)
 
 

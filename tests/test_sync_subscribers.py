@@ -791,11 +791,11 @@ def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_p
         "OK   MailerLite has the group Shops.",
         "OK   HubSpot's contacts can be read.",
         "OK   MailerLite's subscribers can be read: 1 active subscriber.",
+        "OK   The first run that writes needs --first-run, once.",
         f"OK   What runs leave for later ones goes to {folder}.",
         f"OK   There is no memory of earlier runs yet: the first makes {memory}.",
         "OK   No other run is active.",
         f"OK   The report goes to {tmp_path / 'report.json'}.",
-        "OK   The first run that writes needs --first-run, once.",
         "Ready.",
     ]
     assert not list(tmp_path.rglob("*.sqlite3"))
