@@ -10,67 +10,40 @@ import cli.start  # noqa: F401 - first: it is for what may happen while the othe
 import argparse
 import contextlib
 import sys
-from collections import Counter
-from typing import NamedTuple, Sequence
+from typing import Callable, Sequence
 
 from cli import command
 from cli.checks import check_machine, collect_findings
 from cli.run import Run
-from contact.memory import Memory
-from contact.plan import (
-    NewContact,
-    made_up,
-    one_line,
-    parse_company_domain,
-    parse_company_name,
-    warning_of_others,
-)
-from contact.records import Records
-from contact.settings import Settings, settings
+from contact import plan
+from contact.plan import NewContact, Step, one_line
+from contact.records import Memory, Records
 from core.clock import Clock
+from core.domains import parse_domain
 from core.emails import parse_email
 from core.errors import AppError, CallRejected, Forbidden, Outcome, SettingsError
 from core.limits import parse_number
 from core.log import log
-from core.words import clip
+from core.settings import SettingsReader
 from hubspot_api import search
-from hubspot_api.shapes import COMPANIES, CONTACTS, Account, Company, Contact, Created
+from hubspot_api.service import HubSpotSettings, hubspot_settings
+from hubspot_api.shapes import COMPANIES, CONTACTS, Account, Company, Created
 from hubspot_client import HubSpotClient
-from report.model import Finding, Kind, Section
+from report.model import Finding, Kind, Row, Section
 
+CALLS_PER_SECOND = 5.0  # 200 ms or more between two calls, whatever is set
 WAIT_S = 60  # for other runs to end
-NAME_WIDTH = 70  # characters of a name from HubSpot that are shown
 
-# The status of a step in the report -> how people are told.
-IN_WORDS = {
-    "found": "found",
-    "created": "created",
-    "associated": "made",
-    "planned": "would be created",
-}
+STATUSES = ("found", "created", "associated", "planned")  # of a step
+IN_WORDS = {"associated": "made", "planned": "would be created"}
 
 
-class Step(NamedTuple):
-    """`step`: company, contact or association; `status`: a key of IN_WORDS; `name`: of what it is
-    about; `link`: to its record."""
-
-    step: str
-    status: str
-    name: str
-    id: int | None
-    link: str | None
-
-
-class Job(NamedTuple):
-    """What every step needs. `account` is None where HubSpot does not tell it: no links then."""
-
-    run: Run
-    hubspot: HubSpotClient
-    records: Records
-    wanted: NewContact
-    account: Account | None
-    steps: list[Step]
-    warnings: list[str]
+def settings(reader: SettingsReader) -> tuple[HubSpotSettings, str, str]:
+    """With first and last name of a person for whom no flag gives any; they may be empty."""
+    hubspot = hubspot_settings(reader)
+    pace = min(hubspot.requests_per_second, CALLS_PER_SECOND)
+    hubspot = hubspot._replace(requests_per_second=pace)
+    return hubspot, reader.get("FIRSTNAME", "", str), reader.get("LASTNAME", "", str)
 
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
@@ -78,77 +51,57 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         "Create one contact and its company in HubSpot and associate them. What is there already is"
         " found, not created again."
     )
-    add = arguments.add_argument
-    add(
-        "--email",
-        metavar="ADDRESS",
-        type=command.flag_type(parse_email),
-        help="of the contact; asks for --company-name and --company-domain (default: all made up)",
-    )
-    add("--first-name", metavar="NAME", help="of the contact (default: FIRSTNAME)")
-    add("--last-name", metavar="NAME", help="of the contact (default: LASTNAME)")
-    add(
-        "--company-name",
-        metavar="NAME",
-        type=command.flag_type(parse_company_name),
-        help="of the company, should it have to be created",
-    )
-    add(
-        "--company-domain",
-        metavar="DOMAIN",
-        type=command.flag_type(parse_company_domain),
-        help="by which the company is found",
-    )
-    add(
-        "--wait",
-        metavar="SECONDS",
-        type=command.flag_type(parse_number),
-        default=WAIT_S,
-        help="how long to wait for another run to end (default: %(default)s)",
-    )
+
+    def add(flag: str, metavar: str, parse: Callable[[str], object], help: str) -> None:
+        arguments.add_argument(flag, metavar=metavar, type=command.flag_type(parse), help=help)
+
+    asks = "asks for --company-name and --company-domain (default: all made up)"
+    add("--email", "ADDRESS", parse_email, f"of the contact; {asks}")
+    add("--first-name", "NAME", str, "of the contact (default: FIRSTNAME)")
+    add("--last-name", "NAME", str, "of the contact (default: LASTNAME)")
+    add("--company-name", "NAME", _parse_name, "of the company, should it have to be created")
+    add("--company-domain", "DOMAIN", parse_domain, "by which the company is found")
+    wait = f"how long to wait for another run to end (default: {WAIT_S})"
+    add("--wait", "SECONDS", parse_number, wait)
+    arguments.set_defaults(wait=WAIT_S)
     return command.main("contact", "A contact in HubSpot", arguments, _run, argv, clock)
 
 
+def _parse_name(text: str) -> str:
+    """Raises ValueError with the words that follow "must be"."""
+    if not one_line(text):
+        raise ValueError("a name")
+    return one_line(text)
+
+
 def _run(run: Run) -> Outcome:
-    chosen = run.settings(settings)
-    wanted = _wanted(run.args, chosen)
-    hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
-    account = f"{chosen.hubspot.base_url} {chosen.hubspot.token.reveal()}"
-    memory = None
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(run.using(account, hubspot.http, wait_s=run.args.wait))
+    chosen, first_name, last_name = run.settings(settings)
+    wanted = _wanted(run.args, first_name, last_name)
+    hubspot = HubSpotClient(chosen, run.clock, run.dry_run)
+    account = f"{chosen.base_url} {chosen.token.reveal()}"
+    with run.using(account, hubspot.http, wait_s=run.args.wait):
         if run.args.check:
-            here = check_machine(run, account, lambda path: Memory(path).close())
+            here = check_machine(run, account, lambda path: Memory(path, dry_run=True).close())
             return run.show_findings([*_check(hubspot, wanted), *here])
-        if not run.dry_run:
-            memory = Memory(run.state_path(account))
-            stack.enter_context(contextlib.closing(memory))
-        records, found = Records(run, hubspot, memory), _account(hubspot)
-        if found:
-            run.name_accounts(f"HubSpot is {found}.")
-        return _create_all(Job(run, hubspot, records, wanted, found, [], []))
+        with contextlib.closing(Memory(run.state_path(account), run.dry_run)) as memory:
+            return Creation(run, hubspot, Records(run, hubspot, memory), wanted).carry_out()
 
 
-def _wanted(args: argparse.Namespace, chosen: Settings) -> NewContact:
+def _wanted(args: argparse.Namespace, first_name: str, last_name: str) -> NewContact:
     """Made up if no flag gives any of it. A name that is given as empty stays empty."""
-    needed = {
-        "--email": args.email,
-        "--company-name": args.company_name,
-        "--company-domain": args.company_domain,
-    }
-    if {*needed.values(), args.first_name, args.last_name} == {None}:
-        return made_up(chosen.first_name, chosen.last_name)
-    missing = [flag for flag, value in needed.items() if value is None]
+    needed = (args.email, args.company_name, args.company_domain)
+    flags = ("--email", "--company-name", "--company-domain")
+    missing = [flag for flag, value in zip(flags, needed) if value is None]
+    if {*needed, args.first_name, args.last_name} == {None}:
+        return plan.made_up(first_name, last_name)
     if missing:
         raise SettingsError(
             f"Give {' and '.join(missing)} as well. Only without any flag about the person or the"
             " company both are made up."
         )
-    first = chosen.first_name if args.first_name is None else args.first_name
-    last = chosen.last_name if args.last_name is None else args.last_name
-    return NewContact(
-        args.email, one_line(first), one_line(last), args.company_name, args.company_domain
-    )
+    first = one_line(first_name if args.first_name is None else args.first_name)
+    last = one_line(last_name if args.last_name is None else args.last_name)
+    return NewContact(args.email, first, last, args.company_name, args.company_domain)
 
 
 def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
@@ -170,160 +123,131 @@ def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
     return collect_findings(account, companies, contacts)
 
 
-def _account(hubspot: HubSpotClient) -> Account | None:
-    """None where HubSpot refuses to tell it: the work goes on without links."""
-    try:
-        return hubspot.account()
-    except (CallRejected, Forbidden) as error:
-        log.info("%s So there are no links to the records.", error)
-        return None
+class Creation:
+    """One run: look, then create what is missing, and tell each step."""
 
+    def __init__(
+        self, run: Run, hubspot: HubSpotClient, records: Records, wanted: NewContact
+    ) -> None:
+        self._run, self._hubspot, self._records, self._wanted = run, hubspot, records, wanted
+        self._account: Account | None = None  # None where HubSpot does not tell it: no links then
+        self._steps: list[Row] = []
+        self._warnings: list[str] = []
+        columns = ("step", "status", "name", "id")
+        run.report.sections = [Section("steps", "Steps", Kind.STEP, columns, self._steps)]
+        run.report.counts = dict.fromkeys(STATUSES, 0)
+        run.report.warnings = self._warnings
 
-def _create_all(job: Job) -> Outcome:
-    try:
-        return _steps(job)
-    except AppError as error:
-        if not (job.run.wrote or job.records.in_doubt):
-            raise
-        log.error("%s", error)
-        job.run.report.error = str(error)
-        if job.records.in_doubt:
-            job.run.summarise("Not done: the next run looks first whether the company was created.")
+    def carry_out(self) -> Outcome:
+        try:
+            self._account = self._hubspot.account()
+            self._run.name_accounts(f"HubSpot is {self._account}.")
+        except (CallRejected, Forbidden) as error:
+            log.info("%s So there are no links to the records.", error)
+        try:
+            return self._take_steps(self._records.plan(self._wanted))
+        except AppError as error:
+            if self._run.wrote:
+                self._run.summarise("Done in part: the next run goes on from here.")
+            if not self._records.in_doubt:
+                raise
+            self._run.summarise(
+                "Not done: the next run looks first whether the company was created."
+            )
+            log.error("%s", error)
+            self._run.report.error = str(error)
+            return Outcome.FAILED
+
+    def _take_steps(self, found: plan.Plan) -> Outcome:
+        domain, email = self._wanted.company_domain, self._wanted.email
+        company = self._find_or_create(found.company, domain, self._records.create_company)
+        if found.twins:
+            ids = ", ".join(map(str, found.twins))
+            self._warn(f"HubSpot has more companies with the domain {domain}: {ids}.")
+        contact = self._find_or_create(found.contact, email, self._records.create_contact)
+        if company.id and contact.id:
+            self._find_or_associate(found, company.id, contact.id, contact.status == "created")
         else:
-            job.run.summarise("Done in part: the next run goes on from here.")
-        return Outcome.PARTIAL if job.run.wrote else Outcome.FAILED
-    finally:
-        _report_steps(job)
+            self._tell(Step("association", "planned", "the contact with the company"))
+        return self._conclude()
 
+    def _find_or_create(
+        self, step: Step, address: str, create: Callable[[NewContact], Created]
+    ) -> Step:
+        """The step with what came of it. `address`: the domain or the e-mail address."""
+        if step.status == "planned" and not self._run.dry_run:
+            created = create(self._wanted)
+            step = step._replace(status="created", id=created.id)
+            if created.existed:  # under a name of its own
+                step = step._replace(status="found", name=address)
+        self._tell(step)
+        return step
 
-def _report_steps(job: Job) -> None:
-    rows = [step._asdict() for step in job.steps]
-    columns = ("step", "status", "name", "id")
-    job.run.report.sections = [Section("steps", "Steps", Kind.STEP, columns, rows)]
-    job.run.report.warnings = job.warnings
-    statuses = Counter(step.status for step in job.steps)
-    job.run.report.counts = {status: statuses[status] for status in IN_WORDS}
+    def _find_or_associate(
+        self, found: plan.Plan, company_id: int, contact_id: int, contact_is_new: bool
+    ) -> None:
+        linked, status = found.linked, "found"
+        if found.contact.id is None and not contact_is_new:  # the search did not show it
+            linked = self._hubspot.companies_of_contact(contact_id)
+        if company_id not in linked:
+            status = "planned" if self._run.dry_run else "associated"
+        if status == "associated":
+            linked = self._records.associate(contact_id, company_id, contact_is_new)
+        words = f"the contact with the company {company_id}"
+        self._tell(Step("association", status, words, contact_id))
+        if others := [each for each in linked if each not in (company_id, *found.twins)]:
+            self._warn_of(others, contact_is_new)
 
+    def _conclude(self) -> Outcome:
+        counts = self._run.report.counts
+        if counts["planned"]:
+            would = [row["step"] for row in self._steps if row["status"] == "planned"]
+            return self._run.end_dry_run(f"{', '.join(would)} would be created")
+        if counts["found"] == len(self._steps):
+            self._run.summarise("Nothing to do: all of it was there.")
+            return Outcome.IN_SYNC
+        self._run.summarise("Done: HubSpot lists the company with the contact.")
+        return Outcome.SYNCED
 
-def _steps(job: Job) -> Outcome:
-    """The company comes first: else HubSpot might make one by itself for the new contact."""
-    contact = job.hubspot.contact_with_email(job.wanted.email)
-    companies = job.records.companies(job.wanted.company_domain, contact)
-
-    company_id = _company_step(job, companies)
-    person = _contact_step(job, contact)
-    if company_id is None or person is None:
-        _tell(job, "association", "planned", "the contact with the company")
-    else:
-        linked = _association_step(job, company_id, person)
-        known = {company_id, *(company.id for company in companies)}
-        others = [other for other in linked if other not in known]
-        if others:
-            _warn(job, warning_of_others(_described(job, others), not person.existed))
-    return _outcome(job)
-
-
-def _company_step(job: Job, companies: Sequence[Company]) -> int | None:
-    """The id of the company; None in a dry run that would create it."""
-    name, domain = job.wanted.company_name, job.wanted.company_domain
-    if companies:
-        company, others = companies[0], companies[1:]
-        _tell(job, "company", "found", f"{_shown(company.name)}, {domain}", company.id)
-        if others:
-            ids = ", ".join(str(other.id) for other in others)
-            _warn(job, f"HubSpot has more companies with the domain {domain}: {ids}.")
-        return company.id
-    if job.run.dry_run:
-        _tell(job, "company", "planned", f"{name}, {domain}")
-        return None
-    created = job.records.create_company(name, domain)
-    if created.existed:
-        _tell(job, "company", "found", domain, created.id)
-    else:
-        _tell(job, "company", "created", f"{name}, {domain}", created.id)
-    return created.id
-
-
-def _contact_step(job: Job, contact: Contact | None) -> Created | None:
-    """The contact; None in a dry run that would create it."""
-    name, email = job.wanted.person, job.wanted.email
-    if contact:
-        name = " ".join(filter(None, (contact.values["firstname"], contact.values["lastname"])))
-        _tell(job, "contact", "found", f"{_shown(name)}, {email}", contact.id)
-        return Created(contact.id, existed=True)
-    if job.run.dry_run:
-        _tell(job, "contact", "planned", f"{name}, {email}")
-        return None
-    created = job.records.create_contact(job.wanted)
-    if created.existed:
-        _tell(job, "contact", "found", email, created.id)
-    else:
-        _tell(job, "contact", "created", f"{name}, {email}", created.id)
-    return created
-
-
-def _association_step(job: Job, company_id: int, contact: Created) -> list[int]:
-    """The ids of all companies that the contact has in the end."""
-    linked = job.hubspot.companies_of_contact(contact.id) if contact.existed else []
-    status = "found" if company_id in linked else "planned" if job.run.dry_run else "associated"
-    if status == "associated":
-        linked = job.records.associate(contact, company_id)
-    _tell(job, "association", status, f"the contact with the company {company_id}", contact.id)
-    return linked
-
-
-def _outcome(job: Job) -> Outcome:
-    statuses = {step.status for step in job.steps}
-    if "planned" in statuses:
-        would = [step.step for step in job.steps if step.status == "planned"]
-        return job.run.end_dry_run(f"{', '.join(would)} would be created")
-    if statuses == {"found"}:
-        job.run.summarise("Nothing to do: all of it was there.")
-        return Outcome.IN_SYNC
-    job.run.summarise("Done: HubSpot lists the company with the contact.")
-    return Outcome.SYNCED
-
-
-def _described(job: Job, company_ids: Sequence[int]) -> list[str]:
-    """Each company in words; HubSpot may not tell more of it than its id."""
-    known: dict[int, Company] = {}
-    with contextlib.suppress(CallRejected):
-        known = {company.id: company for company in job.hubspot.companies_by_id(company_ids)}
-    texts = []
-    for company_id in company_ids:
-        company = known.get(company_id)
-        details = (
-            company and company.domain,
-            f"id {company_id}",
-            _link(job, "company", company_id),
+    def _warn_of(self, others: Sequence[int], contact_is_new: bool) -> None:
+        """Companies that this run neither made nor found. No API tells HubSpot's setting, but a
+        contact that was made a moment ago has them from nobody else:
+        https://knowledge.hubspot.com/articles/kcs_article/contacts/automatically-create-and-associate-companies-with-contacts
+        """
+        known: dict[int, Company] = {}
+        with contextlib.suppress(CallRejected):  # then their ids have to do
+            known = {each.id: each for each in self._hubspot.companies_by_id(others)}
+        texts: list[str] = []
+        for each in others:
+            name, domain = known[each][1:3] if each in known else (None, None)
+            details = (domain, f"id {each}", self._link("company", each))
+            texts.append(f"{plan.shown(name)} ({', '.join(filter(None, details))})")
+        setting = 'HubSpot\'s setting "Create and associate companies with contacts" is on'
+        reason = setting if contact_is_new else f"unless that was done on purpose, {setting}"
+        self._warn(
+            f"The contact is also associated with {' and '.join(texts)}: {reason}. See HubSpot >"
+            " Settings > Data Management > Objects > Companies. Nothing has been changed about it."
         )
-        texts.append(f"{_shown(company and company.name)} ({', '.join(filter(None, details))})")
-    return texts
 
+    def _tell(self, step: Step) -> None:
+        """One line for people, one row for the report."""
+        link = self._link(step.step, step.id)
+        number = f"id {step.id}" if step.id and step.step != "association" else None
+        line = ", ".join(filter(None, (step.name, number, link)))
+        colour = "" if step.status == "found" else "green"
+        words = IN_WORDS.get(step.status, step.status)
+        self._run.say(f"{step.step.capitalize()} {words}: {line}", colour)
+        self._steps.append({**step._asdict(), "link": link})
+        self._run.report.counts[step.status] += 1
 
-def _shown(name: str | None) -> str:
-    return clip(one_line(name or "") or "(no name)", NAME_WIDTH)
+    def _link(self, step: str, record_id: int | None) -> str | None:
+        if self._account is None or record_id is None:
+            return None
+        return self._account.link(COMPANIES if step == "company" else CONTACTS, record_id)
 
-
-def _tell(job: Job, step: str, status: str, words: str, record_id: int | None = None) -> None:
-    """One line for people, one entry for the report. An association is shown with its contact."""
-    link = _link(job, step, record_id)
-    number = f"id {record_id}" if record_id and step != "association" else None
-    line = ", ".join(filter(None, (words, number, link)))
-    colour = "" if status == "found" else "green"
-    job.run.say(f"{step.capitalize()} {IN_WORDS[status]}: {line}", colour)
-    job.steps.append(Step(step, status, words, record_id, link))
-
-
-def _link(job: Job, step: str, record_id: int | None) -> str | None:
-    if job.account is None or record_id is None:
-        return None
-    return job.account.link(COMPANIES if step == "company" else CONTACTS, record_id)
-
-
-def _warn(job: Job, text: str) -> None:
-    log.warning("%s", text)
-    job.warnings.append(text)
+    def _warn(self, text: str) -> None:
+        log.warning("%s", text)
+        self._warnings.append(text)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""Who is to be in HubSpot, and how what it holds is judged: no input or output here."""
+"""Who is to be in HubSpot, and what is left to do for that: pure rules."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Iterable, NamedTuple, Sequence
+from typing import Iterable, NamedTuple, Sequence
 
 from core.domains import named_domains, normalise_domain
 from core.emails import MAX_LOCAL
-
-if TYPE_CHECKING:  # a decision needs no client to be loaded
-    from hubspot_api.shapes import Company
+from core.words import clip
+from hubspot_api.shapes import Company, Contact
 
 # Reserved for examples (RFC 2606). HubSpot takes no address that ends in .example or .test, because
 # these are not in use: https://legacydocs.hubspot.com/docs/faq/how-does-hubspot-validate-email-addresses
@@ -20,6 +19,8 @@ MADE_UP_DOMAIN = "example.com"
 FIRST_NAME, LAST_NAME = "Test", "Person"
 COMPANY_NAME = "Coding Challenge Company GmbH"
 COMPANY_DOMAIN = "coding-challenge-company.com"
+
+NAME_WIDTH = 70  # characters of a name from HubSpot that are shown
 
 
 class NewContact(NamedTuple):
@@ -32,29 +33,46 @@ class NewContact(NamedTuple):
     company_name: str
     company_domain: str
 
-    @property
-    def person(self) -> str:
-        return one_line(f"{self.first_name} {self.last_name}") or "(no name)"
+
+class Step(NamedTuple):
+    """`step`: company, contact or association; `status`: found, planned, created or associated;
+    `name`: of what it is about; `id`: of its record, with an association that of the contact."""
+
+    step: str
+    status: str
+    name: str
+    id: int | None = None
 
 
-def parse_company_domain(text: str) -> str:
-    """The bare domain; raises ValueError with the words that follow "must be"."""
-    domain = normalise_domain(text)
-    if domain is None:
-        raise ValueError("a domain such as shop.example")
-    return domain
+class Plan(NamedTuple):
+    """What is found or planned. The company comes first: else HubSpot might make one by itself for
+    the new contact. `twins`: the ids of more companies with the domain; `linked`: those of all
+    companies that the contact has."""
+
+    company: Step
+    contact: Step
+    twins: Sequence[int]
+    linked: Sequence[int]
 
 
-def parse_company_name(text: str) -> str:
-    """On one line; raises ValueError like `parse_company_domain`."""
-    name = one_line(text)
-    if not name:
-        raise ValueError("a name")
-    return name
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.split())
+def make_plan(
+    wanted: NewContact,
+    companies: Sequence[Company],
+    contact: Contact | None,
+    linked: Sequence[int],
+) -> Plan:
+    """`companies`: those with the domain, the best one first."""
+    company_step = Step("company", "planned", f"{wanted.company_name}, {wanted.company_domain}")
+    if companies:
+        name = f"{shown(companies[0].name)}, {wanted.company_domain}"
+        company_step = Step("company", "found", name, companies[0].id)
+    person = one_line(f"{wanted.first_name} {wanted.last_name}") or "(no name)"
+    contact_step = Step("contact", "planned", f"{person}, {wanted.email}")
+    if contact:
+        names = filter(None, (contact.values["firstname"], contact.values["lastname"]))
+        name = f"{shown(' '.join(names))}, {wanted.email}"
+        contact_step = Step("contact", "found", name, contact.id)
+    return Plan(company_step, contact_step, [each.id for each in companies[1:]], linked)
 
 
 def made_up(first_name: str, last_name: str) -> NewContact:
@@ -70,38 +88,31 @@ def made_up_email(first_name: str, last_name: str) -> str:
     >>> made_up_email("Zoë", "Groß Müller")
     'zoe.gross-muller@example.com'
     """
-    words = filter(None, (_ascii_word(first_name), _ascii_word(last_name)))
+
+    def ascii_word(name: str) -> str:
+        plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+        return "-".join(re.findall("[a-z0-9]+", plain))
+
+    words = filter(None, map(ascii_word, (first_name, last_name)))
     local = ".".join(words)[:MAX_LOCAL].strip(".-")
     return f"{local or 'someone'}@{MADE_UP_DOMAIN}"
-
-
-def _ascii_word(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
-    return "-".join(re.findall("[a-z0-9]+", plain))
 
 
 def with_domain(companies: Iterable[Company], domain: str) -> list[Company]:
     """Those that have this bare domain in whatever spelling, each once: first those whose own it
     is, then those that have it besides another one; the lowest id first."""
-    by_id = {each.id: each for each in companies if domain in _domains(each)}
-    return sorted(
-        by_id.values(), key=lambda each: (normalise_domain(each.domain) != domain, each.id)
-    )
+
+    def has_it(company: Company) -> bool:
+        return domain in named_domains(company.domain) | named_domains(company.additional_domains)
+
+    found = {each.id: each for each in companies if has_it(each)}.values()
+    return sorted(found, key=lambda each: (normalise_domain(each.domain) != domain, each.id))
 
 
-def _domains(company: Company) -> frozenset[str]:
-    return named_domains(company.domain) | named_domains(company.additional_domains)
+def shown(name: str | None) -> str:
+    """A name from HubSpot, fit for a line."""
+    return clip(one_line(name or "") or "(no name)", NAME_WIDTH)
 
 
-def warning_of_others(others: Sequence[str], contact_is_new: bool) -> str:
-    """What to say when the contact has `others`, companies that this run neither made nor found.
-
-    No API tells the setting, but a contact that was made a moment ago has them from nobody else:
-    https://knowledge.hubspot.com/articles/kcs_article/contacts/automatically-create-and-associate-companies-with-contacts
-    """
-    setting = 'HubSpot\'s setting "Create and associate companies with contacts" is on'
-    reason = setting if contact_is_new else f"unless that was done on purpose, {setting}"
-    return (
-        f"The contact is also associated with {' and '.join(others)}: {reason}. See HubSpot >"
-        " Settings > Data Management > Objects > Companies. Nothing has been changed about it."
-    )
+def one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -7,159 +7,173 @@ call whose answer is lost may have been carried out.
 from __future__ import annotations
 
 import contextlib
-from typing import Iterator
+from pathlib import Path
+from typing import Callable, Sequence
 
 from cli.run import Run
-from contact.memory import Memory
-from contact.plan import NewContact, with_domain
-from core.errors import CallRejected, Forbidden, ServiceError
+from contact.plan import NewContact, Plan, make_plan, with_domain
+from core.errors import AppError, CallRejected, Forbidden, ServiceError
 from core.log import log
 from hubspot_api import search
-from hubspot_api.shapes import CONTACTS, Company, Contact, Created
+from hubspot_api.shapes import CONTACTS, Company, Created
 from hubspot_client import HubSpotClient
+from state.store import Store
 
 # 78 s in all. The search is known to lag by up to half a minute; twice that is allowed for.
 LOOK_AGAIN_AFTER_S = (2, 4, 6, 10, 16, 20, 20)
 OWN_ASSOCIATIONS_S = 2.0  # after it, the ones that HubSpot makes by itself are there
 
+UNKNOWN = 0  # in place of the id, while nobody knows whether the company was created
+
+_SCHEMA = "CREATE TABLE asked (domain TEXT NOT NULL PRIMARY KEY, company_id INTEGER NOT NULL);"
+_REMEDY = (
+    "Wait two minutes, so that HubSpot's search shows what was created a moment ago, then remove"
+    " the file and run it again."
+)
+
+
+class Memory(Store):
+    """Which companies HubSpot was asked to create, for the runs that come after: nothing but the
+    search finds one by its domain, and a run that comes too early would make a second one. No
+    times are kept, since clocks jump: whoever does not find what was asked for looks long enough.
+
+    Only one run at a time may use it: hold the job's lock."""
+
+    def __init__(self, path: Path, dry_run: bool = False) -> None:
+        super().__init__(path, (_SCHEMA,), _REMEDY, dry_run)
+        try:
+            # It compares the table with its index: a domain that was damaged would not be found.
+            if self.rows("PRAGMA integrity_check") != [("ok",)]:
+                raise AppError(f"Cannot use {path}: it is damaged. {_REMEDY}")
+        except AppError:
+            self.close()
+            raise
+
+    def asked(self, domain: str) -> int | None:
+        """The id of the company that was created for this bare domain, or UNKNOWN. None if HubSpot
+        was never asked for one, or has refused."""
+        rows = self.rows("SELECT company_id FROM asked WHERE domain = ?", domain)
+        return int(rows[0][0]) if rows else None
+
+    def note(self, domain: str, company_id: int) -> None:
+        """On the disk and in this one file, whatever happens next."""
+        self.write("INSERT OR REPLACE INTO asked VALUES (?, ?)", [(domain, company_id)])
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def forget(self, domain: str) -> None:
+        self.write("DELETE FROM asked WHERE domain = ?", [(domain,)])
+
 
 class Records:
-    """`memory` is None in a dry run, which leaves no files behind.
-
-    `in_doubt`: the company may have been created, and nobody knows.
+    """`in_doubt`: the company may have been created, and nobody knows.
+    Everything raises CallRejected, ServiceError.
     """
 
-    def __init__(self, run: Run, hubspot: HubSpotClient, memory: Memory | None) -> None:
+    def __init__(self, run: Run, hubspot: HubSpotClient, memory: Memory) -> None:
         self.in_doubt = False
-        self._run = run
-        self._hubspot = hubspot
-        self._memory = memory
+        self._run, self._hubspot, self._memory = run, hubspot, memory
 
-    def companies(self, domain: str, contact: Contact | None) -> list[Company]:
-        """Companies with this domain, the best one first, also those that are too new for the
-        search: the contact has them, or an earlier run has asked for them.
+    def plan(self, wanted: NewContact) -> Plan:
+        """Also a company that is too new for the search is found: the contact has it, or an earlier
+        run has asked for it."""
+        domain, contact = wanted.company_domain, self._hubspot.contact_with_email(wanted.email)
+        companies = self._search(domain)
+        linked = self._hubspot.companies_of_contact(contact.id) if contact else []
+        if linked and not companies:
+            companies = with_domain(self._hubspot.companies_by_id(linked), domain)
+        return make_plan(wanted, companies or self._asked_before(domain), contact, linked)
 
-        Raises CallRejected, ServiceError.
-        """
-        return self._listed(domain) or self._linked(domain, contact) or self._asked_before(domain)
-
-    def create_company(self, name: str, domain: str) -> Created:
-        """The call is sent once: after a lost answer the search has to show the company.
-
-        Raises CallRejected, ServiceError.
-        """
-        assert self._memory is not None
-        self._memory.note(domain, None)
+    def create_company(self, wanted: NewContact) -> Created:
+        """The call is sent once: after a lost answer the search has to show the company."""
+        name, domain = wanted.company_name, wanted.company_domain
+        self._memory.note(domain, UNKNOWN)
         try:
-            with self._run.finishing_calls():
-                created = self._hubspot.create_company(name, domain)
-                self._run.wrote |= not created.existed
+            created = self._send(lambda: self._hubspot.create_company(name, domain))
         except (CallRejected, Forbidden):  # only these say that there is no company now
             self._memory.forget(domain)
             raise
-        except ServiceError as error:
-            if not error.outcome_unknown:
-                raise
-            log.debug("%s", error)
-            created = self._after_lost_answer(domain)
+        if created is None:
+            log.info("HubSpot's answer is lost: the company may have been created, or not.")
+            self.in_doubt = True
+            companies = self._search_again(domain)
+            if not companies:
+                raise ServiceError(
+                    "HubSpot, create the company: the answer is lost, and no search shows the"
+                    " company yet. It may have been created; run it again in a minute."
+                )
+            self.in_doubt, self._run.wrote = False, True
+            created = Created(companies[0].id, existed=False)
         self._memory.note(domain, created.id)
         return created
 
     def create_contact(self, wanted: NewContact) -> Created:
-        """Its address is unique in HubSpot, so a call whose answer is lost is simply repeated.
-
-        Raises CallRejected, ServiceError.
-        """
-
-        def create(repeatable: bool) -> Created:
-            return self._hubspot.create_contact(
-                wanted.email, wanted.first_name, wanted.last_name, repeatable=repeatable
-            )
-
-        try:
-            with self._writing():
-                created = create(repeatable=False)
-                self._run.wrote |= not created.existed
-        except ServiceError as error:
-            if not error.outcome_unknown:
-                raise
-            log.debug("%s", error)
-            with self._writing():
-                created = create(repeatable=True)
-            if created.existed and self._is_own(created.id, wanted.email):
-                created = created._replace(existed=False)  # it was made by the call before
+        """Its address is unique in HubSpot, so a call whose answer is lost is simply repeated."""
+        names = (wanted.email, wanted.first_name, wanted.last_name)
+        created = self._send(lambda: self._hubspot.create_contact(*names, repeatable=False))
+        if created is None:
+            self._run.wrote = True
+            with self._run.finishing_calls():
+                created = self._hubspot.create_contact(*names, repeatable=True)
+            # One that has the address besides its own was there before: no call of ours made it.
+            contacts = self._hubspot.records(CONTACTS, ["email"], [created.id])
+            if any((each.values["email"] or "").lower() == wanted.email for each in contacts):
+                created = created._replace(existed=False)
         return created
 
-    def associate(self, contact: Created, company_id: int) -> list[int]:
-        """The ids of all companies that the contact has then. Raises CallRejected, ServiceError."""
-        with self._writing():
-            self._hubspot.associate(contact.id, company_id)
-            self._run.wrote = True
-        if not contact.existed:
+    def associate(self, contact_id: int, company_id: int, contact_is_new: bool) -> Sequence[int]:
+        """The ids of all companies that the contact has then."""
+        try:
+            with self._run.finishing_calls():
+                self._hubspot.associate(contact_id, company_id)
+        except ServiceError as error:
+            self._run.wrote |= error.outcome_unknown
+            raise
+        self._run.wrote = True
+        if contact_is_new:
             self._run.clock.sleep(OWN_ASSOCIATIONS_S)
-        linked = self._hubspot.companies_of_contact(contact.id)
+        linked = self._hubspot.companies_of_contact(contact_id)
         if company_id not in linked:
             raise ServiceError(
-                f"HubSpot has accepted the association of contact {contact.id} with company"
+                f"HubSpot has accepted the association of contact {contact_id} with company"
                 f" {company_id}, but does not list it. Run it again."
             )
         return linked
 
-    def _is_own(self, contact_id: int, email: str) -> bool:
-        """Whether it is the contact's own address, and not one that it has besides."""
-        contacts = self._hubspot.records(CONTACTS, ["email"], [contact_id])
-        return any((each.values["email"] or "").lower() == email for each in contacts)
+    def _send(self, create: Callable[[], Created]) -> Created | None:
+        """What the call leads to, which a signal lets finish; None when its answer is lost."""
+        try:
+            with self._run.finishing_calls():
+                created = create()
+        except ServiceError as error:
+            if not error.outcome_unknown:
+                raise
+            log.debug("%s", error)
+            return None
+        self._run.wrote |= not created.existed
+        return created
 
-    def _listed(self, domain: str) -> list[Company]:
+    def _search(self, domain: str) -> list[Company]:
         return with_domain(self._hubspot.find_companies(search.naming([domain])), domain)
-
-    def _linked(self, domain: str, contact: Contact | None) -> list[Company]:
-        ids = self._hubspot.companies_of_contact(contact.id) if contact else []
-        return with_domain(self._hubspot.companies_by_id(ids), domain)
 
     def _asked_before(self, domain: str) -> list[Company]:
         """The company that an earlier run has created, or may have created."""
-        asked = self._memory.asked(domain) if self._memory else None
+        asked = self._memory.asked(domain)
         if asked is None:
             return []
-        companies: list[Company] = []
-        if asked.company_id is not None:
+        if asked != UNKNOWN:
             with contextlib.suppress(CallRejected):
-                companies = with_domain(self._hubspot.companies_by_id([asked.company_id]), domain)
-        if companies:
-            return companies
+                companies = with_domain(self._hubspot.companies_by_id([asked]), domain)
+                if companies:
+                    return companies
         log.info("HubSpot: an earlier run asked for the company, but the search does not show it.")
-        return self._look_again(domain)
+        return self._search_again(domain)
 
-    def _after_lost_answer(self, domain: str) -> Created:
-        """The company that the lost answer was about. Raises ServiceError when it is not shown."""
-        log.info("HubSpot's answer is lost: the company may have been created, or not.")
-        self.in_doubt = True
-        companies = self._look_again(domain)
-        if not companies:
-            raise ServiceError(
-                "HubSpot, create the company: the answer is lost, and no search shows the company"
-                " yet. It may have been created; run it again in a minute."
-            )
-        self.in_doubt, self._run.wrote = False, True
-        return Created(companies[0].id, existed=False)
-
-    def _look_again(self, domain: str) -> list[Company]:
+    def _search_again(self, domain: str) -> list[Company]:
         """The companies with the domain, as soon as the search shows any."""
         for wait_s in LOOK_AGAIN_AFTER_S:
             log.info("HubSpot: looking for the company in %d s.", wait_s)
             self._run.clock.sleep(wait_s)
-            companies = self._listed(domain)
+            companies = self._search(domain)
             if companies:
                 return companies
         return []
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Within it, a signal lets the call finish, and a lost answer counts as written."""
-        with self._run.finishing_calls():
-            try:
-                yield
-            except ServiceError as error:
-                self._run.wrote |= error.outcome_unknown
-                raise

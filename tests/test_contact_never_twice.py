@@ -19,8 +19,7 @@ from typing import Any, Callable, Sequence
 import pytest
 
 import create_contact
-from contact.memory import Memory
-from contact.records import LOOK_AGAIN_AFTER_S
+from contact.records import LOOK_AGAIN_AFTER_S, Memory
 from sandbox import Fault, HubSpot, Request, Sandbox
 from state.files import account_file
 from state.lock import run_lock

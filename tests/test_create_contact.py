@@ -150,10 +150,12 @@ def test_a_second_run_at_once_creates_nothing(
     with make(clock, index_lag_s=lag_s) as sandbox:
         assert run_main(create_contact.main, sandbox, *WORDS).code == 0
         writes = len(sandbox.writes)
+        dry = run_main(create_contact.main, sandbox, *WORDS, "--dry-run")
         outcome = run_main(create_contact.main, sandbox, *WORDS)
         assert state(sandbox) == COMPLETE
         assert len(sandbox.writes) == writes
     assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
+    assert statuses(dry)[0] == "found"
     assert statuses(outcome) == ["found", "found", "found"]
     assert f"id {FIRST_ID}, {LINK}/0-2/{FIRST_ID}\n" in outcome.out
     assert f"id {FIRST_ID + 1}, {LINK}/0-1/{FIRST_ID + 1}\n" in outcome.out
