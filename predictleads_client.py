@@ -6,16 +6,17 @@ The API is described at https://docs.predictleads.com/v3.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, NamedTuple, Pattern
+from typing import Any, Callable, Mapping, NamedTuple, Pattern
 from urllib.parse import quote
 
 from core.clock import Clock
 from core.errors import CallRejected, NotFound
 from core.settings import Secret, SettingsReader
+from transport import answers
 from transport.http_client import HttpClient
 from transport.paging import Page, read_numbered
 from transport.response import excerpt
-from transport.service import JsonObject, Service
+from transport.service import Service
 
 FOLLOWINGS_PAGE_SIZE = 1000  # the maximum; each page may cost a credit
 
@@ -41,18 +42,6 @@ _NOT_FOLLOWED = re.compile(
 )
 
 
-class Followings(NamedTuple):
-    """What is followed: the domain as it is listed -> the identifiers that it is listed with,
-    without the domain itself. A company that redirects elsewhere is listed under the other domain,
-    and its identifier is what was sent along when it was followed.
-
-    `claimed`: how many PredictLeads says there are, where that is another number.
-    """
-
-    rows: dict[str, tuple[str, ...]]
-    claimed: int | None
-
-
 class PredictLeadsSettings(NamedTuple):
     key: Secret
     token: Secret
@@ -67,6 +56,18 @@ def predictleads_settings(reader: SettingsReader) -> PredictLeadsSettings:
         reader.url("PREDICTLEADS_BASE_URL", "https://predictleads.com/api/v3"),
         reader.rate("PREDICTLEADS_REQUESTS_PER_SECOND", "10"),
     )
+
+
+class Followings(NamedTuple):
+    """What is followed: the domain as it is listed -> the identifiers that it is listed with,
+    without the domain itself. A company that redirects elsewhere is listed under the other domain,
+    and its identifier is what was sent along when it was followed.
+
+    `claimed`: how many PredictLeads says there are, where that is another number.
+    """
+
+    rows: dict[str, tuple[str, ...]]
+    claimed: int | None
 
 
 class Subscription(NamedTuple):
@@ -84,6 +85,9 @@ class Subscription(NamedTuple):
 
 
 class PredictLeadsClient:
+    """Every call raises CallRejected when PredictLeads refuses it, ServiceError when it fails, and
+    BadAnswer when its answer makes no sense."""
+
     def __init__(self, settings: PredictLeadsSettings, clock: Clock, dry_run: bool) -> None:
         self.http = HttpClient(
             SERVICE,
@@ -95,54 +99,38 @@ class PredictLeadsClient:
         )
 
     def subscription(self) -> Subscription:
-        """Free of charge. Raises ServiceError."""
-        call = "subscription"
-        data = self.http.read("GET", "/api_subscription", call)
-        try:
-            attributes = data["data"][0]["attributes"]
-            numbers = (attributes.get(f"monthly_credits_{name}") for name in ("quota", "used"))
-            quota, used = (number if isinstance(number, int) else None for number in numbers)
-            return Subscription(str(attributes["status"]), quota, used)
-        except (KeyError, IndexError, TypeError, AttributeError):
-            self.http.bad_answer(call, "data[0].attributes.status is missing")
+        """Free of charge."""
+        return answers.read(self.http, "subscription", _subscription, "GET", "/api_subscription")
 
     def followings(self, on_read: Callable[[int], None]) -> Followings:
-        """All that is followed; `on_read` hears how many rows each page has.
-
-        Raises ListChanged when the list does not settle, CallRejected, ServiceError.
-        """
+        """All that is followed; `on_read` hears how many rows each page has. Raises ListChanged
+        when the list does not settle."""
 
         def fetch(number: int) -> Page | None:
-            page = self._followings_page(number)
+            page = self._page(number)
             on_read(len(page.rows) if page else 0)
             return page
 
-        rows, claimed = read_numbered(self.http, "followings", fetch)
-        listed: dict[str, tuple[str, ...]] = {}
-        for domain, identifier in rows:
+        pairs, claimed = read_numbered(self.http, "followings", fetch)
+        rows: dict[str, tuple[str, ...]] = {}
+        for domain, identifier in pairs:
             others = (identifier,) if identifier != domain else ()
-            listed[domain] = listed.get(domain, ()) + others
-        return Followings(listed, claimed)
+            rows[domain] = rows.get(domain, ()) + others
+        return Followings(rows, claimed)
 
-    def listed_under(self, domain: str) -> tuple[str, ...]:
+    def aliases_of(self, domain: str) -> tuple[str, ...]:
         """The domains under which PredictLeads may list the company that it knows by this one, and
-        after them its id; nothing when it does not know it. Costs a credit. Raises ServiceError,
-        which says nothing of other calls."""
+        after them its id; nothing when it does not know it. Costs a credit. Its failure says
+        nothing of other calls."""
         call = f"company {domain}"
         try:
-            data = self.http.read("GET", _path(domain), call, optional=True)
+            return answers.read(self.http, call, _aliases, "GET", _path(domain), optional=True)
         except CallRejected:
             return ()
-        found = data.get("data")
-        items = found if isinstance(found, list) else [found]
-        told = [_value(data.get("meta"), "redirects_to_domain")]
-        told += [_value(_value(item, "attributes"), "domain") for item in items]
-        told += [_value(item, "id") for item in items]
-        return tuple(each for each in told if isinstance(each, str) and each)
 
     def follow(self, domain: str) -> None:
-        """Follow a bare domain; already followed is fine. Raises CallRejected (NotFound if it does
-        not know the company), ServiceError.
+        """Follow a bare domain; already followed is fine. Raises NotFound where PredictLeads does
+        not know the company.
 
         The domain goes along as the identifier, by which the list shows it again even where
         PredictLeads follows another domain for it.
@@ -150,17 +138,17 @@ class PredictLeadsClient:
         self._change("follow", domain, _ALREADY_FOLLOWED, {"custom_company_identifier": domain})
 
     def unfollow(self, domain: str) -> None:
-        """Stop following; not followed is fine. Raises CallRejected, ServiceError."""
+        """Stop following; not followed is fine. Costs a credit."""
         self._change("unfollow", domain, _NOT_FOLLOWED, None)
 
     def _change(
-        self, action: str, domain: str, is_so: Pattern[str], params: dict[str, str] | None
+        self, action: str, domain: str, is_so: Pattern[str], params: Mapping[str, str] | None
     ) -> None:
         call = f"{action} {domain}"
         try:
             response = self.http.request("POST", f"{_path(domain)}/{action}", call, params=params)
         except CallRejected as error:
-            if is_so.search(error.detail.replace(domain, "")):
+            if is_so.search(error.detail.replace(domain, "")):  # the domain may hold such words
                 return
             if error.status == 409:  # a conflict: perhaps it is so already, under another name
                 error.outcome_unknown = True
@@ -169,46 +157,65 @@ class PredictLeadsClient:
             raise
         # Any other 2xx is a yes, whatever its body; what came of it, only the list tells.
         if response.text.lstrip().startswith("<"):
-            self.http.bad_answer(
-                call,
-                "a web page; something stands between here and PredictLeads",
-                after_write=True,
-            )
+            what = "a web page; something stands between here and PredictLeads"
+            self.http.bad_answer(call, what, after_write=True)
         if _says_no(response.data or {}):
             what = excerpt(response.text)
             raise CallRejected(f"PredictLeads, {call}: it says no: {what}", outcome_unknown=True)
 
-    def _followings_page(self, number: int) -> Page | None:
-        """(Domain, identifier) of each row of a page; None past the last page."""
+    def _page(self, number: int) -> Page | None:
+        """None past the last page."""
         call = f"followings, page {number}"
         params = {"page": number, "limit": FOLLOWINGS_PAGE_SIZE}
         try:
-            data = self.http.read("GET", "/followings", call, params=params)
+            return answers.read(self.http, call, _followings, "GET", "/followings", params=params)
         except CallRejected as error:
             is_past_an_empty_list = error.status == 404 and '"error"' in error.body
             if number > 1 or is_past_an_empty_list:
                 return None
             raise
-        meta = data.get("meta")
-        count = meta.get("count") if isinstance(meta, dict) else None
-        try:
-            if not isinstance(data["data"], list):
-                raise TypeError("data must be a list")
-            rows = [_following(item) for item in data["data"]]
-        except (KeyError, TypeError):
-            self.http.bad_answer(call, "it is no list of companies with their domains")
-        return Page(rows, count if isinstance(count, int) else None)
 
 
 def _path(domain: str) -> str:
     return f"/companies/{quote(domain, safe='')}"
 
 
-def _value(data: Any, key: str) -> Any:
-    return data.get(key) if isinstance(data, dict) else None
+# What the answers hold, as `transport.answers.parse` expects.
 
 
-def _says_no(body: JsonObject) -> bool:
+def _subscription(data: Any) -> Subscription:
+    attributes = data["data"][0]["attributes"]
+    numbers = (attributes.get(f"monthly_credits_{name}") for name in ("quota", "used"))
+    quota, used = (number if isinstance(number, int) else None for number in numbers)
+    return Subscription(str(attributes["status"]), quota, used)
+
+
+def _followings(data: Any) -> Page:
+    """(Domain, identifier) of each row, and the length of the list if it is given."""
+    if not isinstance(data["data"], list):
+        raise ValueError("it is no list of companies with their domains")
+    count = (data.get("meta") or {}).get("count")
+    rows = [_following(item) for item in data["data"]]
+    return Page(rows, count if isinstance(count, int) else None)
+
+
+def _following(item: Any) -> tuple[str, str]:
+    domain, identifier = item["domain"], item.get("custom_company_identifier")
+    if not isinstance(domain, str) or not domain.strip():
+        raise ValueError("a following has no domain")
+    return domain, identifier if isinstance(identifier, str) else domain
+
+
+def _aliases(data: Any) -> tuple[str, ...]:
+    found = data.get("data") or []  # one company, in a list or not
+    items = found if isinstance(found, list) else [found]
+    names = [(data.get("meta") or {}).get("redirects_to_domain")]
+    names += [(item.get("attributes") or {}).get("domain") for item in items]
+    names += [item.get("id") for item in items]
+    return tuple(name for name in names if isinstance(name, str) and name)
+
+
+def _says_no(body: Mapping[str, Any]) -> bool:
     """Whether the body of a 2xx is a refusal all the same. The yes is
     {"success": {"type": "follow_successful"}}."""
     success = body.get("success")
@@ -216,10 +223,3 @@ def _says_no(body: JsonObject) -> bool:
     if isinstance(kind, str):
         return "success" not in kind
     return success is False or "error" in body or body.get("status") in ("error", "failed")
-
-
-def _following(item: Any) -> tuple[str, str]:
-    domain, identifier = item["domain"], item.get("custom_company_identifier")
-    if not isinstance(domain, str) or not domain.strip():
-        raise TypeError("a following needs a domain")
-    return domain, identifier if isinstance(identifier, str) else domain

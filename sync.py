@@ -311,7 +311,7 @@ def _destination(run: Run, client: PredictLeadsClient) -> Destination:
         lambda entry: client.follow(entry.domain),
         client.unfollow,
         listed,
-        client.listed_under,
+        client.aliases_of,
     )
 
 

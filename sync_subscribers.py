@@ -25,7 +25,8 @@ from core.log import log
 from core.words import count
 from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANIES, CONTACTS, Contact, ObjectType
 from hubspot_client import HubSpotClient
-from mailerlite_client import MailerLiteClient, Subscriber
+from mailerlite_api.shapes import Subscriber
+from mailerlite_client import MailerLiteClient
 from report.model import Finding, Kind
 from state.history import History
 from state.notifications import Notifications

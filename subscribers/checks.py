@@ -114,7 +114,7 @@ def check_reading(services: Services) -> Iterator[Finding]:
         return Finding(True, "HubSpot's contacts can be read.")
 
     def count_subscribers() -> Finding:
-        active = count(mailerlite.count_active(), "active subscriber")
+        active = count(mailerlite.count_subscribers(["active"]), "active subscriber")
         return Finding(True, f"MailerLite's subscribers can be read: {active}.")
 
     yield from collect_findings(read_contacts)

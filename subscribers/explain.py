@@ -34,7 +34,7 @@ from subscribers.sections import LEAVE, VERBS
 
 if TYPE_CHECKING:
     from hubspot_api.shapes import Contact
-    from mailerlite_client import Subscriber
+    from mailerlite_api.shapes import Subscriber
     from state.history import ChangeEntry
 
 WOULD = {

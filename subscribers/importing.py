@@ -23,7 +23,8 @@ from core.emails import canonical
 from core.errors import CallRejected, Interrupted, ServiceDown, ServiceError
 from core.log import log
 from core.words import listing
-from mailerlite_client import MailerLiteClient, Subscriber, Written
+from mailerlite_api.shapes import Subscriber, Written
+from mailerlite_client import MailerLiteClient
 from report.model import Finding
 from subscribers.memory import Memory
 from subscribers.mirror import Mirror

@@ -33,7 +33,7 @@ from state.store import Row, Store
 from subscribers.plan import Decision, Refused, Trace
 
 if TYPE_CHECKING:
-    from mailerlite_client import Value
+    from mailerlite_api.shapes import Value
 
 # Of `known`: `is_gone`: was in no list when the lists were read last; `is_written`: by us;
 # `contact_id`: the contact that had the address then; `is_opted_out`: by us, in HubSpot.

@@ -30,7 +30,7 @@ from subscribers.values import OF_COMPANY, Field, as_kept, in_words, trimmed, us
 
 if TYPE_CHECKING:  # a decision needs no client to be loaded
     from hubspot_api.shapes import Contact
-    from mailerlite_client import Subscriber, Value
+    from mailerlite_api.shapes import Subscriber, Value
     from subscribers.opt_outs import OptOut
 
 COMPANY_ID = "associatedcompanyid"  # of the primary company, if there is one

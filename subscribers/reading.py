@@ -12,7 +12,8 @@ from core.words import count
 from hubspot_api import search
 from hubspot_api.shapes import COMPANIES, CONTACTS, Contact
 from hubspot_client import HubSpotClient
-from mailerlite_client import MailerLiteClient, Subscriber
+from mailerlite_api.shapes import Subscriber
+from mailerlite_client import MailerLiteClient
 from subscribers.memory import Memory
 from subscribers.plan import Remembered, Rules, by_email, company_id, contact_address
 from subscribers.values import OF_COMPANY

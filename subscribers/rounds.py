@@ -14,7 +14,8 @@ from cli.changes import Skip
 from core.emails import canonical, masked
 from core.errors import AppError, CallRejected, ServiceDown, ServiceError
 from hubspot_api.shapes import Contact
-from mailerlite_client import BATCH_SIZE, VALUES, Refused, Subscriber, Value, Written
+from mailerlite_api.shapes import Subscriber, Value, Written
+from mailerlite_client import BATCH_SIZE, VALUES, Refused
 from subscribers import opt_outs
 from subscribers.changes import ChangeLog
 from subscribers.checks import Services

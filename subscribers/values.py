@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Mapping, NamedTuple
 from core.values import as_day, as_number, split_values
 
 if TYPE_CHECKING:
-    from mailerlite_client import Value
+    from mailerlite_api.shapes import Value
 
 _TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -> MailerLite's
 

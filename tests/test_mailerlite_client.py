@@ -16,15 +16,8 @@ from core.settings import Secret
 from hubspot_api.service import HubSpotSettings
 from hubspot_api.shapes import CONTACTS
 from hubspot_client import HubSpotClient
-from mailerlite_client import (
-    PERSON,
-    SUBSCRIBER_STATUSES,
-    VALUES,
-    MailerLiteClient,
-    MailerLiteSettings,
-    Refused,
-    Subscriber,
-)
+from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber
+from mailerlite_client import PERSON, VALUES, MailerLiteClient, MailerLiteSettings, Refused
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
 from tests.helpers import FakeClock
 
@@ -222,10 +215,10 @@ def test_a_cursor_that_comes_twice(sandbox: Sandbox, client: MailerLiteClient) -
 
 
 def test_the_number_of_active_subscribers(sandbox: Sandbox, client: MailerLiteClient) -> None:
-    assert client.count_active() == 6
+    assert client.count_subscribers(["active"]) == 6
     sandbox.faults = [Fault("body", body={"total": None})]
-    with pytest.raises(BadAnswer, match="total is missing"):
-        client.count_active()
+    with pytest.raises(BadAnswer, match="total is no number"):
+        client.count_subscribers(["active"])
 
 
 def test_another_app_keeps_its_half_of_the_allowance(
@@ -237,7 +230,7 @@ def test_another_app_keeps_its_half_of_the_allowance(
     statuses: list[int] = []
     next_at = clock.now
     while len(statuses) < 360:
-        client.count_active()
+        client.count_subscribers(["active"])
         while next_at <= clock.now:
             statuses.append(requests.get(url, headers=headers, timeout=9).status_code)
             next_at += 1
@@ -265,7 +258,7 @@ def test_a_list_that_ignores_the_page_number_ends(
     sandbox.faults = [Fault("body", path="^/groups$", body=body)]
     assert client.groups() == {"5": "Shops"}
     sandbox.faults = [Fault("body", path="^/groups$", body={"data": [{"name": "Shops"}]})]
-    with pytest.raises(BadAnswer, match=r"list of groups: .* something without id"):
+    with pytest.raises(BadAnswer, match=r"list of groups: .* id is missing"):
         client.groups()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.conditions import Property
 from core.emails import normalise_email
 from hubspot_api.shapes import Contact
-from mailerlite_client import SUBSCRIBER_STATUSES, Subscriber, Value
+from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, Value
 from subscribers.consent import (
     BAD_ADDRESS,
     BOUNCED,

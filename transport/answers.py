@@ -24,7 +24,7 @@ def parse(
     except ValueError as error:
         what = str(error)
     except (TypeError, AttributeError, IndexError):
-        what = "it is not as documented"
+        what = "it is not as documented" if data is not None else "it is no JSON object"
     http.bad_answer(call, what, after_write)
 
 
