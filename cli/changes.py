@@ -8,15 +8,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Protocol, Seque
 
 from cli.progress import Progress
 from cli.run import Run
-from core.errors import (
-    AppError,
-    CallRejected,
-    Interrupted,
-    NotSent,
-    Outcome,
-    ServiceDown,
-    ServiceError,
-)
+from core import errors
 from core.log import log
 from report.model import DONE as DONE
 from report.model import FAILED as FAILED
@@ -35,16 +27,14 @@ class Skip(Exception):
 
 
 class Result(NamedTuple):
-    """What came of one change.
-
-    `status`: as in report/model.py, or one of the job's own; `error` says why it is not done.
-    `maybe_applied`: nothing says that the service was left as it was. `cause`: why it failed: a
-    ServiceError may concern the changes after it as well."""
+    """What came of one change. `status`: as in report/model.py, or one of the job's own; `error`
+    says why it is not done. `maybe_applied`: nothing says that the service was left as it was.
+    `cause`: why it failed: a ServiceError may concern the changes after it as well."""
 
     status: str = PLANNED
     error: str | None = None
     maybe_applied: bool = False
-    cause: AppError | None = None
+    cause: errors.AppError | None = None
 
     def as_row(self) -> Row:
         """What it adds to the change's row in the report."""
@@ -70,7 +60,7 @@ class Changes:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._outage: ServiceError | None = None  # since when the service counts as down
+        self._outage: errors.ServiceError | None = None  # why the service counts as down
         self._failures = 0  # in a row, of whichever thread
         self._lock = threading.Lock()
 
@@ -79,7 +69,7 @@ class Changes:
 
         def work(entry: E) -> Result:
             outage = self._outage
-            result = _not_reached(outage) if outage else _make(entry, change)
+            result = Result(NOT_REACHED, str(outage)) if outage else _make(entry, change)
             self._note(result)
             progress.advance()
             return result
@@ -105,8 +95,7 @@ class Changes:
         return self._outage is not None
 
     def raise_if_nothing_written(self) -> None:
-        """Raises what made the service count as down if nothing has been changed; else it is only
-        told."""
+        """Raises what made the service count as down if nothing was changed; else it is logged."""
         if self._outage and not self._run.wrote:
             raise self._outage
         if self._outage:
@@ -114,9 +103,9 @@ class Changes:
 
     def _note(self, result: Result) -> None:
         with self._lock:
-            if isinstance(result.cause, ServiceError):
+            if isinstance(result.cause, errors.ServiceError):
                 self._failures += 1
-                is_down = isinstance(result.cause, ServiceDown)
+                is_down = isinstance(result.cause, errors.ServiceDown)
                 if is_down or self._failures == FAILURES_IN_A_ROW:
                     self._outage = self._outage or result.cause
             elif result.status != NOT_REACHED:
@@ -128,33 +117,29 @@ def _make(entry: E, change: Callable[[E], None]) -> Result:
         change(entry)
     except Skip as reason:
         return Result(SKIPPED, str(reason))
-    except (NotSent, Interrupted) as error:
-        return _not_reached(error)
-    except (CallRejected, ServiceError) as error:
+    except (errors.NotSent, errors.Interrupted) as error:
+        return Result(NOT_REACHED, str(error))
+    except (errors.CallRejected, errors.ServiceError) as error:
         log.warning("%s", error)
         return Result(FAILED, str(error), error.outcome_unknown, error)
     return Result(DONE, maybe_applied=True)
-
-
-def _not_reached(error: AppError) -> Result:
-    return Result(NOT_REACHED, str(error))
 
 
 def done(results: Iterable[Result] | None) -> int:
     return sum(result.status == DONE for result in results or ())
 
 
-def conclude(run: Run, results: Iterable[Result]) -> Outcome:
+def conclude(run: Run, results: Iterable[Result]) -> errors.Outcome:
     """Count what came of all changes, say what is open, and return the outcome."""
     statuses = Counter(result.status for result in results)
     run.report.counts.update({status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)})
     if not statuses[FAILED] + statuses[NOT_REACHED]:
-        return Outcome.SYNCED
+        return errors.Outcome.SYNCED
     run.summarise(
         f"Not done: {statuses[FAILED]:,} failed, {statuses[NOT_REACHED]:,} not reached."
         " Later runs try them again."
     )
-    return Outcome.PARTIAL
+    return errors.Outcome.PARTIAL
 
 
 def in_part(results: Iterable[Result]) -> str:

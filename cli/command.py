@@ -21,42 +21,32 @@ from report.render import ENDINGS, write_report
 VERSION = "1.0.0"
 HISTORY_RUNS = 20
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong settings, 3 refused for safety, 4 done in part,"
+    " 5 another run is active, 130 interrupted."
+)
 
 T = TypeVar("T")
 
 
 def parser(description: str) -> argparse.ArgumentParser:
     """The flags that every script has."""
-    arguments = argparse.ArgumentParser(
-        description=description,
-        epilog="Settings come from the environment, then from .env; see .env.example. Exit codes:"
-        " 0 done, 1 failed, 2 wrong settings, 3 refused for safety, 4 done in part, 5 another run"
-        " is active, 130 interrupted.",
-    )
+    settings = "Settings come from the environment, then from .env; see .env.example."
+    arguments = argparse.ArgumentParser(description=description, epilog=f"{settings} {EXIT_CODES}")
     add = arguments.add_argument
     add("--dry-run", action="store_true", help="show what would be done, change nothing")
     add("--check", action="store_true", help="check keys, rights and settings, then stop")
-    add(
-        "--report",
-        metavar="PATH",
-        type=_report_path,
-        action="append",
-        default=[],
-        help="write what was done to a file: a page if its name ends in .html, CSV if it ends in"
-        " .csv, else JSON; may be given more than once",
+    report = (
+        "write what was done to a file: a page if its name ends in .html, CSV if it ends in .csv,"
+        " else JSON; may be given more than once"
     )
+    add("--report", metavar="PATH", type=_report_path, action="append", default=[], help=report)
     add("--env-file", metavar="PATH", help="settings file to use in place of .env")
-    loudness = arguments.add_mutually_exclusive_group()
-    loudness.add_argument(
-        "-v", "--verbose", action="store_true", help="also log every request and every wait"
-    )
-    loudness.add_argument(
-        "-q",
-        "--quiet",
-        action="store_true",
-        help="print only when something changed, failed or newly waits for you",
-    )
     add("--version", action="version", version=VERSION)
+    add = arguments.add_mutually_exclusive_group().add_argument
+    add("-v", "--verbose", action="store_true", help="also log every request and every wait")
+    quiet = "print only when something changed, failed or newly waits for you"
+    add("-q", "--quiet", action="store_true", help=quiet)
     return arguments
 
 
@@ -93,6 +83,17 @@ def flag_type(parse: Callable[[str], T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(f"must be {error}, not {text!r}") from None
 
     return parse_flag
+
+
+def _report_path(text: str) -> Path:
+    path = Path(os.path.realpath(text))
+    if path.suffix.lower() not in ("", *ENDINGS):
+        raise argparse.ArgumentTypeError(f"{text}: its name must end in .html, .csv or .json")
+    is_file = os.path.isfile(path) or not os.path.exists(path)
+    if is_file and os.path.isdir(path.parent) and os.access(path.parent, os.W_OK):
+        return path
+    words = "give a file in a folder that exists and can be written"
+    raise argparse.ArgumentTypeError(f"{text}: {words}")
 
 
 def main(
@@ -148,26 +149,11 @@ def _write_reports(run: Run) -> int:
             write_report(path, run.report, exit_code)
         except OSError as error:
             log.error("Cannot write the report %s: %s", path, error.strerror)
-            failed = Outcome.PARTIAL if run.wrote else Outcome.FAILED
-            exit_code = exit_code or failed.exit_code
+            exit_code = exit_code or run.ended(Outcome.FAILED).exit_code
         else:
             if not run.args.check:  # it ends with its verdict
                 run.say(f"Report: {path}")
     return exit_code
-
-
-def _report_path(text: str) -> Path:
-    if Path(text).suffix.lower() not in ("", *ENDINGS):
-        raise argparse.ArgumentTypeError(f"{text}: its name must end in .html, .csv or .json")
-    wanted = f"{text}: give a file in a folder that exists and can be written"
-    try:
-        path = Path(text).resolve()
-        is_possible = path.is_file() or not path.exists()
-        if is_possible and path.parent.is_dir() and os.access(path.parent, os.W_OK):
-            return path
-    except OSError as error:
-        wanted = f"{text}: {error.strerror}"
-    raise argparse.ArgumentTypeError(wanted)
 
 
 @contextlib.contextmanager
@@ -184,12 +170,10 @@ def _signals_stop(run: Run) -> Iterator[None]:
             raise Interrupted("Stopped on request.")
 
     numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    heard = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
-    for number in heard:
-        signal.signal(number, stop)
+    heard = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
+    before = [(number, signal.signal(number, stop)) for number in heard]
     try:
         yield
     finally:
-        for number, handler in heard.items():
+        for number, handler in before:
             signal.signal(number, handler)

@@ -24,17 +24,11 @@ class Progress:
 
     def __init__(self, label: str, unit: str, clock: Clock, total: int | None = None) -> None:
         self._label, self._unit, self._clock = label, unit, clock
+        hide = not wants_bars()
+        self._bar = tqdm(None, label, total, leave=False, unit=f" {unit}", disable=hide)
         self._done = 0
         self._line_at = clock.monotonic() + LINE_EVERY_S
         self._lock = threading.Lock()
-        self._bar = tqdm(
-            desc=label,
-            unit=f" {unit}",
-            total=total,
-            leave=False,
-            dynamic_ncols=True,
-            disable=not wants_bars(),
-        )
 
     def __enter__(self) -> Progress:
         return self
@@ -64,10 +58,10 @@ class Progress:
                 log.info("%s: %s%s %s so far", self._label, f"{self._done:,}", of_all, self._unit)
 
 
+def wants_bars() -> bool:
+    return sys.stderr.isatty() and log.isEnabledFor(logging.INFO)
+
+
 def above_bars() -> ContextManager[None]:
     """Within it stderr may be written without tearing a bar."""
     return tqdm.external_write_mode(sys.stderr)
-
-
-def wants_bars() -> bool:
-    return sys.stderr.isatty() and log.isEnabledFor(logging.INFO)

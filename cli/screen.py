@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from logging.handlers import MemoryHandler
 from typing import Sequence, TextIO
 
 from cli.progress import above_bars
@@ -31,13 +32,17 @@ class Screen:
         self.has_news = False
 
     def say(self, line: str = "", colour: str = "") -> None:
-        self._others.append((line, colour))
-        self._print_unless_quiet()
+        if self._quiet:
+            self._others.append((line, colour))
+        else:
+            _print(line, colour)
 
     def say_result(self, line: str, colour: str = "") -> None:
         """What a mail begins with."""
-        self._results.append((line, colour))
-        self._print_unless_quiet()
+        if self._quiet:
+            self._results.append((line, colour))
+        else:
+            _print(line, colour)
 
     def say_list(
         self, title: str, kind: Kind, lines: Sequence[tuple[str, str]], shown: int
@@ -65,32 +70,13 @@ class Screen:
             _print(line, colour)
         self._results, self._others = [], []
 
-    def _print_unless_quiet(self) -> None:
-        if not self._quiet:
-            self.say_all()
-
 
 class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes above the progress bars, and nothing that a terminal would obey. With `quiet`, what
-    ends no run waits for `flush_output`: a mail does not begin with it."""
-
-    def __init__(self, quiet: bool) -> None:
-        super().__init__(sys.stderr)
-        self._quiet = quiet
-        self._waiting: list[logging.LogRecord] = []
+    """Writes above the progress bars, and nothing that a terminal would obey."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._quiet and record.levelno < logging.ERROR:
-            self._waiting.append(record)
-        else:
-            with above_bars():
-                super().emit(record)
-
-    def emit_all(self) -> None:
-        """What has waited."""
-        waiting, self._waiting, self._quiet = self._waiting, [], False
-        for record in waiting:
-            self.emit(record)
+        with above_bars():
+            super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(map(printable, super().format(record).split("\n")))
@@ -102,9 +88,14 @@ def set_up_output(verbose: bool, quiet: bool) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an old terminal's character set
-    handler = _LogHandler(quiet)
+    handler: logging.Handler = _LogHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.handlers[:] = [handler]
+    if quiet:  # what ends no run waits for `flush_output`: a mail does not begin with it
+        waiting = MemoryHandler(1_000_000, flushLevel=logging.CRITICAL, target=handler)
+        waiting.addFilter(lambda record: record.levelno < logging.ERROR)
+        handler.setLevel(logging.ERROR)
+        log.handlers.append(waiting)
     log.propagate = False
     log.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
@@ -113,8 +104,8 @@ def flush_output() -> None:
     """What has waited of the log. Python would end with exit code 120 if it could not write the
     rest."""
     for handler in log.handlers:
-        if isinstance(handler, _LogHandler):
-            handler.emit_all()
+        if isinstance(handler, MemoryHandler):
+            handler.flush()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
