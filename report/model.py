@@ -76,6 +76,12 @@ class Section(NamedTuple):
         """The changes that did not come to what was planned."""
         return [row for row in self.rows if row.get("error")]
 
+    @property
+    def number(self) -> str:
+        """Of the rows, and of those that came to what was planned if others did not."""
+        total, is_open = len(self.rows), len(self.open_rows())
+        return f"{total - is_open:,} of {total:,}" if is_open else f"{total:,}"
+
 
 @dataclass
 class Report:

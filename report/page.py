@@ -16,9 +16,8 @@ from core.errors import Outcome
 from core.words import count, date, listing, local_time, printable
 from report.model import NOT_REACHED, Kind, Report, Row, Section, describe_outcome
 
-SHOWN = 50  # rows of a table; the others are folded
-SHOWN_LINES = 4  # of a cell; the others are folded
-MOST_LINES = 200
+SHOWN_ROWS = 50  # of a table; the others are folded
+SHOWN_LINES, MOST_LINES = 4, 200  # of a cell: shown, and folded in all
 SHOWN_CAUSES = 5
 NARROW = 16  # characters: such a column fits its longest text, the others share the rest
 PLAIN = ("action", "at", "name", "how", "reason")  # within a row: what these are, their text says
@@ -29,23 +28,21 @@ def render(report: Report, exit_code: int) -> str:
     """The page; everything that came from outside is escaped by the template engine."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(shown=shown, words=_words, local=_local_time, names=_names)
-    template = environment.from_string(
-        Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    )
-    in_order = sorted(report.sections, key=lambda section: list(Kind).index(section.kind))
-    recent = [report.recent] if report.recent else []
-    sections = [section for section in (*in_order, *recent) if section.rows]
-    question = report.question
-    return template.render(
+    source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    sections = sorted(report.sections, key=lambda section: list(Kind).index(section.kind))
+    sections = [each for each in (*sections, report.recent) if each and each.rows]
+    parts, question = list(_parts(report, sections)), report.question
+    return environment.from_string(source).render(
         report=report,
         exit_code=exit_code,
         outcome=question[:1].lower() + question[1:] or describe_outcome(report.outcome.word),
         sentences=_sentences(report),
         causes=list(_causes(report)),
-        parts=list(_parts(report, sections)),
+        parts=parts,
+        bar=[part for part in parts if part[3]],
         tables=[_table(report, section) for section in sections],
         python=platform.python_version(),
-        shown_rows=SHOWN,
+        shown_rows=SHOWN_ROWS,
         shown_lines=SHOWN_LINES,
     )
 
@@ -71,8 +68,8 @@ def _causes(report: Report) -> Iterator[str]:
     names_by_error: dict[str, list[str]] = {}
     for section in report.sections:
         for row in section.open_rows():
-            if row["error"] != report.error:
-                names_by_error.setdefault(row["error"], []).append(_text(row, section.columns[0]))
+            names_by_error.setdefault(row["error"], []).append(_text(row, section.columns[0]))
+    names_by_error.pop(report.error or "", None)
     for error, names in list(names_by_error.items())[:SHOWN_CAUSES]:
         who = listing(names, 3)
         yield error if who in error else f"{who}: {error}"
@@ -81,24 +78,21 @@ def _causes(report: Report) -> Iterator[str]:
         yield f"{more}: see the tables below."
 
 
-def _parts(report: Report, sections: Sequence[Section]) -> Iterator[dict[str, Any]]:
-    """What the links at the top lead to, `anchor`, each with its `label` and `number`. `share`: of
-    the bar, if it is about companies or people."""
+def _parts(
+    report: Report, sections: Sequence[Section]
+) -> Iterator[tuple[str, str, str, int, str | None]]:
+    """What the links at the top lead to: label, number, style, share of the bar (0 for what is not
+    about companies or people) and anchor."""
+    statuses: Counter[str] = Counter()
     for section in sections:
+        statuses.update(row.get("status", "failed") for row in section.open_rows())
         share = len(section.rows) - len(section.open_rows()) if section.kind in IN_BAR else 0
         style = section.kind.name.lower()
-        yield _part(section.title, _number(section), style, share, section.key)
-    statuses = Counter(
-        row.get("status", "failed") for section in sections for row in section.open_rows()
-    )
+        yield section.title, section.number, style, share, section.key
     for status, found in statuses.items():
-        yield _part(_words(status).capitalize(), f"{found:,}", "open", found, "wrong")
+        yield _words(status).capitalize(), f"{found:,}", "open", found, "wrong"
     if report.unchanged is not None:
-        yield _part("Unchanged", f"{report.unchanged:,}", "keep", report.unchanged, "")
-
-
-def _part(label: str, number: str, style: str, share: int, anchor: str) -> dict[str, Any]:
-    return {"label": label, "number": number, "style": style, "share": share, "anchor": anchor}
+        yield "Unchanged", f"{report.unchanged:,}", "keep", report.unchanged, None
 
 
 # Tables
@@ -106,44 +100,29 @@ def _part(label: str, number: str, style: str, share: int, anchor: str) -> dict[
 
 def _table(report: Report, section: Section) -> dict[str, Any]:
     """A section as it is shown: what went wrong comes first, and columns that tell nothing are left
-    out. Each cell of `rows` is a list of lines, with the address that each leads to."""
-    rows = sorted(section.rows, key=_is_settled)
+    out. A column is a name and a width in characters, or None where it shares what is left; a cell
+    is a list of lines, each a text and where it leads to."""
+    rows = sorted(section.rows, key=lambda row: not _is_wrong(row))
     names = [name for name in section.columns if _tells(rows, name)] or section.columns[:1]
     linked = section.linked if section.linked in names else names[0]
     cells = [[list(_lines(report, row, name, name == linked)) for name in names] for row in rows]
-    widths = [
-        _width([name, *(text for row in cells for text, _ in row[column])])
-        for column, name in enumerate(names)
-    ]
-    number = _number(section)
-    return {
-        "section": section,
-        "number": number,
-        "columns": list(zip(names, widths)),
-        "rows": cells,
-    }
+    columns = []
+    for index, name in enumerate(names):
+        longest = max(
+            len(text) for text in (name, *(line[0] for row in cells for line in row[index]))
+        )
+        columns.append((name, longest + 2 if longest <= NARROW else None))
+    return {"section": section, "columns": columns, "rows": cells}
 
 
-def _number(section: Section) -> str:
-    """Of the rows, and of those that came to what was planned if others did not."""
-    total, is_open = len(section.rows), len(section.open_rows())
-    return f"{total - is_open:,} of {total:,}" if is_open else f"{total:,}"
+def _is_wrong(row: Row) -> bool:
+    return bool(row.get("error")) and row.get("status") != NOT_REACHED
 
 
 def _tells(rows: Sequence[Row], name: str) -> bool:
     """That all is planned or done, the heading says."""
     texts = {_text(row, name) for row in rows}
     return texts != {""} and not (name == "status" and texts in ({"planned"}, {"done"}))
-
-
-def _is_settled(row: Row) -> bool:
-    return not row.get("error") or row.get("status") == NOT_REACHED
-
-
-def _width(texts: Sequence[str]) -> int | None:
-    """In characters; None where the column shares what is left."""
-    longest = max(map(len, texts))
-    return longest + 2 if longest <= NARROW else None
 
 
 def _lines(
@@ -156,9 +135,14 @@ def _lines(
         return
     for each in value[:MOST_LINES]:
         link = report.link(each)
-        hidden = ("link", "hubspot_id") if link else ()
-        told = [(key, _text(each, key)) for key in each if key not in hidden]
-        yield ", ".join(t if key in PLAIN else f"{_words(key)} {t}" for key, t in told if t), link
+        told = [(key, _text(each, key)) for key in each]
+        told = [
+            pair for pair in told if pair[1] and not (link and pair[0] in ("link", "hubspot_id"))
+        ]
+        yield (
+            ", ".join(text if key in PLAIN else f"{_words(key)} {text}" for key, text in told),
+            link,
+        )
     if len(value) > MOST_LINES:
         yield f"and {len(value) - MOST_LINES:,} more", None
 
@@ -169,10 +153,9 @@ def _text(row: Row, name: str) -> str:
         return ""  # it has no error of its own: it repeats what stopped the run
     if name == "at" and isinstance(value, float):
         return local_time(datetime.fromtimestamp(value, timezone.utc))
-    if name == "counts" and isinstance(value, Mapping):
-        return ", ".join(f"{number:,} {words}" for words, number in value.items())
-    form = FORMS.get(name, str)
-    return form(shown(value))
+    if name == "counts":
+        return ", ".join(f"{number:,} {words}" for words, number in (value or {}).items())
+    return FORMS.get(name, str)(shown(value))
 
 
 def shown(value: Any) -> str:
@@ -207,20 +190,15 @@ def _day(text: str) -> str:
     return text
 
 
-FORMS = {
-    "domain": display_domain,
-    "who": display_domain,
-    "name": display_domain,
-    "action": _words,
-    "next": _words,
-    "status": _words,
-    "outcome": describe_outcome,
-    "since": _day,
-    "asked_again_on": _day,
-}
-
-
 def _local_time(timestamp: str) -> str:
     """A report's timestamp."""
     moment = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
     return local_time(moment)
+
+
+FORMS = {
+    **dict.fromkeys(("domain", "name", "who"), display_domain),
+    **dict.fromkeys(("action", "next", "status"), _words),
+    **dict.fromkeys(("since", "asked_again_on"), _day),
+    "outcome": describe_outcome,
+}
