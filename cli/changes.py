@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Protocol, Sequence, TypeVar
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, TypeVar
 
 from cli.progress import Progress
 from cli.run import Run
@@ -20,6 +21,8 @@ from transport import threads
 
 WRITERS = 20  # threads: enough for 10 calls a second when an answer takes 2 s
 FAILURES_IN_A_ROW = 3  # of different entries: from then on it is the service that fails
+
+E = TypeVar("E")
 
 
 class Skip(Exception):
@@ -41,16 +44,6 @@ class Result(NamedTuple):
         return {"status": self.status, "error": self.error}
 
 
-class PlannedChange(Protocol):
-    """A NamedTuple that has `result: Result = Result()` as one of its fields."""
-
-    def _replace(self: P, *, result: Result) -> P: ...
-
-
-E = TypeVar("E")
-P = TypeVar("P", bound=PlannedChange)
-
-
 class Changes:
     """The changes that one run makes to one service: call `apply` for each kind, in turn.
 
@@ -64,18 +57,28 @@ class Changes:
         self._failures = 0  # in a row, of whichever thread
         self._lock = threading.Lock()
 
-    def apply(self, label: str, entries: Sequence[E], change: Callable[[E], None]) -> list[Result]:
-        """The result of each entry, in their order."""
+    def apply(
+        self,
+        label: str,
+        entries: Sequence[E],
+        change: Callable[[E], None],
+        progress: Progress | None = None,
+    ) -> list[Result]:
+        """The result of each entry, in their order. `progress`: of more entries than these."""
 
         def work(entry: E) -> Result:
             outage = self._outage
             result = Result(NOT_REACHED, str(outage)) if outage else _make(entry, change)
             self._note(result)
-            progress.advance()
+            counted.advance()
             return result
 
-        run, total = self._run, len(entries)
-        with run.finishing_calls(), Progress(label, "done", run.clock, total) as progress:
+        run = self._run
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(run.finishing_calls())
+            counted = progress or stack.enter_context(
+                Progress(label, "done", run.clock, len(entries))
+            )
             try:
                 results = threads.run_all(work, entries, WRITERS)
             except Exception:  # a mistake in the program: nobody knows how far its changes came
@@ -83,11 +86,6 @@ class Changes:
                 raise
         run.wrote = run.wrote or any(result.maybe_applied for result in results)
         return results
-
-    def carry_out(self, label: str, planned: Sequence[P], change: Callable[[P], None]) -> list[P]:
-        """Like `apply`, for planned changes, each of which comes back with its result."""
-        results = self.apply(label, planned, change)
-        return [each._replace(result=result) for each, result in zip(planned, results)]
 
     @property
     def are_over(self) -> bool:
