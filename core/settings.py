@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import math
 import os
 import re
 from pathlib import Path
-from typing import (
-    AbstractSet,
-    Callable,
-    Iterator,
-    Mapping,
-    NamedTuple,
-    TypeVar,
-)
-from urllib.parse import urlsplit
+from typing import AbstractSet, Callable, Iterator, Mapping, NamedTuple, TypeVar
+
+import dotenv
 
 from core.errors import SettingsError
 from core.limits import parse_number
@@ -28,10 +21,13 @@ PYTHON = r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python"  # t
 
 _EXAMPLE = SCRIPTS / ".env.example"  # it names every setting of every script
 _EXAMPLE_NAME = re.compile(r"^#?([A-Z][A-Z0-9_]*)=", re.MULTILINE)
-_BASE_URL_NAME = "_BASE_URL"  # so ends one setting of each service, after the service's name
 _CLOSE = 0.85  # difflib's ratio of a slip; keys of services with similar names are under it
 _CLOSE_IN_FAMILY = 0.77  # of names that begin with the same word
 
+_BASE_URL = re.compile(
+    r"(?:https://(?:[^\s/?#@:\[\]]+|\[[0-9A-Fa-f:.]+\])"
+    r"|http://(?:localhost|127\.[0-9.]+|\[::1\]))(?::[0-9]{1,5})?(?:/[^\s?#]*)?"
+)
 _KEY = re.compile(r"[!-~]+")  # visible ASCII, as every HTTP header value must be
 _SECRET_NAMES = ("_KEY", "_TOKEN")  # so ends the name of a setting that holds a key
 _SHORTEST_SECRET = 8  # characters
@@ -40,7 +36,7 @@ _LOOKS_LIKE_KEY = re.compile(r"\bpat-[a-z0-9]+-[a-z0-9-]{8,}|\beyJ[\w-]{8,}\.[\w
 
 
 class Secret:
-    """Prints as `***` everywhere; only `reveal()`, called where a header is made, gives it away."""
+    """A key or token: prints as `***`; only `reveal()`, where a header is made, gives it away."""
 
     __slots__ = ("_value",)
 
@@ -52,8 +48,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return "***"
-
-    __str__ = __repr__
 
 
 class EnvFile(NamedTuple):
@@ -73,13 +67,8 @@ class SettingsReader:
     """
 
     def __init__(self, values: Mapping[str, str], script: str, env_file: EnvFile = NO_FILE) -> None:
-        self._values = values
-        self._script = script
-        self._env_file = env_file
+        self._values, self._script, self._env_file = values, script, env_file
         self._asked: set[str] = set()
-        self._secrets = [
-            text for name, text in values.items() if name.endswith(_SECRET_NAMES) and text.strip()
-        ]
         self._problems: list[str] = []
         self.used: dict[str, str] = {}  # what was not secret, as it was written
 
@@ -91,8 +80,7 @@ class SettingsReader:
             for name, meant in _misspelt(self._env_file.values, self._asked)
         ]
         if self._problems:
-            path = self._env_file.path
-            place = path or ".env (start with: cp .env.example .env)"
+            place = self._env_file.path or ".env (start with: cp .env.example .env)"
             raise SettingsError(
                 "\n  - ".join(["Please fix these settings:", *self._problems])
                 + f"\nThey come from the environment and from {place}."
@@ -140,8 +128,8 @@ class SettingsReader:
         return self.get(name, default, _rate)
 
     def _holds_key(self, text: str) -> bool:
-        secrets = (secret.strip() for secret in self._secrets)
-        is_ours = any(len(each) >= _SHORTEST_SECRET and each in text for each in secrets)
+        keys = (key.strip() for name, key in self._values.items() if name.endswith(_SECRET_NAMES))
+        is_ours = any(len(key) >= _SHORTEST_SECRET and key in text for key in keys)
         return is_ours or bool(_LOOKS_LIKE_KEY.search(text))
 
     def _value(self, name: str) -> str:
@@ -169,8 +157,6 @@ def readable_by_others(path: Path) -> bool:
 
 
 def _read(path: Path) -> dict[str, str]:
-    import dotenv
-
     try:
         with open(path, encoding="utf-8-sig") as stream:  # Windows editors begin with a mark
             values = dotenv.dotenv_values(stream=stream, interpolate=False)
@@ -189,47 +175,33 @@ def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[tup
     """
     example = _EXAMPLE.read_text(encoding="utf-8") if _EXAMPLE.is_file() else ""
     known = sorted({*asked, *_EXAMPLE_NAME.findall(example)})
-    prefixes = [
-        f"{name[: -len(_BASE_URL_NAME)]}_" for name in known if name.endswith(_BASE_URL_NAME)
-    ]
-    own_words = {word for each in known for word in each.split("_")}
+    words = {word for each in known for word in each.split("_")}
+    # Each service has a base URL; one of its settings is never taken for that of another one.
+    services = [each[: -len("BASE_URL")] for each in known if each.endswith("_BASE_URL")]
     for name in [each for each in names if each not in known]:
         text = name.upper()
-        service = next(filter(text.startswith, prefixes), "")
-        words = text.split("_")
-        family = [each for each in known if each.startswith(service or f"{words[0]}_")]
-        least = 0.0 if service or own_words.issuperset(words) else _CLOSE_IN_FAMILY
-        close = difflib.get_close_matches(text, family, cutoff=least)
-        for meant in [*close, *difflib.get_close_matches(text, known, cutoff=_CLOSE)][:1]:
+        first = text.split("_")[0]
+        service = next(filter(text.startswith, services), "")
+        family = [each for each in known if each.startswith(service or f"{first}_")]
+        is_ours = service or words.issuperset(text.split("_"))
+        close = difflib.get_close_matches(text, family, cutoff=0 if is_ours else _CLOSE_IN_FAMILY)
+        for meant in (close or difflib.get_close_matches(text, known, cutoff=_CLOSE))[:1]:
             yield name, meant
 
 
 def _base_url(text: str) -> str:
-    wanted = "an address that begins with https:// (http:// only for this machine itself)"
-    try:
-        parts = urlsplit(text)
-        usable = parts.hostname and not ("@" in parts.netloc or parts.query or parts.fragment)
-        safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-        parts.port  # noqa: B018 - raises ValueError when it is no port
-    except ValueError:
-        raise ValueError(wanted) from None
-    if not (usable and safe):
-        raise ValueError(wanted)
+    if not _BASE_URL.fullmatch(text):
+        raise ValueError(
+            "an address that begins with https:// (http:// only for this machine itself)"
+        )
     return text.rstrip("/")
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _rate(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        number = math.nan
+        number = 0.0
     if not 0 < number < math.inf:
         raise ValueError("a number above 0")
     return number
