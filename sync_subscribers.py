@@ -250,7 +250,7 @@ class Sync:
         contacts, subscribers, total = self._read(rules)
         plan = make_plan(contacts, subscribers, self._memory, rules)
         self._report(plan)
-        self._report_account(plan, len(subscribers))
+        self._report_account(len(subscribers))
         waiting = {self._key(each): each for each in to_decide(plan)}
         news = self._news(plan, waiting.keys())
         self._say(plan, [waiting[key] for key in waiting if key in news])
@@ -260,7 +260,7 @@ class Sync:
         self._warn_of_needless_flags(plan, is_new)
         outcome = self._carry_out(plan, rules, contacts, subscribers)
         self._run.report.summary += [meant] if meant else []
-        self._told.note(news, waiting.keys())
+        self._told.mark_notified(news, waiting.keys())
         return outcome
 
     def _carry_out(
@@ -400,7 +400,7 @@ class Sync:
     ) -> None:
         if self._memory.is_new:
             self._memory.keep()
-            self._history.begin(self._settings.keep_history_days)
+            self._history.begin_run(self._settings.keep_history_days)
         ids = {contact_address(contact): contact.id for contact in contacts}
         self._memory.note_lists((email, ids.get(email)) for email in subscribers)
         self._memory.note_told(plan.taken_out)
@@ -419,10 +419,9 @@ class Sync:
             kept_in_another_form=dict(plan.other_form),
         )
 
-    def _report_account(self, plan: Plan, subscribers: int) -> None:
+    def _report_account(self, subscribers: int) -> None:
         run = self._run
         run.report.counts.update(subscribers=subscribers)
-        run.report.total = plan.active
         if run.wants_links:
             run.report.record_url = self._record_url(CONTACTS)
 
@@ -499,7 +498,6 @@ class Sync:
         self._preflight = preflight._replace(groups={**preflight.groups, **writer.mirror.names})
         self._report(plan, results)
         change_log.judge(results)
-        run.report.total = plan.active + len(writer.activated) - results.no_longer_active
         changes.raise_if_nothing_written()
         in_hubspot.raise_if_nothing_written()
         self._tell(plan, writer, results, in_part(everything))

@@ -9,8 +9,7 @@ from typing import Callable, Iterable
 from cli.run import Run
 from core.errors import AppError, CallRejected, Forbidden, NotSent
 from report.model import Finding
-from state import lock
-from state.files import state_folder
+from state import files, lock
 
 
 def collect_findings(*checks: Callable[[], Finding]) -> list[Finding]:
@@ -48,18 +47,19 @@ def check_machine(run: Run, account: str, try_state: Callable[[Path], None]) -> 
     named_by = "--state" if getattr(run.args, "state", None) else "XDG_STATE_HOME"
 
     def folder() -> Finding:
-        path = state_folder(make=False)
+        path = files.state_folder()
         there = next(each for each in (path, *path.parents) if os.path.exists(each))
-        _require_writable(there.is_dir(), there, "XDG_STATE_HOME")
+        _require_writable(there, "XDG_STATE_HOME")
         return Finding(True, f"What runs leave for later ones goes to {path}.")
 
     def state() -> Finding:
         path = run.state_path(account)
         if named_by == "--state":
-            _require_writable(path.parent.is_dir(), path.parent, named_by)
+            _require_writable(path.parent, named_by)
         if not os.path.exists(path):
             return Finding(True, f"There is no memory of earlier runs yet: the first makes {path}.")
-        _require_writable(True, path, named_by)
+        if not os.access(path, os.W_OK):
+            raise AppError(f"Cannot write {path}: let {named_by} name another place.")
         try_state(path)
         return Finding(True, f"The memory of earlier runs can be used: {path}.")
 
@@ -72,7 +72,10 @@ def check_machine(run: Run, account: str, try_state: Callable[[Path], None]) -> 
     return found + [Finding(True, f"The report goes to {path}.") for path in run.args.report]
 
 
-def _require_writable(is_right: bool, place: Path, named_by: str) -> None:
-    """Raises AppError if it is not the right kind of place, or cannot be written."""
-    if not (is_right and os.access(place, os.W_OK)):
-        raise AppError(f"Cannot write into {place}: let {named_by} name another place.")
+def _require_writable(folder: Path, named_by: str) -> None:
+    """Raises AppError if nothing can be written into it: the disk may be full, or read-only."""
+    try:
+        files.try_writing(folder)
+    except OSError as error:
+        remedy = f"Let {named_by} name another place."
+        raise files.unusable(f"the folder {folder}", error, remedy) from None

@@ -11,9 +11,10 @@ from cli.checks import check_machine
 from cli.run import Run
 from core.emails import masked
 from core.errors import AppError, Outcome
-from core.words import count
+from core.words import count, format_moment, local
 from report import history as past
 from report.model import Finding
+from state import lock
 from state.history import History, RunEntry
 from state.store import Rows
 from transport.http_client import HttpClient
@@ -56,7 +57,8 @@ def run_job(run: Run, job: Job[S]) -> Outcome:
             here = check_machine(run, job.account, job.try_state)  # first: `check` may build on it
             return run.show_findings([*job.check(), *here])
         with contextlib.closing(job.open_state(run.state_path(job.account))) as state:
-            history = History(state, run.clock)
+            active = lock.holder(run.report.job, job.account)  # this run, or another one
+            history = History(state, run.clock, active)
             if run.args.history:
                 return _say_history(run, history, job.verbs)
             if run.args.explain:
@@ -65,14 +67,14 @@ def run_job(run: Run, job: Job[S]) -> Outcome:
                 run.report.recent = past.recent_runs(history, run.clock.time(), job.verbs)
             if run.dry_run:
                 return job.sync(state, history)
-            history.begin(job.keep_history_days)
+            history.begin_run(job.keep_history_days)
             try:
                 outcome = job.sync(state, history)
             except AppError as error:
                 cause = masked(str(error)).replace("\n", " ")
-                history.end(run.ended(error.outcome), cause, _numbers(run), None)
+                history.end_run(run.ended(error.outcome), cause, _numbers(run))
                 raise
-            history.end(run.ended(outcome), run.report.error, _numbers(run), run.report.total)
+            history.end_run(run.ended(outcome), run.report.error, _numbers(run))
             return outcome
 
 
@@ -101,7 +103,7 @@ def _say_history(run: Run, history: History, verbs: past.Verbs) -> Outcome:
         quiet = 0
         shown.append(entry)
         words = past.describe_run(entry, history.changes_in(entry.id), verbs)
-        run.say(f"{past.moment(entry.began_at)}  {words}")
+        run.say(f"{format_moment(local(entry.began_at))}  {words}")
     say_quiet()
     if not shown:
         run.summarise("No run is known that changed something, failed or was refused.")

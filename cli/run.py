@@ -72,7 +72,7 @@ class Run:
     def state_path(self, account: str) -> Path:
         """The file in which runs of the job on this account leave what later ones must know."""
         named: Path | None = getattr(self.args, "state", None)
-        return named or account_file(self.report.job, account, ".sqlite3", make=not self.dry_run)
+        return named or account_file(self.report.job, account, ".sqlite3")
 
     @contextlib.contextmanager
     def finishing_calls(self, must_finish: bool = True) -> Iterator[None]:

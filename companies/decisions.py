@@ -30,7 +30,7 @@ from core.domains import normalise_domain
 from core.errors import ServiceError
 from core.log import log
 from core.words import companies
-from state.history import SENT, History
+from state.history import History
 
 DOUBT = "doubt"  # noted beside the changes: see Afterwards.nameless
 
@@ -197,18 +197,18 @@ class Decisions:
     def _noting(self, plan: Plan, added: set[str]) -> Destination:
         """Every change is noted before it is made, so that a run that is killed has left it.
         `added`: takes the domains of additions."""
-        destination, note = self._destination, self._history.note
+        destination, note = self._destination, self._history.note_change
         removals = {entry.domain: entry for entry in plan.remove}
 
         def add(entry: WantedCompany) -> None:
             key = self._rules.adding.key
-            note(key, entry.domain, entry.company, entry.hubspot_id, None, SENT)
+            note(key, entry.domain, entry.company, entry.hubspot_id, None)
             added.add(entry.domain)
             destination.add(entry)
 
         def remove(domain: str) -> None:
             key, entry = self._rules.removing.key, removals[domain]
-            note(key, domain, entry.company, entry.hubspot_id, entry.reason, SENT)
+            note(key, domain, entry.company, entry.hubspot_id, entry.reason)
             destination.remove(domain)
 
         return destination._replace(add=add, remove=remove)
@@ -222,9 +222,9 @@ class Decisions:
             present = set(applied.now.difference.unchanged)
             for domain in added - came.keys():
                 came[domain] = DONE if domain in present else lost.get(domain, verdict.UNLISTED)
-        self._history.judge(self._rules.adding.key, came.items())
+        self._history.set_statuses(self._rules.adding.key, came.items())
         removed = verdict.statuses(plan.remove, applied.removed)
-        self._history.judge(self._rules.removing.key, removed)
+        self._history.set_statuses(self._rules.removing.key, removed)
 
     def _note(self, decided: Decided, applied: Applied, afterwards: Afterwards) -> None:
         memory, now = self._memory, applied.now

@@ -15,7 +15,8 @@ from typing import (
 from companies.evidence import Evidence, names_of
 from companies.plan import Criteria, Listed, Plan, Wanted
 from core.domains import display_domain, normalise_domain
-from report.history import Next, change_row, date, describe_next, describe_past
+from core.words import format_date, local
+from report.history import Next, change_row, describe_next, describe_past
 from report.model import Kind, Section
 
 if TYPE_CHECKING:
@@ -136,9 +137,10 @@ def in_words(
 def _remembered(explained: Explained, destination: str) -> Iterator[str]:
     if explained.other_name:
         listed, asked_at = explained.other_name
-        yield f"{destination} said on {date(asked_at)} that it keeps it as {listed}."
+        yield f"{destination} said on {format_date(local(asked_at))} that it keeps it as {listed}."
     if explained.waiting:
-        yield f"Not taken since {date(explained.waiting.since)}: {explained.waiting.reason}"
+        since = format_date(local(explained.waiting.since))
+        yield f"Not taken since {since}: {explained.waiting.reason}"
 
 
 def _company(each: InHubSpot, record_url: str | None) -> str:

@@ -24,12 +24,10 @@ from companies.plan import WantedCompany
 from core.clock import DAY_S, Clock
 from core.errors import AppError
 from core.log import log
-from state import history
-from state import notifications as told
+from state import history, notifications
 from state.store import Row, Store
 
-_VERSIONS = (
-    """
+_SCHEMA = """
     CREATE TABLE account (hash TEXT NOT NULL);
     CREATE TABLE record (domain TEXT PRIMARY KEY, hubspot_id INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE other_name (
@@ -39,11 +37,9 @@ _VERSIONS = (
         action TEXT, domain TEXT, company TEXT, status TEXT NOT NULL, reason TEXT NOT NULL,
         since REAL NOT NULL, asked_at REAL NOT NULL, PRIMARY KEY (action, domain)
     ) WITHOUT ROWID;
-    """,
-    told.SQL,
-    history.SQL,
-)
-_REMEDY = "The run goes on without it. Delete the file, or bring it back from a backup."
+"""
+_SCHEMA += notifications.SQL + history.SQL
+_REMEDY = "Delete the file, or bring it back from a backup."
 
 
 class Waiting(NamedTuple):
@@ -69,7 +65,7 @@ class Waiting(NamedTuple):
 def open_memory(path: Path, account: str, dry_run: bool = True) -> Store:
     """`account` may hold keys: only its hash is kept. Raises AppError when the file cannot be used,
     or is that of another account."""
-    store = Store(path, _VERSIONS, _REMEDY, dry_run)
+    store = Store(path, _SCHEMA, _REMEDY, dry_run)
     account_hash = hashlib.sha256(account.encode()).hexdigest()
     try:
         hashes = store.rows("SELECT hash FROM account")
@@ -184,12 +180,12 @@ class CompanyMemory:
     def due(self, waiting: AbstractSet[str]) -> set[str]:
         """Those of the keys of what waits for a person that are to be told now."""
         with self._usable() as store:
-            return told.Notifications(store, self._clock).due(waiting)
+            return notifications.Notifications(store, self._clock).due(waiting)
         return set(waiting)
 
     def note_told(self, now: AbstractSet[str], waiting: AbstractSet[str]) -> None:
         with self._usable() as store:
-            told.Notifications(store, self._clock).note(now, waiting)
+            notifications.Notifications(store, self._clock).mark_notified(now, waiting)
 
     def rows(self, sql: str, *values: object) -> list[Row]:
         """As of a Store; none when the file cannot be used."""
@@ -219,9 +215,9 @@ class CompanyMemory:
         except AppError as error:
             with self._lock:
                 if store is self._stores[-1]:  # else another thread has told it
-                    log.warning("%s", error)
+                    log.warning("%s The run goes on without it.", error)
                     self._stores.append(_forgetful())
 
 
 def _forgetful() -> Store:
-    return Store(None, _VERSIONS, _REMEDY, dry_run=False)
+    return Store(None, _SCHEMA, _REMEDY, dry_run=False)

@@ -14,8 +14,7 @@ from companies.memory import Waiting
 from companies.plan import Plan, Removal, Wanted, WantedCompany
 from core.clock import DAY_S
 from core.errors import Outcome
-from core.words import companies, count, day, listing
-from report.history import date
+from core.words import companies, count, format_date, iso_day, listing, local
 from report.model import Kind, Report, Section
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
@@ -58,7 +57,6 @@ def report_plan(
         _shared(wanted),
     ]
     report.unchanged = len(plan.unchanged)
-    report.total = applied.now.rows if applied and applied.now else plan.listed
     report.counts.update(
         {
             "matching": wanted.matching,
@@ -121,8 +119,8 @@ def _waiting(waiting: Sequence[Waiting], days: int) -> Section:
             "domain": each.domain,
             "company": each.company,
             "reason": each.reason,
-            "since": day(each.since),
-            "asked_again_on": day(each.asked_at + days * DAY_S),
+            "since": iso_day(each.since),
+            "asked_again_on": iso_day(each.asked_at + days * DAY_S),
         }
         for each in waiting
     ]
@@ -160,7 +158,9 @@ def say_plan(
     are = "is" if len(plan.unchanged) == 1 else "are"
     screen.say(f"{len(plan.unchanged):,} {are} {adding.done.lower()} already.")
     if told := [each for each in decided.waiting if each.key in news]:
-        first = date(min(each.asked_at for each in told) + rules.ask_again_days * DAY_S)
+        first = format_date(
+            local(min(each.asked_at for each in told) + rules.ask_again_days * DAY_S)
+        )
         title = f"{destination} did not take {companies(len(told))}, and is asked again from"
         lines = [(each.domain, each.reason) for each in told]
         screen.say_list(f"{title} {first} on", Kind.WAIT, lines, SHOWN_SKIPPED)

@@ -40,7 +40,7 @@ class Memory(Store):
     Only one run at a time may use it: hold the job's lock."""
 
     def __init__(self, path: Path, dry_run: bool = False) -> None:
-        super().__init__(path, (_SCHEMA,), _REMEDY, dry_run)
+        super().__init__(path, _SCHEMA, _REMEDY, dry_run)
         try:
             # It compares the table with its index: a domain that was damaged would not be found.
             if self.rows("PRAGMA integrity_check") != [("ok",)]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Sequence
 
 # Control and format characters (terminal escapes, line breaks, text direction), lone surrogates
@@ -57,27 +57,32 @@ def alternatives(names: Sequence[str]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def day(timestamp: float) -> str:
-    """The day of a moment in seconds since 1970, in UTC.
-
-    >>> day(0)
-    '1970-01-01'
-    """
-    return datetime.fromtimestamp(timestamp, timezone.utc).strftime("%Y-%m-%d")
+def local(timestamp: float) -> datetime:
+    """A moment in seconds since 1970, in the zone of this machine."""
+    return datetime.fromtimestamp(timestamp, timezone.utc).astimezone()
 
 
-def date(moment: datetime) -> str:
-    """
-    >>> date(datetime(2026, 11, 1))
-    '1 Nov 2026'
-    """
-    return f"{moment.day} {moment:%b %Y}"
-
-
-def local_time(moment: datetime) -> str:
+def format_moment(moment: datetime) -> str:
     """In the zone of this machine: 21 Nov 2026, 09:04 CET."""
     here = moment.astimezone()
-    return f"{date(here)}, {here:%H:%M %Z}"
+    return f"{format_date(here)}, {here:%H:%M %Z}"
+
+
+def format_date(day: date) -> str:
+    """
+    >>> format_date(date(2026, 11, 1))
+    '1 Nov 2026'
+    """
+    return f"{day.day} {day:%b %Y}"
+
+
+def iso_day(timestamp: float) -> str:
+    """The day in UTC of a moment in seconds since 1970, for programs.
+
+    >>> iso_day(0)
+    '1970-01-01'
+    """
+    return f"{datetime.fromtimestamp(timestamp, timezone.utc):%Y-%m-%d}"
 
 
 def listing(names: Sequence[str], most: int = 10) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timezone
 from typing import Mapping, NamedTuple, Sequence
 
 from core.clock import DAY_S
 from core.errors import Outcome
-from core.words import listing, local_time
+from core.words import count, format_date, format_moment, listing, local
 from report.model import DONE, Kind, Row, Section, describe_outcome
-from state.history import SENT, ChangeEntry, History, RunEntry
+from state.history import BROKEN_OFF, RUNNING, SENT, ChangeEntry, History, RunEntry
 
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
 NOT_CONFIRMED, UNKNOWN = "sent, not confirmed", "nobody knows whether it arrived"
@@ -25,8 +24,18 @@ def changed_nothing(entry: RunEntry) -> bool:
 
 
 def describe_run(entry: RunEntry, changes: Sequence[ChangeEntry], verbs: Verbs) -> str:
-    made = [f"{number:,} {words}" for words, number in _count(changes, verbs).items()]
-    return ": ".join(filter(None, [describe_outcome(entry.outcome), listing(made) or entry.error]))
+    outcome, counts = describe_outcome(entry.outcome), _count(changes, verbs)
+    sent = counts.pop(NOT_CONFIRMED, 0)
+    made = [f"{number:,} {words}" for words, number in counts.items()]
+    if entry.outcome == RUNNING:
+        outcome = f"running since {local(entry.began_at):%H:%M}"
+    if sent:
+        unsure = {
+            RUNNING: f"up to {count(sent, 'change')} so far",
+            BROKEN_OFF: f"up to {count(sent, 'change')} may have been made",
+        }
+        made.append(unsure.get(entry.outcome, f"{sent:,} {NOT_CONFIRMED}"))
+    return ": ".join(filter(None, [outcome, listing(made) or entry.error]))
 
 
 def describe_change(change: ChangeEntry, verbs: Verbs) -> str:
@@ -55,7 +64,7 @@ def describe_next(coming: Next, would: Verbs, who: str = "it") -> str:
 def describe_past(changes: Sequence[ChangeEntry], verbs: Verbs, who: str = "it") -> str:
     """The line of `--explain` on earlier runs."""
     made = [
-        f"{describe_change(each, verbs)} on {date(each.at)}"
+        f"{describe_change(each, verbs)} on {format_date(local(each.at))}"
         + (f": {each.reason}" if each.reason else "")
         for each in changes
     ]
@@ -66,7 +75,7 @@ def sections(runs: Sequence[RunEntry], history: History) -> list[Section]:
     """What `--history` reports."""
     rows = [
         {
-            "at": moment(each.began_at),
+            "at": format_moment(local(each.began_at)),
             "outcome": each.outcome,
             "error": each.error,
             "counts": dict(each.counts),
@@ -83,7 +92,7 @@ def sections(runs: Sequence[RunEntry], history: History) -> list[Section]:
 
 def change_row(change: ChangeEntry) -> dict[str, object]:
     return {
-        "at": moment(change.at),
+        "at": format_moment(local(change.at)),
         "action": change.action,
         "who": change.who.hex() if isinstance(change.who, bytes) else change.who,
         "company": change.name,
@@ -108,7 +117,6 @@ def recent_runs(history: History, now: float, verbs: Verbs) -> Section:
                     "outcome": entry.outcome,
                     "counts": _count(changes, verbs),
                     "changes": [_recent_change(each, verbs) for each in changes],
-                    "total": entry.total,
                 }
             )
     hint = "The last runs that changed something."
@@ -131,13 +139,3 @@ def _count(changes: Sequence[ChangeEntry], verbs: Verbs) -> dict[str, int]:
     """What was changed, in words, and what may have been."""
     done = [verbs.get(each.action, each.action) for each in changes if each.status == DONE]
     return dict(Counter([*done, *(NOT_CONFIRMED for each in changes if each.status == SENT)]))
-
-
-def moment(timestamp: float) -> str:
-    """Local date and time, as people write them."""
-    return local_time(datetime.fromtimestamp(timestamp, timezone.utc))
-
-
-def date(timestamp: float) -> str:
-    """Local date, as people write it."""
-    return moment(timestamp).split(",")[0]

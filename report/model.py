@@ -88,10 +88,10 @@ class Report:
     """`title`: what the job is about. `accounts`: whose they are, in sentences. `question`: what
     was asked, as a sentence without its full stop, of a run that does nothing else but answer.
 
-    `unchanged`: how many are as they should be, if that is known; `total`: how many the other
-    service has in the end. `recent`: earlier runs, for people alone. `record_url`: what a record's
-    id follows to make its address. `checked_after`: the list of the other service after the last
-    write: `listed` (a number), `missing` and `unwanted` (names). `version`: of the program.
+    `unchanged`: how many are as they should be, if that is known. `recent`: earlier runs, for
+    people alone. `record_url`: what a record's id follows to make its address. `checked_after`: the
+    list of the other service after the last write: `listed` (a number), `missing` and `unwanted`
+    (names). `version`: of the program.
     """
 
     job: str
@@ -112,7 +112,6 @@ class Report:
     warnings: list[str] | None = None
     record_url: str | None = None
     checked_after: Mapping[str, Any] | None = None
-    total: int | None = None
     recent: Section | None = None
     version: str = ""
     accounts: str = ""

@@ -13,7 +13,7 @@ import jinja2
 
 from core.domains import display_domain
 from core.errors import Outcome
-from core.words import count, date, listing, local_time, printable
+from core.words import count, format_date, format_moment, listing, local, printable
 from report.model import NOT_REACHED, Kind, Report, Row, Section, describe_outcome
 
 SHOWN_ROWS = 50  # of a table; the others are folded
@@ -152,7 +152,7 @@ def _text(row: Row, name: str) -> str:
     if name == "error" and row.get("status") == NOT_REACHED:
         return ""  # it has no error of its own: it repeats what stopped the run
     if name == "at" and isinstance(value, float):
-        return local_time(datetime.fromtimestamp(value, timezone.utc))
+        return format_moment(local(value))
     if name == "counts":
         return ", ".join(f"{number:,} {words}" for words, number in (value or {}).items())
     return FORMS.get(name, str)(shown(value))
@@ -186,14 +186,14 @@ def _names(names: Sequence[str]) -> str:
 def _day(text: str) -> str:
     """2026-11-21 -> 21 Nov 2026"""
     with contextlib.suppress(ValueError):
-        return date(datetime.strptime(text, "%Y-%m-%d"))
+        return format_date(datetime.strptime(text, "%Y-%m-%d"))
     return text
 
 
 def _local_time(timestamp: str) -> str:
     """A report's timestamp."""
     moment = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    return local_time(moment)
+    return format_moment(moment)
 
 
 FORMS = {

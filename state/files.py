@@ -3,45 +3,69 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
+import tempfile
 from pathlib import Path
+from typing import Iterator
 
 from core.errors import AppError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+OTHER_PLACE = "Let XDG_STATE_HOME name a folder that can be written."
+_PROBE_BYTES = 65_536  # more than SQLite needs at once, so that a disk that is nearly full is found
 
 
 def write_whole(path: Path, text: str) -> None:
     """Replace the file, or leave everything as it is and raise OSError."""
-    draft = path.with_name(f".crm-sync-{os.getpid()}")
-    try:
+    with draft_of(path) as draft:
         draft.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+@contextlib.contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """A file that takes the place of the one at `path` in the end, or is gone if anything failed.
+    It is readable by its owner alone, or has the mode of the file before it."""
+    handle, name = tempfile.mkstemp(prefix=".crm-sync-", dir=path.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        if path.exists():
+            draft.chmod(stat.S_IMODE(path.stat().st_mode))
         os.replace(draft, path)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
+        for each in draft.parent.glob(f"{draft.name}*"):  # SQLite may have left some beside it
+            with contextlib.suppress(OSError):
+                each.unlink()
         raise
 
 
-def state_folder(make: bool = True) -> Path:
-    """Where runs leave what later runs must know. With `make` it is made when missing, and can be
-    written into. Raises AppError."""
-    remedy = "Let XDG_STATE_HOME name a folder that can be written."
+def try_writing(folder: Path) -> None:
+    """Write a little into a folder and remove it; raises OSError: it is full, read-only, ..."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_PROBE_BYTES))
+
+
+def unusable(what: str, error: Exception, remedy: str = OTHER_PLACE) -> AppError:
+    """Why a file or a folder cannot be used, in one line; a full disk has its own remedy."""
+    if getattr(error, "errno", None) in FULL or "disk is full" in str(error):
+        return AppError(f"Cannot use {what}: the disk is full. Free some space.")
+    return AppError(f"Cannot use {what}: {getattr(error, 'strerror', None) or error}. {remedy}")
+
+
+def state_folder() -> Path:
+    """Where runs leave what later runs must know; the lock makes it. Raises AppError."""
     try:
         base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        folder = Path(base) / "crm-sync"
-        if make:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except RuntimeError:  # no HOME, and the system knows none
-        raise AppError(f"This user has no home folder. {remedy}") from None
-    except OSError as error:
-        raise AppError(f"Cannot make the folder {folder}: {error.strerror}. {remedy}") from None
-    if make and not os.access(folder, os.W_OK):
-        raise AppError(f"Cannot write into the folder {folder}. {remedy}")
-    return folder
+        raise AppError(f"This user has no home folder. {OTHER_PLACE}") from None
+    return Path(base) / "crm-sync"
 
 
-def account_file(job: str, account: str, ending: str, make: bool = True) -> Path:
-    """The file of one job on one account. `account` may hold keys: only its hash is in the name.
-    `make`: as for `state_folder`."""
+def account_file(job: str, account: str, ending: str) -> Path:
+    """The file of one job on one account. `account` may hold keys: only its hash is in the name."""
     digest = hashlib.sha256(account.encode()).hexdigest()[:16]
-    return state_folder(make) / f"{job}-{digest}{ending}"
+    return state_folder() / f"{job}-{digest}{ending}"

@@ -10,13 +10,15 @@ from core.errors import Outcome
 from state.store import Rows
 
 SENT = "sent"  # the status of a change until it is known what came of it
-BROKEN_OFF = "broken off"  # a run that ended without a word: it was killed
+RUNNING = "running"  # the outcome of a run that has not ended and still holds the lock
+BROKEN_OFF = "broken off"  # of one that ended without a word: it was killed
 
-# One version of the file of a job; see Store. `who` is a domain, or the hash of an address.
+# A part of the schema of a job. `who` is a domain, or the hash of an address; `holder`: what the
+# lock said of the run; `outcome`: none until the run has ended.
 SQL = """
 CREATE TABLE run (
-    id INTEGER PRIMARY KEY, began_at REAL NOT NULL, outcome TEXT NOT NULL, error TEXT,
-    counts TEXT NOT NULL, total INTEGER
+    id INTEGER PRIMARY KEY, holder TEXT NOT NULL, began_at REAL NOT NULL, outcome TEXT, error TEXT,
+    counts TEXT NOT NULL DEFAULT '{}'
 );
 CREATE TABLE change (
     run INTEGER NOT NULL, at REAL NOT NULL, action TEXT NOT NULL, who NOT NULL, name TEXT,
@@ -43,82 +45,65 @@ class ChangeEntry(NamedTuple):
 
 
 class RunEntry(NamedTuple):
-    """`began_at`: seconds since 1970; `outcome`: its word in the report, or BROKEN_OFF; `total`:
-    how many were followed, or subscribed, in the end."""
+    """`began_at`: seconds since 1970; `outcome`: its word in the report, RUNNING or BROKEN_OFF."""
 
     id: int
     began_at: float
     outcome: str
     error: str | None
     counts: Mapping[str, int]
-    total: int | None
 
 
 class History:
-    """Any thread may note a change. Raises what the store raises."""
+    """`holder`: who holds the lock of the job, which is this run or, where it does not write,
+    another one. Any thread may note a change. Raises what the store raises."""
 
-    def __init__(self, store: Rows, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
+    def __init__(self, store: Rows, clock: Clock, holder: str | None) -> None:
+        self._store, self._clock, self._holder = store, clock, holder
         self._run: int | None = None
 
-    def begin(self, keep_days: int) -> None:
+    def begin_run(self, keep_days: int) -> None:
         """From here on changes can be noted. Runs older than `keep_days` are forgotten."""
-        oldest = self._clock.time() - keep_days * DAY_S
-        for sql in (
-            "DELETE FROM change WHERE run IN (SELECT id FROM run WHERE began_at < ?)",
-            "DELETE FROM run WHERE began_at < ?",
-        ):
-            self._store.write(sql, [(oldest,)])
-        self._store.write(
-            "INSERT INTO run (began_at, outcome, counts) VALUES (?, ?, '{}')",
-            [(self._clock.time(), BROKEN_OFF)],
-        )
-        self._run = next((row[0] for row in self._store.rows("SELECT max(id) FROM run")), None)
+        now = self._clock.time()
+        oldest = [(now - keep_days * DAY_S,)]
+        self._store.write("DELETE FROM change WHERE at < ?", oldest)
+        self._store.write("DELETE FROM run WHERE began_at < ?", oldest)
+        sql = "INSERT INTO run (holder, began_at) VALUES (?, ?)"
+        self._store.write(sql, [(self._holder, now)])
+        self._run = next((id for (id,) in self._store.rows("SELECT max(id) FROM run")), None)
 
-    def note(
-        self,
-        action: str,
-        who: Who,
-        name: str | None,
-        hubspot_id: int | None,
-        reason: str | None,
-        status: str,
+    def note_change(
+        self, action: str, who: Who, name: str | None, hubspot_id: int | None, reason: str | None
     ) -> None:
-        """A change, as soon as it is made, so that a run that is killed has left it."""
-        row = (self._run, self._clock.time(), action, who, name, hubspot_id, reason, status)
+        """Before it is made, so that a run that is killed has left it."""
+        row = (self._run, self._clock.time(), action, who, name, hubspot_id, reason, SENT)
         self._store.write("INSERT INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [row])
 
-    def judge(self, action: str, statuses: Iterable[tuple[Who, str]]) -> None:
+    def set_statuses(self, action: str, statuses: Iterable[tuple[Who, str]]) -> None:
         """What came of the changes, as it is known in the end."""
         sql = "UPDATE change SET status = ? WHERE run = ? AND action = ? AND who = ?"
-        rows = [(status, self._run, action, who) for who, status in statuses]
-        self._store.write(sql, rows)
+        self._store.write(sql, [(status, self._run, action, who) for who, status in statuses])
 
-    def end(
-        self,
-        outcome: Outcome,
-        error: str | None,
-        counts: Mapping[str, int],
-        total: int | None,
-    ) -> None:
-        sql = "UPDATE run SET outcome = ?, error = ?, counts = ?, total = ? WHERE id = ?"
-        row = (outcome.word, error, json.dumps(dict(counts)), total, self._run)
-        self._store.write(sql, [row])
+    def end_run(self, outcome: Outcome, error: str | None, counts: Mapping[str, int]) -> None:
+        sql = "UPDATE run SET outcome = ?, error = ?, counts = ? WHERE id = ?"
+        self._store.write(sql, [(outcome.word, error, json.dumps(dict(counts)), self._run)])
 
     def runs(self) -> list[RunEntry]:
-        """All that are kept, the newest first, without the one that is under way."""
+        """All that are kept, the newest first, without this one."""
         sql = "SELECT * FROM run WHERE id IS NOT ? ORDER BY id DESC"
-        return [
-            RunEntry(run_id, began_at, outcome, error, json.loads(counts), total)
-            for run_id, began_at, outcome, error, counts, total in self._store.rows(sql, self._run)
-        ]
+        found: list[RunEntry] = []
+        for id, holder, began_at, outcome, error, counts in self._store.rows(sql, self._run):
+            word = outcome or (RUNNING if holder == self._holder else BROKEN_OFF)
+            found.append(RunEntry(id, began_at, word, error, json.loads(counts)))
+        return found
 
     def changes_of(self, who: Who) -> list[ChangeEntry]:
         """In order of time."""
-        rows = self._store.rows("SELECT * FROM change WHERE who = ? ORDER BY at, rowid", who)
-        return [ChangeEntry(*row) for row in rows]
+        return self._changes("who = ?", who)
 
     def changes_in(self, run: int) -> list[ChangeEntry]:
-        rows = self._store.rows("SELECT * FROM change WHERE run = ? ORDER BY at, rowid", run)
-        return [ChangeEntry(*row) for row in rows]
+        return self._changes("run = ?", run)
+
+    def _changes(self, where: str, value: object) -> list[ChangeEntry]:
+        sql = f"SELECT * FROM change WHERE {where} ORDER BY at, rowid"  # noqa: S608
+        return [ChangeEntry(*row) for row in self._store.rows(sql, value)]

@@ -1,4 +1,4 @@
-"""What waits for a person: a job that runs every hour tells it once, and then once a week."""
+"""What waits for a person: a job that runs every hour reports it once, and then once a week."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import AbstractSet, Iterable
 from core.clock import Clock
 from state.store import Rows
 
-# One version of the file of a job; see Store. `what` is a key of the job's own: where it names a
-# person, a hash.
-SQL = "CREATE TABLE told (what TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;"
+# A part of the schema of a job. `what` is a key of the job's own: where it names a person, a hash.
+SQL = "CREATE TABLE notified (what TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;"
 AGAIN_AFTER_S = 167 * 3600.0  # an hour less than a week: a daily run keeps to its day
 
 
@@ -21,16 +20,16 @@ class Notifications:
         self._clock = clock
 
     def due(self, waiting: AbstractSet[str]) -> set[str]:
-        """Those of what waits that were not told within the week; a time to come is none."""
+        """Those of what waits that were not reported within the week; a time to come is none."""
         now = self._clock.time()
-        sql = "SELECT what FROM told WHERE at > ? AND at <= ?"
+        sql = "SELECT what FROM notified WHERE at > ? AND at <= ?"
         return {*waiting} - {what for (what,) in self._store.rows(sql, now - AGAIN_AFTER_S, now)}
 
-    def note(self, told: Iterable[str], waiting: AbstractSet[str]) -> None:
-        """What is told now. What does not wait any more is news should it wait again."""
+    def mark_notified(self, reported: Iterable[str], waiting: AbstractSet[str]) -> None:
+        """What is reported now. What does not wait any more is news should it wait again."""
         now = self._clock.time()
-        known = self._store.rows("SELECT what FROM told")
+        known = self._store.rows("SELECT what FROM notified")
         settled = [row for row in known if row[0] not in waiting]
-        self._store.write("DELETE FROM told WHERE what = ?", settled)
-        rows = [(what, now) for what in told]
-        self._store.write("INSERT OR REPLACE INTO told VALUES (?, ?)", rows)
+        self._store.write("DELETE FROM notified WHERE what = ?", settled)
+        rows = [(what, now) for what in reported]
+        self._store.write("INSERT OR REPLACE INTO notified VALUES (?, ?)", rows)

@@ -6,7 +6,7 @@ from cli.changes import DONE
 from core.conditions import without_value
 from core.emails import masked
 from core.words import count
-from state.history import SENT, History
+from state.history import History
 from subscribers.memory import Memory
 from subscribers.plan import Decision
 from subscribers.sections import LEAVE, VERBS, Results
@@ -28,8 +28,8 @@ class ChangeLog:
             return
         self._noted.add((action, who))
         reason = (now.why_leaves if leaves else now.reason) or _what(now)
-        self._history.note(
-            action, who, None, now.hubspot_id, masked(without_value(reason)) or None, SENT
+        self._history.note_change(
+            action, who, None, now.hubspot_id, masked(without_value(reason)) or None
         )
 
     def judge(self, results: Results) -> None:
@@ -40,7 +40,8 @@ class ChangeLog:
         leave.sort(key=lambda each: each[1] != DONE)
         for action in VERBS:
             made = leave if action == LEAVE else people
-            self._history.judge(action, ((self._memory.person(who), came) for who, came in made))
+            came = ((self._memory.person(who), status) for who, status in made)
+            self._history.set_statuses(action, came)
 
 
 def _what(now: Decision) -> str:

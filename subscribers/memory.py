@@ -21,14 +21,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Mapping, NamedTuple
 
 from core.emails import canonical, masked, spellings
 from core.errors import AppError
-from state import history
-from state import notifications as told
+from state import history, notifications
 from state.store import Row, Store
 from subscribers.plan import Decision, Refused, Trace
 
@@ -38,16 +38,12 @@ if TYPE_CHECKING:
 # Of `known`: `is_gone`: was in no list when the lists were read last; `is_written`: by us;
 # `contact_id`: the contact that had the address then; `is_opted_out`: by us, in HubSpot.
 # Of `refused`: `field` is "" for a person.
-_VERSIONS = (
-    """
+_SCHEMA = """
     CREATE TABLE secret (key BLOB NOT NULL);
-    CREATE TABLE known (hash BLOB PRIMARY KEY) WITHOUT ROWID;
-    INSERT INTO secret VALUES (new_key());
-    """,
-    """
-    ALTER TABLE known ADD COLUMN is_gone INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE known ADD COLUMN is_written INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE known ADD COLUMN contact_id INTEGER;
+    INSERT INTO secret VALUES (x'NEW_KEY');
+    CREATE TABLE known (hash BLOB PRIMARY KEY, is_gone INTEGER NOT NULL DEFAULT 0,
+        is_written INTEGER NOT NULL DEFAULT 0, contact_id INTEGER,
+        is_opted_out INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
     CREATE TABLE begun (day TEXT);
     CREATE TABLE kept (hash BLOB, field TEXT, sent BLOB, there BLOB, PRIMARY KEY (hash, field))
         WITHOUT ROWID;
@@ -55,11 +51,8 @@ _VERSIONS = (
         PRIMARY KEY (hash, group_id)) WITHOUT ROWID;
     CREATE TABLE refused (hash BLOB, field TEXT, sent BLOB, reason TEXT, since TEXT, asked TEXT,
         PRIMARY KEY (hash, field)) WITHOUT ROWID;
-    """,
-    "ALTER TABLE known ADD COLUMN is_opted_out INTEGER NOT NULL DEFAULT 0",
-    history.SQL,
-    told.SQL,
-)
+"""
+_SCHEMA += notifications.SQL + history.SQL
 _MAKE_LISTED = (
     "CREATE TEMP TABLE listed (hash BLOB PRIMARY KEY, contact_id INTEGER, is_canonical INTEGER)"
 )
@@ -97,7 +90,8 @@ class Memory:
         self._open(dry_run)
 
     def _open(self, dry_run: bool) -> None:
-        self._store = Store(self.path, _VERSIONS, _REMEDY, dry_run)
+        key = secrets.token_hex(32)
+        self._store = Store(self.path, _SCHEMA.replace("NEW_KEY", key), _REMEDY, dry_run)
         try:
             keys = self._store.rows("SELECT key FROM secret")
             if len(keys) != 1:

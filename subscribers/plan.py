@@ -22,7 +22,7 @@ from typing import (
 )
 
 from core.emails import canonical, normalise_email
-from core.words import count, date
+from core.words import count, format_date
 from subscribers.consent import Objection, objection
 from subscribers.mirror import Membership, Mirror, number_of
 from subscribers.selection import NOT_IN_LIST, Selection
@@ -68,7 +68,7 @@ class Refused(NamedTuple):
 
     @property
     def again_in_words(self) -> str:
-        return date(datetime.fromisoformat(self.again_on))
+        return format_date(datetime.fromisoformat(self.again_on))
 
     def is_waiting(self, today: str) -> bool:
         """A clock that was wrong makes nobody wait longer."""

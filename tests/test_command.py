@@ -155,10 +155,14 @@ def test_whoever_reads_only_the_beginning_does_not_stop_the_work(
 # The lock
 
 
-def test_a_state_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_folder_that_cannot_be_made(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
-    with pytest.raises(AppError, match="Let XDG_STATE_HOME name a folder"):
-        state_folder()
+    with pytest.raises(AppError, match="Let XDG_STATE_HOME name a folder"), run_lock(
+        "x", "y", clock
+    ):
+        pass
 
 
 def test_one_run_at_a_time_for_each_account(clock: FakeClock) -> None:

@@ -22,7 +22,7 @@ from companies.plan import (
     held_back,
     make_plan,
 )
-from core.words import day, listing
+from core.words import iso_day, listing
 from hubspot_api import search
 from hubspot_api.shapes import COMPANY_PROPERTIES, Company
 from transport.keyset import End
@@ -181,8 +181,8 @@ def test_what_is_held_back_after_the_additions() -> None:
 
 
 def test_a_day_and_a_long_list_in_words() -> None:
-    assert day(1_795_219_199) == "2026-11-20"
-    assert day(1_795_219_200) == "2026-11-21"
+    assert iso_day(1_795_219_199) == "2026-11-20"
+    assert iso_day(1_795_219_200) == "2026-11-21"
     assert listing(["a", "b"], most=2) == "a, b"
     assert listing(["a", "b", "c", "d"], most=2) == "a, b and 2 more"
 

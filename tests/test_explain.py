@@ -355,7 +355,7 @@ def test_what_a_broken_off_run_did_is_known(
                 run_main(sync.main, sandbox)
         outcome = run_main(sync.main, sandbox, "--history")
         told = run_main(sync.main, sandbox, "--explain", "a.example")
-    assert history_lines(outcome) == ["broken off: 2 sent, not confirmed"]
+    assert history_lines(outcome) == ["broken off: up to 2 changes may have been made"]
     assert "followed (nobody knows whether it arrived) on 21 Nov 2026." in told.out
     assert [row["who"] for row in outcome.report["changes"]] == ["a.example", "b.example"]
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
+import sync
 from core.clock import DAY_S
 from core.errors import Outcome
-from state.history import BROKEN_OFF, SQL, History
+from sandbox import Request
+from state.history import BROKEN_OFF, RUNNING, SQL, History
 from state.store import Store
-from tests.helpers import START, FakeClock
+from tests.helpers import FAST, PATIENCE_S, START, FakeClock, RunMain, real_time, start
 
 BEGAN_AT = START.timestamp()
 
 
 @contextlib.contextmanager
-def history(path: Path, clock: FakeClock) -> Iterator[History]:
-    with contextlib.closing(Store(path, [SQL], "", dry_run=False)) as store:
-        yield History(store, clock)
+def history(path: Path, clock: FakeClock, holder: str | None = "process 1") -> Iterator[History]:
+    with contextlib.closing(Store(path, SQL, "", dry_run=False)) as store:
+        yield History(store, clock, holder)
 
 
 @pytest.fixture
@@ -30,10 +33,10 @@ def path(tmp_path: Path) -> Path:
 
 def a_run(path: Path, clock: FakeClock, domain: str = "shop.example", days: int = 400) -> None:
     with history(path, clock) as runs:
-        runs.begin(days)
-        runs.note("follow", domain, "Shop", 7, None, "sent")
-        runs.judge("follow", [(domain, "done")])
-        runs.end(Outcome.SYNCED, None, {"follow": 1}, total=12)
+        runs.begin_run(days)
+        runs.note_change("follow", domain, "Shop", 7, None)
+        runs.set_statuses("follow", [(domain, "done")])
+        runs.end_run(Outcome.SYNCED, None, {"follow": 1})
 
 
 def test_a_run_and_its_changes(path: Path, clock: FakeClock) -> None:
@@ -43,25 +46,31 @@ def test_a_run_and_its_changes(path: Path, clock: FakeClock) -> None:
         (change,) = runs.changes_of("shop.example")
         assert runs.changes_in(run.id) == [change]
         assert runs.changes_of("other.example") == []
-    assert run[1:] == (BEGAN_AT, "synced", None, {"follow": 1}, 12)
+    assert run[1:] == (BEGAN_AT, "synced", None, {"follow": 1})
     assert change[1:] == (BEGAN_AT, "follow", "shop.example", "Shop", 7, None, "done")
 
 
-def test_a_run_that_was_killed_leaves_its_changes(path: Path, clock: FakeClock) -> None:
+@pytest.mark.parametrize(
+    ("holder", "outcome"),
+    [("process 1", RUNNING), ("process 2", BROKEN_OFF), (None, BROKEN_OFF)],
+)
+def test_a_run_that_has_not_ended_leaves_its_changes(
+    path: Path, clock: FakeClock, holder: str | None, outcome: str
+) -> None:
     with history(path, clock) as runs:
-        runs.begin(400)
-        runs.note("unfollow", "shop.example", None, None, "it was deleted in HubSpot", "sent")
-    with history(path, clock) as runs:
+        runs.begin_run(400)
+        runs.note_change("unfollow", "shop.example", None, None, "it was deleted in HubSpot")
+    with history(path, clock, holder) as runs:
         (run,) = runs.runs()
         (change,) = runs.changes_of("shop.example")
-    assert (run.outcome, run.counts) == (BROKEN_OFF, {})
+    assert (run.outcome, run.counts) == (outcome, {})
     assert (change.reason, change.status) == ("it was deleted in HubSpot", "sent")
 
 
 def test_the_run_under_way_is_no_past_run(path: Path, clock: FakeClock) -> None:
     a_run(path, clock)
     with history(path, clock) as runs:
-        runs.begin(400)
+        runs.begin_run(400)
         assert [run.outcome for run in runs.runs()] == ["synced"]
 
 
@@ -70,7 +79,43 @@ def test_what_is_older_than_it_is_kept_is_forgotten(path: Path, clock: FakeClock
         a_run(path, clock, domain, days=10)
         clock.now += 9 * DAY_S
     with history(path, clock) as runs:
-        runs.begin(10)
+        runs.begin_run(10)
         assert len(runs.runs()) == 1
         assert runs.changes_of("old.example") == []
         assert len(runs.changes_of("new.example")) == 1
+
+
+@pytest.mark.usefixtures("_in_berlin")
+def test_a_run_is_running_until_it_is_killed(run_main: RunMain) -> None:
+    """In a process of its own, which hangs in its third follow."""
+    reached, go_on = threading.Event(), threading.Event()
+    seen: list[Request] = []
+
+    def hang(request: Request) -> None:
+        seen.extend([request] if request.path.endswith("/follow") else [])
+        if len(seen) == 3:
+            reached.set()
+            go_on.wait(PATIENCE_S)
+
+    with real_time([1, 2, 3, 4], []) as sandbox:
+        sandbox.on_request = hang
+        process = start("sync.py", sandbox)
+        try:
+            assert reached.wait(PATIENCE_S)
+            running = run_main(sync.main, sandbox, "--history", **FAST)
+            dry = run_main(sync.main, sandbox, "--dry-run", "--report", "page.html", **FAST)
+        finally:
+            process.kill()
+            go_on.set()
+        process.communicate()
+        killed = run_main(sync.main, sandbox, "--history", **FAST)
+    assert dry.code == 0
+    began, words = running.out.splitlines()[0].split("  ")
+    assert began.endswith(f"{words[14:19]} CET")
+    assert words[:14] + words[19:] in {
+        f"running since : up to {number} changes so far" for number in (3, 4)
+    }
+    assert [row["outcome"] for row in running.report["runs"]] == ["running"]
+    assert killed.out.splitlines()[0].split("  ")[1] in {
+        f"broken off: up to {number} changes may have been made" for number in (3, 4)
+    }

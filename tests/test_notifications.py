@@ -1,4 +1,4 @@
-"""What waits for a person is told once, and then once a week."""
+"""What waits for a person is reported once, and then once a week."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Iterator
 
 import pytest
 
-from state import notifications as told
+from state.notifications import SQL, Notifications
 from state.store import Store
 from tests.helpers import FakeClock, RunMain
 from tests.people import AL, BO, JO, contact, emails, make, run, run_first, subscriber
@@ -16,39 +16,37 @@ DAY_S = 86_400.0
 
 
 @pytest.fixture
-def memory(clock: FakeClock) -> Iterator[told.Notifications]:
-    store = Store(Path.home() / "file", [told.SQL], "", dry_run=False)
-    yield told.Notifications(store, clock)
+def memory(clock: FakeClock) -> Iterator[Notifications]:
+    store = Store(Path.home() / "file", SQL, "", dry_run=False)
+    yield Notifications(store, clock)
     store.close()
 
 
-def test_once_and_then_once_a_week(memory: told.Notifications, clock: FakeClock) -> None:
+def test_once_and_then_once_a_week(memory: Notifications, clock: FakeClock) -> None:
     assert memory.due({"a", "b"}) == {"a", "b"}
-    memory.note({"a", "b"}, {"a", "b"})
+    memory.mark_notified({"a", "b"}, {"a", "b"})
     assert memory.due({"a", "b", "c"}) == {"c"}
     clock.now += 3 * DAY_S
-    memory.note({"c"}, {"a", "b", "c"})
+    memory.mark_notified({"c"}, {"a", "b", "c"})
     clock.now += 4 * DAY_S
     assert memory.due({"a", "b", "c"}) == {"a", "b"}
 
 
-def test_a_daily_run_keeps_to_its_day(memory: told.Notifications, clock: FakeClock) -> None:
-    memory.note({"a"}, {"a"})
+def test_a_daily_run_keeps_to_its_day(memory: Notifications, clock: FakeClock) -> None:
+    memory.mark_notified({"a"}, {"a"})
     clock.now += 7 * DAY_S - 60
     assert memory.due({"a"}) == {"a"}
 
 
-def test_what_waits_again_is_news(memory: told.Notifications) -> None:
-    memory.note({"a", "b"}, {"a", "b"})
-    memory.note(set(), {"a"})
+def test_what_waits_again_is_news(memory: Notifications) -> None:
+    memory.mark_notified({"a", "b"}, {"a", "b"})
+    memory.mark_notified(set(), {"a"})
     assert memory.due({"a", "b"}) == {"b"}
 
 
-def test_a_clock_that_was_ahead_swallows_nothing(
-    memory: told.Notifications, clock: FakeClock
-) -> None:
+def test_a_clock_that_was_ahead_swallows_nothing(memory: Notifications, clock: FakeClock) -> None:
     clock.now += 1000 * DAY_S
-    memory.note({"a"}, {"a"})
+    memory.mark_notified({"a"}, {"a"})
     clock.now -= 1000 * DAY_S
     assert memory.due({"a"}) == {"a"}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from cli.checks import check_machine
 from cli.run import Run
 from core.errors import AppError
-from core.words import local_time
+from core.words import format_moment
 from state.files import account_file
 from state.lock import run_lock
 from tests.helpers import START, FakeClock
@@ -33,7 +35,7 @@ def open_memory(path: Path) -> None:
 
 def test_before_the_first_run(clock: FakeClock) -> None:
     state = Path.home() / ".local" / "state" / "crm-sync"
-    path = account_file("test", "an account", ".sqlite3", make=False)
+    path = account_file("test", "an account", ".sqlite3")
     assert look(clock, report=Path("run.html")) == {
         f"What runs leave for later ones goes to {state}.": True,
         f"There is no memory of earlier runs yet: the first makes {path}.": True,
@@ -45,6 +47,7 @@ def test_before_the_first_run(clock: FakeClock) -> None:
 
 def test_a_memory_of_earlier_runs(clock: FakeClock) -> None:
     path = account_file("test", "an account", ".sqlite3")
+    path.parent.mkdir(parents=True)
     path.write_text("sound")
     assert look(clock)[f"The memory of earlier runs can be used: {path}."]
     path.write_text("damaged")
@@ -58,32 +61,53 @@ def test_a_file_that_is_named(clock: FakeClock, tmp_path: Path) -> None:
     assert look(clock, path)[f"The memory of earlier runs can be used: {path}."]
     lost = tmp_path / "missing" / "file"
     assert not look(clock, lost)[
-        f"Cannot write into {lost.parent}: let --state name another place."
+        f"Cannot use the folder {lost.parent}: No such file or directory."
+        " Let --state name another place."
     ]
 
 
 def test_a_folder_that_cannot_be_made(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
-    words = "Cannot write into /dev/null: let XDG_STATE_HOME name another place."
+    words = (
+        "Cannot use the folder /dev/null: Not a directory. Let XDG_STATE_HOME name another place."
+    )
     assert not look(clock)[words]
 
 
-def test_what_may_not_be_written(
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (errno.ENOSPC, "the disk is full. Free some space."),
+        (errno.EROFS, "Read-only file system. Let {} name another place."),
+    ],
+)
+def test_where_nothing_can_be_written(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, problem: int, words: str
+) -> None:
+    def fail(**_: object) -> None:
+        raise OSError(problem, os.strerror(problem))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    found = look(clock, tmp_path / "named")
+    home, named = words.format("XDG_STATE_HOME"), words.format("--state")
+    assert not found[f"Cannot use the folder {Path.home()}: {home}"]
+    assert not found[f"Cannot use the folder {tmp_path}: {named}"]
+
+
+def test_a_file_that_may_not_be_written(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "named"
     path.write_text("sound")
     monkeypatch.setattr("os.access", lambda _path, _mode: False)
-    found = look(clock, path)
-    assert list(found.values()) == [False, False, True]
-    assert "let --state name another place." in list(found)[1]
+    assert not look(clock, path)[f"Cannot write {path}: let --state name another place."]
 
 
 def test_another_run_is_named_and_not_disturbed(clock: FakeClock) -> None:
     with run_lock("test", "an account", clock):
         (told,) = [text for text in look(clock) if "run is active" in text]
         assert told.startswith("Another run is active: process ")
-        assert told.endswith(f"since {local_time(START)}.")
+        assert told.endswith(f"since {format_moment(START)}.")
         assert look(clock)[told]
     assert look(clock)["No other run is active."]
     with run_lock("test", "an account", clock):
@@ -92,6 +116,8 @@ def test_another_run_is_named_and_not_disturbed(clock: FakeClock) -> None:
 
 def test_a_lock_that_cannot_be_used(clock: FakeClock) -> None:
     path = account_file("test", "an account", ".lock")
-    path.mkdir()
-    found = look(clock)
-    assert [is_ok for text, is_ok in found.items() if f"{path} cannot be used" in text] == [False]
+    path.mkdir(parents=True)
+    assert not look(clock)[
+        f"Cannot use {path} as a lock: Is a directory."
+        " Let XDG_STATE_HOME name a folder that can be written."
+    ]

@@ -184,7 +184,7 @@ def test_a_kill_while_the_file_is_made_leaves_a_fresh_start(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("state.store.os.replace", killed)
+        patch.setattr("state.files.os.replace", killed)
         with pytest.raises(KeyboardInterrupt):
             open_memory(path)
     assert not path.exists()

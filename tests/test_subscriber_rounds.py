@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Callable, Optional
@@ -258,34 +257,6 @@ def test_who_has_no_contact_any_more_is_told(
     assert words in outcome.out
     assert words in page.read_text()
     assert words in again.report["summary"]
-
-
-def write_old_file(path: Path, people: list[str]) -> None:
-    """As the first release left it."""
-    import hashlib
-    import hmac
-
-    with contextlib.closing(sqlite3.connect(str(path))) as file, file:
-        file.execute("CREATE TABLE secret (key BLOB NOT NULL)")
-        file.execute("CREATE TABLE known (hash BLOB PRIMARY KEY) WITHOUT ROWID")
-        file.execute("INSERT INTO secret VALUES (?)", [b"k" * 32])
-        hashes = [hmac.new(b"k" * 32, each.encode(), hashlib.sha256).digest() for each in people]
-        file.executemany("INSERT INTO known VALUES (?)", [(each,) for each in hashes])
-
-
-def test_a_file_of_the_first_release_goes_on_working(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
-    """It does not tell whom a run has written, until that is written again."""
-    path = tmp_path / "people.sqlite3"
-    write_old_file(path, [JO, AL, BO])
-    flags = ["--state", str(path)]
-    with make([contact(JO), contact(AL)], [subscriber(AL), subscriber(BO)], clock) as sandbox:
-        outcome = run(run_main, sandbox, *flags)
-        assert statuses(sandbox) == {AL: "active", BO: "active"}
-        assert reasons(outcome) == {JO: "deleted in MailerLite"}
-        sandbox.hubspot.archive("contacts", 102)
-        assert emails(run(run_main, sandbox, *flags).report["leavers"]) == [AL]
 
 
 def test_an_opt_out_counts_for_the_earlier_address_too(run_main: RunMain, clock: FakeClock) -> None:
@@ -694,18 +665,6 @@ def test_values_of_international_addresses_are_sent_once(
         writes = len(sandbox.writes)
         assert run(run_main, sandbox).report["outcome"] == "in_sync"
         assert len(sandbox.writes) == writes
-
-
-def test_an_old_file_knows_an_address_as_it_was_written(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
-    path, names = tmp_path / "people.sqlite3", ["jo@m\u00fcnze.example", "al@xn--mnze-0ra.example"]
-    write_old_file(path, [*names, *many(20)])
-    people = [*map(subscriber, many(20))]
-    with make([*map(contact, names)], people, clock, punycode=True) as sandbox:
-        outcome = run(run_main, sandbox, "--state", str(path))
-        assert len(statuses(sandbox)) == 20
-    assert set(reasons(outcome).values()) == {"deleted in MailerLite"}
 
 
 COLOURS = {

@@ -776,7 +776,7 @@ def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_p
         outcome = run_main(sync_subscribers.main, sandbox, "--check", "--create-fields", **settings)
         assert sandbox.writes == []
         url, key = (sandbox.settings[f"MAILERLITE_{name}"] for name in ("BASE_URL", "API_KEY"))
-    memory = account_file("subscribers", f"{url} {key}", ".sqlite3", make=False)
+    memory = account_file("subscribers", f"{url} {key}", ".sqlite3")
     folder = memory.parent
     assert outcome.code == 0
     assert outcome.out.splitlines() == [

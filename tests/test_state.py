@@ -1,0 +1,90 @@
+"""The files that runs leave: whole or not at all, and what is said of a disk that is full."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+from core.errors import AppError
+from state import files
+from state.store import Store
+from tests.fault_matrix import JOBS
+from tests.helpers import FakeClock, RunMain
+from tests.layers import scripts
+
+SCHEMA = "CREATE TABLE fact (text TEXT);"
+REMEDY = "Delete it."
+FULL = "the disk is full. Free some space."
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder / "file.sqlite3"
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_fills_up(path: Path) -> None:
+    with contextlib.closing(Store(path, SCHEMA, REMEDY, dry_run=False)) as store:
+        store.rows("PRAGMA max_page_count = 3")
+        with pytest.raises(AppError) as error:
+            store.write("INSERT INTO fact VALUES (?)", [("x" * 50_000,)])
+        store.write("INSERT INTO fact VALUES (?)", [("x",)])
+    assert str(error.value) == f"Cannot use {path}, the memory of earlier runs: {FULL}"
+
+
+def test_whatever_sqlite_calls_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(b"")
+    for problem, words in ((errno.ENOSPC, FULL), (errno.EROFS, "Read-only file system. Let XDG_")):
+
+        def fail(folder: Path, problem: int = problem) -> None:
+            raise OSError(problem, os.strerror(problem))
+
+        monkeypatch.setattr(files, "try_writing", fail)
+        with pytest.raises(AppError) as error:
+            Store(path, SCHEMA, REMEDY, dry_run=False)
+        assert words in str(error.value)
+        assert "elete" not in str(error.value)
+
+
+def test_a_file_that_cannot_be_made_leaves_nothing(path: Path) -> None:
+    with pytest.raises(AppError):
+        Store(path, f"{SCHEMA} nonsense;", REMEDY, dry_run=False)
+    (path.parent / "report").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        files.write_whole(path.parent / "report", "text")
+    assert [each.name for each in path.parent.iterdir()] == ["report"]
+
+
+def test_who_may_read_a_file_that_is_replaced(path: Path) -> None:
+    for mode in (0o600, 0o644):
+        files.write_whole(path, "text")
+        assert path.stat().st_mode & 0o777 == mode
+        path.chmod(0o644)
+
+
+@pytest.mark.parametrize("script", scripts())
+def test_a_full_disk_is_told_alike_by_every_script(
+    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    main = importlib.import_module(script).main
+    monkeypatch.setattr(Path, "mkdir", full)
+    job = next((each for each in JOBS.values() if each.main is main), JOBS["companies"])
+    with job.make(clock) as sandbox:
+        outcome = run_main(main, sandbox)
+        monkeypatch.setattr("tempfile.TemporaryFile", full)
+        checked = run_main(main, sandbox, "--check")
+        assert sandbox.writes == []
+    assert outcome.code == 1
+    assert f".lock as a lock: {FULL}\n" in outcome.err
+    assert f"FIX  Cannot use the folder {Path.home()}: {FULL}\n" in checked.out
+    assert "elete" not in outcome.text
