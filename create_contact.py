@@ -26,10 +26,11 @@ from core.limits import parse_number
 from core.log import log
 from core.settings import SettingsReader
 from hubspot_api import search
-from hubspot_api.service import HubSpotSettings, hubspot_settings
+from hubspot_api.service import hubspot_settings
 from hubspot_api.shapes import COMPANIES, CONTACTS, Account, Company, Created
 from hubspot_client import HubSpotClient
 from report.model import Finding, Kind, Row, Section
+from transport.service_client import ServiceSettings
 
 CALLS_PER_SECOND = 5.0  # 200 ms or more between two calls, whatever is set
 WAIT_S = 60  # for other runs to end
@@ -38,11 +39,11 @@ STATUSES = ("found", "created", "associated", "planned")  # of a step
 IN_WORDS = {"associated": "made", "planned": "would be created"}
 
 
-def settings(reader: SettingsReader) -> tuple[HubSpotSettings, str, str]:
+def settings(reader: SettingsReader) -> tuple[ServiceSettings, str, str]:
     """With first and last name of a person for whom no flag gives any; they may be empty."""
     hubspot = hubspot_settings(reader)
-    pace = min(hubspot.requests_per_second, CALLS_PER_SECOND)
-    hubspot = hubspot._replace(requests_per_second=pace)
+    pace = min(hubspot.calls_per_second, CALLS_PER_SECOND)
+    hubspot = hubspot._replace(calls_per_second=pace)
     return hubspot, reader.get("FIRSTNAME", "", str), reader.get("LASTNAME", "", str)
 
 
@@ -78,7 +79,7 @@ def _run(run: Run) -> Outcome:
     chosen, first_name, last_name = run.settings(settings)
     wanted = _wanted(run.args, first_name, last_name)
     hubspot = HubSpotClient(chosen, run.clock, run.dry_run)
-    account = f"{chosen.base_url} {chosen.token.reveal()}"
+    account = chosen.account
     with run.using(account, hubspot.http, wait_s=run.args.wait):
         if run.args.check:
             here = check_machine(run, account, lambda path: Memory(path, dry_run=True).close())

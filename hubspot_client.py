@@ -6,16 +6,15 @@ import re
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar
 from urllib.parse import quote
 
-from core.clock import Clock
 from core.conditions import Property
 from core.errors import CallRejected, Forbidden, ServiceError
-from core.settings import Secret
 from hubspot_api import search, shapes
-from hubspot_api.service import SERVICE, HubSpotSettings, is_not_found
+from hubspot_api.service import SERVICE, is_not_found
 from hubspot_api.shapes import (
     COMPANIES,
     COMPANY_PROPERTIES,
     CONTACTS,
+    PERSON_PROPERTIES,
     Account,
     Company,
     Contact,
@@ -24,11 +23,10 @@ from hubspot_api.shapes import (
     Record,
     RecordList,
 )
-from transport import answers, threads
-from transport.http_client import HttpClient
+from transport import paging, threads
 from transport.keyset import End, InconsistentPages, read_pages
-from transport.paging import read_by_cursor, retry_if_changed
 from transport.response import json_object
+from transport.service_client import ServiceClient
 
 # One place for the version: https://developers.hubspot.com/docs/api-reference/overview
 _OBJECTS = "/crm/v3/objects"
@@ -46,8 +44,6 @@ SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more 
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 READ_LIST_AGAIN_AFTER_S = 10.0  # while HubSpot fills it
 
-PERSON_PROPERTIES = ("email", "firstname", "lastname")
-
 _LEGAL_BASIS = re.compile("(legal|lawful) ?basis", re.IGNORECASE)
 
 # How HubSpot refuses to create a contact whose address another one has, by status; the second is
@@ -60,24 +56,11 @@ _EXISTING_ID = {
 R = TypeVar("R")
 
 
-class HubSpotClient:
-    """Every call raises CallRejected when HubSpot refuses it, ServiceError when it fails, and
-    BadAnswer when its answer makes no sense."""
-
-    def __init__(self, settings: HubSpotSettings, clock: Clock, dry_run: bool) -> None:
-        self._clock = clock
-        self.http = HttpClient(
-            SERVICE,
-            settings.base_url,
-            {"Authorization": Secret(f"Bearer {settings.token.reveal()}")},
-            settings.requests_per_second,
-            clock=clock,
-            dry_run=dry_run,
-        )
+class HubSpotClient(ServiceClient):
+    service = SERVICE
 
     def account(self) -> Account:
-        call = "account details"
-        return answers.read(self.http, call, shapes.account, "GET", _ACCOUNT, optional=True)
+        return self._read("account details", shapes.account, "GET", _ACCOUNT, optional=True)
 
     def account_if_told(self) -> Account | None:
         """None when HubSpot does not tell. Only names and links depend on it, so its failure is
@@ -90,16 +73,16 @@ class HubSpotClient:
     def property(self, of: ObjectType, name: str) -> Property | None:
         """None when the account has none of that name."""
         call, path = f"definition of the property {name}", f"{_PROPERTIES}/{of.plural}/{name}"
-        return self._read_if_there(call, shapes.property_definition, path)
+        return self._read_if_there(call, shapes.definition, path)
 
     def properties(self, of: ObjectType) -> dict[str, Property]:
         """Every property by its name."""
-        call = f"list of {of.singular} properties"
-        pages = self._pages(call, shapes.properties, f"{_PROPERTIES}/{of.plural}")
-        return {each.name: each for page in pages for each in page}
+        call, path = f"list of {of.singular} properties", f"{_PROPERTIES}/{of.plural}"
+        found = self._list(call, shapes.results(shapes.definition), path)
+        return {each.name: each for each in found}
 
-    # Records that are found by a search. Its index lags behind the records by up to half a minute,
-    # so it may miss a new one, or find one that does not match any more; the values are of now.
+    # Found by a search. Its index lags behind the records by up to half a minute, so it may miss a
+    # new one, or find one that does not match any more; the values are of now.
 
     def companies(self, group: search.Group, on_total: Callable[[int], None]) -> Iterator[Company]:
         """All companies that the group describes, in no order, but for a few that edits during the
@@ -108,7 +91,8 @@ class HubSpotClient:
         Raises ListChanged when far fewer came than HubSpot says there are, or its pages contradict
         each other.
         """
-        return map(shapes.company, self._search(COMPANIES, COMPANY_PROPERTIES, [group], on_total))
+        found = self._search(COMPANIES, COMPANY_PROPERTIES, [group], on_total)
+        return map(shapes.company, found)
 
     def find_companies(self, queries: Iterable[search.Query]) -> list[Company]:
         """All companies that one of the queries finds; some may come twice. Raises ListChanged."""
@@ -128,7 +112,7 @@ class HubSpotClient:
         body = {**search.page([group], search.FIRST, []), "limit": 1}
         return self._read_search(of, shapes.total, body)
 
-    # Records that are read without a lag
+    # Read without a lag
 
     def records(
         self,
@@ -143,16 +127,16 @@ class HubSpotClient:
         and in no order. One that was archived, or merged into another one, is not there.
 
         `keys` are values of `key`: of "id", or of "email" in lower case. Raises BadAnswer when the
-        answer leaves out one of the properties `needed`: one that is unset comes as null.
+        answer leaves out one of the properties `needed`.
         """
         call, path = f"{of.plural} by {key}", f"{_OBJECTS}/{of.plural}/batch/read"
         by = {} if key == "id" else {"idProperty": key}
         params = {"archived": "true"} if deleted else None
-        shape, found = _records(names, needed), []
+        shape, found = shapes.records(names, needed), []
         for start in range(0, len(keys), BATCH_SIZE):
             inputs = [{"id": str(each)} for each in keys[start : start + BATCH_SIZE]]
             body = {"properties": [*names], "inputs": inputs, **by}
-            found += answers.read(self.http, call, shape, "POST", path, body=body, params=params)
+            found += self._read(call, shape, "POST", path, body=body, params=params)
         return found
 
     def companies_by_id(self, ids: Sequence[int], deleted: bool = False) -> list[Company]:
@@ -165,21 +149,19 @@ class HubSpotClient:
         The list, unlike a search, has no end at 10,000, and its cursor is an id, so that edits
         during the read move nothing: https://developers.hubspot.com/docs/api/crm/contacts
         """
+        shape, path = shapes.records(names, needed), f"{_OBJECTS}/contacts"
         params = {"limit": LIST_PAGE_SIZE, "properties": ",".join(names)}
         ids: set[int] = set()
-        for page in self._pages(
-            "contacts", _records(names, needed), f"{_OBJECTS}/contacts", params
-        ):
-            for contact in page:
-                if contact.id not in ids:
-                    ids.add(contact.id)
-                    yield contact
+        for contact in self._list("contacts", shape, path, params):
+            if contact.id not in ids:
+                ids.add(contact.id)
+                yield contact
 
     def companies_of_contact(self, contact_id: int) -> list[int]:
         """The ids of all companies that the contact is associated with."""
+        shape = shapes.results(lambda each: shapes.record_id(str(each["toObjectId"])))
         path = f"{_ASSOCIATIONS.format(contact_id)}/company"
-        pages = self._pages("companies of the contact", shapes.associated_ids, path)
-        return [id for page in pages for id in page]
+        return [*self._list("companies of the contact", shape, path)]
 
     def list_called(self, wanted: str, of: ObjectType) -> RecordList | None:
         """The list with this id, if it is a number, of any type; else that of the type with this
@@ -192,9 +174,24 @@ class HubSpotClient:
     def members(self, wanted: RecordList) -> frozenset[int]:
         """The ids of all records in a list. Raises ListChanged when HubSpot is still filling the
         list, or fewer came than it says there are."""
-        return retry_if_changed(
-            lambda: self._members(wanted), lambda: self._clock.sleep(READ_LIST_AGAIN_AFTER_S)
-        )
+        call, path = f"members of the list {wanted.name}", f"{_LISTS}/{wanted.id}/memberships"
+        totals: list[int] = []
+
+        def page(data: Any) -> list[int]:
+            totals.append(shapes.total(data))
+            return shapes.results(shapes.member)(data)
+
+        def read() -> frozenset[int]:
+            found = self.list_called(wanted.id, CONTACTS)
+            if found is None or found.is_processing:
+                why = "HubSpot is still filling it" if found else "it is gone"
+                self.http.list_changed(call, why)
+            totals.clear()
+            members = frozenset(self._list(call, page, path, {"limit": MEMBERS_PAGE_SIZE}))
+            self._require_all(call, "members", min(totals), len(members))
+            return members
+
+        return paging.retry_if_changed(read, lambda: self._clock.sleep(READ_LIST_AGAIN_AFTER_S))
 
     # Writes
 
@@ -238,41 +235,55 @@ class HubSpotClient:
 
     # What these share
 
+    def _create(self, of: ObjectType, properties: Mapping[str, str], repeatable: bool) -> Created:
+        call, path = f"create the {of.singular}", f"{_OBJECTS}/{of.plural}"
+        body = {"properties": properties}
+        try:
+            id = self._write(
+                call,
+                lambda data: shapes.record_id(data["id"]),
+                path,
+                body=body,
+                repeatable=repeatable,
+            )
+        except CallRejected as error:
+            pattern = _EXISTING_ID.get(error.status)
+            existing = pattern.search(error.body) if pattern else None
+            if existing:
+                return Created(int(existing[1]), existed=True)
+            raise
+        return Created(id, existed=False)
+
     def _read_if_there(self, call: str, shape: Callable[[Any], R], path: str) -> R | None:
         """None where HubSpot itself says that there is no such thing."""
         try:
-            return answers.read(self.http, call, shape, "GET", path)
+            return self._read(call, shape, "GET", path)
         except CallRejected as error:
             if error.status == 404 and is_not_found(json_object(error.body)):
                 return None
             raise
 
-    def _pages(
-        self, call: str, shape: Callable[[Any], R], path: str, params: Mapping[str, object] = {}
+    def _list(
+        self,
+        call: str,
+        shape: Callable[[Any], list[R]],
+        path: str,
+        params: Mapping[str, object] = {},
     ) -> Iterator[R]:
-        """The pages of a list that goes by cursor."""
+        """All results of a list that goes by cursor."""
 
         def fetch(after: str | None) -> tuple[list[R], str | None]:
-            data = self.http.read("GET", path, call, params={**params, "after": after})
-            page = answers.parse(self.http, call, data, shape)
-            return [page], answers.parse(self.http, call, data, shapes.next_cursor)
-
-        for [page] in read_by_cursor(self.http, call, fetch):
-            yield page
-
-    def _members(self, wanted: RecordList) -> frozenset[int]:
-        call, path = f"members of the list {wanted.name}", f"{_LISTS}/{wanted.id}/memberships"
-        found = self.list_called(wanted.id, CONTACTS)
-        if found is None or found.is_processing:
-            self.http.list_changed(call, "HubSpot is still filling it" if found else "it is gone")
-        pages = [*self._pages(call, shapes.members, path, {"limit": MEMBERS_PAGE_SIZE})]
-        members = frozenset(id for ids, _ in pages for id in ids)
-        total = min(total for _, total in pages)
-        if len(members) < total:
-            self.http.list_changed(
-                call, f"it promises {total:,} members, but {len(members):,} came"
+            asked = {**params, "after": after}
+            return self._read(
+                call,
+                lambda data: (shape(data), shapes.next_cursor(data)),
+                "GET",
+                path,
+                params=asked,
             )
-        return members
+
+        for page in paging.read_by_cursor(self.http, call, fetch):
+            yield from page
 
     def _find(
         self, of: ObjectType, names: Sequence[str], queries: Iterable[search.Query]
@@ -281,9 +292,10 @@ class HubSpotClient:
             total, first = self._search_page(of, names, query, search.FIRST)
             return first if len(first) == total else [*self._search(of, names, query)]
 
-        pages = threads.run_all(
-            lambda query: retry_if_changed(lambda: find(query)), [*queries], SEARCHES_AT_ONCE
-        )
+        def find_settled(query: search.Query) -> list[Record]:
+            return paging.retry_if_changed(lambda: find(query))
+
+        pages = threads.run_all(find_settled, [*queries], SEARCHES_AT_ONCE)
         return [record for page in pages for record in page]
 
     def _search(
@@ -294,8 +306,7 @@ class HubSpotClient:
         on_total: Callable[[int], None] | None = None,
     ) -> Iterator[Record]:
         """With `on_total`, a few may be missing of the total that it hears."""
-        totals: list[int] = []
-        came = 0
+        call, totals, came = f"{of.singular} search", [], 0
 
         def fetch(end: End) -> list[Record]:
             total, records = self._search_page(of, names, query, end)
@@ -308,25 +319,22 @@ class HubSpotClient:
         def has_room() -> bool:
             return sum(totals[:1]) - came > SPLIT_FROM_ROWS and self.http.has_room()
 
-        call = f"{of.singular} search"
         try:
             for page in read_pages(fetch, has_room):
                 came += len(page)
                 yield from page
         except InconsistentPages:
             self.http.list_changed(call, "pages contradict each other")
-        total = min(totals)
-        if total - came > (ACCEPTED_MISSING + total // 100 if on_total else 0):
-            self.http.list_changed(call, f"it promises {total:,} {of.plural}, but {came:,} came")
+        accepted = ACCEPTED_MISSING + min(totals) // 100 if on_total else 0
+        self._require_all(call, of.plural, min(totals), came, accepted)
 
     def _search_page(
         self, of: ObjectType, names: Sequence[str], query: search.Query, end: End
     ) -> tuple[int, list[Record]]:
         """The total of the query, and the records next to the end."""
-        records = _records(names)
 
         def page(data: Any) -> tuple[int, list[Record]]:
-            found = records(data)
+            found = shapes.records(names)(data)
             ids = [*([] if end.bound is None else [end.bound]), *(each.id for each in found)]
             if any((b >= a) if end.falling else (b <= a) for a, b in zip(ids, ids[1:])):
                 raise ValueError("the ids are not in order, so nothing shows what is missing")
@@ -337,24 +345,9 @@ class HubSpotClient:
     def _read_search(
         self, of: ObjectType, shape: Callable[[Any], R], body: Mapping[str, object]
     ) -> R:
-        call, path = f"{of.singular} search", f"{_OBJECTS}/{of.plural}/search"
-        return answers.read(self.http, call, shape, "POST", path, body=body)
+        path = f"{_OBJECTS}/{of.plural}/search"
+        return self._read(f"{of.singular} search", shape, "POST", path, body=body)
 
-    def _create(self, of: ObjectType, properties: Mapping[str, str], repeatable: bool) -> Created:
-        call, path = f"create the {of.singular}", f"{_OBJECTS}/{of.plural}"
-        body = {"properties": properties}
-        try:
-            response = self.http.request("POST", path, call, body=body, repeatable=repeatable)
-        except CallRejected as error:
-            pattern = _EXISTING_ID.get(error.status)
-            existing = pattern.search(error.body) if pattern else None
-            if existing:
-                return Created(int(existing[1]), existed=True)
-            raise
-        new_id = answers.parse(self.http, call, response.data, shapes.new_id, after_write=True)
-        return Created(new_id, existed=False)
-
-
-def _records(names: Sequence[str], needed: Sequence[str] = ()) -> Callable[[Any], list[Record]]:
-    shared = tuple(names)  # one for all records
-    return lambda data: shapes.records(data, shared, needed)
+    def _require_all(self, call: str, what: str, total: int, came: int, accepted: int = 0) -> None:
+        if total - came > accepted:
+            self.http.list_changed(call, f"it promises {total:,} {what}, but {came:,} came")

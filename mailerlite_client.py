@@ -6,19 +6,19 @@ The API is described at https://developers.mailerlite.com/docs/subscribers.html,
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
-from core.clock import Clock
 from core.errors import CallRejected
 from core.settings import Secret, SettingsReader
 from mailerlite_api import shapes
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, Value, Written
-from transport import answers, paging
-from transport.http_client import HttpClient
+from transport import paging
 from transport.response import json_object
 from transport.service import JsonObject, RateLimit, Service
+from transport.service_client import ServiceClient, ServiceSettings
 
 # The maximum of the members of a group; of all subscribers no document names it, and what is given
 # is taken.
@@ -57,17 +57,12 @@ _FIELD = "fields."  # so begins the name of a refused value
 PERSON, VALUES = "person", "values"  # what was refused
 
 
-class MailerLiteSettings(NamedTuple):
-    key: Secret
-    base_url: str
-    requests_per_minute: float
-
-
-def mailerlite_settings(reader: SettingsReader) -> MailerLiteSettings:
-    return MailerLiteSettings(
-        reader.secret("MAILERLITE_API_KEY", WHERE_KEY),
+def mailerlite_settings(reader: SettingsReader) -> ServiceSettings:
+    key = reader.secret("MAILERLITE_API_KEY", WHERE_KEY)
+    return ServiceSettings(
         reader.url("MAILERLITE_BASE_URL", "https://connect.mailerlite.com/api"),
-        reader.rate("MAILERLITE_REQUESTS_PER_MINUTE", "120"),
+        {"Authorization": Secret(f"Bearer {key.reveal()}")},
+        reader.rate("MAILERLITE_REQUESTS_PER_MINUTE", "120") / 60,
     )
 
 
@@ -83,29 +78,16 @@ class Refused(CallRejected):
         self.kind, self.reasons = kind, reasons
 
 
-class MailerLiteClient:
-    """Every call raises CallRejected when MailerLite refuses it, ServiceError when it fails, and
-    BadAnswer when its answer makes no sense."""
-
-    def __init__(self, settings: MailerLiteSettings, clock: Clock, dry_run: bool) -> None:
-        self.http = HttpClient(
-            SERVICE,
-            settings.base_url,
-            {"Authorization": Secret(f"Bearer {settings.key.reveal()}")},
-            settings.requests_per_minute / 60,
-            clock=clock,
-            dry_run=dry_run,
-        )
-        self._page_size = PAGE_SIZE
+class MailerLiteClient(ServiceClient):
+    service = SERVICE
+    _page_size = PAGE_SIZE
 
     def count_subscribers(self, statuses: Sequence[str] = SUBSCRIBER_STATUSES) -> int:
         """How many there are: the cheapest call, one for each status."""
         total = 0
         for status in statuses:
             call, params = f"number of {status} subscribers", {"limit": 0, "filter[status]": status}
-            total += answers.read(
-                self.http, call, shapes.total, "GET", "/subscribers", params=params
-            )
+            total += self._read(call, shapes.total, "GET", "/subscribers", params=params)
         return total
 
     def subscribers(
@@ -114,8 +96,7 @@ class MailerLiteClient:
         with_groups: bool,
         on_read: Callable[[int], None] = lambda _: None,
     ) -> list[Subscriber]:
-        """The subscribers of every status, with the fields `keys`; `on_read` is told how many
-        came.
+        """The subscribers of every status, with the fields `keys`; `on_read` hears how many came.
 
         Someone whose status changes during the read may come twice. Raises ListChanged when fewer
         people came, again and again, than MailerLite says there are.
@@ -148,27 +129,28 @@ class MailerLiteClient:
         """How it is now with these people, given by id or address, in one request: BATCH_SIZE of
         them at most. None where MailerLite has no such subscriber; who is missing is somebody of
         whom it does not say."""
-        call, paths = "subscribers one by one", [_path(each) for each in whom]
-        answered = self._batch(call, "GET", paths)
 
-        def found() -> Iterator[tuple[str, Subscriber | None]]:
-            for each, answer in zip(whom, answered):
+        def people(data: Any) -> dict[str, Subscriber | None]:
+            found: dict[str, Subscriber | None] = {}
+            for each, answer in zip(whom, shapes.responses(data, len(whom))):
                 if answer["code"] == 404:
-                    yield each, None
+                    found[each] = None
                 elif answer["code"] == 200:
-                    yield each, shapes.subscriber(answer["body"], each, tuple(keys), with_groups)
+                    found[each] = shapes.subscriber(answer["body"], each, tuple(keys), with_groups)
+            return found
 
-        return answers.parse(self.http, call, None, lambda _: dict(found()))
+        body = _batch("GET", map(_path, whom))
+        return self._read("subscribers one by one", people, "POST", "/batch", body=body)
 
     def subscriber(self, email: str, keys: Sequence[str]) -> Subscriber | None:
         """How it is now with one person, groups included; None when MailerLite has no such
-        subscriber."""
+        subscriber. A dry run may ask this, and not `look_up`: a batch can write."""
 
-        def shape(data: Any) -> Subscriber | None:
+        def person(data: Any) -> Subscriber | None:
             return shapes.subscriber(data, email, tuple(keys), with_groups=True)
 
         try:
-            return answers.read(self.http, "one subscriber", shape, "GET", _path(email))
+            return self._read("one subscriber", person, "GET", _path(email))
         except CallRejected as error:
             if error.status == 404:
                 return None
@@ -176,36 +158,63 @@ class MailerLiteClient:
 
     def fields(self) -> dict[str, str]:
         """Key -> type (text, number or date) of every field."""
-        return self._numbered("/fields", "key", "type")
+        return self._pairs("/fields", "key", "type")
 
     def groups(self) -> dict[str, str]:
         """Id -> name of every group."""
-        return self._numbered("/groups", "id", "name")
+        return self._pairs("/groups", "id", "name")
+
+    # Writes. Those that make something are not repeated when the answer is lost, because the second
+    # call would be refused, or make a second one: the next run finds what was made.
 
     def create_field(self, key: str, kind: str) -> None:
-        """Make a field. MailerLite derives the key from the name, so the key is the name.
+        """MailerLite derives the key from the name, so the key is the name."""
 
-        Not repeated when the answer is lost, because the second call would be refused: the next run
-        finds the field.
-        """
-        call, body = f"create the field {key}", {"name": key, "type": kind}
-        made = self._create(call, "/fields", body, "key")
-        if made != key:  # or else values would be sent to a key that MailerLite ignores
-            what = f"the key of the new field is {made!r}, not {key!r}"
-            self.http.bad_answer(call, what, after_write=True)
+        def check(data: Any) -> None:
+            made = data["data"]["key"]
+            if made != key:  # or else values would be sent to a key that MailerLite ignores
+                raise ValueError(f"the key of the new field is {made!r}, not {key!r}")
+
+        body = {"name": key, "type": kind}
+        self._write(f"create the field {key}", check, "/fields", body=body, repeatable=False)
 
     def create_group(self, name: str) -> str:
-        """The id of a new group. Not repeated when the answer is lost, because MailerLite makes a
-        second group of the same name: the next run finds it."""
-        return self._create(f"create the group {name}", "/groups", {"name": name}, "id")
+        """The id of a new group."""
+        call, body = f"create the group {name}", {"name": name}
+        return self._write(
+            call, lambda data: str(data["data"]["id"]), "/groups", body=body, repeatable=False
+        )
+
+    def start_import(self, group: str, people: Sequence[tuple[str, Mapping[str, Value]]]) -> str:
+        """Import addresses, each with its fields, into a group; returns the key of the import.
+
+        It brings deleted people back, and asks nobody to confirm: that is for the caller to avoid.
+        """
+
+        def key(data: Any) -> str:
+            found = _IMPORT.search(data["import_progress_url"])
+            if not found:
+                raise ValueError("it does not say where the progress is shown")
+            return found[1]
+
+        call, path = "import subscribers", f"/groups/{group}/import-subscribers"
+        body = {"subscribers": [{"email": email, "fields": {**values}} for email, values in people]}
+        return self._write(call, key, path, body=body, repeatable=False)
+
+    def import_is_done(self, key: str) -> bool:
+        call, path = "progress of an import", f"/subscribers/import/{key}"
+        return self._read(call, lambda data: data["data"]["done"] is True, "GET", path)
 
     def leave_groups(self, members: Sequence[tuple[str, str]]) -> list[CallRejected | None]:
         """Take people out of groups, pairs of ids, in one request: BATCH_SIZE of them at most. What
         keeps each of them in, if anything does. Nobody is unsubscribed by this, and again does no
         harm."""
-        call = "leave a group"
-        paths = [f"{_path(person)}/groups/{group}" for person, group in members]
-        return [_not_left(call, answer) for answer in self._batch(call, "DELETE", paths)]
+        body = _batch("DELETE", (f"{_path(person)}/groups/{group}" for person, group in members))
+
+        def refusals(data: Any) -> list[CallRejected | None]:
+            return [_refusal_to_leave(each) for each in shapes.responses(data, len(members))]
+
+        return self._write("leave a group", refusals, "/batch", body=body)
 
     def upsert(
         self, call: str, email: str, fields: Mapping[str, Value], groups: Sequence[str]
@@ -222,127 +231,86 @@ class MailerLiteClient:
         if groups:
             body["groups"] = list(groups)
         try:
-            return self._write(call, body)
+            return self._write_subscriber(call, body)
         except CallRejected as error:
             raise _refusal(error, fields) from None
 
     def unsubscribe(self, call: str, email: str) -> None:
         """Unsubscribe someone: the one call with a status, which only ever takes mail away."""
-        written = self._write(call, {"email": email, "status": "unsubscribed"})
+        written = self._write_subscriber(call, {"email": email, "status": "unsubscribed"})
         if written.status != "unsubscribed":
             what = f"the subscriber is {written.status} all the same"
             self.http.bad_answer(call, what, after_write=True)
 
-    def start_import(self, group: str, people: Sequence[tuple[str, Mapping[str, Value]]]) -> str:
-        """Import addresses, each with its fields, into a group; returns the key of the import.
-
-        It brings deleted people back, and asks nobody to confirm: that is for the caller to avoid.
-        Not repeated when the answer is lost: the group shows who arrived.
-        """
-        call, path = "import subscribers", f"/groups/{group}/import-subscribers"
-        rows = [{"email": email, "fields": dict(fields)} for email, fields in people]
-        body: JsonObject = {"subscribers": rows}
-        response = self.http.request("POST", path, call, body=body, repeatable=False)
-        found = _IMPORT.search(str((response.data or {}).get("import_progress_url")))
-        if not found:
-            what = "it does not say where the progress is shown"
-            self.http.bad_answer(call, what, after_write=True)
-        return found[1]
-
-    def import_is_done(self, key: str) -> bool:
-        call, path = "progress of an import", f"/subscribers/import/{key}"
-        return answers.read(self.http, call, lambda data: data["data"]["done"] is True, "GET", path)
+    def _write_subscriber(self, call: str, body: JsonObject) -> Written:
+        response = self.http.request("POST", "/subscribers", call, body=body)
+        is_new = response.status == 201 or response.is_repeat  # a repeat finds what was made before
+        return self._parse(
+            call, lambda data: shapes.written(data, is_new), response.data, after_write=True
+        )
 
     def _pages(
         self, path: str, keys: Sequence[str], with_groups: bool
     ) -> Iterator[list[Subscriber]]:
-        shared = tuple(keys)  # one for all subscribers
+        shape = shapes.page(keys, with_groups)
         for status in SUBSCRIBER_STATUSES:
-            yield from self._pages_of(path, status, shared, with_groups)
+            call, params = f"{status} subscribers", {"filter[status]": status}
+            if with_groups:
+                params["include"] = "groups"
+            # `links.next` lacks the limit and the filter, so each page is asked for in full.
+            fetch = functools.partial(self._page, call, shape, path, params)
+            yield from paging.read_by_cursor(self.http, call, fetch)
 
-    def _pages_of(
-        self, path: str, status: str, keys: tuple[str, ...], with_groups: bool
-    ) -> Iterator[list[Subscriber]]:
-        call, params = f"{status} subscribers", {"filter[status]": status}
-        if with_groups:
-            params["include"] = "groups"
-
-        def fetch(cursor: str | None) -> tuple[list[Subscriber], str | None]:
-            # `links.next` lacks the limit and the filter, so it is not used.
-            data = self._page(path, call, {**params, "cursor": cursor})
-            return answers.parse(
-                self.http, call, data, lambda data: shapes.page(data, keys, with_groups)
-            )
-
-        return paging.read_by_cursor(self.http, call, fetch)
-
-    def _page(self, path: str, call: str, params: Mapping[str, Any]) -> JsonObject:
+    def _page(
+        self,
+        call: str,
+        shape: Callable[[Any], shapes.Page],
+        path: str,
+        params: Mapping[str, str],
+        cursor: str | None,
+    ) -> shapes.Page:
         """As large as MailerLite takes it."""
         size = self._page_size
+        asked = {**params, "cursor": cursor, "limit": size}
         try:
-            return self.http.read("GET", path, call, params={**params, "limit": size})
+            return self._read(call, shape, "GET", path, params=asked)
         except CallRejected as error:
             if error.status not in (400, 422) or size == SAFE_PAGE_SIZE:
                 raise
         self._page_size = SAFE_PAGE_SIZE
-        return self._page(path, call, params)
+        return self._page(call, shape, path, params, cursor)
 
-    def _numbered(self, path: str, key: str, value: str) -> dict[str, str]:
+    def _pairs(self, path: str, key: str, value: str) -> dict[str, str]:
         """One value by another of all rows of a list that goes by page number."""
         call = f"list of {path[1:]}"
-
-        def fetch(number: int) -> paging.Page:
-            params = {"limit": SAFE_PAGE_SIZE, "page": number}
-            return answers.read(self.http, call, page, "GET", path, params=params)
 
         def page(data: Any) -> paging.Page:
             return paging.Page([(str(row[key]), str(row[value])) for row in data["data"]], None)
 
+        def fetch(number: int) -> paging.Page:
+            params = {"limit": SAFE_PAGE_SIZE, "page": number}
+            return self._read(call, page, "GET", path, params=params)
+
         return dict(paging.read_numbered(self.http, call, fetch)[0])
-
-    def _create(self, call: str, path: str, body: JsonObject, key: str) -> str:
-        """What MailerLite says of the new field or group under `key`."""
-        response = self.http.request("POST", path, call, body=body, repeatable=False)
-        return answers.parse(
-            self.http, call, response.data, lambda data: str(data["data"][key]), after_write=True
-        )
-
-    def _batch(self, call: str, method: str, paths: Sequence[str]) -> list[Any]:
-        """What is answered to each of the requests."""
-        body = {"requests": [{"method": method, "path": f"api{path}"} for path in paths]}
-        response = self.http.request("POST", "/batch", call, body=body)
-        return answers.parse(
-            self.http,
-            call,
-            response.data,
-            lambda data: shapes.responses(data, len(paths)),
-            after_write=method != "GET",
-        )
-
-    def _write(self, call: str, body: JsonObject) -> Written:
-        response = self.http.request("POST", "/subscribers", call, body=body)
-        is_new = response.status == 201 or response.is_repeat  # a repeat finds what was made before
-        return answers.parse(
-            self.http,
-            call,
-            response.data,
-            lambda data: shapes.written(data, is_new),
-            after_write=True,
-        )
 
 
 def _path(whom: str) -> str:
     return f"/subscribers/{quote(whom, safe='@')}"
 
 
-def _not_left(call: str, answer: Any) -> CallRejected | None:
+def _batch(method: str, paths: Iterable[str]) -> JsonObject:
+    """https://developers.mailerlite.com/docs/batching.html"""
+    return {"requests": [{"method": method, "path": f"api{path}"} for path in paths]}
+
+
+def _refusal_to_leave(answer: Any) -> CallRejected | None:
     """None also when the person, the membership or the group is gone."""
     answer = answer if isinstance(answer, dict) else {}
     code, body = answer.get("code"), answer.get("body")
     if isinstance(code, int) and (code < 300 or code == 404):
         return None
     detail = str(body.get("message")) if isinstance(body, dict) else "no reason is given"
-    return CallRejected(f"MailerLite, {call}: {code} {detail}", code or 0, detail)
+    return CallRejected(f"MailerLite, leave a group: {code} {detail}", code or 0, detail)
 
 
 def _refusal(error: CallRejected, fields: Mapping[str, Value]) -> CallRejected:

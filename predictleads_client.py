@@ -9,14 +9,12 @@ import re
 from typing import Any, Callable, Mapping, NamedTuple, Pattern
 from urllib.parse import quote
 
-from core.clock import Clock
 from core.errors import CallRejected, NotFound
-from core.settings import Secret, SettingsReader
-from transport import answers
-from transport.http_client import HttpClient
-from transport.paging import Page, read_numbered
+from core.settings import SettingsReader
+from transport import paging
 from transport.response import excerpt
 from transport.service import Service
+from transport.service_client import ServiceClient, ServiceSettings
 
 FOLLOWINGS_PAGE_SIZE = 1000  # the maximum; each page may cost a credit
 
@@ -42,18 +40,12 @@ _NOT_FOLLOWED = re.compile(
 )
 
 
-class PredictLeadsSettings(NamedTuple):
-    key: Secret
-    token: Secret
-    base_url: str
-    requests_per_second: float
-
-
-def predictleads_settings(reader: SettingsReader) -> PredictLeadsSettings:
-    return PredictLeadsSettings(
-        reader.secret("PREDICTLEADS_API_KEY", WHERE_KEY),
-        reader.secret("PREDICTLEADS_API_TOKEN", WHERE_SECOND_KEY),
+def predictleads_settings(reader: SettingsReader) -> ServiceSettings:
+    key = reader.secret("PREDICTLEADS_API_KEY", WHERE_KEY)
+    token = reader.secret("PREDICTLEADS_API_TOKEN", WHERE_SECOND_KEY)
+    return ServiceSettings(
         reader.url("PREDICTLEADS_BASE_URL", "https://predictleads.com/api/v3"),
+        {"X-Api-Key": key, "X-Api-Token": token},
         reader.rate("PREDICTLEADS_REQUESTS_PER_SECOND", "10"),
     )
 
@@ -84,34 +76,23 @@ class Subscription(NamedTuple):
         return max(self.credits_quota - self.credits_used, 0)
 
 
-class PredictLeadsClient:
-    """Every call raises CallRejected when PredictLeads refuses it, ServiceError when it fails, and
-    BadAnswer when its answer makes no sense."""
-
-    def __init__(self, settings: PredictLeadsSettings, clock: Clock, dry_run: bool) -> None:
-        self.http = HttpClient(
-            SERVICE,
-            settings.base_url,
-            {"X-Api-Key": settings.key, "X-Api-Token": settings.token},
-            settings.requests_per_second,
-            clock=clock,
-            dry_run=dry_run,
-        )
+class PredictLeadsClient(ServiceClient):
+    service = SERVICE
 
     def subscription(self) -> Subscription:
         """Free of charge."""
-        return answers.read(self.http, "subscription", _subscription, "GET", "/api_subscription")
+        return self._read("subscription", _subscription, "GET", "/api_subscription")
 
     def followings(self, on_read: Callable[[int], None]) -> Followings:
         """All that is followed; `on_read` hears how many rows each page has. Raises ListChanged
         when the list does not settle."""
 
-        def fetch(number: int) -> Page | None:
+        def fetch(number: int) -> paging.Page | None:
             page = self._page(number)
             on_read(len(page.rows) if page else 0)
             return page
 
-        pairs, claimed = read_numbered(self.http, "followings", fetch)
+        pairs, claimed = paging.read_numbered(self.http, "followings", fetch)
         rows: dict[str, tuple[str, ...]] = {}
         for domain, identifier in pairs:
             others = (identifier,) if identifier != domain else ()
@@ -122,9 +103,8 @@ class PredictLeadsClient:
         """The domains under which PredictLeads may list the company that it knows by this one, and
         after them its id; nothing when it does not know it. Costs a credit. Its failure says
         nothing of other calls."""
-        call = f"company {domain}"
         try:
-            return answers.read(self.http, call, _aliases, "GET", _path(domain), optional=True)
+            return self._read(f"company {domain}", _aliases, "GET", _path(domain), optional=True)
         except CallRejected:
             return ()
 
@@ -163,12 +143,12 @@ class PredictLeadsClient:
             what = excerpt(response.text)
             raise CallRejected(f"PredictLeads, {call}: it says no: {what}", outcome_unknown=True)
 
-    def _page(self, number: int) -> Page | None:
+    def _page(self, number: int) -> paging.Page | None:
         """None past the last page."""
         call = f"followings, page {number}"
         params = {"page": number, "limit": FOLLOWINGS_PAGE_SIZE}
         try:
-            return answers.read(self.http, call, _followings, "GET", "/followings", params=params)
+            return self._read(call, _followings, "GET", "/followings", params=params)
         except CallRejected as error:
             is_past_an_empty_list = error.status == 404 and '"error"' in error.body
             if number > 1 or is_past_an_empty_list:
@@ -180,7 +160,7 @@ def _path(domain: str) -> str:
     return f"/companies/{quote(domain, safe='')}"
 
 
-# What the answers hold, as `transport.answers.parse` expects.
+# Shapes, as `transport.service_client` describes them.
 
 
 def _subscription(data: Any) -> Subscription:
@@ -190,13 +170,13 @@ def _subscription(data: Any) -> Subscription:
     return Subscription(str(attributes["status"]), quota, used)
 
 
-def _followings(data: Any) -> Page:
+def _followings(data: Any) -> paging.Page:
     """(Domain, identifier) of each row, and the length of the list if it is given."""
     if not isinstance(data["data"], list):
         raise ValueError("it is no list of companies with their domains")
     count = (data.get("meta") or {}).get("count")
     rows = [_following(item) for item in data["data"]]
-    return Page(rows, count if isinstance(count, int) else None)
+    return paging.Page(rows, count if isinstance(count, int) else None)
 
 
 def _following(item: Any) -> tuple[str, str]:

@@ -33,17 +33,17 @@ from core.limits import parse_limit, parse_number, parse_number_limit
 from core.log import log
 from core.settings import SettingsReader
 from core.words import companies, count
-from hubspot_api.service import HubSpotSettings, hubspot_settings
+from hubspot_api.service import hubspot_settings
 from hubspot_client import HubSpotClient
 from predictleads_client import (
     PredictLeadsClient,
-    PredictLeadsSettings,
     Subscription,
     predictleads_settings,
 )
 from report.model import Finding
 from state.history import History
 from transport import threads
+from transport.service_client import ServiceSettings
 
 NAME, FOLLOWS, FOLLOWED = "PredictLeads", "PredictLeads follows", "followed"
 FOLLOW = Change("follow", "To follow", "Followed", "Follow", "be newly followed")
@@ -56,8 +56,8 @@ WOULD = {each.key: each.would for each in (FOLLOW, UNFOLLOW)}
 
 
 class Settings(NamedTuple):
-    hubspot: HubSpotSettings
-    predictleads: PredictLeadsSettings
+    hubspot: ServiceSettings
+    predictleads: ServiceSettings
     criteria: Criteria
     rules: Rules
     keep_history_days: int
@@ -96,7 +96,7 @@ def _run(run: Run) -> Outcome:
     hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
     predictleads = PredictLeadsClient(chosen.predictleads, run.clock, run.dry_run)
     source = CompanySource(hubspot, chosen.criteria, run.clock)
-    account = f"{chosen.predictleads.base_url} {chosen.predictleads.key.reveal()}"
+    account = chosen.predictleads.account
 
     def check() -> list[Finding]:
         in_hubspot, in_predictleads, _ = _check_services(source, predictleads)

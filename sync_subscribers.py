@@ -170,7 +170,7 @@ def _run(run: Run) -> Outcome:
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
     )
-    account = f"{chosen.mailerlite.base_url} {chosen.mailerlite.key.reveal()}"
+    account = chosen.mailerlite.account
     is_new = True
 
     def try_state(path: Path) -> None:

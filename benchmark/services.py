@@ -20,9 +20,9 @@ from benchmark.measuring import (
     Spec,
 )
 from core.clock import Clock
-from core.settings import Secret
+from core.settings import SettingsReader
 from hubspot_api import search
-from hubspot_api.service import HubSpotSettings
+from hubspot_api.service import hubspot_settings
 from hubspot_api.shapes import COMPANIES
 from hubspot_client import HubSpotClient
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
@@ -127,9 +127,7 @@ def _start(body: dict[str, Any]) -> Sequence[str]:
 def search_once(sandbox: Sandbox) -> None:
     """The sandbox looks through all records at the first search of a kind, and remembers: that is
     none of the client's time."""
-    settings = HubSpotSettings(
-        Secret(sandbox.hubspot.token), sandbox.settings["HUBSPOT_BASE_URL"], SEARCHES_PER_SECOND
-    )
+    settings = SettingsReader(sandbox.settings, "benchmark").load(hubspot_settings)
     matching = search.matching(PLATFORMS, ALEXA_BELOW, multiple=False)
     HubSpotClient(settings, Clock(), dry_run=True).count(COMPANIES, matching)
     time.sleep(1.0)  # until it no longer counts

@@ -6,7 +6,7 @@ https://developers.hubspot.com/docs/api-reference/search/guide#limits
 from __future__ import annotations
 
 import json
-from typing import Iterable, Iterator, List, Sequence
+from typing import Callable, Iterable, Iterator, List, Sequence, TypeVar
 
 from core.domains import display_domain
 from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANY_PROPERTIES
@@ -23,6 +23,9 @@ Query = List[Group]  # finds what any of its groups describes
 FIRST = End(None, falling=False)
 EVERYTHING: Group = [{"propertyName": "hs_object_id", "operator": "HAS_PROPERTY"}]
 _FARTHEST = End(10**18, falling=False)
+_WORD = "CONTAINS_TOKEN"
+
+T = TypeVar("T")
 
 # How people write the domain shop.example into HubSpot's field. IN compares the whole text; what
 # they write besides, a path for one, is found as a token.
@@ -50,7 +53,7 @@ def matching(platforms: Sequence[str], alexa_below: int, multiple: bool) -> Grou
     have several platforms, and HubSpot does not say whether IN finds those, so all that have one
     are asked for."""
     has_one: JsonObject = {"propertyName": "ecommerce_platform", "operator": "HAS_PROPERTY"}
-    platform = has_one if multiple else _in("ecommerce_platform", platforms)
+    platform = has_one if multiple else _filter("ecommerce_platform", "IN", [*platforms])
     return [platform, _filter("alexa", "LT", str(alexa_below))]
 
 
@@ -62,49 +65,45 @@ def with_email(email: str) -> Query:
 def called(emails: Sequence[str]) -> Iterator[Query]:
     """The contacts that have one of these addresses in lower case, as their own or as an additional
     one; and others."""
-    additional = ([_token(ADDITIONAL_EMAILS, each)] for each in emails)
-    return _packed([*_one_of("email", emails), *additional])
+    additional = ([_filter(ADDITIONAL_EMAILS, _WORD, each)] for each in emails)
+    return _as_few(_fits, [*_one_of("email", emails), *additional])
 
 
 def merged_from(company_ids: Sequence[int]) -> Iterator[Query]:
     """The companies that these have been merged into."""
-    return _packed([_token("hs_merged_object_ids", str(each))] for each in company_ids)
+    groups = ([_filter("hs_merged_object_ids", _WORD, str(each))] for each in company_ids)
+    return _as_few(_fits, groups)
 
 
 def naming(domains: Iterable[str]) -> Iterator[Query]:
     """All companies whose domain, or one of whose additional domains, may be one of these bare
     domains; and others."""
-    return _packed(group for domain in domains for group in _naming(domain))
+    return _as_few(_fits, (group for domain in domains for group in _naming(domain)))
 
 
 def _naming(domain: str) -> Iterator[Group]:
     for name in dict.fromkeys((domain, display_domain(domain))):
-        yield [_token("domain", name)]
-        yield [_token("hs_additional_domains", name)]
+        yield [_filter("domain", _WORD, name)]
+        yield [_filter("hs_additional_domains", _WORD, name)]
         yield from _one_of("domain", [typed.format(name) for typed in _TYPED])
 
 
 def _one_of(name: str, values: Sequence[str]) -> Iterator[Group]:
-    """As few filters as fit into a request each."""
-    batch: list[str] = []
-    for value in values:
-        if batch and not _fits([[_in(name, [*batch, value])]]):
-            yield [_in(name, batch)]
-            batch = []
-        batch.append(value)
-    yield [_in(name, batch)]
+    """A filter for each part of the values that fits into a request."""
+    parts = _as_few(lambda part: _fits([[_filter(name, "IN", part)]]), values)
+    return ([_filter(name, "IN", part)] for part in parts)
 
 
-def _packed(groups: Iterable[Group]) -> Iterator[Query]:
-    """As few queries as the groups fit into."""
-    batch: Query = []
-    for group in groups:
-        if batch and not _fits([*batch, group]):
-            yield batch
-            batch = []
-        batch.append(group)
-    if batch:
-        yield batch
+def _as_few(fits: Callable[[list[T]], bool], items: Iterable[T]) -> Iterator[list[T]]:
+    """As few parts of the items as fit."""
+    part: list[T] = []
+    for item in items:
+        if part and not fits([*part, item]):
+            yield part
+            part = []
+        part.append(item)
+    if part:
+        yield part
 
 
 def _fits(query: Query) -> bool:
@@ -112,13 +111,6 @@ def _fits(query: Query) -> bool:
     return len(query) <= MAX_GROUPS and len(body) < BODY_BYTES
 
 
-def _token(name: str, value: str) -> JsonObject:
-    return _filter(name, "CONTAINS_TOKEN", value)
-
-
-def _in(name: str, values: Sequence[str]) -> JsonObject:
-    return {"propertyName": name, "operator": "IN", "values": [*values]}
-
-
-def _filter(name: str, operator: str, value: str) -> JsonObject:
-    return {"propertyName": name, "operator": operator, "value": value}
+def _filter(name: str, operator: str, value: str | list[str]) -> JsonObject:
+    key = "values" if isinstance(value, list) else "value"
+    return {"propertyName": name, "operator": operator, key: value}

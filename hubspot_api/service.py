@@ -7,10 +7,11 @@ https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 from __future__ import annotations
 
 import re
-from typing import Iterator, NamedTuple
+from typing import Iterator
 
 from core.settings import Secret, SettingsReader
 from transport.service import JsonObject, Response, Service
+from transport.service_client import ServiceSettings
 
 KEYS_PAGE = "HubSpot > Development > Keys > Service keys"
 WHERE_KEY = (
@@ -21,16 +22,11 @@ WHERE_KEY = (
 SCOPE_LISTS = ("requiredGranularScopes", "requiredScopes", "missingScopes")  # any one suffices
 
 
-class HubSpotSettings(NamedTuple):
-    token: Secret
-    base_url: str
-    requests_per_second: float
-
-
-def hubspot_settings(reader: SettingsReader) -> HubSpotSettings:
-    return HubSpotSettings(
-        reader.secret("HUBSPOT_ACCESS_TOKEN", WHERE_KEY),
+def hubspot_settings(reader: SettingsReader) -> ServiceSettings:
+    token = reader.secret("HUBSPOT_ACCESS_TOKEN", WHERE_KEY)
+    return ServiceSettings(
         reader.url("HUBSPOT_BASE_URL", "https://api.hubapi.com"),
+        {"Authorization": Secret(f"Bearer {token.reveal()}")},
         reader.rate("HUBSPOT_REQUESTS_PER_SECOND", "5"),
     )
 
@@ -88,9 +84,7 @@ SERVICE = Service(
     _remedy,
     # https://developers.hubspot.com/docs/api-reference/search/guide
     read_only_posts=re.compile(r"/crm/.+/(search|batch/read)"),
-    retry_statuses=frozenset(
-        {423, 477, 488}
-    ),  # locked, moving to another region, unknown in this one
+    retry_statuses=frozenset({423, 477, 488}),  # locked, moving elsewhere, in another region
     error_details=_error_details,
     min_wait_s=_min_wait_s,
     daily_limit=re.compile("DAILY|daily limit"),

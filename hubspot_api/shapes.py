@@ -1,14 +1,24 @@
-"""HubSpot's records, properties, lists and account as small values, made from its JSON.
-
-The functions take for granted that the JSON is as documented, as `transport.answers.parse` expects.
-"""
+"""HubSpot's records, properties, lists and account as small values, made from its JSON."""
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
 
 from core.conditions import Property
 from core.values import Packed
+
+COMPANY_PROPERTIES = (
+    "name",
+    "domain",
+    "ecommerce_platform",
+    "alexa",
+    "hs_additional_domains",
+    "hs_merged_object_ids",
+)
+PERSON_PROPERTIES = ("email", "firstname", "lastname")
+ADDITIONAL_EMAILS = "hs_additional_emails"  # of a contact, several with ";" between them
+
+R = TypeVar("R")
 
 
 class ObjectType(NamedTuple):
@@ -22,15 +32,15 @@ class ObjectType(NamedTuple):
 CONTACTS = ObjectType("0-1", "contacts", "contact")
 COMPANIES = ObjectType("0-2", "companies", "company")
 
-COMPANY_PROPERTIES = (
-    "name",
-    "domain",
-    "ecommerce_platform",
-    "alexa",
-    "hs_additional_domains",
-    "hs_merged_object_ids",
-)
-ADDITIONAL_EMAILS = "hs_additional_emails"  # of a contact, several with ";" between them
+
+class Record(NamedTuple):
+    """`values`: the properties asked for, None where one is unset."""
+
+    id: int
+    values: Mapping[str, str | None]
+
+
+Contact = Record
 
 
 class Company(NamedTuple):
@@ -47,16 +57,6 @@ class Company(NamedTuple):
     alexa: str | None
     additional_domains: str | None = None
     merged_ids: str | None = None
-
-
-class Record(NamedTuple):
-    """`values`: the properties asked for, None where one is unset."""
-
-    id: int
-    values: Mapping[str, str | None]
-
-
-Contact = Record
 
 
 class Created(NamedTuple):
@@ -98,6 +98,37 @@ def company(record: Record) -> Company:
     return Company(record.id, *(record.values[name] for name in COMPANY_PROPERTIES))
 
 
+# Shapes, as `transport.service_client` describes them.
+
+
+def results(shape: Callable[[Any], R]) -> Callable[[Any], list[R]]:
+    """The shape of an answer whose results have this one."""
+
+    def all_results(data: Any) -> list[R]:
+        if not isinstance(data["results"], list):
+            raise ValueError("results is no list")
+        return [shape(each) for each in data["results"]]
+
+    return all_results
+
+
+def records(names: Sequence[str], needed: Sequence[str] = ()) -> Callable[[Any], list[Record]]:
+    """`needed`: the names without which an answer says nothing: a property that is unset comes as
+    null."""
+    shared = tuple(names)  # by all records
+
+    def record(result: Any) -> Record:
+        id, properties = record_id(result["id"]), result["properties"]
+        values = [properties.get(name) for name in shared]
+        if not all(value is None or isinstance(value, str) for value in values):
+            raise ValueError("the value of a property is no text")
+        for name in needed:
+            properties[name]
+        return Record(id, Packed(shared, values))
+
+    return results(record)
+
+
 def account(data: Any) -> Account:
     portal_id, ui_domain = data["portalId"], data["uiDomain"]
     if not isinstance(portal_id, int) or not isinstance(ui_domain, str):
@@ -105,7 +136,7 @@ def account(data: Any) -> Account:
     return Account(portal_id, ui_domain)
 
 
-def property_definition(data: Any) -> Property:
+def definition(data: Any) -> Property:
     name, options = str(data["name"]), data.get("options") or []
     return Property(
         name,
@@ -116,30 +147,6 @@ def property_definition(data: Any) -> Property:
     )
 
 
-def properties(data: Any) -> list[Property]:
-    return [property_definition(each) for each in _results(data)]
-
-
-def records(data: Any, names: tuple[str, ...], needed: Sequence[str] = ()) -> list[Record]:
-    """`needed`: the names without which an answer says nothing of a record: a property that is
-    unset comes as null."""
-    results = _results(data)
-    for each in results:
-        for name in needed:
-            each["properties"][name]
-    return [Record(record_id(each["id"]), Packed(names, _values(each, names))) for each in results]
-
-
-def new_id(data: Any) -> int:
-    """Of the record that was created."""
-    return record_id(data["id"])
-
-
-def associated_ids(data: Any) -> list[int]:
-    """HubSpot has answered both numbers and texts."""
-    return [record_id(str(each["toObjectId"])) for each in _results(data)]
-
-
 def record_list(data: Any) -> RecordList:
     found = data["list"]
     is_processing = str(found.get("processingStatus")) == "PROCESSING"
@@ -147,11 +154,9 @@ def record_list(data: Any) -> RecordList:
     return RecordList(str(found["listId"]), name, object_type, is_processing)
 
 
-def members(data: Any) -> tuple[list[int], int]:
-    """The ids of a page, and how many members there are in all. HubSpot has answered both ids alone
-    and objects that hold one."""
-    ids = (each["recordId"] if isinstance(each, dict) else each for each in _results(data))
-    return [record_id(each) for each in ids], total(data)
+def member(result: Any) -> int:
+    """HubSpot has answered both an id alone and an object with one."""
+    return record_id(result["recordId"] if isinstance(result, dict) else result)
 
 
 def total(data: Any) -> int:
@@ -176,16 +181,3 @@ def record_id(value: Any) -> int:
     if not isinstance(value, str) or not value.isascii() or not value.isdigit():
         raise ValueError("the id of a record is no number written as text")
     return int(value)
-
-
-def _results(data: Any) -> list[Any]:
-    if not isinstance(data["results"], list):
-        raise ValueError("results is no list")
-    return list(data["results"])
-
-
-def _values(result: Any, names: Iterable[str]) -> list[str | None]:
-    values = [result["properties"].get(name) for name in names]
-    if not all(value is None or isinstance(value, str) for value in values):
-        raise ValueError("the value of a property is no text")
-    return values

@@ -1,12 +1,9 @@
-"""MailerLite's subscribers as small values, made from its JSON.
-
-The functions take for granted that the JSON is as documented, as `transport.answers.parse` expects.
-"""
+"""MailerLite's subscribers as small values, made from its JSON."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any, Mapping, NamedTuple, Union
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from core.emails import canonical
 from core.values import Packed
@@ -15,8 +12,6 @@ from core.values import Packed
 # order, whoever confirms, unsubscribes or bounces during the read moves on to a list that is still
 # to be read, and so is seen.
 SUBSCRIBER_STATUSES = ("unconfirmed", "active", "unsubscribed", "bounced", "junk")
-
-_STATUSES = {status: status for status in SUBSCRIBER_STATUSES}  # one text for all who have it
 
 Value = Union[str, int, float]
 
@@ -32,6 +27,9 @@ class Subscriber(NamedTuple):
     groups: frozenset[str] = frozenset()
 
 
+Page = Tuple[List[Subscriber], Optional[str]]  # with the cursor of the next one
+
+
 class Written(NamedTuple):
     """What a write came to. `is_new`: nothing shows that MailerLite had known the address, even as
     deleted; `fields`: what it made of the values sent, if it says so."""
@@ -41,14 +39,20 @@ class Written(NamedTuple):
     fields: Mapping[str, str | None]
 
 
-def page(
-    data: Any, keys: tuple[str, ...], with_groups: bool
-) -> tuple[list[Subscriber], str | None]:
-    """The subscribers of a page, with the fields `keys`, and the cursor of the next page."""
-    cursor = data["meta"]["next_cursor"]
-    if cursor is not None and not isinstance(cursor, str):
-        raise ValueError("meta.next_cursor is no text")
-    return [_subscriber(row, keys, with_groups) for row in data["data"]], cursor
+# Shapes, as `transport.service_client` describes them.
+
+
+def page(keys: Sequence[str], with_groups: bool) -> Callable[[Any], Page]:
+    """The shape of a page, of whose subscribers the fields `keys` are wanted."""
+    shared = tuple(keys)  # by all subscribers
+
+    def subscribers(data: Any) -> Page:
+        cursor = data["meta"]["next_cursor"]
+        if cursor is not None and not isinstance(cursor, str):
+            raise ValueError("meta.next_cursor is no text")
+        return [_subscriber(row, shared, with_groups) for row in data["data"]], cursor
+
+    return subscribers
 
 
 def subscriber(data: Any, whom: str, keys: tuple[str, ...], with_groups: bool) -> Subscriber | None:
@@ -61,7 +65,7 @@ def subscriber(data: Any, whom: str, keys: tuple[str, ...], with_groups: bool) -
 
 
 def written(data: Any, is_new: bool) -> Written:
-    status, fields = _STATUSES[data["data"]["status"]], data["data"].get("fields")
+    status, fields = _status(data["data"]), data["data"].get("fields")
     kept = fields.items() if isinstance(fields, dict) else ()
     return Written(status, is_new, {key: _text(value) for key, value in kept})
 
@@ -81,12 +85,17 @@ def responses(data: Any, number: int) -> list[Any]:
 
 
 def _subscriber(row: Any, keys: tuple[str, ...], with_groups: bool) -> Subscriber:
-    email, status, fields = row["email"], _STATUSES[row["status"]], row["fields"] or {}
-    groups = (str(group["id"]) for group in row["groups"]) if with_groups else ()
+    email, fields = row["email"].strip().lower(), row["fields"] or {}
     values = Packed(keys, [_text(fields.get(key)) for key in keys])
-    return Subscriber(
-        str(row["id"]), email.strip().lower(), status, values, _shared(frozenset(groups))
-    )
+    groups = (str(group["id"]) for group in row["groups"]) if with_groups else ()
+    shared = _shared(frozenset(groups))
+    return Subscriber(str(row["id"]), email, _status(row), values, shared)
+
+
+def _status(row: Any) -> str:
+    if row["status"] not in SUBSCRIBER_STATUSES:
+        raise ValueError("a subscriber has no known status")
+    return SUBSCRIBER_STATUSES[SUBSCRIBER_STATUSES.index(row["status"])]  # one text for all
 
 
 @functools.lru_cache(maxsize=10_000)

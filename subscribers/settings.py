@@ -8,9 +8,10 @@ from typing import NamedTuple
 from core.conditions import Condition, parse_conditions
 from core.limits import Limit, parse_limit, parse_number, parse_number_limit
 from core.settings import SettingsReader, parse_names
-from hubspot_api.service import HubSpotSettings, hubspot_settings
-from mailerlite_client import MailerLiteSettings, mailerlite_settings
+from hubspot_api.service import hubspot_settings
+from mailerlite_client import mailerlite_settings
 from subscribers.opt_outs import parse_legal_basis
+from transport.service_client import ServiceSettings
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
 DEFAULT_FIELDS = (
@@ -27,8 +28,8 @@ class Settings(NamedTuple):
     enumeration's labels are sent, and not its internal values; `list`, `mirror_group`: name or
     id, "" for none; `group_by`: the property whose values have a mirrored group each."""
 
-    hubspot: HubSpotSettings
-    mailerlite: MailerLiteSettings
+    hubspot: ServiceSettings
+    mailerlite: ServiceSettings
     fields: tuple[tuple[str, str], ...]
     groups: tuple[str, ...]
     subscriptions: tuple[str, ...]

@@ -15,8 +15,8 @@ import pytest
 
 import create_contact
 from contact.records import LOOK_AGAIN_AFTER_S
-from core.settings import Secret
-from hubspot_api.service import KEYS_PAGE, HubSpotSettings
+from core.settings import SettingsReader
+from hubspot_api.service import KEYS_PAGE, hubspot_settings
 from hubspot_client import HubSpotClient
 from sandbox import Fault, HubSpot, Request, Sandbox
 from state.lock import run_lock
@@ -933,11 +933,8 @@ def test_the_command_of_the_sandbox() -> None:
 
 
 def client(sandbox: Sandbox, clock: FakeClock) -> HubSpotClient:
-    settings = sandbox.settings
-    token = Secret(settings["HUBSPOT_ACCESS_TOKEN"])
-    return HubSpotClient(
-        HubSpotSettings(token, settings["HUBSPOT_BASE_URL"], 5.0), clock, dry_run=False
-    )
+    settings = SettingsReader(sandbox.settings, "test").load(hubspot_settings)
+    return HubSpotClient(settings, clock, dry_run=False)
 
 
 def test_companies_of_a_contact_come_in_pages(clock: FakeClock) -> None:

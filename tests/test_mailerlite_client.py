@@ -12,12 +12,12 @@ import requests
 import hubspot_client
 import mailerlite_client
 from core.errors import BadAnswer, CallRejected, ListChanged, ServiceError
-from core.settings import Secret
-from hubspot_api.service import HubSpotSettings
+from core.settings import SettingsReader
+from hubspot_api.service import hubspot_settings
 from hubspot_api.shapes import CONTACTS
 from hubspot_client import HubSpotClient
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber
-from mailerlite_client import PERSON, VALUES, MailerLiteClient, MailerLiteSettings, Refused
+from mailerlite_client import PERSON, VALUES, MailerLiteClient, Refused, mailerlite_settings
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
 from tests.helpers import FakeClock
 
@@ -42,9 +42,7 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(sandbox: Sandbox, clock: FakeClock) -> Iterator[MailerLiteClient]:
-    settings = MailerLiteSettings(
-        Secret(sandbox.mailerlite.token), sandbox.settings["MAILERLITE_BASE_URL"], 120
-    )
+    settings = SettingsReader(sandbox.settings, "test").load(mailerlite_settings)
     client = MailerLiteClient(settings, clock, dry_run=False)
     yield client
     client.http.close()
@@ -52,9 +50,7 @@ def client(sandbox: Sandbox, clock: FakeClock) -> Iterator[MailerLiteClient]:
 
 @pytest.fixture
 def hubspot(sandbox: Sandbox, clock: FakeClock) -> Iterator[HubSpotClient]:
-    settings = HubSpotSettings(
-        Secret(sandbox.hubspot.token), sandbox.settings["HUBSPOT_BASE_URL"], 5
-    )
+    settings = SettingsReader(sandbox.settings, "test").load(hubspot_settings)
     client = HubSpotClient(settings, clock, dry_run=False)
     yield client
     client.http.close()
@@ -433,9 +429,7 @@ def test_a_malformed_answer_about_people(
 
 def test_a_dry_run_looks_nobody_up(sandbox: Sandbox, clock: FakeClock) -> None:
     """The same request could write: nobody needs it before a write."""
-    settings = MailerLiteSettings(
-        Secret(sandbox.mailerlite.token), sandbox.settings["MAILERLITE_BASE_URL"], 120
-    )
+    settings = SettingsReader(sandbox.settings, "test").load(mailerlite_settings)
     client = MailerLiteClient(settings, clock, dry_run=True)
     with contextlib.closing(client.http), pytest.raises(RuntimeError, match="would write"):
         client.look_up([JO], [], with_groups=False)

@@ -42,9 +42,9 @@ def problems(values: dict[str, str]) -> str:
 def test_defaults() -> None:
     found = load({})
     assert found.hubspot.base_url == "https://api.hubapi.com"
-    assert found.hubspot.requests_per_second == 5
+    assert found.hubspot.calls_per_second == 5
     assert found.predictleads.base_url == "https://predictleads.com/api/v3"
-    assert found.predictleads.requests_per_second == 10
+    assert found.predictleads.calls_per_second == 10
     assert found.criteria.platforms == ("shopify", "magento_2")
     assert found.criteria.alexa_below == 1_000_000
     assert str(found.rules.max_remove) == "20 %"
