@@ -40,12 +40,8 @@ ERRORS = {
 
 @pytest.fixture
 def run(clock: FakeClock) -> Run:
-    return Run(
-        "test",
-        "A test",
-        argparse.Namespace(dry_run=False, check=False, quiet=True, report=[]),
-        clock,
-    )
+    args = argparse.Namespace(dry_run=False, check=False, quiet=True, report=[])
+    return Run("test", "A test", args, clock)
 
 
 @pytest.fixture
@@ -56,10 +52,13 @@ def _threads_switch_all_the_time() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def change(status: str) -> None:
-    error = ERRORS[status]
+def raise_it(error: Exception | None) -> None:
     if error:
         raise error
+
+
+def change(status: str) -> None:
+    raise_it(ERRORS[status])
 
 
 @pytest.mark.usefixtures("_threads_switch_all_the_time")
@@ -107,11 +106,7 @@ def test_one_write_among_many_refusals_is_never_lost(run: Run, place: int) -> No
 def test_what_comes_of_a_change(
     run: Run, error: Exception | None, result: Result, wrote: bool
 ) -> None:
-    def apply(_entry: int) -> None:
-        if error:
-            raise error
-
-    assert Changes(run).apply("Change", [1], apply) == [result]
+    assert Changes(run).apply("Change", [error], raise_it) == [result]
     assert run.wrote is wrote
 
 
@@ -141,30 +136,30 @@ def test_after_a_failure_of_the_service_nothing_more_is_sent(
             changes.raise_if_nothing_written()
 
 
-def one_by_one(
-    run: Run, errors: Sequence[Exception | None], monkeypatch: pytest.MonkeyPatch
-) -> list[str]:
-    monkeypatch.setattr("cli.changes.WRITERS", 1)
-
-    def change(number: int) -> None:
-        error = errors[number]
-        if error:
-            raise error
-
-    results = Changes(run).apply("Change", range(len(errors)), change)
-    return [result.status for result in results]
+NO_ANSWER = ServiceError("no answer")
 
 
+@pytest.mark.parametrize(
+    ("errors", "statuses"),
+    [
+        (
+            [NO_ANSWER, NO_ANSWER, None, REFUSED, NO_ANSWER, None],
+            "ffdffd",
+        ),
+        ([None, NO_ANSWER, NO_ANSWER, NO_ANSWER, None], "dfffn"),
+        ([NO_ANSWER, NO_ANSWER, REFUSED, NO_ANSWER, None], "ffffd"),
+        ([ServiceDown("401"), None], "fn"),
+    ],
+)
 def test_one_failure_does_not_stop_the_others_and_three_in_a_row_do(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    errors: Sequence[Exception | None],
+    statuses: str,
 ) -> None:
-    failure = ServiceError("no answer")
-    statuses = one_by_one(run, [failure, failure, None, REFUSED, failure, None], monkeypatch)
-    assert statuses == [FAILED, FAILED, DONE, FAILED, FAILED, DONE]
-    statuses = one_by_one(run, [None, failure, failure, failure, None], monkeypatch)
-    assert statuses == [DONE, FAILED, FAILED, FAILED, NOT_REACHED]
-    statuses = one_by_one(run, [ServiceDown("401"), None], monkeypatch)
-    assert statuses == [FAILED, NOT_REACHED]
+    monkeypatch.setattr("cli.changes.WRITERS", 1)
+    results = Changes(run).apply("Change", errors, raise_it)
+    assert "".join(result.status[0] for result in results) == statuses
 
 
 def test_the_sum_of_it(run: Run) -> None:
