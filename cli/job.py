@@ -11,11 +11,10 @@ from cli.checks import check_machine
 from cli.run import Run
 from core.emails import masked
 from core.errors import AppError, Outcome
-from core.words import count, format_moment, local
 from report import history as past
 from report.model import Finding
 from state import lock
-from state.history import History, RunEntry
+from state.history import History
 from state.store import Rows
 from transport.http_client import HttpClient
 
@@ -50,8 +49,7 @@ class Job(Generic[S]):
 
 
 def run_job(run: Run, job: Job[S]) -> Outcome:
-    """Do what the flags ask for: `--check`, `--history`, `--explain`, or the work, which is noted
-    as one run of the history."""
+    """Do what the flags ask for: `--check`, `--history`, `--explain`, or the work."""
     with run.using(job.account, *job.clients):
         if run.args.check:
             here = check_machine(run, job.account, job.try_state)  # first: `check` may build on it
@@ -68,43 +66,28 @@ def run_job(run: Run, job: Job[S]) -> Outcome:
             if run.dry_run:
                 return job.sync(state, history)
             history.begin_run(job.keep_history_days)
-            try:
-                outcome = job.sync(state, history)
-            except AppError as error:
-                cause = masked(str(error)).replace("\n", " ")
-                history.end_run(run.ended(error.outcome), cause, _numbers(run))
-                raise
-            history.end_run(run.ended(outcome), run.report.error, _numbers(run))
-            return outcome
+            return _note_end(run, history, lambda: job.sync(state, history))
 
 
-def _numbers(run: Run) -> dict[str, int]:
-    """The counts, without those by reason: a reason may tell a value."""
-    return {key: found for key, found in run.report.counts.items() if isinstance(found, int)}
+def _note_end(run: Run, history: History, work: Callable[[], Outcome]) -> Outcome:
+    error: AppError | None = None
+    try:
+        outcome = work()
+    except AppError as raised:
+        error, outcome = raised, raised.outcome
+    cause = masked(str(error)).replace("\n", " ") if error else run.report.error
+    counts = run.report.counts.items()  # not those by reason: a reason may tell a value
+    numbers = {key: found for key, found in counts if isinstance(found, int)}
+    history.end_run(run.ended(outcome), cause, numbers)
+    if error:
+        raise error
+    return outcome
 
 
 def _say_history(run: Run, history: History, verbs: past.Verbs) -> Outcome:
-    """The last runs that changed something, failed or were refused, the newest first; the others
-    are counted between them."""
-    shown: list[RunEntry] = []
-    quiet = 0
-
-    def say_quiet() -> None:
-        if quiet:
-            run.say(f"  {count(quiet, 'run')} with nothing to do")
-
-    for entry in history.runs():
-        if len(shown) == run.args.history:
-            break
-        if past.changed_nothing(entry):
-            quiet += 1
-            continue
-        say_quiet()
-        quiet = 0
-        shown.append(entry)
-        words = past.describe_run(entry, history.changes_in(entry.id), verbs)
-        run.say(f"{format_moment(local(entry.began_at))}  {words}")
-    say_quiet()
-    if not shown:
+    lines, sections = past.describe_runs(history, run.args.history, verbs)
+    for line in lines:
+        run.say(line)
+    if not sections[0].rows:
         run.summarise("No run is known that changed something, failed or was refused.")
-    return run.answer("What earlier runs did", past.sections(shown, history))
+    return run.answer("What earlier runs did", sections)

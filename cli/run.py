@@ -42,12 +42,12 @@ class Run:
         self.say = self.screen.say
         mode = "dry-run" if self.dry_run else "apply"
         self.report = Report(job, title, mode, clock.timestamp())
+        self.wants_links = any(map(has_links, args.report))
 
     def settings(self, build: Callable[[SettingsReader], T]) -> T:
         """Raises SettingsError that names all that is missing or wrong."""
         env_file = read_env_file(self.args.env_file)
-        path = env_file.path
-        if path and readable_by_others(path):
+        if (path := env_file.path) and readable_by_others(path):
             log.warning("Other users of this machine can read %s. Run: chmod 600 %s", path, path)
         values = setting_values(env_file, os.environ)
         reader = SettingsReader(values, os.path.basename(sys.argv[0]), env_file)
@@ -82,10 +82,6 @@ class Run:
             yield
         finally:
             self.calls_must_finish = before
-
-    @property
-    def wants_links(self) -> bool:
-        return any(has_links(path) for path in self.args.report)
 
     def name_accounts(self, sentences: str) -> None:
         """Before anything is planned: in which accounts."""

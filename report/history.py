@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Mapping, NamedTuple, Sequence
 
@@ -15,34 +16,6 @@ RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
 NOT_CONFIRMED, UNKNOWN = "sent, not confirmed", "nobody knows whether it arrived"
 
 Verbs = Mapping[str, str]  # the key of a change -> what is said of it once made, such as "followed"
-
-
-def changed_nothing(entry: RunEntry) -> bool:
-    """It found nothing to do, or nothing of what it tried came to be."""
-    is_done = entry.outcome == Outcome.SYNCED.word
-    return entry.outcome == Outcome.IN_SYNC.word or (is_done and not entry.counts.get(DONE))
-
-
-def describe_run(entry: RunEntry, changes: Sequence[ChangeEntry], verbs: Verbs) -> str:
-    outcome, counts = describe_outcome(entry.outcome), _count(changes, verbs)
-    sent = counts.pop(NOT_CONFIRMED, 0)
-    made = [f"{number:,} {words}" for words, number in counts.items()]
-    if entry.outcome == RUNNING:
-        outcome = f"running since {local(entry.began_at):%H:%M}"
-    if sent:
-        unsure = {
-            RUNNING: f"up to {count(sent, 'change')} so far",
-            BROKEN_OFF: f"up to {count(sent, 'change')} may have been made",
-        }
-        made.append(unsure.get(entry.outcome, f"{sent:,} {NOT_CONFIRMED}"))
-    return ": ".join(filter(None, [outcome, listing(made) or entry.error]))
-
-
-def describe_change(change: ChangeEntry, verbs: Verbs) -> str:
-    """What was done, with what came of it if that is something else."""
-    verb = verbs.get(change.action, change.action)
-    came = UNKNOWN if change.status == SENT else change.status.replace("_", " ")
-    return verb if change.status == DONE else f"{verb} ({came})"
 
 
 class Next(NamedTuple):
@@ -71,23 +44,63 @@ def describe_past(changes: Sequence[ChangeEntry], verbs: Verbs, who: str = "it")
     return f"  Earlier runs: {', '.join(made)}." if made else f"  No earlier run has changed {who}."
 
 
-def sections(runs: Sequence[RunEntry], history: History) -> list[Section]:
-    """What `--history` reports."""
-    rows = [
-        {
-            "at": format_moment(local(each.began_at)),
-            "outcome": each.outcome,
-            "error": each.error,
-            "counts": dict(each.counts),
-        }
-        for each in runs
-    ]
-    changes = [change_row(change) for each in runs for change in history.changes_in(each.id)]
+def describe_change(change: ChangeEntry, verbs: Verbs) -> str:
+    """What was done, with what came of it if that is something else."""
+    verb = verbs.get(change.action, change.action)
+    came = UNKNOWN if change.status == SENT else change.status.replace("_", " ")
+    return verb if change.status == DONE else f"{verb} ({came})"
+
+
+def describe_runs(history: History, most: int, verbs: Verbs) -> tuple[list[str], list[Section]]:
+    """What `--history` prints and reports: the last runs that changed something, failed or were
+    refused, the newest first; the others are counted between them."""
+    lines: list[str] = []
+    rows: list[Row] = []
+    made: list[Row] = []
+    for is_quiet, runs in itertools.groupby(history.runs(), _changed_nothing):
+        if len(rows) == most:
+            break
+        if is_quiet:
+            lines.append(f"  {count(len(list(runs)), 'run')} with nothing to do")
+            continue
+        for each in itertools.islice(runs, most - len(rows)):
+            changes, at = history.changes_in(each.id), format_moment(local(each.began_at))
+            lines.append(f"{at}  {_describe_run(each, changes, verbs)}")
+            counts = dict(each.counts)
+            rows.append({"at": at, "outcome": each.outcome, "error": each.error, "counts": counts})
+            made += map(change_row, changes)
     columns = ("at", "action", "who", "company", "reason", "status")
-    return [
+    return lines, [
         Section("runs", "Runs", Kind.STEP, ("at", "outcome", "error"), rows),
-        Section("changes", "Changes", Kind.STEP, columns, changes),
+        Section("changes", "Changes", Kind.STEP, columns, made),
     ]
+
+
+def _changed_nothing(run: RunEntry) -> bool:
+    """It found nothing to do, or nothing of what it tried came to be."""
+    is_done = run.outcome == Outcome.SYNCED.word
+    return run.outcome == Outcome.IN_SYNC.word or (is_done and not run.counts.get(DONE))
+
+
+def _describe_run(run: RunEntry, changes: Sequence[ChangeEntry], verbs: Verbs) -> str:
+    outcome, counts = describe_outcome(run.outcome), _count(changes, verbs)
+    sent = counts.pop(NOT_CONFIRMED, 0)
+    made = [f"{number:,} {words}" for words, number in counts.items()]
+    if run.outcome == RUNNING:
+        outcome = f"running since {local(run.began_at):%H:%M}"
+    if sent:
+        unsure = {
+            RUNNING: f"up to {count(sent, 'change')} so far",
+            BROKEN_OFF: f"up to {count(sent, 'change')} may have been made",
+        }
+        made.append(unsure.get(run.outcome, f"{sent:,} {NOT_CONFIRMED}"))
+    return ": ".join(filter(None, [outcome, listing(made) or run.error]))
+
+
+def _count(changes: Sequence[ChangeEntry], verbs: Verbs) -> dict[str, int]:
+    """What was changed, in words, and what may have been."""
+    done = [verbs.get(each.action, each.action) for each in changes if each.status == DONE]
+    return dict(Counter([*done, *(NOT_CONFIRMED for each in changes if each.status == SENT)]))
 
 
 def change_row(change: ChangeEntry) -> dict[str, object]:
@@ -106,25 +119,19 @@ def recent_runs(history: History, now: float, verbs: Verbs) -> Section:
     """For the page: the last runs that changed something, or may have, so that an hour in which
     nothing happened does not hide them."""
     rows: list[Row] = []
-    for entry in history.runs():
-        if len(rows) == RECENT_RUNS or entry.began_at < now - RECENT_DAYS * DAY_S:
+    for run in history.runs():
+        if len(rows) == RECENT_RUNS or run.began_at < now - RECENT_DAYS * DAY_S:
             break
-        changes = [each for each in history.changes_in(entry.id) if each.status in (DONE, SENT)]
-        if changes:
-            rows.append(
-                {
-                    "at": entry.began_at,
-                    "outcome": entry.outcome,
-                    "counts": _count(changes, verbs),
-                    "changes": [_recent_change(each, verbs) for each in changes],
-                }
-            )
+        changes = [each for each in history.changes_in(run.id) if each.status in (DONE, SENT)]
+        made = [_recent_change(each, verbs) for each in changes]
+        row = {"at": run.began_at, "outcome": run.outcome, "counts": _count(changes, verbs)}
+        rows += [{**row, "changes": made}] if made else []
     hint = "The last runs that changed something."
     columns = ("at", "outcome", "counts", "changes")
     return Section("history", "Recent runs", Kind.STEP, columns, rows, hint=hint)
 
 
-def _recent_change(change: ChangeEntry, verbs: Verbs) -> dict[str, object]:
+def _recent_change(change: ChangeEntry, verbs: Verbs) -> Row:
     """Who is known by hash alone goes by the id of the record."""
     record = f"id {change.hubspot_id}" if change.hubspot_id else ""
     return {
@@ -133,9 +140,3 @@ def _recent_change(change: ChangeEntry, verbs: Verbs) -> dict[str, object]:
         "reason": change.reason or "",
         "hubspot_id": change.hubspot_id,
     }
-
-
-def _count(changes: Sequence[ChangeEntry], verbs: Verbs) -> dict[str, int]:
-    """What was changed, in words, and what may have been."""
-    done = [verbs.get(each.action, each.action) for each in changes if each.status == DONE]
-    return dict(Counter([*done, *(NOT_CONFIRMED for each in changes if each.status == SENT)]))
