@@ -24,7 +24,7 @@ from hubspot_api.shapes import (
     RecordList,
 )
 from transport import paging, threads
-from transport.keyset import End, InconsistentPages, read_pages
+from transport.keyset import End, read_pages
 from transport.response import json_object
 from transport.service_client import ServiceClient
 
@@ -319,12 +319,9 @@ class HubSpotClient(ServiceClient):
         def has_room() -> bool:
             return sum(totals[:1]) - came > SPLIT_FROM_ROWS and self.http.has_room()
 
-        try:
-            for page in read_pages(fetch, has_room):
-                came += len(page)
-                yield from page
-        except InconsistentPages:
-            self.http.list_changed(call, "pages contradict each other")
+        for page in read_pages(self.http, call, fetch, has_room):
+            came += len(page)
+            yield from page
         accepted = ACCEPTED_MISSING + min(totals) // 100 if on_total else 0
         self._require_all(call, of.plural, min(totals), came, accepted)
 

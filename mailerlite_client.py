@@ -17,7 +17,7 @@ from mailerlite_api import shapes
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, Value, Written
 from transport import paging
 from transport.response import json_object
-from transport.service import JsonObject, RateLimit, Service
+from transport.service import JsonObject, Service
 from transport.service_client import ServiceClient, ServiceSettings
 
 # The maximum of the members of a group; of all subscribers no document names it, and what is given
@@ -48,7 +48,7 @@ SERVICE = Service(
     lambda response: REMEDIES.get(response.status, ""),
     error_details=_error_details,
     # https://developers.mailerlite.com/docs/#rate-limits
-    rate_limit=RateLimit(period_s=60.0, for_others=0.1),
+    quota_period_s=60.0,
 )
 
 _LEFT = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)

@@ -30,7 +30,7 @@ from tests.helpers import FakeClock
 from transport import http_client
 from transport.http_client import MAX_ATTEMPTS, HttpClient
 from transport.service import Service
-from transport.throttle import HEADROOM, LEAST_SHARE
+from transport.throttle import HEADROOM, SLOWED
 
 Connect = Callable[..., HttpClient]
 SERVICE = Service(
@@ -178,7 +178,7 @@ def test_one_429_slows_every_thread_of_the_service(
     client.request(*FOLLOW)
     first, second, third = sandbox.requests
     assert second.at - first.at >= 30
-    assert third.at - second.at == pytest.approx(0.1 * HEADROOM / LEAST_SHARE, rel=0.01)
+    assert third.at - second.at == pytest.approx(0.1 * HEADROOM * SLOWED, rel=0.01)
 
 
 def test_what_is_not_repeatable_is_sent_once_when_its_answer_is_lost(
@@ -304,7 +304,7 @@ def test_an_endless_answer_is_cut_off(
 def test_an_answer_that_trickles_is_given_up(
     connect: Connect, sandbox: Sandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transport.connection.ANSWER_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("transport.http_client.ANSWER_TIMEOUT_S", 0.0)
     with pytest.raises(ServiceError, match="no answer, or not all of it, in time, after 6 tries"):
         connect().read(*LIST)
 

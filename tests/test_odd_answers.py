@@ -21,7 +21,7 @@ from state import lock
 from state.files import account_file, state_folder
 from tests.helpers import ROOT, START, FakeClock, RunMain, make, real_time
 from tests.helpers import start as start_script
-from transport import connection
+from transport import http_client
 
 SCOPE_PLACES = (
     "errors[].context.requiredGranularScopes",
@@ -212,7 +212,7 @@ def test_503_after_the_work_of_a_contact_makes_nothing_twice(
 def test_a_header_that_dribbles_in_has_an_end(
     run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "ANSWER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(http_client, "ANSWER_TIMEOUT_S", 0.1)
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("drip_head", "hubspot", path="/search$", pause_s=0.01)]
         outcome = run_main(sync.main, sandbox)

@@ -15,6 +15,7 @@ from transport.response import (
     TryAgain,
     json_object,
     problem_of,
+    quota_of,
     seconds_to_wait,
 )
 from transport.service import Response, Service
@@ -26,17 +27,21 @@ ANY = Service("Service", lambda response: "Check the key." if response.status ==
 
 
 def problem(
-    status: int, body: Any = "", retry_after: str | None = None, service: Service = HUBSPOT
+    status: int, body: Any = "", retry_after: str = "", service: Service = HUBSPOT
 ) -> Exception | None:
     text = body if isinstance(body, str) else json.dumps(body)
-    response = Response(status, text, json_object(text), retry_after)
+    response = Response(status, text, json_object(text), {"Retry-After": retry_after})
     return problem_of(response, service, "search", NOW)
+
+
+def waits(**headers: str) -> float:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return seconds_to_wait(Response(429, "", None, named), NOW)
 
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        (None, 0),
         ("", 0),
         ("7", 7),
         ("1.5", 1.5),
@@ -52,16 +57,35 @@ def problem(
         ("Sat, 99 Nov 2026 08:01:00 GMT", 0),
     ],
 )
-def test_retry_after_in_every_form(header: str | None, seconds: float) -> None:
-    assert seconds_to_wait(header, None, NOW) == seconds
+def test_retry_after_in_every_form(header: str, seconds: float) -> None:
+    assert waits(Retry_After=header) == seconds
+    assert waits() == 0
 
 
 @pytest.mark.parametrize("sent", ["Sat, 21 Nov 2026 07:00:00 GMT", "Sun, 22 Nov 2026 08:00:00 GMT"])
 def test_a_wrong_clock_on_this_machine_does_not_matter(sent: str) -> None:
     later = sent.replace(":00 GMT", ":20 GMT")
-    assert seconds_to_wait(later, sent, NOW) == 20
-    assert seconds_to_wait("7", sent, NOW) == 7
-    assert seconds_to_wait("Sat, 21 Nov 2026 08:01:00 GMT", "nonsense", NOW) == 60
+    assert waits(Retry_After=later, Date=sent) == 20
+    assert waits(Retry_After="7", Date=sent) == 7
+    assert waits(Retry_After="Sat, 21 Nov 2026 08:01:00 GMT", Date="nonsense") == 60
+
+
+@pytest.mark.parametrize(
+    ("limit", "remaining", "quota"),
+    [
+        ("120", "7", (120, 7)),
+        ("120", "0", (120, 0)),
+        ("0", "0", None),
+        ("120", "", None),
+        ("120", "-1", None),
+        ("120", "9" * 5_000, None),
+        ("12.5", "\u00b2", None),
+    ],
+)
+def test_what_is_left_of_a_quota(limit: str, remaining: str, quota: tuple[int, int] | None) -> None:
+    headers = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": remaining}
+    assert quota_of(Response(200, "", None, headers)) == quota
+    assert quota_of(Response(200, "", None)) is None
 
 
 @pytest.mark.parametrize(
@@ -141,6 +165,13 @@ def test_the_daily_limit_is_not_waited_for() -> None:
     assert "run it again after 2026-11-21 " in str(problem(429, daily, "600"))
 
 
+@pytest.mark.parametrize("service", [HUBSPOT, MAILERLITE, ANY])
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_failure_that_mentions_the_daily_limit_is_repeated(status: int, service: Service) -> None:
+    daily = {"policyName": "DAILY", "message": "You have reached your daily limit."}
+    assert isinstance(problem(status, daily, service=service), TryAgain)
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -158,6 +189,7 @@ def test_the_daily_limit_is_not_waited_for() -> None:
         ("<html>\n<b>Down</b></html>", "(<html> <b>Down</b></html>)"),
         ("", "400 Bad Request."),
         ("x" * 1000, "x" * (EXCERPT - 1) + "…"),
+        ({"message": "jo@mail.example is no address"}, "***@mail.example is no address"),
     ],
 )
 def test_what_the_service_says_is_passed_on(body: Any, said: str) -> None:

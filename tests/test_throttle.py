@@ -7,8 +7,7 @@ import pytest
 from core.errors import Interrupted
 from sandbox.core import Window
 from tests.helpers import FakeClock
-from transport.service import Quota, RateLimit
-from transport.throttle import HEADROOM, SLOWEST, Throttle
+from transport.throttle import HEADROOM, SLOWED, SLOWEST, Throttle
 
 
 def starts(throttle: Throttle, clock: FakeClock, calls: int) -> list[float]:
@@ -38,51 +37,62 @@ def test_time_spent_elsewhere_counts(clock: FakeClock) -> None:
 
 
 def test_a_refusal_silences_and_slows_all(clock: FakeClock) -> None:
-    """To the four calls that went well in the last second."""
     throttle = Throttle(5, clock)
-    for went_well_at in (0.0, 0.9, 1.0, 1.1, 1.2):
-        clock.now = 1000.0 + went_well_at
-        throttle.went_well()
-    clock.now = refused_at = 1001.5
-    throttle.refused(3.0)
-    throttle.refused(2.0)  # a call that was under way then: neither slower nor sooner
+    refused_at = clock.now
+    throttle.slow_down(3.0)
+    throttle.slow_down(2.0)  # a call that was under way then: neither slower nor sooner
     first, second = starts(throttle, clock, 2)
     assert first == pytest.approx(refused_at + 3.0)
-    assert second - first == pytest.approx(HEADROOM / 4)
+    assert second - first == pytest.approx(0.2 * HEADROOM * SLOWED)
 
 
-def test_one_stray_refusal_at_full_pace_costs_next_to_nothing(clock: FakeClock) -> None:
+def test_the_pace_climbs_back_to_what_was_set(clock: FakeClock) -> None:
     throttle = Throttle(10, clock)
-    for _ in range(20):
+    throttle.slow_down(1.0)
+    for _ in range(200):
         throttle.wait()
-        throttle.went_well()
-    throttle.refused(1.0)
-    assert gaps(starts(throttle, clock, 2)) <= [0.112 * HEADROOM]
+        throttle.speed_up()
+    assert gaps(starts(throttle, clock, 2)) == pytest.approx([0.1 * HEADROOM])
 
 
-def test_a_refusal_while_few_calls_were_made_does_not_stop_the_run(clock: FakeClock) -> None:
-    """The service refuses because of others: what we took last says little of what it takes."""
-    throttle = Throttle(10, clock)
-    throttle.went_well()
-    throttle.refused(1.0)
-    assert gaps(starts(throttle, clock, 2)) == pytest.approx([HEADROOM / 7])
+class Taken(NamedTuple):
+    """Of one run: calls taken and refused."""
+
+    ours: int
+    refused: int
 
 
-def test_the_rate_climbs_back_to_what_was_set(clock: FakeClock) -> None:
-    throttle = Throttle(10, clock)
-    throttle.refused(1.0)
-    for _ in range(250):
+def paced(throttle: Throttle, clock: FakeClock, window: Window, limit: int, until: float) -> Taken:
+    """A service that refuses without a Retry-After, so that each wait is the client's own."""
+    ours = refused = 0
+    while clock.now < until:
         throttle.wait()
-        throttle.went_well()
+        if window.take(limit, clock.now):
+            ours += 1
+            throttle.speed_up()
+        else:
+            refused += 1
+            throttle.slow_down(4.0)
+    return Taken(ours, refused)
+
+
+def test_it_finds_twenty_calls_a_minute_and_the_way_up_again(clock: FakeClock) -> None:
+    throttle, window, start = Throttle(10, clock), Window(60.0), clock.now
+    paced(throttle, clock, window, 20, start + 600)
+    found = paced(throttle, clock, window, 20, start + 1_800)
+    assert found.ours >= 0.7 * 20 * 20
+    assert found.refused <= 0.15 * found.ours
+    free = paced(throttle, clock, window, 10**6, clock.now + 600)
+    assert free.ours > 2_000
     assert gaps(starts(throttle, clock, 2)) == pytest.approx([0.1 * HEADROOM])
 
 
 def test_it_never_stands_still(clock: FakeClock) -> None:
     throttle = Throttle(10, clock)
     for _ in range(100):
-        throttle.refused(1.0)
+        throttle.slow_down(1.0)
         throttle.wait()
-    assert gaps(starts(throttle, clock, 2)) == pytest.approx([HEADROOM / SLOWEST])
+    assert gaps(starts(throttle, clock, 2)) == pytest.approx([1 / SLOWEST])
 
 
 def test_room_while_nobody_calls(clock: FakeClock) -> None:
@@ -93,9 +103,9 @@ def test_room_while_nobody_calls(clock: FakeClock) -> None:
     assert throttle.has_room()
 
 
-def test_where_no_allowance_is_declared_none_is_heeded(clock: FakeClock) -> None:
+def test_where_no_quota_is_declared_none_is_kept(clock: FakeClock) -> None:
     throttle = Throttle(10, clock)
-    throttle.update_from_headers(Quota(100, 0))
+    throttle.update_from_quota(100, 0)
     assert gaps(starts(throttle, clock, 2)) == pytest.approx([0.1 * HEADROOM])
 
 
@@ -106,9 +116,8 @@ def test_a_stop_ends_the_wait(clock: FakeClock) -> None:
         throttle.wait()
 
 
-# An allowance that all apps of an account share
+# A quota that all apps of an account share
 
-ALLOWANCE = RateLimit(period_s=60.0, for_others=0.1)
 LIMIT = 120
 
 
@@ -133,7 +142,7 @@ class Minutes(NamedTuple):
 def beside_another_app(window: Window, others_per_s: float, minutes: int, begins: float) -> Minutes:
     """The other app calls evenly, from `begins` seconds before our first call on."""
     clock = FakeClock()
-    throttle = Throttle(LIMIT / 60, clock, ALLOWANCE)
+    throttle = Throttle(LIMIT / 60, clock, quota_period_s=60.0)
     start, others, others_refused, refused = clock.now, 0, 0, 0
     ours: list[int] = [0] * minutes
     next_at = start - begins if others_per_s else float("inf")
@@ -146,20 +155,20 @@ def beside_another_app(window: Window, others_per_s: float, minutes: int, begins
         if minute >= minutes:
             return Minutes(ours, refused, others, others_refused)
         is_taken = window.take(LIMIT, clock.now)
-        throttle.update_from_headers(Quota(LIMIT, max(0, LIMIT - window.used(clock.now))))
+        throttle.update_from_quota(LIMIT, max(0, LIMIT - window.used(clock.now)))
         if is_taken:
             ours[minute] += 1
-            throttle.went_well()
+            throttle.speed_up()
         else:
             refused += 1
-            throttle.refused(1.0)
+            throttle.slow_down(1.0)
 
 
 WINDOWS = [Window, FixedWindow]
 
 
 @pytest.mark.parametrize("kind", WINDOWS)
-def test_a_tenth_of_the_allowance_is_left_to_others(kind: type[Window]) -> None:
+def test_a_tenth_of_the_quota_is_left_to_others(kind: type[Window]) -> None:
     seen = beside_another_app(kind(60.0), 0.0, 10, begins=0)
     assert seen.refused == 0
     assert max(seen.ours) <= 109  # 108, and the one that a minute may begin with
@@ -168,7 +177,7 @@ def test_a_tenth_of_the_allowance_is_left_to_others(kind: type[Window]) -> None:
 
 @pytest.mark.parametrize("kind", WINDOWS)
 @pytest.mark.parametrize("begins", [0.0, 30.0, 60.0])
-def test_an_app_at_half_the_allowance_is_hardly_refused(kind: type[Window], begins: float) -> None:
+def test_an_app_at_half_the_quota_is_hardly_refused(kind: type[Window], begins: float) -> None:
     seen = beside_another_app(kind(60.0), 1.0, 10, begins)
     assert seen.others_refused <= 0.02 * seen.others
     assert seen.refused <= 2

@@ -1,13 +1,23 @@
-"""The one way out: session, throttle, retries and the dry-run gate that every service shares."""
+"""The one way out: session, pace, retries and the dry-run gate that every service shares."""
 
 from __future__ import annotations
 
-import json
+import functools
+import http.client
 import logging
+import re
 import socket
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, NoReturn
+import zlib
+from dataclasses import asdict, dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Callable, Iterator, Mapping, NoReturn
+
+import requests
+import tenacity
+from requests.adapters import HTTPAdapter
+from urllib3 import exceptions as urllib3_errors
 
 from core.clock import Clock
 from core.errors import (
@@ -22,40 +32,34 @@ from core.errors import (
 from core.log import log
 from core.settings import Secret
 from core.words import count
-from transport.response import TryAgain, excerpt, json_object, problem_of
+from transport import response, threads
+from transport.response import TryAgain
 from transport.service import JsonObject, Response, Service
 from transport.throttle import Throttle
 
-if TYPE_CHECKING:  # imported where they are used: `--help` must not wait for them
-    import requests
-    from tenacity import RetryCallState
-
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without a byte
-MAX_BODY_BYTES = 32 * 1024 * 1024  # a full page of any service here is under 1 MB
+ANSWER_TIMEOUT_S = 120.0  # from the request to the last byte: some answers dribble in for ever
+MAX_BODY_BYTES = 8 * 1024 * 1024  # decoded; a full page of any service here is under 1 MB
 MAX_ATTEMPTS = 6
 MAX_REFUSALS = 30  # of one call (429): the pace adapts meanwhile, so they are no failures
-MAX_BACKOFF_S = 30.0
+BACKOFF = tenacity.wait_random_exponential(multiplier=1, max=30, min=0.5)
 LONG_WAIT_S = 5.0  # from here on a wait is told to everyone, not only with -v
 POOL_SIZE = 32  # connections kept open to one service
 MIN_SCRUBBED = 8  # characters; anything shorter is no secret and could stand in any text
 
 
+@dataclass
 class Usage:
-    """What was asked of one service: calls sent, how many of them were repeats, and the seconds
-    that calls waited because it refused or failed (the throttle's own pace is not counted)."""
+    """Calls sent to one service, how many of them were repeats, and the seconds that calls waited
+    because it refused or failed (the pace itself is not counted)."""
 
-    def __init__(self) -> None:
-        self.calls = 0
-        self.retries = 0
-        self.waited_s = 0.0
+    calls: int = 0
+    retries: int = 0
+    waited_s: float = 0.0
 
     def as_report(self) -> dict[str, float]:
-        return {
-            "calls": self.calls,
-            "retries": self.retries,
-            "waited_s": round(self.waited_s, 1),
-        }
+        return {**asdict(self), "waited_s": round(self.waited_s, 1)}
 
 
 class HttpClient:
@@ -82,19 +86,19 @@ class HttpClient:
         self._secrets = [secret.reveal().split()[-1] for secret in auth_headers.values()]
         self._clock = clock
         self._dry_run = dry_run
-        self._throttle = Throttle(calls_per_second, clock, service.rate_limit)
+        self._throttle = Throttle(calls_per_second, clock, service.quota_period_s)
         self._session = _session(auth_headers)
-        if base_url.startswith("http:"):  # this machine itself: no proxy has to see the keys
-            self._session.trust_env = False
+        # http leads to this machine itself: no proxy has to see the keys.
+        self._session.trust_env = not base_url.startswith("http:")
         self._down: ServiceDown | None = None
         self._lock = threading.Lock()
 
     def read(self, method: str, path: str, call: str, **content: Any) -> JsonObject:
         """Like `request`, for an answer that must be a JSON object; raises BadAnswer if not."""
-        response = self.request(method, path, call, **content)
-        if response.data is None:
-            self.bad_answer(call, f"no JSON object, but {excerpt(response.text)!r}")
-        return response.data
+        answer = self.request(method, path, call, **content)
+        if answer.data is None:
+            self.bad_answer(call, f"no JSON object, but {response.excerpt(answer.text)!r}")
+        return answer.data
 
     def request(
         self,
@@ -118,10 +122,7 @@ class HttpClient:
         """
         if self._dry_run and not self.service.only_reads(method, path):
             raise RuntimeError(f"{method} {path} ({call}) would write, and this is a dry run")
-
-        def attempt() -> Response:
-            return self._attempt(method, path, call, params, body)
-
+        attempt = functools.partial(self._attempt, method, path, call, params=params, json=body)
         try:
             return self._repeat(attempt, call, repeatable)
         except ServiceDown as error:
@@ -136,9 +137,6 @@ class HttpClient:
     def list_changed(self, call: str, what: str) -> NoReturn:
         """Raise ListChanged: `what` shows that a list has changed while its pages were read."""
         raise ListChanged(self._unusable(call, f"{what}; run it again"))
-
-    def _unusable(self, call: str, what: str) -> str:
-        return f"{self.service.name}, {call}: the answer cannot be used: {what}."
 
     def give_up(self, text: str) -> NoReturn:
         """Let no more calls be made after one that wrote, and raise ServiceDown with the text."""
@@ -158,137 +156,125 @@ class HttpClient:
         self._down = self._down or ServiceDown(f"{self.service.name}: the run is over.")
         self._session.close()
 
-    def _repeat(self, attempt: Callable[[], Response], call: str, repeatable: bool) -> Response:
-        import tenacity
+    def _unusable(self, call: str, what: str) -> str:
+        return f"{self.service.name}, {call}: the answer cannot be used: {what}."
 
-        lost: TryAgain | None = None  # the last attempt that may have been carried out
+    def _repeat(self, attempt: Callable[[], Response], call: str, repeatable: bool) -> Response:
+        unknown: list[TryAgain] = []  # attempts that may have been carried out
 
         def can_help(error: BaseException) -> bool:
-            nonlocal lost
-            if not isinstance(error, TryAgain):
-                return False
-            lost = error if error.outcome_unknown else lost
-            return repeatable or not error.outcome_unknown
+            if isinstance(error, TryAgain) and error.outcome_unknown:
+                unknown.append(error)
+            return isinstance(error, TryAgain) and (repeatable or not error.outcome_unknown)
 
-        backoff = tenacity.wait_random_exponential(multiplier=1, max=MAX_BACKOFF_S, min=0.5)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(can_help),
-            stop=lambda state: state.attempt_number >= _attempts(state),
-            wait=lambda state: max(backoff(state), _problem(state).wait_s),
-            before_sleep=lambda state: self._before_wait(state, call),
+            stop=_was_last,
+            wait=_seconds_to_wait,
+            before_sleep=functools.partial(self._note_wait, call),
             sleep=self._clock.sleep,
             reraise=True,
         )
         try:
-            return retrying(attempt)._replace(is_repeat=lost is not None)
-        except TryAgain as problem:
-            last, tries = problem, retrying.statistics["attempt_number"]
+            return retrying(attempt)._replace(is_repeat=bool(unknown))
+        except TryAgain as error:
+            problem, tries = error, retrying.statistics["attempt_number"]
         except (Interrupted, NotSent):  # before the attempt that was to come
-            if lost is None:
+            if not unknown:
                 raise
-            last, tries = lost, retrying.statistics["attempt_number"] - 1
+            problem, tries = unknown[-1], retrying.statistics["attempt_number"] - 1
         except (CallRejected, ServiceError) as refusal:  # of the last attempt alone
-            refusal.outcome_unknown |= lost is not None
+            refusal.outcome_unknown |= bool(unknown)
             raise
         raise ServiceError(
-            f"{self.service.name}, {call}: {last}, after {count(tries, 'try', 'tries')}."
+            f"{self.service.name}, {call}: {problem}, after {count(tries, 'try', 'tries')}."
             " Run it again later.",
-            outcome_unknown=lost is not None,
+            outcome_unknown=bool(unknown),
         )
 
-    def _before_wait(self, state: RetryCallState, call: str) -> None:
-        problem = _problem(state)
-        wait_s = state.next_action.sleep if state.next_action else 0.0
+    def _note_wait(self, call: str, state: tenacity.RetryCallState) -> None:
+        problem, wait_s = _problem(state), state.upcoming_sleep
         if problem.rate_limited:
-            self._throttle.refused(wait_s)
+            self._throttle.slow_down(wait_s)
         with self._lock:
             self.usage.retries += 1
             self.usage.waited_s += wait_s
         level = logging.INFO if wait_s >= LONG_WAIT_S else logging.DEBUG
         log.log(level, "%s, %s: %s; next try in %.1f s", self.service.name, call, problem, wait_s)
 
-    def _attempt(
-        self,
-        method: str,
-        path: str,
-        call: str,
-        params: Mapping[str, Any] | None,
-        body: JsonObject | None,
-    ) -> Response:
-        self._not_when_down()  # nobody waits in line for nothing
+    def _attempt(self, method: str, path: str, call: str, **content: Any) -> Response:
+        self._require_up()  # nobody waits in line for nothing
         self._throttle.wait()
-        self._not_when_down()
+        self._require_up()
         with self._lock:
             self.usage.calls += 1
-        response = self._send(method, path, params, body)
-        log.debug("%s, %s: %s %s -> %d", self.service.name, call, method, path, response.status)
-        if response.room:
-            self._throttle.update_from_headers(response.room)
-        problem = problem_of(response, self.service, call, self._clock.utcnow())
+        sending = threads.start(lambda: self._send(method, path, **content))
+        # The thread of a late answer is left alone: nothing else can end a read that never ends.
+        if not threads.wait_for_any([sending], ANSWER_TIMEOUT_S):
+            raise TryAgain("no answer, or not all of it, in time", outcome_unknown=True)
+        answer = sending.result()
+        log.debug("%s, %s: %s %s -> %d", self.service.name, call, method, path, answer.status)
+        quota = response.quota_of(answer)
+        if quota:
+            self._throttle.update_from_quota(*quota)
+        problem = response.problem_of(answer, self.service, call, self._clock.utcnow())
         if problem:
             raise problem
-        self._throttle.went_well()
-        return response
+        self._throttle.speed_up()
+        return answer
 
-    def _not_when_down(self) -> None:
+    def _require_up(self) -> None:
         if self._down:
             raise NotSent(str(self._down))
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, Any] | None,
-        body: JsonObject | None,
-    ) -> Response:
+    def _send(self, method: str, path: str, **content: Any) -> Response:
         """Exactly one call on the wire."""
-        import urllib3
-
         try:
             with self._session.request(
                 method,
                 self._base_url + path,
-                params=params,
-                json=body,
                 timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
                 allow_redirects=False,  # requests would take X-Api-Key along to the other host
                 stream=True,
-            ) as response:
-                text = self._read_body(response)
-        except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' errors are OSErrors
-            raise self._connection_problem(error) from None  # its text may hold a proxy's password
-        headers = response.headers
-        retry_after, date = headers.get("Retry-After"), headers.get("Date")
-        allowance = self.service.rate_limit
-        room = allowance.room(headers) if allowance else None
-        return Response(response.status_code, text, json_object(text), retry_after, date, room)
+                **content,
+            ) as answer:
+                body = self._read_body(answer)
+        except (OSError, urllib3_errors.HTTPError, zlib.error) as error:
+            raise self._problem_of(error) from None  # its text may hold a proxy's password
+        text = self._scrub(body.decode("utf-8-sig", "replace"))
+        return Response(answer.status_code, text, response.json_object(text), answer.headers)
 
-    def _read_body(self, response: requests.Response) -> str:
-        """The body, bounded in size, and without our own keys should they come back."""
+    def _read_body(self, answer: requests.Response) -> bytes:
+        """Decoded here and not by urllib3, which before 2.6 has no bound for what it unpacks."""
+        coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+        if coding not in ("identity", "gzip", "deflate"):
+            raise BadAnswer(f"{self.service.name} sent an answer in the coding {coding[:50]!r}.")
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out which of both it is
         body = bytearray()
-        while chunk := response.raw.read1(65536, decode_content=True):
+        while chunk := answer.raw.read(65_536, decode_content=False):
+            if coding != "identity":
+                chunk = unpacker.decompress(chunk, MAX_BODY_BYTES + 1)
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 name = self.service.name
                 raise BadAnswer(f"{name} sent more than {MAX_BODY_BYTES:,} bytes at once.")
-        return self._scrub(body.decode("utf-8-sig", "replace"))
+        if body and coding != "identity" and not unpacker.eof:
+            raise zlib.error("cut short")
+        return bytes(body)
 
     def _scrub(self, text: str) -> str:
-        data = json_object(text) if "\\" in text else None
-        if data is not None:  # JSON can write any character as an escape
-            text = json.dumps(data, ensure_ascii=False)
+        """Without our own keys, should they come back; JSON can write any character as an
+        escape."""
         for secret in self._secrets:
             if len(secret) >= MIN_SCRUBBED:
                 text = text.replace(secret, "***")
+                if "\\" in text:
+                    text = _escaped(secret).sub("***", text)
         return text
 
-    def _connection_problem(self, error: Exception) -> Exception:
+    def _problem_of(self, error: Exception) -> Exception:
         """What an error of requests or urllib3 means: they wrap the reason several times."""
-        import requests
-        import urllib3.exceptions as errors
-
-        name = self.service.name
-        reasons = list(_reasons(error))
+        name, url, reasons = self.service.name, self._base_url, list(_reasons(error))
 
         def is_any(*kinds: type) -> bool:
             return any(isinstance(reason, kinds) for reason in reasons)
@@ -298,62 +284,80 @@ class HttpClient:
                 f"{name}: its TLS certificate cannot be verified. Behind a company proxy,"
                 " let REQUESTS_CA_BUNDLE name the file with the proxy's certificate."
             )
-        if not isinstance(error, (requests.RequestException, errors.HTTPError)):
+        known = (requests.RequestException, urllib3_errors.HTTPError, zlib.error)
+        if not isinstance(error, known):
             return ServiceDown(f"{name}: {error}. Check REQUESTS_CA_BUNDLE.")
-        if isinstance(error, ValueError):  # requests: an impossible address or proxy
+        if isinstance(error, ValueError):  # of requests: an impossible address or proxy
             return ServiceDown(
-                f"{name}: {self._base_url} or the proxy in the environment is no usable address."
+                f"{name}: {url} or the proxy in the environment is no usable address."
             )
-        if is_any(socket.gaierror, errors.NameResolutionError):
+        if is_any(socket.gaierror, urllib3_errors.NameResolutionError):
             return TryAgain(
-                f"the name in {self._base_url} cannot be resolved: check the address, and whether"
-                " this machine has a network"
+                f"the name in {url} cannot be resolved: check the address, and whether this"
+                " machine has a network"
             )
-        if is_any(errors.NewConnectionError, errors.ConnectTimeoutError):
-            return TryAgain(f"cannot connect to {self._base_url}")
-        if is_any(errors.TimeoutError, socket.timeout):
+        if is_any(urllib3_errors.NewConnectionError, urllib3_errors.ConnectTimeoutError):
+            return TryAgain(f"cannot connect to {url}")
+        if is_any(urllib3_errors.TimeoutError, socket.timeout):
             return TryAgain("no answer, or not all of it, in time", outcome_unknown=True)
         return TryAgain("the connection broke before the answer was complete", outcome_unknown=True)
 
 
-def _problem(state: RetryCallState) -> TryAgain:
+def _problem(state: tenacity.RetryCallState) -> TryAgain:
     """Why the attempt that has just ended is to be repeated."""
     problem = state.outcome.exception() if state.outcome else None
     assert isinstance(problem, TryAgain)
     return problem
 
 
-def _attempts(state: RetryCallState) -> int:
-    return MAX_REFUSALS if _problem(state).rate_limited else MAX_ATTEMPTS
+def _was_last(state: tenacity.RetryCallState) -> bool:
+    most = MAX_REFUSALS if _problem(state).rate_limited else MAX_ATTEMPTS
+    return state.attempt_number >= most
 
 
-def _reasons(error: BaseException | None) -> Iterator[BaseException]:
+def _seconds_to_wait(state: tenacity.RetryCallState) -> float:
+    return max(BACKOFF(state), _problem(state).wait_s)
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
     """The error and whatever it wraps."""
-    if error is not None:
-        yield error
-        wrapped = (getattr(error, "reason", None), error.__cause__, *error.args)
-        for each in wrapped:
-            if isinstance(each, BaseException):
-                yield from _reasons(each)
+    yield error
+    for wrapped in (getattr(error, "reason", None), error.__cause__, *error.args):
+        if isinstance(wrapped, BaseException):
+            yield from _reasons(wrapped)
+
+
+@functools.lru_cache
+def _escaped(secret: str) -> re.Pattern[str]:
+    """The secret with any of its characters as JSON may write them."""
+    chars = (rf"(?:\\?{re.escape(char)}|\\u(?i:{ord(char):04x}))" for char in secret)
+    return re.compile("".join(chars))
+
+
+class _Answer(http.client.HTTPResponse):
+    """Passes over 103 Early Hints and the like, which `http.client` takes for the answer itself."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        while 100 <= status < 200:
+            http.client.parse_headers(self.fp)
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+        return version, status, reason
+
+
+http.client.HTTPConnection.response_class = _Answer  # that of urllib3's connections as well
 
 
 def _session(auth_headers: Mapping[str, Secret]) -> requests.Session:
-    from http.cookiejar import DefaultCookiePolicy
-
-    import requests
-
-    from transport.connection import BoundedAdapter
-
     def authenticate(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        for name, secret in auth_headers.items():
-            request.headers[name] = secret.reveal()
+        request.headers.update({name: key.reveal() for name, key in auth_headers.items()})
         return request
 
     session = requests.Session()
     # As `auth`, and not among the headers: else requests would prefer what ~/.netrc says.
     session.auth = authenticate
-    session.headers["Accept"] = "application/json"
+    session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip"})
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.mount("https://", BoundedAdapter(pool_maxsize=POOL_SIZE))
-    session.mount("http://", BoundedAdapter(pool_maxsize=POOL_SIZE))
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=POOL_SIZE))
     return session

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from http import client as http
@@ -16,31 +18,30 @@ from transport.service import JsonObject, Response, Service
 WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
 LONGEST_WAIT_S = 7 * 86_400.0  # what a Retry-After is cut to, so that it stays a date
 EXCERPT = 300  # characters of a foreign text that a message may carry
+SEARCHED = 2_000  # characters of it that are searched for addresses: it may be a whole page
 
-_TRY_AGAIN = frozenset({408, 425, 429})  # and every 5xx
+_RETRY_STATUSES = frozenset({408, 425, 429})  # and every 5xx
+_COUNT = re.compile("[0-9]{1,9}")
 
 
+@dataclass(eq=False)
 class TryAgain(Exception):
     """The call may succeed in `wait_s` seconds or more; `outcome_unknown`: it may have been carried
     out; `rate_limited`: the service refused because it is asked too often."""
 
-    def __init__(
-        self,
-        reason: str,
-        wait_s: float = 0.0,
-        outcome_unknown: bool = False,
-        rate_limited: bool = False,
-    ) -> None:
-        super().__init__(reason)
-        self.wait_s = wait_s
-        self.outcome_unknown = outcome_unknown
-        self.rate_limited = rate_limited
+    reason: str
+    wait_s: float = 0.0
+    outcome_unknown: bool = False
+    rate_limited: bool = False
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 def json_object(text: str) -> JsonObject | None:
     try:
         data = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # nested as deep as no service answers
         return None
     return data if isinstance(data, dict) else None
 
@@ -55,8 +56,8 @@ def problem_of(response: Response, service: Service, call: str, now: datetime) -
         return None
     detail = _detail(response, service)
     said = f"{status} {detail or http.responses.get(status, '')}".strip()
-    if status in _TRY_AGAIN or status in service.retry_statuses or status >= 500:
-        return _try_again(response, service, said, where, now)
+    if status in _RETRY_STATUSES | service.retry_statuses or status >= 500:
+        return _retry(response, service, said, where, now)
     remedy = service.remedy(response)
     if status in (401, 402):
         return ServiceDown(f"{where}: {said}. {remedy}".strip())
@@ -70,35 +71,38 @@ def problem_of(response: Response, service: Service, call: str, now: datetime) -
     return CallRejected(f"{where}: {said}. {remedy}".strip(), status, detail, response.text)
 
 
-def seconds_to_wait(retry_after: str | None, sent: str | None, now: datetime) -> float:
+def seconds_to_wait(response: Response, now: datetime) -> float:
     """Retry-After in seconds, given as a number or as an HTTP date (RFC 9110, 10.2.3); 0 if it is
-    missing, past or unreadable. A date is measured against the header Date, `sent`, because the
-    clock of this machine may be wrong."""
-    if not retry_after:
-        return 0.0
+    missing, past or unreadable. A date is measured against the header Date, because the clock of
+    this machine may be wrong."""
+    retry_after = response.headers.get("Retry-After", "")
     try:
         seconds = float(retry_after.replace("_", "?"))  # float() would take 1_0
     except ValueError:
         moment = _moment(retry_after)
-        sent_at = _moment(sent) if sent else None
-        seconds = (moment - (sent_at or now)).total_seconds() if moment else 0.0
+        sent_at = _moment(response.headers.get("Date", "")) or now
+        seconds = (moment - sent_at).total_seconds() if moment else 0.0
     return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT_S)
 
 
-def _moment(http_date: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(http_date)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+def quota_of(response: Response) -> tuple[int, int] | None:
+    """The limit and what remains of it, if the service says so."""
+    names = ("X-RateLimit-Limit", "X-RateLimit-Remaining")
+    limit, remaining = (_COUNT.fullmatch(response.headers.get(name, "")) for name in names)
+    return (int(limit[0]), int(remaining[0])) if limit and remaining and int(limit[0]) else None
 
 
-def _try_again(
-    response: Response, service: Service, said: str, where: str, now: datetime
-) -> Exception:
-    wait_s = seconds_to_wait(response.retry_after, response.date, now)
+def excerpt(text: str) -> str:
+    """One line of a foreign text, cut to a bearable length; addresses in it are masked."""
+    line = masked(" ".join(text[:SEARCHED].split()))
+    return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"
+
+
+def _retry(response: Response, service: Service, said: str, where: str, now: datetime) -> Exception:
+    wait_s = seconds_to_wait(response, now)
     # What failed, or a gateway that gave up waiting, says nothing of the work before it.
     outcome_unknown = response.status == 408 or response.status >= 500
+    # Only a 429 means that the day is used up: a 5xx that mentions its limit may pass.
     if response.status == 429 and service.daily_limit.search(response.text):
         back_at = _clock_time(now, wait_s) if wait_s else "midnight in the account's time zone"
         return ServiceDown(f"{where}: {said}. Nothing more today: run it again after {back_at}.")
@@ -108,12 +112,16 @@ def _try_again(
             f" Run it again after {_clock_time(now, wait_s)}.",
             outcome_unknown,
         )
-    return TryAgain(
-        said,
-        wait_s=max(wait_s, service.min_wait_s(response)),
-        outcome_unknown=outcome_unknown,
-        rate_limited=response.status == 429,
-    )
+    wait_s = max(wait_s, service.min_wait_s(response))
+    return TryAgain(said, wait_s, outcome_unknown, rate_limited=response.status == 429)
+
+
+def _moment(http_date: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(http_date)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _clock_time(now: datetime, wait_s: float) -> str:
@@ -139,9 +147,3 @@ def _said(data: JsonObject) -> Iterator[str]:
                 yield source[key]
     if isinstance(error, str):
         yield error
-
-
-def excerpt(text: str) -> str:
-    """One line of a foreign text, cut to a bearable length; addresses in it are masked."""
-    line = masked(" ".join(text.split()))
-    return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from typing import Any, Callable, Iterator, Sequence, TypeVar
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any, Callable, Collection, Iterator, Sequence, TypeVar
 
 # Python handles signals in its main thread alone. One that comes right before this thread waits for
 # another one is handled after the wait; on Windows every one is. So no wait is longer.
@@ -30,6 +32,17 @@ def start(work: Callable[[], R]) -> Future[R]:
     return future
 
 
+def wait_for_any(
+    futures: Collection[Future[R]], timeout_s: float = math.inf
+) -> Collection[Future[R]]:
+    """Those that have ended, as soon as one has; none after the timeout."""
+    until = time.monotonic() + timeout_s
+    ended: Collection[Future[R]] = ()
+    while not ended and time.monotonic() < until:
+        ended = wait(futures, SIGNAL_HEARD_AFTER_S, FIRST_COMPLETED).done
+    return ended
+
+
 def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]:
     """What both return. Raises what fails first, at once, whatever the other still does."""
     both = start(first), start(second)
@@ -51,15 +64,14 @@ def run_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]
             results[index] = work(items[index])
 
     futures = [start(worker) for _ in range(min(workers, len(items)))]
-    errors = [future.exception() for future in _as_they_end(futures)]
-    for error in filter(None, errors):
-        raise error
+    for future in [*_as_they_end(futures)]:
+        future.result()
     return [results[index] for index in range(len(items))]
 
 
 def _as_they_end(futures: Sequence[Future[Any]]) -> Iterator[Future[Any]]:
-    """Each soon after it ended, and one that failed at once."""
-    pending: set[Future[Any]] = set(futures)
+    pending = set(futures)
     while pending:
-        ended, pending = wait(pending, SIGNAL_HEARD_AFTER_S, FIRST_EXCEPTION)
+        ended = wait_for_any(pending)
+        pending.difference_update(ended)
         yield from ended
