@@ -8,69 +8,42 @@ import cli.start  # noqa: F401 - first: it is for what may happen while the othe
 # isort: split
 
 import sys
-from collections import Counter
 from pathlib import Path
-from typing import AbstractSet, Sequence
+from typing import Sequence
 
 from cli import command
-from cli.changes import DONE, Changes, conclude, in_part
-from cli.checks import require_ok
+from cli.changes import conclude, in_part
 from cli.job import Job, run_job
-from cli.progress import Progress
 from cli.run import Run
 from core.clock import Clock
 from core.emails import canonical, normalise_email
-from core.errors import AppError, Outcome, SettingsError
+from core.errors import Outcome
 from core.log import log
 from core.words import count
-from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANIES, CONTACTS, Contact, ObjectType
+from hubspot_api.shapes import CONTACTS
 from hubspot_client import HubSpotClient
-from mailerlite_api.shapes import Subscriber
 from mailerlite_client import MailerLiteClient
-from report.model import Finding, Kind
+from report.model import Finding
 from state.history import History
 from state.notifications import Notifications
-from subscribers import explain as explaining
-from subscribers import importing, limits, opt_outs
-from subscribers.afterwards import check_groups
-from subscribers.apply import write_people
-from subscribers.changes import ChangeLog
-from subscribers.checks import Preflight, Services, check_reading, check_services
-from subscribers.importing import Importer
-from subscribers.memory import Memory
-from subscribers.mirror import number_of
-from subscribers.plan import (
-    Action,
-    Decision,
-    Person,
-    Plan,
-    Rules,
-    by_email,
-    contact_address,
-    decide,
-    in_order,
-    make_plan,
-    people,
-    persons,
-)
-from subscribers.reading import Contacts, subscribers_called
-from subscribers.rounds import Writer
-from subscribers.sections import (
-    SHOWN,
-    VERBS,
-    Results,
-    counts,
-    leavers_in_words,
-    opt_outs_in_words,
-    say_plan,
-    say_results,
-    sections,
-    to_decide,
-    would_in_words,
-)
-from subscribers.selection import Selection, by_id_is_cheaper
+from subscribers import explain, importing, limits, sections, setup, verification
+from subscribers.decide import Action, contact_address
+from subscribers.memory import PersonStore
+from subscribers.plan import Plan, make_plan, people
+from subscribers.reading import Everybody, Services, read_everybody
 from subscribers.settings import Settings, settings
-from transport import threads
+from subscribers.writing import Writer
+
+SWITCHES = {
+    "--create-groups": "create mirrored groups that are missing",
+    "--fill-only": "keep every value that MailerLite already has",
+    "--create-fields": "create the fields of MAILERLITE_FIELDS that MailerLite lacks",
+    "--import": "create new people by MailerLite's import, up to 1,000 in one call, into the one"
+    " group that each of them joins; nobody is asked to confirm",
+    "--unsubscribe-opted-out": "unsubscribe in MailerLite who has opted out in HubSpot",
+    "--opt-out-unsubscribed": "opt out in HubSpot, of the kind of mail that HUBSPOT_SUBSCRIPTIONS"
+    " names, who has unsubscribed or complained in MailerLite",
+}
 
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
@@ -78,8 +51,8 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         "Create and update in MailerLite the people who are contacts in HubSpot. Nobody is deleted,"
         " and nobody who has unsubscribed is written."
     )
-    limits.add_flags(arguments)
     add = arguments.add_argument
+    limits.add_flags(arguments)
     add(
         "--list",
         metavar="NAME|ID",
@@ -93,47 +66,21 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         help="let this MailerLite group hold the people who are meant, and nobody else (default:"
         " MIRROR_GROUP, or none)",
     )
-    add("--create-groups", action="store_true", help="create mirrored groups that are missing")
-    add(
-        "--keep-in-group",
-        metavar="EMAIL",
-        type=command.flag_type(_parse_email),
-        action="append",
-        default=[],
-        help="let this person stay in a mirrored group; may be given more than once",
-    )
-    add("--fill-only", action="store_true", help="keep every value that MailerLite already has")
-    add(
-        "--create-fields",
-        action="store_true",
-        help="create the fields of MAILERLITE_FIELDS that MailerLite lacks",
-    )
-    add(
-        "--import",
-        dest="wants_import",
-        action="store_true",
-        help="create new people by MailerLite's import, up to 1,000 in one call, into the one"
-        " group that each of them joins; nobody is asked to confirm",
-    )
-    add(
-        "--unsubscribe-opted-out",
-        action="store_true",
-        help="unsubscribe in MailerLite who has opted out in HubSpot",
-    )
-    add(
-        "--opt-out-unsubscribed",
-        action="store_true",
-        help="opt out in HubSpot, of the kind of mail that HUBSPOT_SUBSCRIPTIONS names, who has"
-        " unsubscribed or complained in MailerLite",
-    )
-    add(
-        "--restore",
-        metavar="EMAIL",
-        type=command.flag_type(_parse_email),
-        action="append",
-        default=[],
-        help="create this person again who was deleted in MailerLite; may be given more than once",
-    )
+    for flag, text in SWITCHES.items():
+        name = flag.strip("-").replace("-", "_")
+        add(flag, dest={"import": "by_import"}.get(name, name), action="store_true", help=text)
+    for flag, text in (
+        ("--keep-in-group", "let this person stay in a mirrored group"),
+        ("--restore", "create this person again who was deleted in MailerLite"),
+    ):
+        add(
+            flag,
+            metavar="EMAIL",
+            type=command.flag_type(_parse_email),
+            action="append",
+            default=[],
+            help=f"{text}; may be given more than once",
+        )
     add(
         "--state",
         metavar="PATH",
@@ -159,310 +106,214 @@ def _parse_email(text: str) -> str:
 
 
 def _run(run: Run) -> Outcome:
-    chosen = run.settings(settings)
-    chosen = chosen._replace(
-        list=run.args.list or chosen.list,
-        mirror_group=run.args.mirror_group or chosen.mirror_group,
-    )
+    args, chosen = run.args, run.settings(settings)
+    mirror_group = args.mirror_group or chosen.mirror_group
+    chosen = chosen._replace(list=args.list or chosen.list, mirror_group=mirror_group)
     in_force = {"HUBSPOT_LIST": chosen.list, "MIRROR_GROUP": chosen.mirror_group}
     run.report.settings = {**run.report.settings, **in_force}
     services = Services(
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
     )
-    account = chosen.mailerlite.account
     is_new = True
+
+    def open_state(path: Path) -> PersonStore:
+        return PersonStore(path, run.dry_run, run.clock.utcnow().date(), chosen.ask_again_days)
 
     def try_state(path: Path) -> None:
         nonlocal is_new
         is_new = False  # as far as it can be told, should it be damaged
-        with _memory(run, chosen, path) as memory:
-            is_new = memory.is_new
+        with open_state(path) as store:
+            is_new = store.is_new
 
     def check() -> list[Finding]:
-        preflight = _preflight(run, chosen, services)
+        found = setup.Setup(chosen, args, services)
         first = [Finding(True, "The first run that writes needs --first-run, once.")]
-        return [
-            *preflight.findings,
-            *preflight.mapping,
-            *check_reading(services),
-            *(first if is_new else []),
-        ]
+        reading = setup.check_reading(services)
+        return [*found.of_services, *found.of_settings, *reading, *(first if is_new else [])]
 
-    def sync(memory: Memory, history: History) -> Sync:
-        preflight = _preflight(run, chosen, services)
-        require_ok(preflight.findings)
-        require_ok(preflight.mapping, SettingsError)
-        return Sync(run, chosen, preflight, services, memory, history)
+    def sync(store: PersonStore, history: History) -> Outcome:
+        return Sync(run, chosen, services, store, history).outcome()
+
+    def explain_people(store: PersonStore, history: History) -> Outcome:
+        found = setup.Setup(chosen, args, services)
+        return explain.explain(run, services, found, store, history)
 
     job = Job(
-        account,
+        chosen.mailerlite.account,
         [service.http for service in services],
         chosen.keep_history_days,
-        VERBS,
+        sections.VERBS,
         check,
-        lambda path: _memory(run, chosen, path),
+        open_state,
         try_state,
-        lambda memory, history: sync(memory, history).outcome(),
-        lambda memory, history: sync(memory, history).explain(run.args.explain),
+        sync,
+        explain_people,
     )
     return run_job(run, job)
 
 
-def _preflight(run: Run, chosen: Settings, services: Services) -> Preflight:
-    args = run.args
-    preflight = check_services(chosen, services, args.create_fields, args.create_groups)
-    if args.opt_out_unsubscribed and preflight.consent:
-        opt_out = opt_outs.opt_out_of(preflight.consent, chosen)
-        preflight.mapping.append(opt_outs.check(opt_out, preflight.consent))
-    if args.wants_import:
-        preflight.mapping.append(importing.check(preflight.groups, preflight.mirror))
-    return preflight
-
-
-def _memory(run: Run, chosen: Settings, path: Path) -> Memory:
-    """A new one becomes a file only when a run carries out its plan."""
-    memory = Memory(path, True, run.clock.utcnow().date(), chosen.ask_again_days)
-    if not (run.dry_run or memory.is_new):
-        memory.keep()
-    return memory
-
-
 class Sync:
-    """The story of one run: read, plan, show, refuse, write, check."""
+    """The story of one run: read, plan, show, refuse, write, verify."""
 
     def __init__(
         self,
         run: Run,
         chosen: Settings,
-        preflight: Preflight,
         services: Services,
-        memory: Memory,
+        store: PersonStore,
         history: History,
     ) -> None:
-        self._run, self._settings, self._preflight = run, chosen, preflight
-        self._services, self._memory, self._history = services, memory, history
-        self._told = Notifications(memory, run.clock)
+        self._run, self._settings, self._services = run, chosen, services
+        self._store, self._history = store, history
+        self._notifications = Notifications(store, run.clock)
+        self._setup = setup.Setup(chosen, run.args, services)
+        self._rules = self._setup.rules_in_force()
 
     def outcome(self) -> Outcome:
-        self._run.name_accounts(self._preflight.accounts)
-        rules, is_new = self._rules(), self._memory.is_new
-        contacts, subscribers, total = self._read(rules)
-        plan = make_plan(contacts, subscribers, self._memory, rules)
-        self._report(plan)
-        self._report_account(len(subscribers))
-        waiting = {self._key(each): each for each in to_decide(plan)}
-        news = self._news(plan, waiting.keys())
-        self._say(plan, [waiting[key] for key in waiting if key in news])
-        meant = self._who_is_meant(rules, contacts, total)
-        if meant:
-            self._run.say(meant)
+        run, is_new = self._run, self._store.is_new
+        run.name_accounts(self._setup.describe_accounts())
+        everybody = read_everybody(self._services, self._rules, self._store, run.clock)
+        plan = make_plan(everybody.contacts, everybody.subscribers, self._store, self._rules)
+        plan.creations = self._setup.creations
+        news, waiting = self._show(plan, everybody)
+        scope = self._describe_scope(everybody)
+        if scope:
+            run.say(scope)
         self._warn_of_needless_flags(plan, is_new)
-        outcome = self._carry_out(plan, rules, contacts, subscribers)
-        self._run.report.summary += [meant] if meant else []
-        self._told.mark_notified(news, waiting.keys())
+        outcome = self._carry_out(plan, everybody)
+        run.report.summary += [scope] if scope else []
+        self._notifications.mark_notified(news, waiting)
         return outcome
 
-    def _carry_out(
-        self,
-        plan: Plan,
-        rules: Rules,
-        contacts: Sequence[Contact],
-        subscribers: dict[str, Subscriber],
-    ) -> Outcome:
-        run, memory, args = self._run, self._memory, self._run.args
-        begins_anew = limits.begins_anew(args, len(subscribers), memory.is_new, memory.path)
-        lists = memory.compare(subscribers)
-        rate_limited = limits.refusals(plan, lists, args, self._settings, memory.path)
-        refused = [*(() if run.dry_run else begins_anew), *rate_limited]
-        if refused:
-            return run.refuse(refused)
-        is_in_sync = self._is_in_sync(plan)
-        if is_in_sync:
+    def _carry_out(self, plan: Plan, everybody: Everybody) -> Outcome:
+        run, store, args = self._run, self._store, self._run.args
+        subscribers = everybody.subscribers
+        missing = limits.missing_state(args, len(subscribers), store.is_new, store.path)
+        lists = store.compare_lists(subscribers)
+        refused = limits.refusals(plan, lists, args, self._settings.limits, store.path)
+        if refused or (missing and not run.dry_run):
+            return run.refuse([*(() if run.dry_run else missing), *refused])
+        if plan.is_empty:
             run.summarise(
                 f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
             )
-            self._summarise_leavers(plan)
+            self._summarise_orphans(plan)
         if run.dry_run:
-            for refusal in begins_anew:
+            for refusal in missing:
                 run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
-            missing, to_make = self._preflight.missing, self._preflight.mirror.to_make
-            would = would_in_words(plan, missing, to_make)
-            return Outcome.IN_SYNC if is_in_sync else run.end_dry_run(would)
-        self._note_lists(plan, rules, contacts, subscribers)
-        if is_in_sync:
+            would = sections.describe_dry_run(plan)
+            return Outcome.IN_SYNC if plan.is_empty else run.end_dry_run(would)
+        self._remember(plan, everybody)
+        if plan.is_empty:
             return Outcome.IN_SYNC
         with run.finishing_calls():
-            return self._apply(plan, rules)
+            return self._apply(plan)
 
-    def _is_in_sync(self, plan: Plan) -> bool:
-        changes = (plan.create, plan.update, plan.unsubscribe, plan.opt_out, plan.leave)
-        return not (any(changes) or self._preflight.missing or self._preflight.mirror.to_make)
-
-    def explain(self, emails: Sequence[str]) -> Outcome:
-        """Why each is written, or left alone; what the next run would do, limits aside."""
-        (hubspot, mailerlite), rules, run = self._services, self._rules(), self._run
-        preflight = self._preflight
-        places = explaining.Places(
-            {**preflight.all_groups, **preflight.group_names},
-            self._record_url(CONTACTS),
-            self._record_url(COMPANIES),
-        )
-        contacts = Contacts(hubspot, rules, [ADDITIONAL_EMAILS]).called(emails, self._memory)
-        there = subscribers_called(emails, contacts, mailerlite, rules, self._memory)
-        found = persons(contacts, there, self._memory)
-        explained = [
-            self._explained(found.get(each, Person(each, (), (), None)), contacts, rules, places)
-            for each in emails
-        ]
-        for each in explained:
-            for line in explaining.in_words(each):
-                run.say(line)
-            run.say()
-        section = explaining.section(explained)
-        return run.answer("What becomes of these people, and why", [section])
-
-    def _explained(
-        self, person: Person, contacts: Sequence[Contact], rules: Rules, places: explaining.Places
-    ) -> explaining.Explained:
-        memory, trace = self._memory, self._memory.recall(person.email)
-        return explaining.Explained(
-            person.email,
-            decide(person, memory, rules),
-            explaining.in_hubspot(person, in_order(contacts), trace, rules),
-            person.subscriber,
-            trace,
-            self._history.changes_of(memory.person(person.email)),
-            places,
-        )
-
-    def _rules(self) -> Rules:
-        args, preflight = self._run.args, self._preflight
-        opt_out = opt_outs.opt_out_of(preflight.consent, self._settings)
-        return Rules(
-            preflight.fields,
-            preflight.consent,
-            tuple(preflight.groups),
-            args.fill_only,
-            args.unsubscribe_opted_out,
-            frozenset(args.restore),
-            self._selection(),
-            preflight.mirror,
-            frozenset(args.keep_in_group),
-            opt_out,
-            args.opt_out_unsubscribed,
-        )
-
-    def _selection(self) -> Selection:
-        found, conditions = self._preflight.contact_list, self._preflight.conditions
-        if not found:
-            return Selection(conditions=conditions)
-        members = self._services.hubspot.members(found)
-        log.info("HubSpot: the list %s has %s.", found.name, count(len(members), "member"))
-        return Selection(found.name, members, conditions)
-
-    def _read(self, rules: Rules) -> tuple[list[Contact], dict[str, Subscriber], int]:
-        """Contacts, all subscribers, and how many contacts HubSpot has. All of them are read side
-        by side with the subscribers; those of a list afterwards, if that takes fewer calls."""
-        (hubspot, mailerlite), clock = self._services, self._run.clock
-        contacts_of, members = Contacts(hubspot, rules), rules.selection.members
-        with Progress("HubSpot", "contacts", clock) as in_hubspot, Progress(
-            "MailerLite", "subscribers", clock
-        ) as in_mailerlite:
-
-            def read_subscribers() -> list[Subscriber]:
-                return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
-
-            total = hubspot.count(CONTACTS) if members is not None else 0
-            if members is not None and by_id_is_cheaper(
-                len(members), mailerlite.count_subscribers(), total
-            ):
-                found = read_subscribers()
-                contacts = in_hubspot.count(contacts_of.of_list(by_email(found), self._memory))
-            else:
-                contacts, found = threads.side_by_side(
-                    lambda: contacts_of.everyone(in_hubspot), read_subscribers
-                )
-                total = len(contacts)
-        subscribers = by_email(found)
-        log.info("HubSpot: %s.", count(len(contacts), "contact"))
-        statuses = Counter(person.status for person in subscribers.values())
-        in_words = [f"{number:,} {status}" for status, number in statuses.items()]
-        log.info("MailerLite: %s.", ", ".join(in_words) or "no subscribers")
-        return contacts, subscribers, total
-
-    def _note_lists(
-        self,
-        plan: Plan,
-        rules: Rules,
-        contacts: Sequence[Contact],
-        subscribers: dict[str, Subscriber],
-    ) -> None:
-        if self._memory.is_new:
-            self._memory.keep()
+    def _remember(self, plan: Plan, everybody: Everybody) -> None:
+        """Before the first write: should the run be killed, the next one knows whom there was."""
+        store, opt_out = self._store, self._rules.opt_out
+        if store.is_new:
+            store.make_file()
             self._history.begin_run(self._settings.keep_history_days)
-        ids = {contact_address(contact): contact.id for contact in contacts}
-        self._memory.note_lists((email, ids.get(email)) for email in subscribers)
-        self._memory.note_told(plan.taken_out)
-        if rules.opt_out:
-            self._memory.note_opt_outs(opt_outs.seen(rules.opt_out, contacts))
+        ids = {contact_address(contact): contact.id for contact in everybody.contacts}
+        store.note_lists((email, ids.get(email)) for email in everybody.subscribers)
+        store.note_told(
+            (each.person.email, group)
+            for each in plan.removed_by_hand
+            for group in each.groups.removed_by_hand
+        )
+        if opt_out:
+            addresses = ((contact_address(each), each) for each in everybody.contacts)
+            store.note_opt_outs((email, opt_out.is_of(c)) for email, c in addresses if email)
 
-    def _report(self, plan: Plan, results: Results | None = None) -> None:
-        run, preflight = self._run, self._preflight
-        names, groups_to_make = preflight.group_names, preflight.mirror.to_make
-        run.report.sections = sections(plan, preflight.missing, names, results, groups_to_make)
-        run.report.unchanged = plan.unchanged
-        run.report.counts.update(counts(run.report.sections))
-        run.report.counts.update(
+    def _apply(self, plan: Plan) -> Outcome:
+        run, store, mailerlite = self._run, self._store, self._services.mailerlite
+        writer = Writer(run, self._services, self._rules, store, self._history)
+        try:
+            writer.create(plan.creations)
+        finally:  # the report has them also if one of them failed
+            self._rules = writer.rules
+            self._report(plan, is_applied=True)
+        importer = importing.Importer(writer, mailerlite, store, run.clock)
+        writer.write(plan, importer.create if run.args.by_import else writer.create_singly)
+        checked = verification.verify_groups(run, plan, writer, mailerlite, store)
+        plan.waiting += writer.refused
+        self._report(plan, is_applied=True)
+        writer.note_results(plan)
+        writer.raise_if_nothing_written()
+        results = plan.results
+        sections.say_results(run.screen, run.report.sections, writer.refused, writer.not_new)
+        skipped = run.report.counts["skipped"]
+        done = sections.describe_results(plan, bool(self._rules.mirror.ids), skipped)
+        run.summarise(f"{in_part(results)}: {done}")
+        self._summarise_orphans(plan)
+        outcome = conclude(run, results)
+        if checked:
+            run.summarise(checked)
+            outcome = outcome if run.report.checked_after else Outcome.PARTIAL
+        later = [each.refused for each in writer.refused if not each.field]
+        if later:
+            day = later[0].describe_day()
+            run.summarise(f"MailerLite refused {people(len(later))}: asked again from {day} on.")
+        return outcome
+
+    # What is said
+
+    @property
+    def _group_names(self) -> dict[str, str]:
+        return {**self._setup.group_names, **self._rules.mirror.names}
+
+    def _report(self, plan: Plan, is_applied: bool = False) -> None:
+        report = self._run.report
+        report.sections = sections.sections(plan, self._group_names, is_applied)
+        report.unchanged = plan.unchanged
+        report.counts.update(sections.counts(report.sections))
+        report.counts.update(
             unchanged=plan.unchanged,
             unusable_values=dict(plan.unusable),
             kept_in_another_form=dict(plan.other_form),
         )
 
-    def _report_account(self, subscribers: int) -> None:
-        run = self._run
-        run.report.counts.update(subscribers=subscribers)
+    def _show(self, plan: Plan, everybody: Everybody) -> tuple[set[str], set[str]]:
+        """Report and say the plan; of what waits for a person, what is told, and all of it. With
+        --quiet only what is new, or was told a week ago, is told."""
+        run, names = self._run, self._group_names
+        self._report(plan)
+        run.report.counts.update(subscribers=len(everybody.subscribers))
         if run.wants_links:
-            run.report.record_url = self._record_url(CONTACTS)
+            run.report.record_url = self._setup.record_url(CONTACTS)
+        rows = {
+            self._store.hash_of(row["email"], row["reason"]).hex(): row
+            for section in run.report.sections
+            if section.key in sections.DECIDE
+            for row in section.rows
+        }
+        news = self._notifications.due(rows.keys()) if run.args.quiet else {*rows}
+        run.screen.has_news = bool(news or plan.removed_by_hand)
+        told = [row for key, row in rows.items() if key in news]
+        sections.say_plan(run.screen, plan, run.report.sections, names, told)
+        if run.args.by_import:
+            created = plan.of(Action.CREATE)
+            new = [each for each in created if not self._store.lookup(each.address).is_known]
+            if new:
+                run.say(importing.describe(new, names))
+        return news, {*rows}
 
-    def _record_url(self, of: ObjectType) -> str | None:
-        """What a record's id follows to make its address."""
-        account = self._preflight.account
-        return account and account.link(of, "")
-
-    def _key(self, decision: Decision) -> str:
-        """Of what waits for a person, without telling whom it is about."""
-        return self._memory.person(decision.address, decision.reason).hex()
-
-    def _news(self, plan: Plan, waiting: AbstractSet[str]) -> AbstractSet[str]:
-        """Of what waits for a person, what is to be told: all, but with --quiet only what is new or
-        was told a week ago."""
-        news = self._told.due(waiting) if self._run.args.quiet else waiting
-        self._run.screen.has_news = bool(news or plan.taken_out)
-        return news
-
-    def _say(self, plan: Plan, told: Sequence[Decision]) -> None:
-        run, preflight = self._run, self._preflight
-        groups, groups_to_make = preflight.group_names, preflight.mirror.to_make
-        say_plan(run.screen, plan, told, preflight.missing, groups, groups_to_make)
-        if run.args.wants_import:
-            recall = self._memory.recall
-            new = [each for each in plan.create if not recall(each.address).is_known]
-            if importing.by_group(new):
-                run.say(importing.in_words(new, groups))
-
-    def _who_is_meant(self, rules: Rules, contacts: Sequence[Contact], total: int) -> str:
-        """In words, if not all are."""
-        self._run.report.counts["contacts"] = total
-        if rules.selection.is_all:
+    def _describe_scope(self, everybody: Everybody) -> str:
+        """Who is meant, if not all are."""
+        counts, scope, total = self._run.report.counts, self._rules.scope, everybody.total
+        counts["contacts"] = total
+        if scope.is_everybody:
             return ""
-        meant = sum(map(rules.selection.is_meant, contacts))
-        self._run.report.counts["not_meant"] = total - meant
+        meant = sum(map(scope.in_scope, everybody.contacts))
+        counts["not_meant"] = total - meant
         others = count(total - meant, "other is", "others are")
-        return f"Meant: {count(meant, 'contact')} {rules.selection.in_words()}; {others} not."
+        return f"Meant: {count(meant, 'contact')} {scope.describe()}; {others} not."
 
     def _warn_of_needless_flags(self, plan: Plan, is_new: bool) -> None:
-        args, to_create = self._run.args, {canonical(each.address) for each in plan.create}
+        args = self._run.args
+        to_create = {each.decision.person.email for each in plan.of(Action.CREATE)}
         for email in sorted(set(args.restore) - to_create):
             log.warning("--restore %s: there is nobody to create with this address.", email)
         if args.first_run and not is_new:
@@ -470,71 +321,9 @@ class Sync:
                 "--first-run is not needed any more: leave it out, or it will allow too much."
             )
 
-    def _apply(self, plan: Plan, rules: Rules) -> Outcome:
-        """Unsubscribe first: should the run break off, nobody gets mail who does not want it."""
-        run, preflight = self._run, self._preflight
-        change_log = ChangeLog(self._memory, self._history)
-        writer = Writer(self._services, rules, self._memory, change_log)
-        changes = Changes(run)
-        fields = changes.apply("Create fields", preflight.missing, writer.create_field)
-        groups = changes.apply("Create groups", preflight.mirror.to_make, writer.create_group)
-        failed = [result.error for result in (*fields, *groups) if result.error]
-        if failed:  # MailerLite ignores values for a field that it lacks
-            self._report(plan, Results(fields, create_groups=groups))
-            raise AppError(failed[0])
-        in_hubspot = Changes(run)
-        opted_out = in_hubspot.apply("Opt out", writer.in_rounds(plan.opt_out), writer.opt_out)
-        importer = Importer(self._services.mailerlite, writer, self._memory, run.clock)
-        leave, written = write_people(
-            changes, plan, writer, importer if run.args.wants_import else None
-        )
-        made = [*zip(plan.opt_out, opted_out), *written]
-        results = Results(fields, made, writer.refused, groups, leave)
-        results, checked = check_groups(run, plan, writer, results)
-        everything = [
-            *(*fields, *groups),
-            *(result for _, result in (*results.people, *results.leave)),
-        ]
-        self._preflight = preflight._replace(groups={**preflight.groups, **writer.mirror.names})
-        self._report(plan, results)
-        change_log.judge(results)
-        changes.raise_if_nothing_written()
-        in_hubspot.raise_if_nothing_written()
-        self._tell(plan, writer, results, in_part(everything))
-        outcome = conclude(run, everything)
-        if checked:
-            run.summarise(checked)
-            outcome = outcome if run.report.checked_after else Outcome.PARTIAL
-        later = [each.refused for each in results.refused if not each.field]
-        if later:
-            run.summarise(
-                f"MailerLite refused {people(len(later))}: asked again from"
-                f" {later[0].again_in_words} on."
-            )
-        return outcome
-
-    def _tell(self, plan: Plan, writer: Writer, results: Results, part: str) -> None:
-        run = self._run
-        say_results(run.screen, results, run.report.sections)
-        run.screen.say_list(
-            "Not new to MailerLite, and in none of its lists: deleted there once",
-            Kind.SKIP,
-            sorted(writer.not_new),
-            SHOWN,
-        )
-        left = number_of(each.membership for each, result in results.leave if result.status == DONE)
-        run.summarise(
-            f"{part}: {people(results.done(Action.CREATE))} created,"
-            f" {results.done(Action.UPDATE):,} updated,"
-            f" {results.done(Action.UNSUBSCRIBE):,} unsubscribed,{opt_outs_in_words(results)}"
-            + (f" {left:,} removed from a group," if writer.mirror.ids else "")
-            + f" {plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped."
-        )
-        self._summarise_leavers(plan)
-
-    def _summarise_leavers(self, plan: Plan) -> None:
-        if plan.leavers:
-            self._run.summarise(leavers_in_words(plan))
+    def _summarise_orphans(self, plan: Plan) -> None:
+        if plan.orphans:
+            self._run.summarise(sections.describe_orphans(plan))
 
 
 if __name__ == "__main__":

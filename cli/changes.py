@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, TypeVar
+from typing import Any, Callable, Iterable, Mapping, Sequence, TypeVar
 
 from cli.progress import Progress
 from cli.run import Run
@@ -16,6 +16,7 @@ from report.model import FAILED as FAILED
 from report.model import NOT_REACHED as NOT_REACHED
 from report.model import PLANNED as PLANNED
 from report.model import SKIPPED as SKIPPED
+from report.model import Result as Result
 from report.model import Row
 from transport import threads
 
@@ -27,21 +28,6 @@ E = TypeVar("E")
 
 class Skip(Exception):
     """Raised by a change: the service shows that it must not be made. The text is the reason."""
-
-
-class Result(NamedTuple):
-    """What came of one change. `status`: as in report/model.py, or one of the job's own; `error`
-    says why it is not done. `maybe_applied`: nothing says that the service was left as it was.
-    `cause`: why it failed: a ServiceError may concern the changes after it as well."""
-
-    status: str = PLANNED
-    error: str | None = None
-    maybe_applied: bool = False
-    cause: errors.AppError | None = None
-
-    def as_row(self) -> Row:
-        """What it adds to the change's row in the report."""
-        return {"status": self.status, "error": self.error}
 
 
 class Changes:

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from core.errors import Outcome
+from core.errors import AppError, Outcome
 from core.limits import Refusal
 
 Row = Mapping[str, Any]
@@ -46,6 +46,21 @@ class Kind(enum.Enum):
     def __init__(self, sign: str, colour: str) -> None:
         self.sign = sign
         self.colour = colour
+
+
+class Result(NamedTuple):
+    """What came of one change. `status`: one of the above, or one of the job's own; `error`
+    says why it is not done. `maybe_applied`: nothing says that the service was left as it was.
+    `cause`: why it failed: a ServiceError may concern the changes after it as well."""
+
+    status: str = PLANNED
+    error: str | None = None
+    maybe_applied: bool = False
+    cause: AppError | None = None
+
+    def as_row(self) -> Row:
+        """What it adds to the change's row in the report."""
+        return {"status": self.status, "error": self.error}
 
 
 class Finding(NamedTuple):

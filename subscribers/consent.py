@@ -1,22 +1,13 @@
-"""Who has objected to mail in HubSpot: pure reading of a contact's properties."""
+"""Who objects to mail in HubSpot, and what opts somebody out there: pure reading of properties."""
 
 from __future__ import annotations
 
 import re
-from typing import (
-    TYPE_CHECKING,
-    Iterable,
-    Iterator,
-    Mapping,
-    NamedTuple,
-    Sequence,
-)
+from typing import Iterable, Iterator, Mapping, NamedTuple, Sequence
 
+from core.conditions import Property
+from hubspot_api.shapes import Contact
 from subscribers.values import trimmed
-
-if TYPE_CHECKING:
-    from core.conditions import Property
-    from hubspot_api.shapes import Contact
 
 OPTED_OUT = "opted out in HubSpot"
 BAD_ADDRESS = "bad address according to HubSpot"
@@ -31,6 +22,17 @@ _UNDELIVERABLE = {
     "hs_email_quarantined": QUARANTINED,
 }
 _OPT_OUT_OF_KIND = re.compile(rf"{OPT_OUT}_([0-9]+)")
+
+# https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences/v3/guide
+LEGAL_BASES = (
+    "CONSENT_WITH_NOTICE",
+    "LEGITIMATE_INTEREST_CLIENT",
+    "LEGITIMATE_INTEREST_OTHER",
+    "LEGITIMATE_INTEREST_PQL",
+    "NON_GDPR",
+    "PERFORMANCE_OF_CONTRACT",
+    "PROCESS_AND_STORE",
+)
 
 
 class Subscription(NamedTuple):
@@ -49,11 +51,26 @@ class Subscription(NamedTuple):
         return text.casefold() in names
 
 
-class Objection(NamedTuple):
+class Suppression(NamedTuple):
     """`is_opt_out`: the person's own wish, and no trouble with the address."""
 
     reason: str
     is_opt_out: bool
+
+
+class OptOut(NamedTuple):
+    """From which one kind of mail; `legal_basis`: for accounts that demand one."""
+
+    subscription_id: str
+    legal_basis: str | None = None
+
+    @property
+    def property(self) -> str:
+        return f"{OPT_OUT}_{self.subscription_id}"
+
+    def is_of(self, contact: Contact) -> bool:
+        """Whether the contact is opted out of it."""
+        return suppression([contact], {self.property: ""}) is not None
 
 
 def subscriptions_of(properties: Iterable[Property]) -> list[Subscription]:
@@ -74,14 +91,20 @@ def consent_properties(
     return {OPT_OUT: OPTED_OUT, **kinds, **rest}
 
 
-def objection(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Objection | None:
+def suppression(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Suppression | None:
     """The first of them, in the order of `consent`."""
-    return next(objections(contacts, consent), None)
+    return next(suppressions(contacts, consent), None)
 
 
-def objections(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Iterator[Objection]:
+def suppressions(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Iterator[Suppression]:
     """The reasons of any of the contacts. Anything but `false` is one."""
     values = [contact.values for contact in contacts]
     for name, reason in consent.items():
         if any(trimmed(each[name]).lower() not in ("", "false") for each in values):
-            yield Objection(reason, name.startswith(OPT_OUT))
+            yield Suppression(reason, name.startswith(OPT_OUT))
+
+
+def parse_legal_basis(text: str) -> str:
+    if text not in LEGAL_BASES:
+        raise ValueError(f"one of {', '.join(LEGAL_BASES)}")
+    return text

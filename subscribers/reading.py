@@ -1,11 +1,13 @@
-"""Read contacts as the decisions need them: all of them, those of one list, or a few."""
+"""Read people as the decisions need them: all of them, those of one list, or a few."""
 
 from __future__ import annotations
 
-from typing import Iterable, Mapping, Sequence
+from collections import Counter
+from typing import Iterable, Mapping, NamedTuple, Sequence
 
 from cli.progress import Progress
-from core.emails import spellings
+from core.clock import Clock
+from core.emails import canonical, spellings
 from core.log import log
 from core.values import Packed
 from core.words import count
@@ -13,17 +15,72 @@ from hubspot_api import search
 from hubspot_api.shapes import COMPANIES, CONTACTS, Contact
 from hubspot_client import HubSpotClient
 from mailerlite_api.shapes import Subscriber
-from mailerlite_client import MailerLiteClient
-from subscribers.memory import Memory
-from subscribers.plan import Remembered, Rules, by_email, company_id, contact_address
+from mailerlite_client import BATCH_SIZE, MailerLiteClient
+from subscribers.decide import Person, by_change, company_id, contact_address
+from subscribers.memory import PersonStore
+from subscribers.plan import by_email
+from subscribers.rules import Rules
 from subscribers.values import OF_COMPANY
+from transport import threads
+
+CONTACTS_A_CALL = 100  # by id as well as of all of them
 
 
-class Contacts:
-    """Of one account, with all that the rules look at, of their companies too."""
+class Services(NamedTuple):
+    hubspot: HubSpotClient
+    mailerlite: MailerLiteClient
+
+
+class Everybody(NamedTuple):
+    """`subscribers`: see `by_email`; `total`: how many contacts HubSpot has, read or not."""
+
+    contacts: list[Contact]
+    subscribers: dict[str, Subscriber]
+    total: int
+
+
+def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: Clock) -> Everybody:
+    """All contacts and all subscribers, side by side; but of a list only the members, and the
+    contacts of the subscribers, if that takes fewer calls."""
+    (hubspot, mailerlite), members = services, rules.scope.members
+    contacts_of = ContactReader(hubspot, rules)
+    with Progress("HubSpot", "contacts", clock) as in_hubspot, Progress(
+        "MailerLite", "subscribers", clock
+    ) as in_mailerlite:
+
+        def read_subscribers() -> list[Subscriber]:
+            return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
+
+        total = hubspot.count(CONTACTS) if members is not None else 0
+        if members is not None and by_id_is_cheaper(
+            len(members), mailerlite.count_subscribers(), total
+        ):
+            found = read_subscribers()
+            contacts = in_hubspot.count(contacts_of.of_list(by_email(found), store))
+        else:
+            contacts, found = threads.side_by_side(
+                lambda: contacts_of.everyone(in_hubspot), read_subscribers
+            )
+            total = len(contacts)
+    subscribers = by_email(found)
+    log.info("HubSpot: %s.", count(len(contacts), "contact"))
+    statuses = Counter(person.status for person in subscribers.values())
+    told = [f"{number:,} {status}" for status, number in statuses.items()]
+    log.info("MailerLite: %s.", ", ".join(told) or "no subscribers")
+    return Everybody(contacts, subscribers, total)
+
+
+def by_id_is_cheaper(members: int, subscribers: int, contacts: int) -> bool:
+    """Whether reading the members of a list and the contacts of the subscribers, by id or address,
+    takes fewer calls than reading all contacts."""
+    return members + subscribers < contacts - CONTACTS_A_CALL
+
+
+class ContactReader:
+    """Contacts with all that the rules look at, of their companies too. `also`: properties besides
+    those."""
 
     def __init__(self, hubspot: HubSpotClient, rules: Rules, also: Sequence[str] = ()) -> None:
-        """`also`: properties besides those that the rules look at."""
         self._hubspot, self._rules = hubspot, rules
         self._names = (*rules.properties, *also)
 
@@ -34,31 +91,27 @@ class Contacts:
     def by_id(self, ids: Iterable[int]) -> list[Contact]:
         return self._with_companies(self._by_id(ids))
 
-    def of_list(self, emails: Iterable[str], remembered: Remembered) -> list[Contact]:
+    def of_list(self, emails: Iterable[str], store: PersonStore) -> list[Contact]:
         """The members of the list, and every contact of these subscribers, whose objections count
         whether they are in the list or not. `emails`: canonical addresses."""
-        return self._with(self._rules.selection.members or (), list(emails), remembered)
+        return self._with(self._rules.scope.members or (), list(emails), store)
 
-    def called(self, emails: Sequence[str], remembered: Remembered) -> list[Contact]:
+    def called(self, emails: Sequence[str], store: PersonStore) -> list[Contact]:
         """Every contact that has one of these canonical addresses, also as an additional one, or
         had it when it was written last."""
         queries = search.called([form for each in emails for form in spellings(each)])
         found = self._hubspot.find_contacts(queries, ["email"])
-        return self._with([each.id for each in found], emails, remembered)
+        return self._with([each.id for each in found], emails, store)
 
-    def _with(
-        self, ids: Iterable[int], emails: Sequence[str], remembered: Remembered
-    ) -> list[Contact]:
+    def _with(self, ids: Iterable[int], emails: Sequence[str], store: PersonStore) -> list[Contact]:
         """The contacts with these ids, and all that have, or had, one of the addresses."""
-        known = (remembered.recall(email).contact_id for email in emails)
+        known = (store.lookup(email).contact_id for email in emails)
         found = {each.id: each for each in self._by_id([*ids, *filter(None, known)])}
         typed = {(each.values["email"] or "").strip().lower() for each in found.values()}
         there = filter(None, map(contact_address, found.values()))
         wanted = {form for email in (*emails, *there) for form in spellings(email)}
-        by_email = sorted(wanted - typed)
-        for each in self._hubspot.records(
-            CONTACTS, self._names, by_email, "email", self._rules.needed
-        ):
+        others, needed = sorted(wanted - typed), self._rules.needed
+        for each in self._hubspot.records(CONTACTS, self._names, others, "email", needed):
             found[each.id] = each
         return self._with_companies([found[each] for each in sorted(found)])
 
@@ -69,7 +122,7 @@ class Contacts:
     def _with_companies(self, contacts: list[Contact]) -> list[Contact]:
         """With the values of their primary companies among their own. Who has no company, or one
         that is archived or merged away, has no such value, so that nothing is sent of it."""
-        names = self._rules.of_company
+        names = self._rules.company_properties
         if not names:
             return contacts
         ids = dict.fromkeys(filter(None, map(company_id, contacts)))
@@ -79,10 +132,53 @@ class Contacts:
             log.debug("HubSpot: %s could not be read.", count(missing, "company", "companies"))
         none: Mapping[str, str | None] = {}
         shared = (*self._names, *(f"{OF_COMPANY}{name}" for name in names))
-        return [
-            _with_values(each, shared, map(found.get(company_id(each) or 0, none).get, names))
-            for each in contacts
-        ]
+
+        def with_values(contact: Contact) -> Contact:
+            of_company = map(found.get(company_id(contact) or 0, none).get, names)
+            return contact._replace(values=Packed(shared, [*contact.values.values(), *of_company]))
+
+        return [with_values(each) for each in contacts]
+
+
+def fetch_current(services: Services, rules: Rules, planned: Iterable[Person]) -> dict[str, Person]:
+    """The same people as the services have them now, by canonical address; without those of whom
+    MailerLite does not say how it is with them. Raises CallRejected, ServiceError."""
+    people = {each.email: each for each in planned}
+    ids = (contact.id for each in people.values() for contact in each.all_contacts)
+    contacts = {each.id: each for each in ContactReader(services.hubspot, rules).by_id(ids)}
+    keys = {
+        email: each.subscriber.id if each.subscriber else each.hubspot_address
+        for email, each in people.items()
+    }
+    earlier = (before.id for each in people.values() for before in each.earlier)
+    whom = list(dict.fromkeys((*keys.values(), *earlier)))
+    there: dict[str, Subscriber | None] = {}
+    for start in range(0, len(whom), BATCH_SIZE):  # one, unless many had other addresses before
+        part = whom[start : start + BATCH_SIZE]
+        there.update(services.mailerlite.look_up(part, rules.keys, rules.with_groups))
+    return {
+        email: _current(each, contacts, there[keys[email]], there)
+        for email, each in people.items()
+        if there.keys() >= {keys[email], *(before.id for before in each.earlier)}
+    }
+
+
+def _current(
+    planned: Person,
+    by_id: Mapping[int, Contact],
+    subscriber: Subscriber | None,
+    there: Mapping[str, Subscriber | None],
+) -> Person:
+    """A contact with another address is not written under this one, but what it objects to
+    counts."""
+    contacts = [by_id[each.id] for each in planned.all_contacts if each.id in by_id]
+    same = [each for each in contacts if contact_address(each) == planned.email]
+    former = [each for each in contacts if contact_address(each) != planned.email]
+    is_same = subscriber is not None and canonical(subscriber.email) == planned.email
+    earlier = filter(None, (there[each.id] for each in planned.earlier))
+    return Person(
+        planned.email, by_change(same), former, subscriber if is_same else None, list(earlier)
+    )
 
 
 def subscribers_called(
@@ -90,23 +186,17 @@ def subscribers_called(
     contacts: Sequence[Contact],
     mailerlite: MailerLiteClient,
     rules: Rules,
-    memory: Memory,
+    store: PersonStore,
 ) -> dict[str, Subscriber]:
     """Who has one of these canonical addresses or, as far as is remembered, had one of the contacts
     that have them now. The memory does not tell that other address, so all are read for it."""
     ids = {each.id for each in contacts if contact_address(each) in emails}
-    if memory.knows_others(ids, emails):
+    if store.knows_others(ids, emails):
         everyone = by_email(mailerlite.subscribers(rules.keys, with_groups=True))
         return {
             email: person
             for email, person in everyone.items()
-            if email in emails or memory.recall(email).contact_id in ids
+            if email in emails or store.lookup(email).contact_id in ids
         }
     spelt = (form for email in emails for form in spellings(email))
     return by_email(filter(None, (mailerlite.subscriber(each, rules.keys) for each in spelt)))
-
-
-def _with_values(
-    contact: Contact, names: tuple[str, ...], of_company: Iterable[str | None]
-) -> Contact:
-    return contact._replace(values=Packed(names, [*contact.values.values(), *of_company]))

@@ -1,179 +1,148 @@
-"""A plan for subscribers, and what came of it: sections of the report, and lines on the screen."""
+"""A plan for subscribers, and what came of it: rows of the report, and lines on the screen."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
-from cli.changes import DONE, FAILED, SKIPPED, Result, rows_of
 from cli.screen import Screen
 from core.words import count
-from report.model import Kind, Row, Section
-from subscribers.plan import (
-    NO_CONTACT,
-    OTHER_ADDRESS,
-    STILL_SUBSCRIBED,
-    SUBSCRIBED_AGAIN,
-    Action,
-    Decision,
-    Leave,
-    Plan,
-    Waiting,
-    people,
-)
-from subscribers.values import Field
+from report.model import DONE, FAILED, SKIPPED, Kind, Row, Section
+from subscribers.decide import STILL_SUBSCRIBED, SUBSCRIBED_AGAIN, Action, Decision
+from subscribers.plan import Change, Creation, Plan, Waiting, people
 
 SHOWN = 50  # lines of each list on the screen; the report has all
-SKIP_HINT = (
-    "Who has opted out or unsubscribed stays out. A wrong address is fixed in the contact's record"
-    " in HubSpot."
-)
-DECIDE_HINT = (
-    "Unsubscribe them in MailerLite, or let a run with --unsubscribe-opted-out do it. Whoever wants"
-    " mail after all opts in again in HubSpot."
-)
-AGAIN_HINT = (
-    "Earlier runs opted them out in HubSpot, since they had left MailerLite. Whoever wants mail"
-    " after all opts in again in HubSpot; unsubscribe the others in MailerLite."
-)
-LEAVER_HINT = "Unsubscribe or delete in MailerLite who should get no more mail."
-
-
-LEAVE = "leave"  # beside the actions, each with what is said once it is done
+# Action -> what is said of it once it is done, and what stands after "would"
 VERBS = {
     Action.CREATE.value: "created",
     Action.UPDATE.value: "updated",
     Action.UNSUBSCRIBE.value: "unsubscribed",
     Action.OPT_OUT.value: "opted out in HubSpot",
-    LEAVE: "removed from a group",
+    Action.LEAVE.value: "removed from a group",
 }
+DECIDE = ("to_decide", "subscribed_again", "leavers")  # sections that wait for a person
+_CHANGE = ("email", "fields", "groups", "reason", "status", "error")
+_PERSON = ("email", "reason")
 
 
-class Results(NamedTuple):
-    """What came of the changes. `people`: each with what was really decided about the person right
-    before the write; `refused`: people and values that MailerLite was not known to refuse;
-    `leave`: of mirrored groups."""
+class _Spec(NamedTuple):
+    """A section. `title`: before the writes, and after them if that is another one; `said`: the
+    title on the screen, of a number of things, if their rows are listed there."""
 
-    create_fields: Sequence[Result]
-    people: Sequence[tuple[Decision, Result]] = ()
-    refused: Sequence[Waiting] = ()
-    create_groups: Sequence[Result] = ()
-    leave: Sequence[tuple[Leave, Result]] = ()
-
-    def done(self, action: Action) -> int:
-        return sum(each.action is action and made.status == DONE for each, made in self.people)
-
-    @property
-    def no_longer_active(self) -> int:
-        return sum(
-            each.action is Action.UNSUBSCRIBE and each.was == "active" and made.status == DONE
-            for each, made in self.people
-        )
+    key: str
+    kind: Kind
+    columns: tuple[str, ...]
+    title: str
+    title_after: str = ""
+    hint: str = ""
 
 
-def sections(
-    plan: Plan,
-    missing: Sequence[Field],
-    groups: Mapping[str, str],
-    results: Results | None = None,
-    groups_to_make: Sequence[str] = (),
-) -> list[Section]:
-    """`missing`: the fields to create; `groups`: id -> name; `groups_to_make`: names. Who was
-    left out right before the write, or by it, is a skipped person and no failure."""
-    fields = rows_of(
-        [{"key": field.key, "type": field.type} for field in missing],
-        results and results.create_fields,
-    )
-    changes = list(_changes(plan, groups, results))
-    skipped = [(each.email, each.hubspot_id, each.reason) for each in plan.skipped]
+_SECTIONS = (
+    _Spec(
+        "create_fields",
+        Kind.STEP,
+        ("key", "type", "status", "error"),
+        "Fields to create",
+        "Fields created",
+    ),
+    _Spec(
+        "create_groups",
+        Kind.STEP,
+        ("name", "status", "error"),
+        "Groups to create",
+        "Groups created",
+    ),
+    _Spec("create", Kind.ADD, _CHANGE, "To create", "Created"),
+    _Spec("update", Kind.CHANGE, _CHANGE, "To update", "Updated"),
+    _Spec("unsubscribe", Kind.REMOVE, _CHANGE, "To unsubscribe", "Unsubscribed"),
+    _Spec("opt_out", Kind.REMOVE, _CHANGE, "To opt out in HubSpot", "Opted out in HubSpot"),
+    _Spec(
+        "leave",
+        Kind.REMOVE,
+        ("email", "group", "reason", "status", "error"),
+        "To remove from a group",
+        "Removed from a group",
+    ),
+    _Spec(
+        "to_decide",
+        Kind.DECIDE,
+        _PERSON,
+        "Opted out in HubSpot, and still subscribed in MailerLite",
+        hint="Unsubscribe them in MailerLite, or let a run with --unsubscribe-opted-out do it."
+        " Whoever wants mail after all opts in again in HubSpot.",
+    ),
+    _Spec(
+        "subscribed_again",
+        Kind.DECIDE,
+        _PERSON,
+        "Opted out in HubSpot by an earlier run, and subscribed in MailerLite again",
+        hint="Earlier runs opted them out in HubSpot, since they had left MailerLite. Whoever wants"
+        " mail after all opts in again in HubSpot; unsubscribe the others in MailerLite.",
+    ),
+    _Spec(
+        "leavers",
+        Kind.DECIDE,
+        _PERSON,
+        "Subscribed, and no contact in HubSpot any more",
+        hint="Unsubscribe or delete in MailerLite who should get no more mail.",
+    ),
+    _Spec(
+        "taken_out",
+        Kind.STEP,
+        ("email", "groups"),
+        "Taken out of a group in MailerLite, and left out",
+    ),
+    _Spec(
+        "waiting",
+        Kind.WAIT,
+        ("email", "field", "reason", "since", "asked_again_on"),
+        "Refused by MailerLite, and not asked again yet",
+    ),
+    _Spec(
+        "skipped",
+        Kind.SKIP,
+        _PERSON,
+        "Skipped",
+        hint="Who has opted out or unsubscribed stays out. A wrong address is fixed in the"
+        " contact's record in HubSpot.",
+    ),
+)
+
+
+def sections(plan: Plan, groups: Mapping[str, str], is_applied: bool = False) -> list[Section]:
+    """`groups`: id -> name. Who was left out right before the write, or by it, is a skipped person
+    and no failure."""
+    made = [each for each in plan.changes if each.result.status != SKIPPED]
+    left_out = [each for each in plan.changes if each.result.status == SKIPPED]
+    skipped = [_person_row(each, each.reason) for each in plan.skipped]
     skipped += [
-        (row["email"], row["hubspot_id"], row["error"])
-        for _, row in changes
-        if row["status"] == SKIPPED
+        _person_row(each.decision, each.result.error or "")
+        for each in left_out
+        if each.action is not Action.LEAVE
     ]
-    waiting = sorted([*plan.waiting, *(results.refused if results else ())])
+    rows: dict[str, list[Row]] = {
+        "create_fields": [_creation_row(each) for each in plan.creations if each.type],
+        "create_groups": [_creation_row(each) for each in plan.creations if not each.type],
+        "to_decide": _left_alone(plan.skipped, STILL_SUBSCRIBED),
+        "subscribed_again": _left_alone(plan.skipped, SUBSCRIBED_AGAIN),
+        "leavers": _left_alone(plan.orphans, ""),
+        "taken_out": [_removed_row(each, groups) for each in plan.removed_by_hand],
+        "waiting": [_waiting_row(each) for each in sorted(plan.waiting)],
+        "skipped": skipped,
+        **{action: [] for action in VERBS},
+    }
+    for each in made:
+        rows[each.action.value].append(_change_row(each, groups))
     return [
         Section(
-            "create_fields",
-            "Fields created" if results else "Fields to create",
-            Kind.STEP,
-            ("key", "type", "status", "error"),
-            fields,
-        ),
-        Section(
-            "create_groups",
-            "Groups created" if results else "Groups to create",
-            Kind.STEP,
-            ("name", "status", "error"),
-            rows_of([{"name": name} for name in groups_to_make], results and results.create_groups),
-        ),
-        _section(Action.CREATE, Kind.ADD, "Created" if results else "To create", changes),
-        _section(Action.UPDATE, Kind.CHANGE, "Updated" if results else "To update", changes),
-        _section(
-            Action.UNSUBSCRIBE,
-            Kind.REMOVE,
-            "Unsubscribed" if results else "To unsubscribe",
-            changes,
-        ),
-        _section(
-            Action.OPT_OUT,
-            Kind.REMOVE,
-            "Opted out in HubSpot" if results else "To opt out in HubSpot",
-            changes,
-        ),
-        Section(
-            LEAVE,
-            "Removed from a group" if results else "To remove from a group",
-            Kind.REMOVE,
-            ("email", "group", "reason", "status", "error"),
-            _leaves(plan, groups, results),
-        ),
-        Section(
-            "to_decide",
-            "Opted out in HubSpot, and still subscribed in MailerLite",
-            Kind.DECIDE,
-            ("email", "reason"),
-            _left_alone(_skipped_as(plan, STILL_SUBSCRIBED)),
-            hint=DECIDE_HINT,
-        ),
-        Section(
-            "subscribed_again",
-            "Opted out in HubSpot by an earlier run, and subscribed in MailerLite again",
-            Kind.DECIDE,
-            ("email", "reason"),
-            _left_alone(_skipped_as(plan, SUBSCRIBED_AGAIN)),
-            hint=AGAIN_HINT,
-        ),
-        Section(
-            "leavers",
-            "Subscribed, and no contact in HubSpot any more",
-            Kind.DECIDE,
-            ("email", "reason"),
-            _left_alone(plan.leavers),
-            hint=LEAVER_HINT,
-        ),
-        Section(
-            "taken_out",
-            "Taken out of a group in MailerLite, and left out",
-            Kind.STEP,
-            ("email", "groups"),
-            [_taken_out(each, groups) for each in plan.taken_out],
-        ),
-        Section(
-            "waiting",
-            "Refused by MailerLite, and not asked again yet",
-            Kind.WAIT,
-            ("email", "field", "reason", "since", "asked_again_on"),
-            [_waiting(each) for each in waiting],
-        ),
-        Section(
-            "skipped",
-            "Skipped",
-            Kind.SKIP,
-            ("email", "reason"),
-            [_short(*each) for each in skipped],
-            hint=SKIP_HINT,
-        ),
+            spec.key,
+            spec.title_after if is_applied and spec.title_after else spec.title,
+            spec.kind,
+            spec.columns,
+            rows[spec.key],
+            hint=spec.hint,
+        )
+        for spec in _SECTIONS
     ]
 
 
@@ -186,59 +155,59 @@ def counts(sections: Sequence[Section]) -> dict[str, Any]:
     }
 
 
-def to_decide(plan: Plan) -> list[Decision]:
-    """What waits for a person."""
-    again = _skipped_as(plan, SUBSCRIBED_AGAIN)
-    return [*_skipped_as(plan, STILL_SUBSCRIBED), *again, *plan.leavers]
-
-
 def say_plan(
     screen: Screen,
     plan: Plan,
-    told: Sequence[Decision],
-    missing: Sequence[Field],
+    sections: Sequence[Section],
     groups: Mapping[str, str],
-    groups_to_make: Sequence[str] = (),
+    news: Sequence[Row],
 ) -> None:
     """The whole plan in words; whom it leaves alone as numbers, since the report lists them.
-    `told`: those of `to_decide` that are to be told."""
-
-    def say(title: str, kind: Kind, entries: Sequence[Decision]) -> None:
-        lines = [(each.address, _in_words(each, groups)) for each in entries]
-        screen.say_list(title.format(people(len(entries))), kind, lines, SHOWN)
-
-    fields = [(field.key, field.type) for field in missing]
+    `news`: those of the rows of DECIDE that are to be told."""
+    rows = {each.key: each.rows for each in sections}
+    fields = [(row["key"], row["type"]) for row in rows["create_fields"]]
     screen.say_list(f"Create {count(len(fields), 'field')}", Kind.ADD, fields, SHOWN)
-    made = [(name, "") for name in groups_to_make]
+    made = [(row["name"], "") for row in rows["create_groups"]]
     screen.say_list(f"Create {count(len(made), 'group')}", Kind.ADD, made, SHOWN)
-    say("Create {}", Kind.ADD, plan.create)
-    say("Update {}", Kind.CHANGE, plan.update)
-    say("Unsubscribe {}", Kind.REMOVE, plan.unsubscribe)
-    say("Opt out {} in HubSpot", Kind.REMOVE, plan.opt_out)
-    leaves = [
-        (each.person.address, f"{groups[each.group]}: {each.person.why_leaves}")
-        for each in plan.leave
-    ]
-    screen.say_list(f"Remove {people(plan.leaving)} from a group", Kind.REMOVE, leaves, SHOWN)
-    for title, endings in (
-        ("For you to decide (see --unsubscribe-opted-out)", (STILL_SUBSCRIBED,)),
-        ("For you to decide, since they came back by themselves", (SUBSCRIBED_AGAIN,)),
-        ("Subscribed, and no contact any more", (NO_CONTACT, OTHER_ADDRESS)),
+    for action, title, kind in (
+        (Action.CREATE, "Create {}", Kind.ADD),
+        (Action.UPDATE, "Update {}", Kind.CHANGE),
+        (Action.UNSUBSCRIBE, "Unsubscribe {}", Kind.REMOVE),
+        (Action.OPT_OUT, "Opt out {} in HubSpot", Kind.REMOVE),
+        (Action.LEAVE, "Remove {} from a group", Kind.REMOVE),
     ):
-        lines = [(each.address, each.reason) for each in told if each.reason.endswith(endings)]
+        changes = plan.of(action)
+        number = plan.leaving if action is Action.LEAVE else len(changes)
+        lines = [(each.address, _describe_change(each, groups)) for each in changes]
+        screen.say_list(title.format(people(number)), kind, lines, SHOWN)
+    for key, title in zip(
+        DECIDE,
+        (
+            "For you to decide (see --unsubscribe-opted-out)",
+            "For you to decide, since they came back by themselves",
+            "Subscribed, and no contact any more",
+        ),
+    ):
+        lines = [(row["email"], row["reason"]) for row in rows[key] if row in news]
         screen.say_list(title, Kind.DECIDE, lines, SHOWN)
-    out = [(each.address, ", ".join(_names(each.taken_out, groups))) for each in plan.taken_out]
+    out = [(row["email"], ", ".join(row["groups"])) for row in rows["taken_out"]]
     screen.say_list("Taken out of a group in MailerLite, and left out", Kind.KEEP, out, SHOWN)
-    reasons = Counter(entry.reason for entry in plan.skipped).most_common()
+    reasons = Counter(row["reason"] for row in rows["skipped"]).most_common()
     skipped = [(f"{number:,}", reason) for reason, number in reasons]
-    screen.say_list(f"Skip {count(len(plan.skipped), 'contact')}", Kind.STEP, skipped, SHOWN)
+    number = len(rows["skipped"])
+    screen.say_list(f"Skip {count(number, 'contact')}", Kind.STEP, skipped, SHOWN)
     are = "is" if plan.unchanged == 1 else "are"
     screen.say(f"{plan.unchanged:,} {are} in MailerLite as in HubSpot already.")
-    for line in _on_values(plan):
+    for line in _describe_values(plan):
         screen.say(line)
 
 
-def say_results(screen: Screen, results: Results, sections: Sequence[Section]) -> None:
+def say_results(
+    screen: Screen,
+    sections: Sequence[Section],
+    refused: Sequence[Waiting],
+    not_new: Sequence[tuple[str, str]],
+) -> None:
     """What is news besides the changes themselves."""
     failed = [
         (row["email"], row["error"])
@@ -247,45 +216,55 @@ def say_results(screen: Screen, results: Results, sections: Sequence[Section]) -
         if row.get("status") == FAILED and "email" in row
     ]
     screen.say_list("Failed", Kind.SKIP, failed, SHOWN)
-    refused = [
-        (each.email, f"{each.field}: {each.refused.reason}")
-        for each in results.refused
-        if each.field
+    values = [
+        (each.email, f"{each.field}: {each.refused.reason}") for each in refused if each.field
     ]
-    screen.say_list("Values that MailerLite does not take", Kind.SKIP, refused, SHOWN)
+    screen.say_list("Values that MailerLite does not take", Kind.SKIP, values, SHOWN)
+    title = "Not new to MailerLite, and in none of its lists: deleted there once"
+    screen.say_list(title, Kind.SKIP, sorted(not_new), SHOWN)
 
 
-def would_in_words(plan: Plan, missing: Sequence[Field], groups_to_make: Sequence[str]) -> str:
-    """What a dry run would do: words that follow "Dry run:"."""
+def describe_dry_run(plan: Plan) -> str:
+    """What it would do: words that follow "Dry run:"."""
+    fields = sum(bool(each.type) for each in plan.creations)
+    groups = len(plan.creations) - fields
     numbers = {
-        f"{len(plan.create):,} would be created": True,
-        f"{len(plan.update):,} updated": True,
-        f"{len(plan.unsubscribe):,} unsubscribed": True,
-        f"{len(plan.opt_out):,} opted out in HubSpot": plan.opt_out,
-        f"{plan.leaving:,} removed from a group": plan.leave,
-        f"{count(len(missing), 'field')} created": missing,
-        f"{count(len(groups_to_make), 'group')} created": groups_to_make,
+        f"{len(plan.of(Action.CREATE)):,} would be created": True,
+        f"{len(plan.of(Action.UPDATE)):,} updated": True,
+        f"{len(plan.of(Action.UNSUBSCRIBE)):,} unsubscribed": True,
+        f"{len(plan.of(Action.OPT_OUT)):,} opted out in HubSpot": plan.of(Action.OPT_OUT),
+        f"{plan.leaving:,} removed from a group": plan.leaving,
+        f"{count(fields, 'field')} created": fields,
+        f"{count(groups, 'group')} created": groups,
     }
     return ", ".join(words for words, is_told in numbers.items() if is_told)
 
 
-def opt_outs_in_words(results: Results) -> str:
-    number = results.done(Action.OPT_OUT)
-    return f" {number:,} opted out in HubSpot," if number else ""
+def describe_results(plan: Plan, is_mirrored: bool, skipped: int) -> str:
+    """What was done: words that follow "Done:"."""
+
+    def done(action: Action) -> list[Change]:
+        return [each for each in plan.of(action) if each.result.status == DONE]
+
+    opted_out = len(done(Action.OPT_OUT))
+    left = len({each.membership.email for each in done(Action.LEAVE)})
+    return (
+        f"{people(len(done(Action.CREATE)))} created, {len(done(Action.UPDATE)):,} updated,"
+        f" {len(done(Action.UNSUBSCRIBE)):,} unsubscribed,"
+        + (f" {opted_out:,} opted out in HubSpot," if opted_out else "")
+        + (f" {left:,} removed from a group," if is_mirrored else "")
+        + f" {plan.unchanged:,} left as they were, {skipped:,} skipped."
+    )
 
 
-def leavers_in_words(plan: Plan) -> str:
-    number = len(plan.leavers)
+def describe_orphans(plan: Plan) -> str:
+    number = len(plan.orphans)
     are = "is" if number == 1 else "are"
     no_contact = "HubSpot has no contact with their address any more"
     return f"{people(number)} {are} subscribed, and {no_contact}."
 
 
-def _skipped_as(plan: Plan, ending: str) -> list[Decision]:
-    return [each for each in plan.skipped if each.reason.endswith(ending)]
-
-
-def _on_values(plan: Plan) -> Iterator[str]:
+def _describe_values(plan: Plan) -> Iterator[str]:
     for key, number in plan.unusable.items():
         values = count(number, "value is", "values are")
         yield f"{values} not sent, because the field {key} cannot hold such a value."
@@ -296,85 +275,67 @@ def _on_values(plan: Plan) -> Iterator[str]:
         soonest = min(plan.waiting, key=lambda each: each.refused.again_on).refused
         yield (
             f"Not tried for {people(number)}: what MailerLite refused before, asked again from"
-            f" {soonest.again_in_words} on."
+            f" {soonest.describe_day()} on."
         )
 
 
-def _changes(
-    plan: Plan, groups: Mapping[str, str], results: Results | None
-) -> Iterator[tuple[Action, Row]]:
-    if results is None:
-        made: list[Decision] = [*plan.create, *plan.update, *plan.unsubscribe, *plan.opt_out]
-        outcomes = None
-    else:
-        made = [decision for decision, _ in results.people]
-        outcomes = [result for _, result in results.people]
-    rows = rows_of([_entry(each, groups) for each in made], outcomes)
-    return ((each.action, row) for each, row in zip(made, rows))
+def _describe_change(change: Change, groups: Mapping[str, str]) -> str:
+    decision = change.decision
+    if change.action is Action.LEAVE:
+        return f"{groups[change.group]}: {decision.why_leaves}"
+    again = dict.fromkeys(decision.groups.rejoin, " again (taken out by hand)")
+    joins = [f"joins {groups[each]}{again.get(each, '')}" for each in decision.groups.join]
+    return decision.reason or ", ".join([*decision.values.to_send, *joins]) or "no values"
 
 
-def _section(
-    action: Action, kind: Kind, title: str, changes: Sequence[tuple[Action, Row]]
-) -> Section:
-    rows = [row for of, row in changes if of is action and row["status"] != SKIPPED]
-    columns = ("email", "fields", "groups", "reason", "status", "error")
-    return Section(action.value, title, kind, columns, rows)
+# Rows
 
 
-def _entry(entry: Decision, groups: Mapping[str, str]) -> Row:
-    row = {
-        "email": entry.email,
-        "hubspot_id": entry.hubspot_id,
-        "fields": list(entry.fields),
-        "groups": _names(entry.groups, groups),
+def _creation_row(creation: Creation) -> Row:
+    is_field = bool(creation.type)
+    what = {"key": creation.name, "type": creation.type} if is_field else {"name": creation.name}
+    return {**what, **creation.result.as_row()}
+
+
+def _change_row(change: Change, groups: Mapping[str, str]) -> Row:
+    decision = change.decision
+    if change.action is Action.LEAVE:
+        row = _person_row(decision, decision.why_leaves)
+        return {**row, "group": groups[change.group], **change.result.as_row()}
+    joins = decision.groups
+    by_hand = f"somebody took them out of {', '.join(groups[each] for each in joins.rejoin)}"
+    reason = decision.reason or (by_hand if joins.rejoin else "")
+    return {
+        "email": decision.address,
+        "hubspot_id": decision.hubspot_id,
+        "fields": list(decision.values.to_send),
+        "groups": [groups[each] for each in joins.join],
+        **({"reason": reason} if reason else {}),
+        **change.result.as_row(),
     }
-    by_hand = f"somebody took them out of {', '.join(_names(entry.rejoins, groups))}"
-    reason = entry.reason or (by_hand if entry.rejoins else "")
-    return {**row, "reason": reason} if reason else row
 
 
-def _leaves(plan: Plan, groups: Mapping[str, str], results: Results | None) -> list[Row]:
-    """Without those who turned out to belong there, or were not found any more."""
-    made = [each for each, _ in results.leave] if results else plan.leave
-    entries = [
-        {
-            **_short(each.person.email, each.person.hubspot_id, each.person.why_leaves),
-            "group": groups[each.group],
-        }
-        for each in made
-    ]
-    rows = rows_of(entries, [result for _, result in results.leave] if results else None)
-    return [row for row in rows if row["status"] != SKIPPED]
+def _person_row(decision: Decision, reason: str) -> Row:
+    email = decision.address or None
+    return {"email": email, "hubspot_id": decision.hubspot_id, "reason": reason}
 
 
-def _left_alone(entries: Sequence[Decision]) -> list[Row]:
-    return [_short(each.email, each.hubspot_id, each.reason) for each in entries]
+def _left_alone(decisions: Sequence[Decision], ending: str) -> list[Row]:
+    return [_person_row(each, each.reason) for each in decisions if each.reason.endswith(ending)]
 
 
-def _short(email: str | None, hubspot_id: int | None, reason: str) -> Row:
-    return {"email": email, "hubspot_id": hubspot_id, "reason": reason}
+def _removed_row(decision: Decision, groups: Mapping[str, str]) -> Row:
+    names = [groups[each] for each in decision.groups.removed_by_hand]
+    return {**_person_row(decision, "somebody took them out"), "groups": names}
 
 
-def _taken_out(entry: Decision, groups: Mapping[str, str]) -> Row:
-    row = _short(entry.email, entry.hubspot_id, "somebody took them out")
-    return {**row, "groups": _names(entry.taken_out, groups)}
-
-
-def _waiting(each: Waiting) -> Row:
-    row = _short(each.email, each.hubspot_id, each.refused.reason)
-    dates = {"since": each.refused.since, "asked_again_on": each.refused.again_on}
-    return {**row, "field": each.field, **dates}
-
-
-def _names(ids: Sequence[str], groups: Mapping[str, str]) -> list[str]:
-    return [groups[each] for each in ids]
-
-
-def _in_words(entry: Decision, groups: Mapping[str, str]) -> str:
-    if entry.reason:
-        return entry.reason
-    joins = [
-        f"joins {groups[each]}{' again (taken out by hand)' if each in entry.rejoins else ''}"
-        for each in entry.groups
-    ]
-    return ", ".join([*entry.fields, *joins]) or "no values"
+def _waiting_row(waiting: Waiting) -> Row:
+    refused = waiting.refused
+    return {
+        "email": waiting.email,
+        "hubspot_id": waiting.hubspot_id,
+        "reason": refused.reason,
+        "field": waiting.field,
+        "since": refused.since,
+        "asked_again_on": refused.again_on,
+    }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Mapping, NamedTuple
 
 from core.conditions import Condition, parse_conditions
-from core.limits import Limit, parse_limit, parse_number, parse_number_limit
+from core.limits import Limit, parse_number
 from core.settings import SettingsReader, parse_names
 from hubspot_api.service import hubspot_settings
 from mailerlite_client import mailerlite_settings
-from subscribers.opt_outs import parse_legal_basis
+from subscribers import limits
+from subscribers.consent import parse_legal_basis
 from transport.service_client import ServiceSettings
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
@@ -26,7 +27,8 @@ class Settings(NamedTuple):
     property of the contact's company begins with "company.";
     `groups` and `subscriptions` (kinds of mail, none: all): names or ids; `labels`: whether an
     enumeration's labels are sent, and not its internal values; `list`, `mirror_group`: name or
-    id, "" for none; `group_by`: the property whose values have a mirrored group each."""
+    id, "" for none; `group_by`: the property whose values have a mirrored group each; `limits`: by
+    the name of their setting."""
 
     hubspot: ServiceSettings
     mailerlite: ServiceSettings
@@ -39,12 +41,8 @@ class Settings(NamedTuple):
     mirror_group: str
     group_by: str
     group_prefix: str
-    max_leave: Limit
-    max_new: Limit
-    max_unsubscribe: Limit
-    max_deleted: Limit
+    limits: Mapping[str, Limit]
     ask_again_days: int
-    max_opt_out: Limit
     legal_basis: str | None
     keep_history_days: int
 
@@ -62,12 +60,8 @@ def settings(reader: SettingsReader) -> Settings:
         reader.get("MIRROR_GROUP", "", str),
         reader.get("GROUP_BY", "", str),
         reader.get("GROUP_PREFIX", "", str),
-        reader.get("MAX_LEAVE", "20%", parse_limit),
-        reader.get("MAX_NEW", "500", parse_number_limit),
-        reader.get("MAX_UNSUBSCRIBE", "20%", parse_limit),
-        reader.get("MAX_DELETED", "20%", parse_limit),
+        limits.read_settings(reader),
         reader.get("ASK_AGAIN_DAYS", "7", parse_number),
-        reader.get("MAX_OPT_OUT", "20%", parse_limit),
         reader.optional("HUBSPOT_LEGAL_BASIS", parse_legal_basis),
         reader.get("KEEP_HISTORY_DAYS", "400", parse_number),
     )

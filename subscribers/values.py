@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Mapping, NamedTuple
+from typing import Mapping, NamedTuple
 
 from core.values import as_day, as_number, split_values
-
-if TYPE_CHECKING:
-    from mailerlite_api.shapes import Value
-
-_TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -> MailerLite's
-
+from mailerlite_api.shapes import Value
 
 OF_COMPANY = "company."  # so begins the name of a property of the contact's company
+_TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -> MailerLite's
 
 
 class Field(NamedTuple):
@@ -37,7 +33,7 @@ def field_type(property_type: str) -> str:
     return _TYPES.get(property_type, "text")
 
 
-def in_words(text: str, field: Field) -> str:
+def labelled(text: str, field: Field) -> str:
     """The labels of an enumeration's values, with commas between them; other text as it is."""
     if not (field.labels or field.is_multiple):
         return text
@@ -59,7 +55,7 @@ def usable(text: str, kind: str) -> Value | None:
     return text
 
 
-def as_kept(text: str | None, kind: str) -> str:
+def comparable(text: str | None, kind: str) -> str:
     """What MailerLite holds in a form in which the same is equal, also if it is no such value."""
     text = trimmed(text)
     value = usable(text, kind) if text else None

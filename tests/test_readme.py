@@ -19,6 +19,7 @@ import sandbox.__main__
 from core.errors import Outcome
 from core.settings import SettingsReader
 from sandbox.data import sample_sandbox
+from subscribers import limits
 from tests.helpers import ROOT, FakeClock, RunMain
 from tests.layers import product_files, scripts
 
@@ -42,12 +43,15 @@ READS = {name for name in vars(SettingsReader) if not name.startswith("_")} - {"
 
 
 def settings() -> Iterator[str]:
-    """The first argument of every call of a `reader` that reads a setting."""
+    """The first argument of every call of a `reader` that reads a setting, and those of tables."""
+    yield from (cap.setting for cap in limits.CAPS)
     for path in product_files():
         code = (ROOT / path).read_text(encoding="utf-8") if path.suffix == ".py" else ""
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
                 reader, name = getattr(node.func.value, "id", ""), node.args[0]
+                if isinstance(name, ast.Attribute) and name.attr == "setting":
+                    continue  # it stands in a table
                 if reader == "reader" and node.func.attr in READS:
                     assert isinstance(name, ast.Constant), ast.dump(node)
                     yield str(name.value)

@@ -11,7 +11,8 @@ from core.conditions import Property, parse_conditions
 from hubspot_api.shapes import Contact
 from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
-from subscribers.selection import Selection, by_id_is_cheaper
+from subscribers.reading import by_id_is_cheaper
+from subscribers.rules import Scope
 from tests.helpers import FakeClock, RunMain
 from tests.people import (
     AL,
@@ -281,11 +282,11 @@ def test_subscribers_of_every_status_are_looked_for(run_main: RunMain, clock: Fa
 
 
 def test_any_contact_of_a_person_counts() -> None:
-    selection = Selection("Customers", {1})
+    scope = Scope("Customers", {1})
     one, other = Contact(1, {}), Contact(2, {})
-    assert selection.why_not([one, other]) is None
-    assert selection.why_not([other]) == "not in the list Customers"
-    assert Selection().why_not([other]) is None
+    assert scope.out_of_scope([one, other]) is None
+    assert scope.out_of_scope([other]) == "not in the list Customers"
+    assert Scope().out_of_scope([other]) is None
 
 
 # Conditions
@@ -296,13 +297,13 @@ def test_all_conditions_must_hold() -> None:
         (condition, Property(condition.property, "string", "text", {}))
         for condition in parse_conditions("country=de,orders=1")
     ]
-    selection = Selection("Customers", {1, 2}, conditions)
-    assert selection.is_meant(Contact(1, {"country": "de", "orders": "1"}))
-    assert not selection.is_meant(Contact(2, {"country": "de", "orders": "2"}))
-    assert not selection.is_meant(Contact(3, {"country": "de", "orders": "1"}))
-    assert selection.in_words() == "in the list Customers and as CONTACT_FILTER says"
-    assert Selection().is_all
-    assert not Selection(conditions=conditions).is_all
+    scope = Scope("Customers", {1, 2}, conditions)
+    assert scope.in_scope(Contact(1, {"country": "de", "orders": "1"}))
+    assert not scope.in_scope(Contact(2, {"country": "de", "orders": "2"}))
+    assert not scope.in_scope(Contact(3, {"country": "de", "orders": "1"}))
+    assert scope.describe() == "in the list Customers and as CONTACT_FILTER says"
+    assert Scope().is_everybody
+    assert not Scope(conditions=conditions).is_everybody
 
 
 PROPERTIES = {

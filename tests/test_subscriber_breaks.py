@@ -13,8 +13,8 @@ import pytest
 
 from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
-from subscribers import importing, rounds
-from subscribers.memory import Memory
+from subscribers import importing, writing
+from subscribers.memory import PersonStore
 from tests.fault_matrix import FAULTS
 from tests.helpers import START, FakeClock, RunMain
 from tests.people import (
@@ -135,7 +135,8 @@ def kill_at(sandbox: Sandbox, number: int, state: Path) -> Callable[[], bool]:
 def remember(state: Path, people: Sequence[Row]) -> None:
     """As an earlier run left it, with somebody who is gone since."""
     state.unlink(missing_ok=True)
-    with contextlib.closing(Memory(state, False, START.date(), 7)) as memory:
+    with PersonStore(state, False, START.date(), 7) as memory:
+        memory.make_file()
         memory.note_lists([(email, None) for email in (DI, *(each["email"] for each in people))])
 
 
@@ -148,7 +149,7 @@ def groups_of(sandbox: Sandbox) -> dict[str, set[str]]:
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "IMPORT_SIZE", 2)
     monkeypatch.setattr(importing, "POLLS", 2)
-    monkeypatch.setattr(rounds, "ROUND", 1)
+    monkeypatch.setattr(writing, "BATCH_SIZE", 1)
 
 
 @pytest.mark.parametrize("name", WORLDS)

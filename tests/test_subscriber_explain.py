@@ -14,7 +14,7 @@ import sync_subscribers
 from core.emails import canonical
 from sandbox import Fault, Sandbox
 from sandbox.hubspot import definition
-from subscribers.plan import OLDER
+from subscribers.decide import OLDER
 from tests.helpers import Ended, FakeClock, RunMain
 from tests.people import AL, BO, JO, Row, contact, make, run, run_first, subscriber
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import sync_subscribers
 from sandbox import Fault, Sandbox
 from sandbox.hubspot import definition
 from state import history
-from subscribers.memory import Memory
+from subscribers import verification
+from subscribers.memory import PersonStore
 from tests.helpers import START, Ended, FakeClock, RunMain
 from tests.people import (
     AL,
@@ -49,8 +49,8 @@ def changes(outcome: Ended) -> list[tuple[str, str, str]]:
 
 
 def noted(path: Path, clock: FakeClock, email: str) -> list[tuple[str, str]]:
-    with Memory(path, True, START.date(), 7) as memory:
-        found = history.History(memory, clock, None).changes_of(memory.person(email))
+    with PersonStore(path, True, START.date(), 7) as memory:
+        found = history.History(memory, clock, None).changes_of(memory.hash_of(email))
     return [(each.action, each.status) for each in found]
 
 
@@ -260,7 +260,7 @@ def test_what_a_killed_run_did_is_known(
 
     with make([contact(JO), contact(AL)], [], clock, **SHOPS) as sandbox:
         with monkeypatch.context() as patch:
-            patch.setattr(sync_subscribers, "Results", killed)
+            patch.setattr(verification, "verify_groups", killed)
             with pytest.raises(KeyboardInterrupt):
                 run(run_main, sandbox, "--state", str(path), *flags)
         assert len(statuses(sandbox)) == 2

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import AppError
-from subscribers.memory import Lists, Memory
-from subscribers.plan import Action, Decision
+from subscribers.memory import Lists, PersonStore
 from tests.helpers import ROOT, START
 
 JO, AL = "jo@mail.example", "al@mail.example"
@@ -24,19 +23,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "people.sqlite3"
 
 
-def open_memory(path: Path, dry_run: bool = False) -> Memory:
-    return Memory(path, dry_run, START.date(), ask_again_days=7)
+def open_memory(path: Path, dry_run: bool = False) -> PersonStore:
+    memory = PersonStore(path, dry_run, START.date(), ask_again_days=7)
+    if not dry_run:
+        memory.make_file()
+    return memory
 
 
 def remember(path: Path, *emails: str) -> None:
     with open_memory(path) as memory:
         for email in emails:
-            memory.note_written(Decision(Action.CREATE, email, 1), {})
+            memory.note_written(email, 1)
 
 
 def known(path: Path, *emails: str) -> list[bool]:
     with open_memory(path, dry_run=True) as memory:
-        return [memory.recall(email).is_known for email in emails]
+        return [memory.lookup(email).is_known for email in emails]
 
 
 def test_it_knows_whom_it_was_told(path: Path) -> None:
@@ -77,7 +79,7 @@ def test_a_dry_run_writes_no_file(path: Path) -> None:
     remember(path, JO)
     before = path.read_bytes()
     with open_memory(path, dry_run=True) as memory:
-        assert memory.recall(JO).is_known
+        assert memory.lookup(JO).is_known
         memory.note_lists([(AL, None)])
     assert path.read_bytes() == before
 
@@ -86,18 +88,18 @@ def test_a_person_is_counted_once_however_the_address_is_spelt(path: Path) -> No
     people = ["jo@m\u00fcnze.example", "al@xn--mnze-0ra.example", JO]
     with open_memory(path) as memory:
         memory.note_lists((email, None) for email in people)
-        assert memory.compare([]) == Lists(known=3, missing=3)
-        assert memory.compare(["jo@xn--mnze-0ra.example", JO]) == Lists(known=3, missing=1)
+        assert memory.compare_lists([]) == Lists(known=3, missing=3)
+        assert memory.compare_lists(["jo@xn--mnze-0ra.example", JO]) == Lists(known=3, missing=1)
 
 
 def test_who_is_gone_is_no_news_twice_and_may_come_back(path: Path) -> None:
     with open_memory(path) as memory:
         memory.note_lists([(JO, None), (AL, None)])
         memory.note_lists([(AL, None)])
-        assert memory.compare([AL]) == Lists(known=1, missing=0)
-        assert memory.recall(JO).is_known
+        assert memory.compare_lists([AL]) == Lists(known=1, missing=0)
+        assert memory.lookup(JO).is_known
         memory.note_lists([(JO, None), (AL, None)])
-        assert memory.compare([AL]) == Lists(known=2, missing=1)
+        assert memory.compare_lists([AL]) == Lists(known=2, missing=1)
 
 
 def test_a_refusal_is_forgotten_when_it_was_taken(path: Path) -> None:
@@ -105,10 +107,10 @@ def test_a_refusal_is_forgotten_when_it_was_taken(path: Path) -> None:
         memory.note_refused(JO, "no")
         memory.note_refused(JO, "no", "city", "X")
         memory.note_refused(JO, "no", "name", "Y")
-        assert memory.any_refusal(JO, "city", "Z") is None
-        memory.note_written(Decision(Action.UPDATE, JO, 1, fields={"city": "X"}), {})
-        assert memory.any_refusal(JO) is memory.any_refusal(JO, "city", "X") is None
-        assert memory.any_refusal(JO, "name", "Y") is not None
+        assert memory.previous_refusal(JO, "city", "Z") is None
+        memory.note_written(JO, 1, keys=["city"])
+        assert memory.previous_refusal(JO) is memory.previous_refusal(JO, "city", "X") is None
+        assert memory.previous_refusal(JO, "name", "Y") is not None
 
 
 @pytest.mark.parametrize("content", [b"", b"no database, but long enough to look like one" * 99])
@@ -145,8 +147,8 @@ def test_a_place_where_no_file_can_be(tmp_path: Path, place: str) -> None:
 
 
 def test_many_threads_remember(path: Path) -> None:
-    def note(memory: Memory, n: int) -> None:
-        memory.note_written(Decision(Action.CREATE, f"{n}@mail.example", n), {})
+    def note(memory: PersonStore, n: int) -> None:
+        memory.note_written(f"{n}@mail.example", n)
 
     with open_memory(path) as memory:
         threads = [threading.Thread(target=note, args=(memory, n)) for n in range(20)]
@@ -154,18 +156,18 @@ def test_many_threads_remember(path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert all(memory.recall(f"{n}@mail.example").is_known for n in range(20))
+        assert all(memory.lookup(f"{n}@mail.example").is_known for n in range(20))
 
 
 REMEMBER_AND_DIE = """
 import os, sys
 from datetime import date
 from pathlib import Path
-from subscribers.memory import Memory
-from subscribers.plan import Action, Decision
-memory = Memory(Path(sys.argv[1]), False, date.today(), 7)
+from subscribers.memory import PersonStore
+memory = PersonStore(Path(sys.argv[1]), False, date.today(), 7)
+memory.make_file()
 for email in sys.argv[2:]:
-    memory.note_written(Decision(Action.CREATE, email, 1), {})
+    memory.note_written(email, 1)
 os.kill(os.getpid(), 9)
 """
 

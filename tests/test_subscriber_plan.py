@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from random import Random
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Mapping
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from core.conditions import Property
 from core.emails import normalise_email
 from hubspot_api.shapes import Contact
-from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, Value
+from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber
 from subscribers.consent import (
     BAD_ADDRESS,
     BOUNCED,
@@ -22,8 +23,7 @@ from subscribers.consent import (
     Subscription,
     consent_properties,
 )
-from subscribers.opt_outs import OptOut, seen
-from subscribers.plan import (
+from subscribers.decide import (
     DELETED,
     INVALID_EMAIL,
     NO_EMAIL,
@@ -31,15 +31,12 @@ from subscribers.plan import (
     STILL_SUBSCRIBED,
     Action,
     Decision,
-    Plan,
-    Refused,
-    Rules,
-    Trace,
-    by_email,
-    make_plan,
-    persons,
 )
-from subscribers.values import Field, as_kept, in_words, usable
+from subscribers.memory import PersonStore
+from subscribers.plan import Plan, by_email, make_plan, people_of
+from subscribers.rules import Rules
+from subscribers.values import Field, comparable, labelled, usable
+from tests.helpers import START
 
 JO = "jo@mail.example"
 OUT_OF_NEWS = "opted out of News in HubSpot"
@@ -72,22 +69,14 @@ def subscriber(status: str = "active", email: str = JO, **fields: str | None) ->
     )
 
 
-class Memories(NamedTuple):
-    """What is remembered, of everybody alike."""
+KNOWN = (JO, "al@mail.example", "bo@mail.example", "cy@mail.example")
 
-    is_known: bool = False
 
-    def recall(self, email: str) -> Trace:
-        return Trace(self.is_known)
-
-    def is_kept(self, email: str, key: str, value: Value, there: str) -> bool:
-        return False
-
-    def refusal(self, email: str, key: str = "", value: Value | None = None) -> Refused | None:
-        return None
-
-    def joined(self, email: str) -> Mapping[str, bool]:
-        return {}
+def memory(is_known: bool = False) -> PersonStore:
+    """Of an earlier run that saw everybody, or of none; it is in main memory alone."""
+    store = PersonStore(Path("nowhere.sqlite3"), True, START.date(), 7)
+    store.note_lists((email, None) for email in KNOWN if is_known)
+    return store
 
 
 def plan_for(
@@ -97,7 +86,20 @@ def plan_for(
     rules: Rules = RULES,
 ) -> Plan:
     people = {there.email: there} if there else {}
-    return make_plan(contacts, people, Memories(known), rules)
+    with memory(known) as store:
+        return make_plan(contacts, people, store, rules)
+
+
+def of(plan: Plan, *actions: Action) -> list[Decision]:
+    return [each.decision for action in actions for each in plan.of(action)]
+
+
+def created(plan: Plan) -> list[Decision]:
+    return of(plan, Action.CREATE)
+
+
+def updated(plan: Plan) -> list[Decision]:
+    return of(plan, Action.UPDATE)
 
 
 def reasons(plan: Plan) -> list[str]:
@@ -167,7 +169,7 @@ def test_every_spelling_of_a_day_is_the_same_day(day: Any) -> None:
     ],
 )
 def test_what_mailerlite_holds_in_a_form_to_compare(text: str | None, kind: str, kept: str) -> None:
-    assert as_kept(text, kind) == kept
+    assert comparable(text, kind) == kept
 
 
 @pytest.mark.parametrize(
@@ -181,13 +183,13 @@ def test_what_mailerlite_holds_in_a_form_to_compare(text: str | None, kind: str,
     ],
 )
 def test_labels(text: str, labels: dict[str, str], is_multiple: bool, words: str) -> None:
-    assert in_words(text, Field("size", "size", "text", labels, is_multiple)) == words
+    assert labelled(text, Field("size", "size", "text", labels, is_multiple)) == words
 
 
 def test_who_is_not_there_is_created_with_all_that_is_known() -> None:
-    (write,) = plan_for(contact(firstname=" Jo ", city="", lifetime_value="5.0")).create
-    assert (write.email, write.hubspot_id, write.was) == (JO, 1, None)
-    assert write.fields == {"name": "Jo", "value": 5}
+    (write,) = created(plan_for(contact(firstname=" Jo ", city="", lifetime_value="5.0")))
+    assert (write.address, write.hubspot_id, write.person.status) == (JO, 1, None)
+    assert write.values.to_send == {"name": "Jo", "value": 5}
 
 
 def test_only_the_fields_that_differ_are_updated() -> None:
@@ -195,9 +197,9 @@ def test_only_the_fields_that_differ_are_updated() -> None:
         contact(firstname="Jo", city="Anytown", lifetime_value="5", last_order="2026-03-01"),
         there=subscriber(name=" Jo", city="Elsewhere", value="5.00", ordered="2026-03-02 00:00:00"),
     )
-    (write,) = plan.update
-    assert write.fields == {"city": "Anytown", "ordered": "2026-03-01"}
-    assert write.was == "active"
+    (write,) = updated(plan)
+    assert write.values.to_send == {"city": "Anytown", "ordered": "2026-03-01"}
+    assert write.person.status == "active"
 
 
 def test_equal_values_and_missing_values_are_no_difference() -> None:
@@ -205,7 +207,7 @@ def test_equal_values_and_missing_values_are_no_difference() -> None:
         contact(firstname="Jo", city=" ", lifetime_value=None, last_order="1772323200000"),
         there=subscriber(name="Jo", city="Anytown", value="7", ordered="2026-03-01T08:00:00"),
     )
-    assert plan == Plan((), (), (), (), (), (), (), 1, {}, {}, 1, (), 1)
+    assert plan == Plan(unchanged=1, active=1, with_address=1)
 
 
 def test_fill_only_keeps_what_is_there() -> None:
@@ -214,27 +216,28 @@ def test_fill_only_keeps_what_is_there() -> None:
         there=subscriber(name="Joanna", city=" "),
         rules=RULES._replace(fill_only=True),
     )
-    assert plan.update[0].fields == {"city": "Anytown"}
+    assert updated(plan)[0].values.to_send == {"city": "Anytown"}
 
 
 def test_a_value_that_a_field_cannot_hold_is_counted_and_left_out() -> None:
     values = {"firstname": "Jo", "lifetime_value": "a lot", "last_order": "soon"}
     plan = plan_for(contact(1, JO, **values), contact(2, "al@mail.example", last_order="later"))
-    assert plan.create[1].fields == {"name": "Jo"}
+    assert created(plan)[1].values.to_send == {"name": "Jo"}
     assert plan.unusable == {"value": 1, "ordered": 2}
 
 
 def test_a_text_where_a_number_belongs_is_a_difference() -> None:
     plan = plan_for(contact(lifetime_value="5"), there=subscriber(value="five"))
-    assert plan.update[0].fields == {"value": 5}
+    assert updated(plan)[0].values.to_send == {"value": 5}
 
 
 def test_groups_that_are_missing_are_a_difference() -> None:
     rules = RULES._replace(groups=("5", "6"))
-    assert plan_for(contact(), rules=rules).create[0].groups == ("5", "6")
-    (write,) = plan_for(contact(), there=subscriber(), rules=rules).update
-    assert (write.fields, write.groups) == ({}, ("6",))
-    assert plan_for(contact(), there=subscriber(), rules=RULES._replace(groups=("5",))).update == ()
+    assert created(plan_for(contact(), rules=rules))[0].groups.join == ("5", "6")
+    (write,) = updated(plan_for(contact(), there=subscriber(), rules=rules))
+    assert (write.values.to_send, write.groups.join) == ({}, ("6",))
+    rules = RULES._replace(groups=("5",))
+    assert plan_for(contact(), there=subscriber(), rules=rules).is_empty
 
 
 @pytest.mark.parametrize(
@@ -256,7 +259,7 @@ def test_an_objection_of_hubspot_wins_over_everything(
     newest = contact(3, lastmodifieddate="2026-05-01T00:00:00Z", firstname="New")
     for contacts in ([contact(1, JO, **values)], [contact(2, JO, **values), newest]):
         plan = plan_for(*contacts)
-        assert plan.create == plan.update == ()
+        assert plan.is_empty
         assert reason in reasons(plan)
         for status in ("bounced", "junk", "unsubscribed"):
             assert reason in reasons(plan_for(*contacts, there=subscriber(status)))
@@ -264,21 +267,22 @@ def test_an_objection_of_hubspot_wins_over_everything(
 
 @pytest.mark.parametrize("value", [None, "", " ", "false", "False"])
 def test_no_objection(value: str | None) -> None:
-    assert len(plan_for(contact(hs_email_optout=value)).create) == 1
+    assert len(created(plan_for(contact(hs_email_optout=value)))) == 1
 
 
 @pytest.mark.parametrize("status", ["active", "unconfirmed"])
 def test_opted_out_and_still_subscribed(status: str) -> None:
     person = contact(hs_email_optout="true", firstname="Jo")
     plan = plan_for(person, there=subscriber(status))
-    assert (plan.update, reasons(plan)) == ((), [OPTED_OUT + STILL_SUBSCRIBED])
+    assert (plan.changes, reasons(plan)) == ([], [OPTED_OUT + STILL_SUBSCRIBED])
     rules = RULES._replace(unsubscribe_opted_out=True)
     plan = plan_for(person, there=subscriber(status), rules=rules)
-    (write,) = plan.unsubscribe
-    assert (write.email, write.fields, write.was, plan.skipped) == (JO, {}, status, ())
-    assert plan_for(person, there=subscriber("junk"), rules=rules).unsubscribe == ()
+    (write,) = of(plan, Action.UNSUBSCRIBE)
+    assert (write.address, write.values.to_send, write.person.status) == (JO, {}, status)
+    assert plan.skipped == []
+    assert plan_for(person, there=subscriber("junk"), rules=rules).is_empty
     bounced = contact(hs_email_hard_bounce_reason_enum="OTHER")
-    assert plan_for(bounced, there=subscriber(status), rules=rules).unsubscribe == ()
+    assert plan_for(bounced, there=subscriber(status), rules=rules).is_empty
 
 
 @pytest.mark.parametrize(
@@ -291,16 +295,16 @@ def test_opted_out_and_still_subscribed(status: str) -> None:
 )
 def test_who_does_not_get_mail_in_mailerlite_is_left_alone(status: str, reason: str) -> None:
     plan = plan_for(contact(firstname="Jo"), there=subscriber(status), known=True)
-    assert (plan.update, reasons(plan)) == ((), [reason])
+    assert (plan.changes, reasons(plan)) == ([], [reason])
 
 
 def test_the_deleted_stay_deleted_unless_they_are_restored() -> None:
     assert reasons(plan_for(contact(), known=True)) == [DELETED]
     rules = RULES._replace(restore=frozenset({JO}))
     plan = plan_for(contact(), contact(2, "al@mail.example"), known=True, rules=rules)
-    assert [write.email for write in plan.create] == [JO]
+    assert [write.address for write in created(plan)] == [JO]
     assert reasons(plan) == [DELETED]
-    assert plan_for(contact(firstname="J"), there=subscriber(), known=True).update
+    assert updated(plan_for(contact(firstname="J"), there=subscriber(), known=True))
 
 
 @pytest.mark.parametrize(
@@ -309,7 +313,7 @@ def test_the_deleted_stay_deleted_unless_they_are_restored() -> None:
 )
 def test_a_contact_without_an_address(typed: str | None, reason: str) -> None:
     (entry,) = plan_for(contact(email=typed)).skipped
-    assert entry == Decision(Action.SKIP, typed, 1, reason)
+    assert (entry.address, entry.hubspot_id, entry.reason) == (typed or "", 1, reason)
 
 
 @pytest.mark.parametrize(
@@ -333,10 +337,12 @@ def test_of_two_contacts_the_one_changed_last_wins(
     ]
     for order in (contacts, contacts[::-1]):
         plan = plan_for(*order)
-        assert [write.hubspot_id for write in plan.create] == [winner]
-        assert plan.create[0].fields == {"name": str(winner)}
-        assert plan.skipped == (Decision(Action.SKIP, JO, 3 - winner, OLDER),)
-        assert plan.create[0].contact_ids == (3 - winner, winner)
+        (write,) = created(plan)
+        assert write.hubspot_id == winner
+        assert write.values.to_send == {"name": str(winner)}
+        (older,) = plan.skipped
+        assert (older.address, older.hubspot_id, older.reason) == (JO, 3 - winner, OLDER)
+        assert [each.id for each in write.person.contacts] == [3 - winner, winner]
 
 
 @pytest.mark.parametrize(
@@ -401,40 +407,33 @@ def test_every_contact_is_accounted_for_and_nobody_is_written_against_their_will
 ) -> None:
     contacts, found = numbered(rows), by_email(people)
     rules = RULES._replace(unsubscribe_opted_out=unsubscribe)
-    plan = make_plan(contacts, found, Memories(known), rules)
-    writes = [*plan.create, *plan.update, *plan.unsubscribe]
-    assert len(writes) + plan.unchanged + len(plan.skipped) == len(contacts)
-    assert len({write.email for write in writes}) == len(writes)
-    out = {
-        normalise_email(c.values["email"])
-        for c in contacts
-        if c.values["hs_email_optout"] == "true"
-    }
-    for write in [*plan.create, *plan.update]:
-        assert write.email not in out
-        assert all(value != "" for value in write.fields.values())
-    assert {write.email for write in plan.create}.isdisjoint(found)
-    assert not (known and plan.create)
-    for write in [*plan.update, *plan.unsubscribe]:
-        assert found[write.address].status == write.was
-        assert write.was in ("active", "unconfirmed")
-    random.shuffle(contacts)
-    assert make_plan(contacts, found, Memories(known), rules) == plan
-
-
-def test_whose_opt_out_is_seen() -> None:
-    kind = {"hs_email_optout_7": "true"}
-    contacts = [contact(1, **kind), contact(2, "al@mail.example"), contact(3, None, **kind)]
-    contacts = [
-        each._replace(values={"hs_email_optout_7": None, **each.values}) for each in contacts
-    ]
-    assert list(seen(OptOut("7"), contacts)) == [(JO, True), ("al@mail.example", False)]
+    with memory(known) as store:
+        plan = make_plan(contacts, found, store, rules)
+        writes = [each.decision for each in plan.changes]
+        assert len(writes) + plan.unchanged + len(plan.skipped) == len(contacts)
+        assert len({write.address for write in writes}) == len(writes)
+        out = {
+            normalise_email(c.values["email"])
+            for c in contacts
+            if c.values["hs_email_optout"] == "true"
+        }
+        for write in [*created(plan), *updated(plan)]:
+            assert write.address not in out
+            assert all(value != "" for value in write.values.to_send.values())
+        assert {write.address for write in created(plan)}.isdisjoint(found)
+        assert not (known and created(plan))
+        for write in of(plan, Action.UPDATE, Action.UNSUBSCRIBE):
+            assert write.person.subscriber == found[write.address]
+            assert write.person.status in ("active", "unconfirmed")
+        random.shuffle(contacts)
+        assert make_plan(contacts, found, store, rules) == plan
 
 
 def test_persons_are_those_with_a_usable_address() -> None:
     contacts = [contact(1), contact(2, "jo@"), contact(3, None)]
     there = by_email([subscriber(), subscriber(email="al@mail.example")])
-    found = persons(contacts, there, Memories())
+    with memory() as store:
+        found = people_of(contacts, there, store)
     assert {email: len(person.contacts) for email, person in found.items()} == {
         JO: 1,
         "al@mail.example": 0,
@@ -447,13 +446,14 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
 ) -> None:
     contacts, found = numbered(rows), by_email(people)
     rules = RULES._replace(groups=("5",), fill_only=fill_only, unsubscribe_opted_out=True)
-    plan = make_plan(contacts, found, Memories(False), rules)
-    for write in [*plan.create, *plan.update]:
-        before = found.get(write.address) or Subscriber("9", write.address, "active", {})
-        fields = {**before.fields, **{key: str(value) for key, value in write.fields.items()}}
-        groups = before.groups.union(write.groups)
-        found[write.address] = before._replace(fields=fields, groups=groups)
-    for write in plan.unsubscribe:
-        found[write.address] = found[write.address]._replace(status="unsubscribed")
-    again = make_plan(contacts, found, Memories(True), rules)
-    assert (again.create, again.update, again.unsubscribe) == ((), (), ())
+    with memory() as store:
+        plan = make_plan(contacts, found, store, rules)
+        for write in [*created(plan), *updated(plan)]:
+            before = write.person.subscriber or Subscriber("9", write.address, "active", {})
+            sent = {key: str(value) for key, value in write.values.to_send.items()}
+            groups = before.groups.union(write.groups.join)
+            fields = {**before.fields, **sent}
+            found[write.address] = before._replace(fields=fields, groups=groups)
+        for write in of(plan, Action.UNSUBSCRIBE):
+            found[write.address] = found[write.address]._replace(status="unsubscribed")
+        assert make_plan(contacts, found, store, rules).is_empty

@@ -15,9 +15,9 @@ from cli.changes import Skip
 from core.errors import CallRejected
 from mailerlite_client import PERSON, Refused
 from sandbox import Fault
-from subscribers import rounds
-from subscribers.memory import Memory
-from subscribers.plan import Action, Decision
+from subscribers import writing
+from subscribers.decide import Action, Decision, Person
+from subscribers.memory import PersonStore
 from tests.helpers import START, FakeClock, RunMain
 from tests.people import (
     AL,
@@ -98,7 +98,8 @@ def test_a_memory_that_a_killed_run_left_empty_is_none(
     run_main: RunMain, clock: FakeClock, tmp_path: Path
 ) -> None:
     path = tmp_path / "people.sqlite3"
-    Memory(path, False, START.date(), 7).close()
+    with PersonStore(path, False, START.date(), 7) as memory:
+        memory.make_file()
     with make([], [subscriber(AL)], clock) as sandbox:
         assert run(run_main, sandbox, "--state", str(path)).code == 3
 
@@ -461,15 +462,15 @@ def test_a_first_refusal_is_a_failure_whatever_other_writes_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another person is taken while the refusal is noted, and so it is about this one."""
-    with Memory(tmp_path / "people.sqlite3", False, START.date(), 7) as memory:
-        refusals = rounds._Refusals(memory, [])
+    with PersonStore(tmp_path / "people.sqlite3", False, START.date(), 7) as memory:
+        refusals = writing._Refusals(memory, [])
 
         class Lock(contextlib.ExitStack):
             def __exit__(self, *_: object) -> None:
                 refusals._remember()
 
         monkeypatch.setattr(refusals, "_lock", Lock())
-        jo = Decision(Action.CREATE, JO, 101)
+        jo = Decision(Action.CREATE, Person(JO))
         refused = Refused(CallRejected("Refused.", detail="No."), PERSON, {})
         refusals.note(jo, refused)
         with pytest.raises(Skip, match="still does not take this person: No"):

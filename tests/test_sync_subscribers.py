@@ -21,7 +21,7 @@ from core.errors import AppError
 from core.settings import PYTHON
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
 from state.files import account_file
-from subscribers.memory import Memory
+from subscribers.memory import PersonStore
 from tests.helpers import FAST, ROOT, START, FakeClock, RunMain, start, stop_at
 
 Row = Dict[str, Any]
@@ -617,16 +617,16 @@ def test_a_memory_that_cannot_be_used_is_no_fresh_start(
 def test_a_memory_that_fails_during_the_writes_stops_them(
     run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    note_written = Memory.note_written
+    note_written = PersonStore.note_written
     calls: list[Any] = []
 
-    def full(memory: Memory, *args: Any) -> None:
+    def full(memory: PersonStore, *args: Any) -> None:
         calls.append(args)
         if len(calls) == 3:
             raise AppError("Cannot use people.sqlite3, the memory of earlier runs: disk full.")
         note_written(memory, *args)
 
-    monkeypatch.setattr(Memory, "note_written", full)
+    monkeypatch.setattr(PersonStore, "note_written", full)
     with make([contact(f"p{n}@mail.example") for n in range(200)], [], clock) as sandbox:
         outcome = run_main(sync_subscribers.main, sandbox)
         assert len(sandbox.writes) < 50
@@ -999,11 +999,14 @@ def test_who_was_written_before_a_kill_and_then_deleted_stays_deleted(tmp_path: 
 
 def known(path: Path, emails: list[str]) -> list[bool]:
     with open_memory(path, dry_run=True) as memory:
-        return [memory.recall(email).is_known for email in emails]
+        return [memory.lookup(email).is_known for email in emails]
 
 
-def open_memory(path: Path, dry_run: bool = False) -> Memory:
-    return Memory(path, dry_run, START.date(), ask_again_days=7)
+def open_memory(path: Path, dry_run: bool = False) -> PersonStore:
+    memory = PersonStore(path, dry_run, START.date(), ask_again_days=7)
+    if not dry_run:
+        memory.make_file()
+    return memory
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:

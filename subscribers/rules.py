@@ -1,0 +1,147 @@
+"""What a decision about a person goes by: who is in scope, consent, fields and groups."""
+
+from __future__ import annotations
+
+from typing import AbstractSet, Iterable, Mapping, NamedTuple, Sequence
+
+from core.conditions import Condition, Property, describe_value
+from core.values import split_values
+from hubspot_api.shapes import Contact
+from subscribers.consent import OptOut
+from subscribers.values import OF_COMPANY, Field
+
+NOT_IN_LIST = "not in the list"
+COMPANY_ID = "associatedcompanyid"  # of the primary company, if there is one
+PLAN_PROPERTIES = ("email", "lastmodifieddate")  # and those of consent, and those of the fields
+
+
+class Scope(NamedTuple):
+    """Which contacts are meant at all, though the rules of consent come first. `members`: ids of
+    those in the list, None without a list; `conditions`: all of which must hold, each with the
+    definition of its property."""
+
+    list_name: str = ""
+    members: AbstractSet[int] | None = None
+    conditions: Sequence[tuple[Condition, Property]] = ()
+
+    def out_of_scope(self, contacts: Sequence[Contact]) -> str | None:
+        """Why a person is not meant who has these contacts, the one changed last at the end; None
+        when any of them is meant, or there is none."""
+        reasons = [self._out_of_scope(each) for each in contacts]
+        return reasons[-1] if reasons and all(reasons) else None
+
+    def _out_of_scope(self, contact: Contact) -> str | None:
+        if self.members is not None and contact.id not in self.members:
+            return f"{NOT_IN_LIST} {self.list_name}"
+        for condition, known in self.conditions:
+            text = contact.values[known.name]
+            if not condition.holds(text, known):
+                return describe_value(text, known)
+        return None
+
+    def in_scope(self, contact: Contact) -> bool:
+        return self._out_of_scope(contact) is None
+
+    @property
+    def is_everybody(self) -> bool:
+        return self.members is None and not self.conditions
+
+    def describe(self) -> str:
+        in_list = [f"in the list {self.list_name}"] if self.members is not None else []
+        return " and ".join([*in_list, *(["as CONTACT_FILTER says"] if self.conditions else [])])
+
+
+class Mirror(NamedTuple):
+    """Groups of MailerLite that hold exactly the people who are meant and may get mail.
+
+    `everyone`: id of the group of all of them, "" for none; `by`: the property whose values have a
+    group each, `by_value`: value -> id of it; `names`: id -> name. A group that is still to be made
+    has its `placeholder` as id; `made`: that -> id of those made since.
+    """
+
+    everyone: str = ""
+    by: Property | None = None
+    by_value: Mapping[str, str] = {}
+    names: Mapping[str, str] = {}
+    made: Mapping[str, str] = {}
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset(filter(None, (self.everyone, *self.by_value.values())))
+
+    @property
+    def to_make(self) -> list[str]:
+        """Names."""
+        return [self.names[id] for id in sorted(self.ids) if id == placeholder(self.names[id])]
+
+    def groups_of(self, contact: Contact) -> tuple[str, ...]:
+        """Where somebody who is meant and may get mail belongs."""
+        values = split_values(contact.values[self.by.name], self.by.is_multiple) if self.by else ()
+        by_value = (self.by_value.get(value, "") for value in values)
+        return tuple(dict.fromkeys(filter(None, (self.everyone, *by_value))))
+
+    def with_made(self, name: str, id: str) -> Mirror:
+        """With a group that was to be made."""
+        made = {placeholder(name): id}
+        return self._replace(
+            everyone=made.get(self.everyone, self.everyone),
+            by_value={value: made.get(each, each) for value, each in self.by_value.items()},
+            names={**self.names, id: name},
+            made={**self.made, **made},
+        )
+
+    def real(self, groups: Iterable[str]) -> tuple[str, ...]:
+        """The ids, once those that were to be made are made."""
+        return tuple(self.made.get(each, each) for each in groups)
+
+
+def placeholder(name: str) -> str:
+    return f"new: {name}"
+
+
+class Rules(NamedTuple):
+    """`consent`: property -> the reason not to write; `groups`: ids that everyone joins; `restore`:
+    deleted people, as canonical addresses, to write all the same; `keep_in_group`: who leaves no
+    mirrored group, as canonical addresses; `opt_out`: of what people are opted out in HubSpot who
+    have left MailerLite, if that is clear; `opt_out_unsubscribed`: whether they are."""
+
+    fields: Sequence[Field] = ()
+    consent: Mapping[str, str] = {}
+    groups: Sequence[str] = ()
+    scope: Scope = Scope()
+    mirror: Mirror = Mirror()
+    fill_only: bool = False
+    unsubscribe_opted_out: bool = False
+    restore: AbstractSet[str] = frozenset()
+    keep_in_group: AbstractSet[str] = frozenset()
+    opt_out: OptOut | None = None
+    opt_out_unsubscribed: bool = False
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """All that a decision looks at in a contact itself."""
+        names = (field.property for field in self.fields)
+        fields = (COMPANY_ID if name.startswith(OF_COMPANY) else name for name in names)
+        return tuple(dict.fromkeys((*PLAN_PROPERTIES, *self.needed, *fields)))
+
+    @property
+    def company_properties(self) -> tuple[str, ...]:
+        """All that it looks at in the contact's company."""
+        names = (field.property for field in self.fields if field.property.startswith(OF_COMPANY))
+        return tuple(dict.fromkeys(name[len(OF_COMPANY) :] for name in names))
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Without these an answer says nothing of a contact."""
+        scope = (condition.property for condition, _ in self.scope.conditions)
+        mirror = (self.mirror.by.name,) if self.mirror.by else ()
+        return ("email", *self.consent, *scope, *mirror)
+
+    @property
+    def with_groups(self) -> bool:
+        """Whether a decision looks at the groups of a subscriber."""
+        return bool(self.groups or self.mirror.ids)
+
+    @property
+    def keys(self) -> list[str]:
+        return [field.key for field in self.fields]
