@@ -41,10 +41,10 @@ IN_WORDS = {"associated": "made", "planned": "would be created"}
 
 def settings(reader: SettingsReader) -> tuple[ServiceSettings, str, str]:
     """With first and last name of a person for whom no flag gives any; they may be empty."""
-    hubspot = hubspot_settings(reader)
+    hubspot, names = hubspot_settings(reader), ("FIRSTNAME", "LASTNAME")
     pace = min(hubspot.calls_per_second, CALLS_PER_SECOND)
-    hubspot = hubspot._replace(calls_per_second=pace)
-    return hubspot, reader.get("FIRSTNAME", "", str), reader.get("LASTNAME", "", str)
+    first_name, last_name = (one_line(reader.get(name, "", str)) for name in names)
+    return hubspot._replace(calls_per_second=pace), first_name, last_name
 
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
@@ -58,8 +58,8 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
 
     asks = "asks for --company-name and --company-domain (default: all made up)"
     add("--email", "ADDRESS", parse_email, f"of the contact; {asks}")
-    add("--first-name", "NAME", str, "of the contact (default: FIRSTNAME)")
-    add("--last-name", "NAME", str, "of the contact (default: LASTNAME)")
+    add("--first-name", "NAME", one_line, "of the contact (default: FIRSTNAME)")
+    add("--last-name", "NAME", one_line, "of the contact (default: LASTNAME)")
     add("--company-name", "NAME", _parse_name, "of the company, should it have to be created")
     add("--company-domain", "DOMAIN", parse_domain, "by which the company is found")
     wait = f"how long to wait for another run to end (default: {WAIT_S})"
@@ -94,14 +94,16 @@ def _wanted(args: argparse.Namespace, first_name: str, last_name: str) -> NewCon
     flags = ("--email", "--company-name", "--company-domain")
     missing = [flag for flag, value in zip(flags, needed) if value is None]
     if {*needed, args.first_name, args.last_name} == {None}:
-        return plan.made_up(first_name, last_name)
+        first, last = first_name or plan.FIRST_NAME, last_name or plan.LAST_NAME
+        email = plan.made_up_email(first, last)
+        return NewContact(email, first, last, plan.COMPANY_NAME, plan.COMPANY_DOMAIN)
     if missing:
         raise SettingsError(
             f"Give {' and '.join(missing)} as well. Only without any flag about the person or the"
             " company both are made up."
         )
-    first = one_line(first_name if args.first_name is None else args.first_name)
-    last = one_line(last_name if args.last_name is None else args.last_name)
+    first = first_name if args.first_name is None else args.first_name
+    last = last_name if args.last_name is None else args.last_name
     return NewContact(args.email, first, last, args.company_name, args.company_domain)
 
 
@@ -140,23 +142,22 @@ class Creation:
         run.report.warnings = self._warnings
 
     def carry_out(self) -> Outcome:
+        run = self._run
         try:
             self._account = self._hubspot.account()
-            self._run.name_accounts(f"HubSpot is {self._account}.")
+            run.name_accounts(f"HubSpot is {self._account}.")
         except (CallRejected, Forbidden) as error:
             log.info("%s So there are no links to the records.", error)
         try:
             return self._take_steps(self._records.plan(self._wanted))
         except AppError as error:
-            if self._run.wrote:
-                self._run.summarise("Done in part: the next run goes on from here.")
+            if run.wrote:
+                run.summarise("Done in part: the next run goes on from here.")
             if not self._records.in_doubt:
                 raise
-            self._run.summarise(
-                "Not done: the next run looks first whether the company was created."
-            )
+            run.summarise("Not done: the next run looks first whether the company was created.")
+            run.report.error = str(error)
             log.error("%s", error)
-            self._run.report.error = str(error)
             return Outcome.FAILED
 
     def _take_steps(self, found: plan.Plan) -> Outcome:
@@ -170,7 +171,15 @@ class Creation:
             self._find_or_associate(found, company.id, contact.id, contact.status == "created")
         else:
             self._tell(Step("association", "planned", "the contact with the company"))
-        return self._conclude()
+        counts = self._run.report.counts
+        if counts["planned"]:
+            would = [row["step"] for row in self._steps if row["status"] == "planned"]
+            return self._run.end_dry_run(f"{', '.join(would)} would be created")
+        if counts["found"] == len(self._steps):
+            self._run.summarise("Nothing to do: all of it was there.")
+            return Outcome.IN_SYNC
+        self._run.summarise("Done: HubSpot lists the company with the contact.")
+        return Outcome.SYNCED
 
     def _find_or_create(
         self, step: Step, address: str, create: Callable[[NewContact], Created]
@@ -187,42 +196,31 @@ class Creation:
     def _find_or_associate(
         self, found: plan.Plan, company_id: int, contact_id: int, contact_is_new: bool
     ) -> None:
-        linked, status = found.linked, "found"
+        linked = found.linked
         if found.contact.id is None and not contact_is_new:  # the search did not show it
             linked = self._hubspot.companies_of_contact(contact_id)
+        status = "found"
         if company_id not in linked:
             status = "planned" if self._run.dry_run else "associated"
         if status == "associated":
             linked = self._records.associate(contact_id, company_id, contact_is_new)
-        words = f"the contact with the company {company_id}"
-        self._tell(Step("association", status, words, contact_id))
+        name = f"the contact with the company {company_id}"
+        self._tell(Step("association", status, name, contact_id))
         if others := [each for each in linked if each not in (company_id, *found.twins)]:
             self._warn_of(others, contact_is_new)
-
-    def _conclude(self) -> Outcome:
-        counts = self._run.report.counts
-        if counts["planned"]:
-            would = [row["step"] for row in self._steps if row["status"] == "planned"]
-            return self._run.end_dry_run(f"{', '.join(would)} would be created")
-        if counts["found"] == len(self._steps):
-            self._run.summarise("Nothing to do: all of it was there.")
-            return Outcome.IN_SYNC
-        self._run.summarise("Done: HubSpot lists the company with the contact.")
-        return Outcome.SYNCED
 
     def _warn_of(self, others: Sequence[int], contact_is_new: bool) -> None:
         """Companies that this run neither made nor found. No API tells HubSpot's setting, but a
         contact that was made a moment ago has them from nobody else:
         https://knowledge.hubspot.com/articles/kcs_article/contacts/automatically-create-and-associate-companies-with-contacts
         """
-        known: dict[int, Company] = {}
+        companies = {each: Company(each, None, None, None, None) for each in others}
         with contextlib.suppress(CallRejected):  # then their ids have to do
-            known = {each.id: each for each in self._hubspot.companies_by_id(others)}
+            companies.update((each.id, each) for each in self._hubspot.companies_by_id(others))
         texts: list[str] = []
-        for each in others:
-            name, domain = known[each][1:3] if each in known else (None, None)
-            details = (domain, f"id {each}", self._link("company", each))
-            texts.append(f"{plan.shown(name)} ({', '.join(filter(None, details))})")
+        for each in companies.values():
+            details = filter(None, (each.domain, f"id {each.id}", self._link("company", each.id)))
+            texts.append(f"{plan.shown(each.name)} ({', '.join(details)})")
         setting = 'HubSpot\'s setting "Create and associate companies with contacts" is on'
         reason = setting if contact_is_new else f"unless that was done on purpose, {setting}"
         self._warn(

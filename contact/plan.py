@@ -75,19 +75,8 @@ def make_plan(
     return Plan(company_step, contact_step, [each.id for each in companies[1:]], linked)
 
 
-def made_up(first_name: str, last_name: str) -> NewContact:
-    """The person and the company of a call that names neither; `first_name` and `last_name` from
-    the settings count if they are set."""
-    first, last = one_line(first_name) or FIRST_NAME, one_line(last_name) or LAST_NAME
-    return NewContact(made_up_email(first, last), first, last, COMPANY_NAME, COMPANY_DOMAIN)
-
-
 def made_up_email(first_name: str, last_name: str) -> str:
-    """An address that reaches nobody, always the same for the same names.
-
-    >>> made_up_email("Zoë", "Groß Müller")
-    'zoe.gross-muller@example.com'
-    """
+    """An address that reaches nobody, always the same for the same names."""
 
     def ascii_word(name: str) -> str:
         plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
