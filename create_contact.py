@@ -41,10 +41,10 @@ IN_WORDS = {"associated": "made", "planned": "would be created"}
 
 def settings(reader: SettingsReader) -> tuple[ServiceSettings, str, str]:
     """With first and last name of a person for whom no flag gives any; they may be empty."""
-    hubspot, names = hubspot_settings(reader), ("FIRSTNAME", "LASTNAME")
+    hubspot = hubspot_settings(reader)
     pace = min(hubspot.calls_per_second, CALLS_PER_SECOND)
-    first_name, last_name = (one_line(reader.get(name, "", str)) for name in names)
-    return hubspot._replace(calls_per_second=pace), first_name, last_name
+    hubspot = hubspot._replace(calls_per_second=pace)
+    return hubspot, reader.get("FIRSTNAME", "", one_line), reader.get("LASTNAME", "", one_line)
 
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:

@@ -18,50 +18,36 @@ from typing import Any, Callable, Sequence
 
 import pytest
 
-import create_contact
 from contact.records import LOOK_AGAIN_AFTER_S, Memory
-from sandbox import Fault, HubSpot, Request, Sandbox
+from sandbox import Fault, Request, Sandbox
 from state.files import account_file
 from state.lock import run_lock
-from tests.helpers import ROOT, Ended, FakeClock, RunMain, stop_at
+from tests import contacts
+from tests.contacts import (
+    A_COMPANY,
+    A_CONTACT,
+    ASSOCIATE,
+    ASSOCIATED,
+    COMPLETE,
+    CREATE_COMPANY,
+    CREATE_CONTACT,
+    SHOP,
+    WORDS,
+    WRITES,
+    Job,
+    Record,
+    account,
+    sent,
+    state,
+)
+from tests.helpers import ROOT, FakeClock, stop_at
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same lines
+job = contacts.job
 
-ANN = ("--email", "ann.lee@mail.example", "--first-name", "Ann", "--last-name", "Lee")
-SHOP = ("--company-name", "Sample Shop", "--company-domain", "shop.example")
-WORDS = (*ANN, *SHOP)
 LAG_S = 60.0  # the longest that is allowed for
-CREATE_COMPANY, CREATE_CONTACT = "objects/companies$", "objects/contacts$"
-ASSOCIATE, ASSOCIATED = "/default/company/", "/associations/company$"
 MAY = "It may have been created; run it again in a minute."
-
-
-def make(clock: FakeClock, *companies: dict[str, Any], **options: Any) -> Sandbox:
-    return Sandbox(HubSpot(companies, **options), clock=clock)
-
-
-def sent(sandbox: Sandbox) -> int:
-    """How often the creation of a company was sent."""
-    requests = sandbox.requests
-    return sum(each.path.endswith("/companies") and each.method == "POST" for each in requests)
-
-
-def domains(sandbox: Sandbox) -> list[str | None]:
-    return [record.get("domain") for record in sandbox.hubspot.companies.values()]
-
-
-def is_complete(sandbox: Sandbox) -> bool:
-    hubspot = sandbox.hubspot
-    return (
-        domains(sandbox) == ["shop.example"]
-        and len(hubspot.contacts) == 1
-        and set(hubspot.companies) <= set(hubspot.associations.get(min(hubspot.contacts), ()))
-    )
-
-
-def account(sandbox: Sandbox) -> str:
-    settings = sandbox.settings
-    return f"{settings['HUBSPOT_BASE_URL']} {settings['HUBSPOT_ACCESS_TOKEN']}"
+LOOKS_FIRST = "Not done: the next run looks first whether the company was created."
 
 
 def memory_file(sandbox: Sandbox) -> Path:
@@ -79,266 +65,241 @@ class Jumping(FakeClock):
         return super().utcnow() + self.jump
 
 
-def run_later(run_main: RunMain, sandbox: Sandbox, clock: FakeClock) -> Ended:
+def later(job: Job, sandbox: Sandbox, jump: timedelta) -> Job:
+    """The same job after a while."""
+    clock = Jumping(job.clock, jump)
     sandbox.hubspot.clock = sandbox.clock = clock
-    return run_main(create_contact.main, sandbox, *WORDS, clock=clock)
-
-
-# Every spelling
-
-SPELLINGS = [
-    "https://shop.example",
-    "HTTP://www.Shop.example/",
-    "shop.example/",
-    "shop.example.",
-    "shop.example:443",
-    "https://shop.example:8443/de?x=1",
-    "www.shop.example/de/start",
-    "  shop.example\n",
-    "www.www.shop.example",
-    "//shop.example",
-    "other.example, shop.example",
-    "info@shop.example",
-]
-
-
-@pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_company_is_found_in_every_spelling(
-    run_main: RunMain, clock: FakeClock, spelling: str
-) -> None:
-    with make(clock, {"id": 7, "name": "Old Shop", "domain": spelling}) as sandbox:
-        outcome = run_main(create_contact.main, sandbox, *WORDS)
-        assert domains(sandbox) == [spelling]
-        assert set(sandbox.hubspot.associations) == set(sandbox.hubspot.contacts)
-    assert outcome.code == 0
-    assert "Company found: Old Shop, shop.example, id 7," in outcome.out
-
-
-@pytest.mark.parametrize(
-    "additional", ["shop.example", "a.example; shop.example;b.example", "https://www.shop.example/"]
-)
-def test_a_company_is_found_among_the_additional_domains(
-    run_main: RunMain, clock: FakeClock, additional: str
-) -> None:
-    company = {"id": 7, "domain": "brand.example", "hs_additional_domains": additional}
-    with make(clock, company) as sandbox:
-        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
-        assert domains(sandbox) == ["brand.example"]
-        assert [list(each) for each in sandbox.hubspot.associations.values()] == [[7]]
-
-
-def test_a_company_that_was_merged_is_found(run_main: RunMain, clock: FakeClock) -> None:
-    with make(clock, {"id": 7, "domain": "brand.example"}) as sandbox:
-        run_main(create_contact.main, sandbox, *WORDS)
-        (made,) = set(sandbox.hubspot.companies) - {7}
-        merged = sandbox.hubspot.merge("companies", 7, made)
-        outcome = run_main(create_contact.main, sandbox, *WORDS)
-        assert set(sandbox.hubspot.companies) == {merged}
-    assert outcome.report["outcome"] == "in_sync"
-
-
-def test_an_international_domain(run_main: RunMain, clock: FakeClock) -> None:
-    with make(clock, {"id": 7, "domain": "https://www.Münze.example/"}) as sandbox:
-        flags = (*ANN, *SHOP[:2], "--company-domain", "xn--mnze-0ra.example")
-        assert run_main(create_contact.main, sandbox, *flags).code == 0
-        assert set(sandbox.hubspot.companies) == {7}
-
-
-def test_a_companys_own_domain_comes_before_an_additional_one(
-    run_main: RunMain, clock: FakeClock
-) -> None:
-    companies = (
-        {"id": 3, "domain": "brand.example", "hs_additional_domains": "shop.example"},
-        {"id": 7, "domain": "http://shop.example"},
-        {"id": 9, "domain": "shop.example"},
-        {"id": 2, "domain": "my-shop.example"},
-        {"id": 1, "domain": "shop.example.test"},
-    )
-    with make(clock, *companies) as sandbox:
-        outcome = run_main(create_contact.main, sandbox, *WORDS)
-    assert outcome.report["steps"][0]["id"] == 7
-    assert outcome.report["warnings"] == [
-        "HubSpot has more companies with the domain shop.example: 9, 3."
-    ]
+    return job._replace(clock=clock)
 
 
 # Lost answers
 
-LOST: dict[str, dict[str, Any]] = {
+LOST: dict[str, Record] = {
     "reset after the work": {"kind": "reset_after"},
+    "no answer after the work": {"kind": "hang_after"},
     "answer cut short": {"kind": "truncate"},
     "answer that is no JSON": {"kind": "body", "body": "<html></html>"},
-    "503 after the work": {"kind": "status_after", "status": 503},
-    "503 after the work, wait long": {
-        "kind": "status_after",
-        "status": 503,
-        "headers": {"Retry-After": "300"},
-    },
-    "502 after the work": {"kind": "status_after", "status": 502},
-    "504 after the work": {"kind": "status_after", "status": 504},
-    "408 after the work": {"kind": "status_after", "status": 408},
+    **{f"{n} after the work": {"kind": "status_after", "status": n} for n in (408, 502, 503, 504)},
 }
-NOT_DONE: dict[str, dict[str, Any]] = {
+NOT_DONE: dict[str, Record] = {
     "reset before the work": {"kind": "reset_before"},
-    "503 before the work": {"kind": "status", "status": 503},
+    "no answer before the work": {"kind": "hang"},
+    **{f"{n} before the work": {"kind": "status", "status": n} for n in (500, 502, 503, 524)},
 }
 
 
-@pytest.mark.parametrize("details", LOST.values(), ids=LOST.keys())
 @pytest.mark.parametrize("lag_s", [0.0, 30.0, LAG_S])
-def test_after_a_lost_answer_nothing_is_sent_again(
-    run_main: RunMain, clock: FakeClock, details: dict[str, Any], lag_s: float
+@pytest.mark.parametrize("path", WRITES)
+@pytest.mark.parametrize("fault", [*LOST, *NOT_DONE])
+def test_a_lost_answer_makes_no_second_record(
+    job: Job, request: pytest.FixtureRequest, fault: str, path: str, lag_s: float
 ) -> None:
-    with make(clock, index_lag_s=lag_s) as sandbox:
-        sandbox.faults = [Fault(path=CREATE_COMPANY, **details)]
-        first = run_main(create_contact.main, sandbox, *WORDS)
+    """A company that was never created is never shown: so the next run creates it."""
+    details = {**LOST, **NOT_DONE}[fault]
+    hangs = details["kind"].startswith("hang")
+    if hangs:
+        request.getfixturevalue("impatient")
+    with job.make(index_lag_s=lag_s) as sandbox:
+        sandbox.faults = [Fault(path=path, times=1, **details)]
+        first = outcome = job.run(sandbox)
         assert sent(sandbox) == 1
-        later = run_main(create_contact.main, sandbox, *WORDS)
-        assert sent(sandbox) == 1
-        assert is_complete(sandbox)
-    may_ask = "headers" not in details  # else HubSpot wants to be left alone
-    assert (first.code, later.code) == (0 if may_ask else 1, 0)
+        times = [each.at for each in sandbox.requests]
+        assert hangs or min(after - before for before, after in zip(times, times[1:])) >= 0.2
+        if path == CREATE_COMPANY and fault in NOT_DONE:
+            assert (first.code, first.report["outcome"], sandbox.writes) == (1, "failed", [])
+            assert MAY in first.err
+            assert MAY in first.report["error"]
+            assert LOOKS_FIRST in first.out
+            outcome = job.run(sandbox)
+            assert "an earlier run asked for the company, but the search does not" in outcome.err
+        assert state(sandbox) == COMPLETE
+        assert job.run(sandbox).report["outcome"] == "in_sync"
+        assert state(sandbox) == COMPLETE
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    statuses = [step["status"] for step in outcome.report["steps"]]
+    assert statuses == ["created", "created", "associated"]
+    assert "Traceback" not in first.text
     assert "Nothing has been changed" not in first.text
 
 
-def test_a_lag_that_is_longer_than_ever(run_main: RunMain, clock: FakeClock) -> None:
-    with make(clock, index_lag_s=2 * LAG_S) as sandbox:
-        sandbox.faults = [Fault("status_after", path=CREATE_COMPANY, status=503)]
-        codes = [run_main(create_contact.main, sandbox, *WORDS).code for _ in range(2)]
-        assert (codes, sent(sandbox)) == ([1, 0], 1)
-        assert is_complete(sandbox)
-
-
-@pytest.mark.parametrize("details", NOT_DONE.values(), ids=NOT_DONE.keys())
-def test_what_was_never_carried_out_is_left_to_the_next_run(
-    run_main: RunMain, clock: FakeClock, details: dict[str, Any]
+@pytest.mark.parametrize(
+    ("lag_s", "wait"), [(2 * LAG_S, {}), (30.0, {"headers": {"Retry-After": "300"}})]
+)
+def test_a_lag_or_a_wait_that_is_longer_than_ever(
+    job: Job, lag_s: float, wait: dict[str, Any]
 ) -> None:
-    with make(clock, index_lag_s=LAG_S) as sandbox:
-        sandbox.faults = [Fault(path=CREATE_COMPANY, times=1, **details)]
-        first = run_main(create_contact.main, sandbox, *WORDS)
-        assert (sent(sandbox), domains(sandbox), sandbox.writes) == (1, [], [])
-        later = run_main(create_contact.main, sandbox, *WORDS)
-        assert sent(sandbox) == 2
-        assert is_complete(sandbox)
-    assert (first.code, first.report["outcome"], later.code) == (1, "failed", 0)
-    assert MAY in first.err
-    assert MAY in first.report["error"]
-    assert "Not done: the next run looks first whether the company was created." in first.out
-    assert "Nothing has been changed" not in first.text
-    assert "an earlier run asked for the company, but the search does not show it" in later.err
+    with job.make(index_lag_s=lag_s) as sandbox:
+        sandbox.faults = [Fault("status_after", path=CREATE_COMPANY, status=503, **wait)]
+        first, second = job.run(sandbox), job.run(sandbox)
+        assert (first.code, second.code) == (1, 0)
+        assert "Nothing has been changed" not in first.text
+        assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
 
 
-@pytest.mark.parametrize("kind", ["hang", "hang_after"])
-def test_no_answer_at_all(run_main: RunMain, clock: FakeClock, impatient: None, kind: str) -> None:
-    with make(clock, index_lag_s=LAG_S) as sandbox:
-        sandbox.faults = [Fault(kind, path=CREATE_COMPANY, times=1)]
-        first = run_main(create_contact.main, sandbox, *WORDS)
-        assert sent(sandbox) == 1
-        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
-        assert is_complete(sandbox)
-    assert first.code == (1 if kind == "hang" else 0)
-
-
-def test_the_wait_of_one_run_covers_the_lag(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_wait_of_one_run_covers_the_lag() -> None:
     assert sum(LOOK_AGAIN_AFTER_S) > LAG_S
 
 
-def test_a_run_that_fails_while_it_looks(run_main: RunMain, clock: FakeClock) -> None:
-    """The answer is lost, then the search fails: the next run looks for the whole time again."""
-    with make(clock, index_lag_s=LAG_S) as sandbox:
-        sandbox.faults = [
-            Fault("reset_after", path=CREATE_COMPANY),
-            Fault("status", path="companies/search", nth=4, times=20, status=401),
-        ]
-        first = run_main(create_contact.main, sandbox, *WORDS)
+def test_a_company_is_looked_for_before_the_next_run_creates_it(job: Job) -> None:
+    looks = list(LOOK_AGAIN_AFTER_S)
+    with job.make() as sandbox:
+        sandbox.faults = [Fault("reset_before", path=CREATE_COMPANY)]
+        for run in (1, 2, 3):
+            outcome = job.run(sandbox)
+            assert (sent(sandbox), outcome.code) == (run, 1)
+        assert [wait for wait in job.clock.slept if wait > 1] == looks + 2 * (looks + looks)
+    assert "HubSpot's answer is lost" in outcome.err
+
+
+def test_whom_the_repeat_finds_under_another_address_was_there_before(job: Job) -> None:
+    """No search by address shows such a contact, and no lost call has made it."""
+    ann = {**A_CONTACT, "email": "ann@shop.example", "hs_additional_emails": WORDS[1]}
+    with job.make((A_COMPANY,), (ann,), (7,)) as sandbox:
+        sandbox.faults = [Fault("status", path=CREATE_CONTACT, status=500, times=1)]
+        outcome = job.run(sandbox)
+        assert sandbox.writes == []
+    assert {step["status"] for step in outcome.report["steps"]} == {"found"}
+    assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
+
+
+def test_a_500_after_the_company_was_made_makes_no_second_one(job: Job) -> None:
+    with job.make() as sandbox:
+
+        def make_it_first(request: Request) -> None:
+            if re.search(CREATE_COMPANY, request.path) and not sandbox.hubspot.companies:
+                sandbox.hubspot.companies[7] = dict(request.json()["properties"])
+
+        sandbox.on_request = make_it_first
+        sandbox.faults = [Fault("status", path=CREATE_COMPANY, status=500)]
+        outcome = job.run(sandbox)
+        assert state(sandbox) == COMPLETE
+    assert outcome.code == 0
+
+
+@pytest.mark.parametrize("path", [CREATE_CONTACT, ASSOCIATE])
+def test_other_answers_that_are_always_lost_leave_the_rest_to_the_next_run(
+    job: Job, path: str
+) -> None:
+    with job.make() as sandbox:
+        sandbox.faults = [Fault("reset_after", path=path)]
+        assert job.run(sandbox).code == 4
         sandbox.faults = []
-        later = run_main(create_contact.main, sandbox, *WORDS)
-        assert sent(sandbox) == 1
-        assert is_complete(sandbox)
-    assert (first.code, first.report["steps"], later.code) == (1, [], 0)
+        assert job.run(sandbox).code == 0
+        assert state(sandbox) == COMPLETE
+
+
+def test_a_company_that_was_created_and_removed_a_moment_ago_is_created_again(job: Job) -> None:
+    with job.make() as sandbox:
+        job.run(sandbox)
+        sandbox.hubspot.companies.clear()
+        sandbox.hubspot.associations.clear()
+        outcome = job.run(sandbox)
+        assert state(sandbox) == COMPLETE
+    statuses = [step["status"] for step in outcome.report["steps"]]
+    assert statuses == ["created", "found", "associated"]
+
+
+def test_a_company_just_created_that_cannot_be_read_by_id_is_waited_for(job: Job) -> None:
+    with job.make(index_lag_s=20.0) as sandbox:
+        job.run(sandbox)
+        sandbox.faults = [Fault("status", path="companies/batch/read", status=404)]
+        outcome = job.run(sandbox)
+        assert state(sandbox) == COMPLETE
+    assert outcome.report["outcome"] == "in_sync"
+
+
+def fail_while_it_looks() -> list[Fault]:
+    """The answer is lost, then the search fails, so that the run ends at once."""
+    search = Fault("status", path="companies/search", nth=2, times=20, status=401)
+    return [Fault("reset_after", path=CREATE_COMPANY), search]
+
+
+def test_a_run_that_fails_while_it_looks(job: Job) -> None:
+    """The next run looks for the whole time again."""
+    with job.make(index_lag_s=LAG_S) as sandbox:
+        sandbox.faults = fail_while_it_looks()
+        first = job.run(sandbox)
+        sandbox.faults = []
+        assert job.run(sandbox).code == 0
+        assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
+    assert (first.code, first.report["steps"]) == (1, [])
     assert "401" in first.report["error"]
-    assert "Not done: the next run looks first whether the company was created." in first.out
+    assert LOOKS_FIRST in first.out
     assert "Nothing has been changed" not in first.text
 
 
-def test_ctrl_c_while_it_looks(run_main: RunMain, clock: FakeClock) -> None:
-    with make(clock, index_lag_s=LAG_S) as sandbox:
+def test_ctrl_c_while_it_looks(job: Job) -> None:
+    with job.make(index_lag_s=LAG_S) as sandbox:
         sandbox.faults = [Fault("reset_after", path=CREATE_COMPANY)]
-        sandbox.on_request = stop_at(clock, lambda _call: bool(sandbox.writes))
-        first = run_main(create_contact.main, sandbox, *WORDS)
+        sandbox.on_request = stop_at(job.clock, lambda _call: bool(sandbox.writes))
+        first = job.run(sandbox)
         sandbox.on_request, sandbox.faults = None, []
-        later = run_later(run_main, sandbox, Jumping(clock, timedelta()))
-        assert (sent(sandbox), later.code) == (1, 0)
-        assert is_complete(sandbox)
+        assert later(job, sandbox, timedelta()).run(sandbox).code == 0
+        assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
     assert (first.code, first.report["outcome"]) == (130, "interrupted")
     assert "Nothing has been changed" not in first.text
 
 
-def test_a_refusal_leaves_nothing_to_wait_for(run_main: RunMain, clock: FakeClock) -> None:
-    with make(clock) as sandbox:
+def test_a_refusal_leaves_nothing_to_wait_for(job: Job) -> None:
+    with job.make() as sandbox:
         for status in (400, 403, 409):
             sandbox.faults = [Fault("status", path=CREATE_COMPANY, status=status)]
-            outcome = run_main(create_contact.main, sandbox, *WORDS)
+            outcome = job.run(sandbox)
             assert (outcome.code, sandbox.writes) == (1, [])
             assert "Nothing has been changed." in outcome.err
         sandbox.faults = []
-        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
-        assert is_complete(sandbox)
-    assert max(clock.slept) < 3
+        assert job.run(sandbox).code == 0
+        assert state(sandbox) == COMPLETE
+    assert max(job.clock.slept) < 3
 
 
 @pytest.mark.parametrize("status", [302, 401, 429])
-def test_a_call_that_went_nowhere_is_no_change(
-    run_main: RunMain, clock: FakeClock, status: int
-) -> None:
+def test_a_call_that_went_nowhere_is_no_change(job: Job, status: int) -> None:
     """Nobody has said that there is no company, so the next run looks for it all the same."""
-    with make(clock, index_lag_s=LAG_S) as sandbox:
+    with job.make(index_lag_s=LAG_S) as sandbox:
         sandbox.faults = [Fault("status", path=CREATE_COMPANY, status=status)]
-        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        outcome = job.run(sandbox)
         assert (outcome.code, sandbox.writes) == (1, [])
         assert outcome.err.endswith("Nothing has been changed.\n")
         sandbox.faults = []
-        later = run_main(create_contact.main, sandbox, *WORDS)
-        assert (later.code, is_complete(sandbox)) == (0, True)
-    assert "looking for the company" in later.err
+        second = job.run(sandbox)
+        assert (second.code, state(sandbox)) == (0, COMPLETE)
+    assert "looking for the company" in second.err
 
 
-@pytest.mark.parametrize("nth", range(1, 5))
-@pytest.mark.parametrize("path", [CREATE_COMPANY, CREATE_CONTACT, ASSOCIATE])
-def test_503s_after_the_work_on_every_write(
-    run_main: RunMain, clock: FakeClock, path: str, nth: int
-) -> None:
+@pytest.mark.parametrize("nth", range(2, 5))
+@pytest.mark.parametrize("path", WRITES)
+def test_503s_after_the_work_on_every_write(job: Job, path: str, nth: int) -> None:
     """`nth` of them in a row on the same call, over as many runs as it takes."""
-    with make(clock, index_lag_s=LAG_S) as sandbox:
+    with job.make(index_lag_s=LAG_S) as sandbox:
         sandbox.faults = [Fault("status_after", path=path, times=nth, status=503)]
-        codes = [run_main(create_contact.main, sandbox, *WORDS).code for _ in range(2)]
-        assert is_complete(sandbox)
-        assert sent(sandbox) == 1
-    assert codes == [0, 0]
+        assert [job.run(sandbox).code for _ in range(2)] == [0, 0]
+        assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
 
 
-KINDS = [*LOST.values(), *NOT_DONE.values(), {"kind": "status", "status": 429}]
-CALLS = ["account-info", "companies/search", "contacts/search", CREATE_COMPANY, CREATE_CONTACT]
-CALLS += [ASSOCIATE, ASSOCIATED, "batch/read", ""]
+KINDS = [each for each in (*LOST.values(), *NOT_DONE.values()) if "hang" not in each["kind"]]
+KINDS.append({"kind": "status", "status": 429})
+CALLS = ["account-info", "companies/search", "contacts/search", *WRITES]
+CALLS += [ASSOCIATED, "batch/read", ""]
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_whatever_happens(run_main: RunMain, clock: FakeClock, seed: int) -> None:
+def test_whatever_happens(job: Job, seed: int) -> None:
     """Four runs, each with a few faults anywhere, clocks that jump in between; then a sound one."""
     chance = random.Random(seed)
-    with make(clock, index_lag_s=chance.choice([0, 5, 30, LAG_S])) as sandbox:
+    with job.make(index_lag_s=chance.choice([0, 5, 30, LAG_S])) as sandbox:
         for faults in (3, 2, 1, 1, 0):
             sandbox.faults = [
                 Fault(path=chance.choice(CALLS), nth=chance.randint(1, 3), **chance.choice(KINDS))
                 for _ in range(faults)
             ]
-            clock = Jumping(clock, timedelta(days=chance.randint(-9, 9)))
-            outcome = run_later(run_main, sandbox, clock)
+            job = later(job, sandbox, timedelta(days=chance.randint(-9, 9)))
+            outcome = job.run(sandbox)
             assert len(sandbox.hubspot.companies) <= 1
             assert len(sandbox.hubspot.contacts) <= 1
             assert outcome.code in (0, 1, 4)
             assert "a mistake in the program" not in outcome.err
-        assert (outcome.code, is_complete(sandbox)) == (0, True)
+        assert (outcome.code, state(sandbox)) == (0, COMPLETE)
 
 
 # The memory
@@ -346,73 +307,56 @@ def test_whatever_happens(run_main: RunMain, clock: FakeClock, seed: int) -> Non
 
 @pytest.mark.parametrize("hours", [-24 * 400, -1, 1, 24 * 400])
 @pytest.mark.parametrize("is_lost", [True, False])
-def test_a_clock_that_jumps(run_main: RunMain, clock: FakeClock, hours: int, is_lost: bool) -> None:
-    with make(clock, index_lag_s=LAG_S) as sandbox:
-        if is_lost:  # and the search says 401, so that the run ends at once
-            sandbox.faults = [
-                Fault("reset_after", path=CREATE_COMPANY),
-                Fault("status", path="companies/search", nth=4, times=20, status=401),
-            ]
-        run_main(create_contact.main, sandbox, *WORDS)
+def test_a_clock_that_jumps(job: Job, hours: int, is_lost: bool) -> None:
+    with job.make(index_lag_s=LAG_S) as sandbox:
+        sandbox.faults = fail_while_it_looks() if is_lost else []
+        job.run(sandbox)
         sandbox.faults = []
-        later = Jumping(clock, timedelta(hours=hours))
-        assert run_later(run_main, sandbox, later).code == 0
-        assert sent(sandbox) == 1
-        assert is_complete(sandbox)
+        assert later(job, sandbox, timedelta(hours=hours)).run(sandbox).code == 0
+        assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
 
 
-def zeros(content: bytes) -> bytes:
-    return bytes(len(content))
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "zeros": lambda content: bytes(len(content)),
+    "half": lambda content: content[: len(content) // 2],
+    "text": lambda content: b"{}",
+    "no index": lambda content: content[:8192] + bytes(4096),
+    "another domain": lambda content: content.replace(b"shop.example", b"shap.example", 1),
+}
 
 
-def half(content: bytes) -> bytes:
-    return content[: len(content) // 2]
-
-
-def text(content: bytes) -> bytes:
-    return b"{}"
-
-
-def no_index(content: bytes) -> bytes:
-    return content[:8192] + bytes(4096)
-
-
-def another_domain(content: bytes) -> bytes:
-    return content.replace(b"shop.example", b"shap.example", 1)
-
-
-@pytest.mark.parametrize("damage", [zeros, half, text, no_index, another_domain])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
 def test_a_damaged_memory_is_an_error_and_no_second_company(
-    run_main: RunMain, clock: FakeClock, damage: Callable[[bytes], bytes]
+    job: Job, damage: Callable[[bytes], bytes]
 ) -> None:
-    with make(clock, index_lag_s=LAG_S) as sandbox:
-        run_main(create_contact.main, sandbox, *WORDS)
+    with job.make(index_lag_s=LAG_S) as sandbox:
+        job.run(sandbox)
         path = memory_file(sandbox)
         path.write_bytes(damage(path.read_bytes()))
-        outcome = run_main(create_contact.main, sandbox, *WORDS)
+        outcome = job.run(sandbox)
         assert (outcome.code, len(sandbox.writes)) == (1, 3)
         assert "Wait two minutes, so that HubSpot's search shows what was created" in outcome.err
-        clock.now += 120  # as it says
+        job.clock.now += 120  # as it says
         path.unlink()
-        assert run_main(create_contact.main, sandbox, *WORDS).report["outcome"] == "in_sync"
-        assert is_complete(sandbox)
+        assert job.run(sandbox).report["outcome"] == "in_sync"
+        assert state(sandbox) == COMPLETE
 
 
-def test_a_wrong_id_in_the_memory(run_main: RunMain, clock: FakeClock) -> None:
-    with make(clock, {"id": 7, "domain": "other.example"}, index_lag_s=LAG_S) as sandbox:
-        run_main(create_contact.main, sandbox, *WORDS)
+def test_a_wrong_id_in_the_memory(job: Job) -> None:
+    with job.make(({"id": 7, "domain": "other.example"},), index_lag_s=LAG_S) as sandbox:
+        job.run(sandbox)
         sandbox.hubspot.associations.clear()
         for wrong in (7, 30_000_000_999):
             with contextlib.closing(Memory(memory_file(sandbox))) as memory:
                 memory.note("shop.example", wrong)
-            run_main(create_contact.main, sandbox, *WORDS)
-            assert sorted(map(str, domains(sandbox))) == ["other.example", "shop.example"]
+            job.run(sandbox)
+            assert state(sandbox)[0] == ["other.example", "shop.example"]
 
 
-def test_nothing_is_sent_when_it_cannot_be_remembered(run_main: RunMain, clock: FakeClock) -> None:
-    with make(clock) as sandbox:
-        memory_file(sandbox).mkdir()
-        outcome = run_main(create_contact.main, sandbox, *WORDS)
+def test_nothing_is_sent_when_it_cannot_be_remembered(job: Job) -> None:
+    with job.make() as sandbox:
+        memory_file(sandbox).mkdir(parents=True)
+        outcome = job.run(sandbox)
         assert sandbox.writes == []
     assert outcome.code == 1
     assert "the memory of earlier runs" in outcome.err
@@ -445,47 +389,42 @@ def start(sandbox: Sandbox, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("is_done", [False, True])
-@pytest.mark.parametrize("path", [CREATE_COMPANY, CREATE_CONTACT, ASSOCIATE])
-def test_a_run_that_is_killed_over_a_write(
-    run_main: RunMain, clock: FakeClock, path: str, is_done: bool
-) -> None:
+@pytest.mark.parametrize("path", WRITES)
+def test_a_run_that_is_killed_over_a_write(job: Job, path: str, is_done: bool) -> None:
     """Right before HubSpot does the work, and right after it: no answer ever comes."""
     killed: list[subprocess.Popen[str]] = []
-    with make(clock, index_lag_s=LAG_S, searches_per_second=None) as sandbox:
+    with job.make(index_lag_s=LAG_S, searches_per_second=None) as sandbox:
 
         def kill(answer: Any) -> Any:
             killed[0].kill()
             return answer
 
-        work = Fault("edit", path=path, edit=kill)
-        nothing = Fault("hang", path=path)
-
         def kill_before(request: Request) -> None:
             if re.search(path, request.path):
                 killed[0].kill()
 
-        sandbox.faults = [work if is_done else nothing]
+        sandbox.faults = [
+            Fault("edit", path=path, edit=kill) if is_done else Fault("hang", path=path)
+        ]
         sandbox.on_request = None if is_done else kill_before
         killed.append(start(sandbox, *WORDS))
         killed[0].communicate()
         assert killed[0].returncode == -signal.SIGKILL
         sandbox.faults, sandbox.on_request = [], None
-        assert run_main(create_contact.main, sandbox, *WORDS).code == 0
-        assert is_complete(sandbox)
+        assert job.run(sandbox).code == 0
+        assert state(sandbox) == COMPLETE
 
 
-def test_five_at_once(clock: FakeClock) -> None:
+def test_five_at_once(job: Job) -> None:
     """Calls from a form: five addresses, one company, and HubSpot's search shows nothing yet."""
-    with make(clock, index_lag_s=LAG_S, searches_per_second=None) as sandbox:
+    with job.make(index_lag_s=LAG_S, searches_per_second=None) as sandbox:
         addresses = [f"p{number}@mail.example" for number in range(5)]
         flags = (*SHOP, "--wait", "6000")
         runs = [start(sandbox, "--email", address, *flags) for address in addresses]
         texts = [run.communicate() for run in runs]
         assert [run.returncode for run in runs] == [0] * 5, texts
-        assert domains(sandbox) == ["shop.example"]
-        contacts = sandbox.hubspot.contacts.values()
-        assert sorted(str(each.get("email")) for each in contacts) == addresses
-        assert len(sandbox.hubspot.associations) == 5
+        domains, emails, pairs = state(sandbox)
+        assert (domains, sorted(emails), len(pairs)) == (["shop.example"], addresses, 5)
 
 
 # One at a time
@@ -506,13 +445,12 @@ class Releasing(FakeClock):
 
 
 @pytest.mark.parametrize("after_s", [0.5, 59.0])
-def test_it_waits_for_another_run(run_main: RunMain, clock: FakeClock, after_s: float) -> None:
-    with make(clock) as sandbox:
+def test_it_waits_for_another_run(job: Job, after_s: float) -> None:
+    with job.make() as sandbox:
         held = contextlib.ExitStack()
-        held.enter_context(run_lock("contact", account(sandbox), clock))
-        waiting = Releasing(after_s, held.close)
-        outcome = run_main(create_contact.main, sandbox, *WORDS, clock=waiting)
-        assert is_complete(sandbox)
+        held.enter_context(run_lock("contact", account(sandbox), job.clock))
+        outcome = job.run(sandbox, clock=Releasing(after_s, held.close))
+        assert state(sandbox) == COMPLETE
     assert outcome.code == 0
     assert outcome.err.count("Another run is active: process ") == 1
     assert "Waiting up to 60 s for it." in outcome.err
@@ -521,138 +459,10 @@ def test_it_waits_for_another_run(run_main: RunMain, clock: FakeClock, after_s: 
 @pytest.mark.parametrize(
     ("flags", "seconds"), [((), 60), (("--wait", "7"), 7), (("--wait", "0"), 0)]
 )
-def test_it_waits_no_longer_than_it_may(
-    run_main: RunMain, clock: FakeClock, flags: Sequence[str], seconds: int
-) -> None:
-    with make(clock) as sandbox, run_lock("contact", account(sandbox), clock):
-        outcome = run_main(create_contact.main, sandbox, *WORDS, *flags)
-        assert sandbox.requests == []
-    assert outcome.code == 5
-    assert seconds <= sum(clock.slept) <= seconds + 1
+def test_it_waits_no_longer_than_it_may(job: Job, flags: Sequence[str], seconds: int) -> None:
+    with job.make() as sandbox, run_lock("contact", account(sandbox), job.clock):
+        outcome = job.run(sandbox, *flags)
+        assert (outcome.code, sandbox.requests) == (5, [])
+        assert seconds <= sum(job.clock.slept) <= seconds + 1
+        assert job.run(sandbox, "--dry-run").code == 0
     assert ("Waiting up to" in outcome.err) is bool(seconds)
-
-
-@pytest.mark.parametrize("seconds", ["-1", "1.5", "soon", ""])
-def test_a_wait_is_a_number_of_seconds(
-    run_main: RunMain, capsys: pytest.CaptureFixture[str], seconds: str
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run_main(create_contact.main, None, *WORDS, f"--wait={seconds}")
-    assert stop.value.code == 2
-    assert "argument --wait: must be a whole number" in capsys.readouterr().err
-
-
-# HubSpot's own association
-
-
-def add_late(clock: FakeClock, sandbox: Sandbox, late_s: float) -> Callable[[Request], None]:
-    """HubSpot's setting at work: a company of its own for a contact that is `late_s` old."""
-    made_at: list[float] = []
-
-    def look(request: Request) -> None:
-        hubspot = sandbox.hubspot
-        if hubspot.contacts and not made_at:
-            made_at.append(clock.now)
-        if made_at and clock.now >= made_at[0] + late_s and len(hubspot.companies) == 1:
-            extra = hubspot.add("companies", {"domain": "mail.example"})
-            hubspot.link(min(hubspot.contacts), extra)
-
-    return look
-
-
-@pytest.mark.parametrize("late_s", [0.0, 0.5, 1.5])
-def test_an_association_that_comes_late_is_told(
-    run_main: RunMain, clock: FakeClock, late_s: float
-) -> None:
-    with make(clock) as sandbox:
-        sandbox.on_request = add_late(clock, sandbox, late_s)
-        outcome = run_main(create_contact.main, sandbox, *WORDS)
-        times = [request.at for request in sandbox.requests]
-    assert outcome.code == 0
-    (warning,) = outcome.report["warnings"]
-    assert "also associated with (no name) (mail.example, id " in warning
-    assert min(later - sooner for sooner, later in zip(times, times[1:])) >= 0.2
-
-
-def test_nobody_waits_for_the_associations_of_a_contact_that_was_there(
-    run_main: RunMain, clock: FakeClock
-) -> None:
-    with make(clock, {"id": 7, "domain": "shop.example"}) as sandbox:
-        sandbox.hubspot.contacts[8] = {"email": "ann.lee@mail.example"}
-        assert run_main(create_contact.main, sandbox, *WORDS).report["outcome"] == "synced"
-    assert max(clock.slept) < 1
-
-
-# Who is meant
-
-
-@pytest.mark.parametrize(
-    ("flags", "missing"),
-    [
-        (ANN[:2], "--company-name and --company-domain"),
-        (ANN, "--company-name and --company-domain"),
-        ((*ANN, *SHOP[:2]), "--company-domain"),
-        ((*ANN, *SHOP[2:]), "--company-name"),
-        (SHOP, "--email"),
-        (ANN[2:4], "--email and --company-name and --company-domain"),
-        (("--last-name", ""), "--email and --company-name and --company-domain"),
-    ],
-)
-@pytest.mark.parametrize("mode", ["", "--dry-run", "--check"])
-def test_nobody_is_made_up_beside_what_is_given(
-    run_main: RunMain, clock: FakeClock, flags: Sequence[str], missing: str, mode: str
-) -> None:
-    with make(clock) as sandbox:
-        outcome = run_main(create_contact.main, sandbox, *flags, *filter(None, [mode]))
-        assert sandbox.requests == []
-    assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
-    assert f"Give {missing} as well." in outcome.err
-    assert outcome.err.endswith("Nothing has been changed.\n")
-
-
-@pytest.mark.parametrize(
-    ("settings", "names"),
-    [
-        ({}, {}),
-        ({"FIRSTNAME": "Zoë"}, {"firstname": "Zoë"}),
-        ({"FIRSTNAME": "Zoë", "LASTNAME": " Groß "}, {"firstname": "Zoë", "lastname": "Groß"}),
-    ],
-)
-def test_the_names_of_a_given_person_are_never_made_up(
-    run_main: RunMain, clock: FakeClock, settings: dict[str, str], names: dict[str, str]
-) -> None:
-    with make(clock) as sandbox:
-        assert run_main(create_contact.main, sandbox, *ANN[:2], *SHOP, **settings).code == 0
-        (contact,) = sandbox.hubspot.contacts.values()
-        assert dict(contact) == {"email": "ann.lee@mail.example", **names}
-
-
-@pytest.mark.parametrize(
-    ("settings", "email"),
-    [
-        ({}, "test.person@example.com"),
-        ({"FIRSTNAME": "Zoë", "LASTNAME": "Groß"}, "zoe.gross@example.com"),
-    ],
-)
-def test_without_any_flag_all_is_made_up(
-    run_main: RunMain, clock: FakeClock, settings: dict[str, str], email: str
-) -> None:
-    with make(clock) as sandbox:
-        assert run_main(create_contact.main, sandbox, "-v", "--wait", "1", **settings).code == 0
-        (contact,) = sandbox.hubspot.contacts.values()
-        assert contact["email"] == email
-        assert domains(sandbox) == ["coding-challenge-company.com"]
-
-
-def test_report_and_page_name_person_and_company(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
-    page = tmp_path / "contact.html"
-    with make(clock) as sandbox:
-        outcome = run_main(create_contact.main, sandbox, *WORDS, "--report", str(page))
-    steps = {step["step"]: step["name"] for step in outcome.report["steps"]}
-    assert steps["company"] == "Sample Shop, shop.example"
-    assert steps["contact"] == "Ann Lee, ann.lee@mail.example"
-    shown = page.read_text(encoding="utf-8")
-    assert "Sample Shop, shop.example" in shown
-    assert "Ann Lee, ann.lee@mail.example" in shown
