@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from core.errors import CallRejected
-from core.settings import Secret, SettingsReader
+from core.settings import Secret, SettingsReader, parse_base_url, parse_rate
 from mailerlite_api import shapes
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, Value, Written
 from transport import paging
@@ -60,9 +60,9 @@ PERSON, VALUES = "person", "values"  # what was refused
 def mailerlite_settings(reader: SettingsReader) -> ServiceSettings:
     key = reader.secret("MAILERLITE_API_KEY", WHERE_KEY)
     return ServiceSettings(
-        reader.url("MAILERLITE_BASE_URL", "https://connect.mailerlite.com/api"),
+        reader.get("MAILERLITE_BASE_URL", "https://connect.mailerlite.com/api", parse_base_url),
         {"Authorization": Secret(f"Bearer {key.reveal()}")},
-        reader.rate("MAILERLITE_REQUESTS_PER_MINUTE", "120") / 60,
+        reader.get("MAILERLITE_REQUESTS_PER_MINUTE", "120", parse_rate) / 60,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Pattern
 from urllib.parse import quote
 
 from core.errors import CallRejected, NotFound
-from core.settings import SettingsReader
+from core.settings import SettingsReader, parse_base_url, parse_rate
 from transport import paging
 from transport.response import excerpt
 from transport.service import Service
@@ -44,9 +44,9 @@ def predictleads_settings(reader: SettingsReader) -> ServiceSettings:
     key = reader.secret("PREDICTLEADS_API_KEY", WHERE_KEY)
     token = reader.secret("PREDICTLEADS_API_TOKEN", WHERE_SECOND_KEY)
     return ServiceSettings(
-        reader.url("PREDICTLEADS_BASE_URL", "https://predictleads.com/api/v3"),
+        reader.get("PREDICTLEADS_BASE_URL", "https://predictleads.com/api/v3", parse_base_url),
         {"X-Api-Key": key, "X-Api-Token": token},
-        reader.rate("PREDICTLEADS_REQUESTS_PER_SECOND", "10"),
+        reader.get("PREDICTLEADS_REQUESTS_PER_SECOND", "10", parse_rate),
     )
 
 

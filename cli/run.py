@@ -14,7 +14,7 @@ from core.clock import Clock
 from core.errors import Outcome
 from core.limits import Refusal
 from core.log import log
-from core.settings import SettingsReader, read_env_file, readable_by_others, setting_values
+from core.settings import SettingsReader, read_env_file
 from core.words import count
 from report.model import Finding, Report, Section
 from report.render import has_links
@@ -47,10 +47,7 @@ class Run:
     def settings(self, build: Callable[[SettingsReader], T]) -> T:
         """Raises SettingsError that names all that is missing or wrong."""
         env_file = read_env_file(self.args.env_file)
-        if (path := env_file.path) and readable_by_others(path):
-            log.warning("Other users of this machine can read %s. Run: chmod 600 %s", path, path)
-        values = setting_values(env_file, os.environ)
-        reader = SettingsReader(values, os.path.basename(sys.argv[0]), env_file)
+        reader = SettingsReader(os.environ, os.path.basename(sys.argv[0]), env_file)
         settings = reader.load(build)
         self.report.settings = reader.used
         return settings

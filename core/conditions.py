@@ -62,12 +62,8 @@ class Condition(NamedTuple):
 
 
 def parse_conditions(text: str) -> tuple[Condition, ...]:
-    """All of which must hold, with commas between them; raises ValueError with the words that
-    follow "must be".
-
-    >>> parse_conditions("city=, country!=Austria")[1]
-    Condition(property='country', sign='!=', values=('Austria',))
-    """
+    """`city=, country!=Austria|Germany`: all must hold. Raises ValueError with the words that come
+    after "must be"."""
     found: list[Condition] = []
     place = 0
     while place < len(text):
@@ -94,11 +90,7 @@ def describe_value(text: str | None, known: Property) -> str:
 
 
 def without_value(reason: str) -> str:
-    """What `describe_value` says, for places that keep no values of people.
-
-    >>> without_value("its lifecycle stage is now Customer")
-    'its lifecycle stage has changed'
-    """
+    """What `describe_value` says, for places that keep no values: "its country has changed"."""
     what, is_now, _ = reason.partition(IS_NOW)
     return f"{what} has changed" if is_now else reason
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from core.domains import display_domain, normalise_domain
+from core.domains import display_domain, normalise_domain, to_ascii
 
 MAX_LOCAL, MAX_ADDRESS = 64, 254  # characters: RFC 5321, 4.5.3.1
 
 _ATOM = r"[^\s@<>()\[\]:;,\\\".]+"  # without the signs that only a quoted name may have
 _ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([^\s@/?#:]*[^\s@/?#:.])")
+# The name of an address in a text. It is looked for from its first sign on alone: a search that
+# began at each sign anew would take for ever over a long text without an "@".
+_NAME = r"\s@\"'`<>()\[\]{},;:="
+_NAME_IN_TEXT = re.compile(rf"(?<![^{_NAME}])[^{_NAME}]+@(?=[^\s@]+\.)")
 
 
 def normalise_email(text: str | None) -> str | None:
@@ -22,10 +26,10 @@ def normalise_email(text: str | None) -> str | None:
     True
     """
     address = (text or "").strip().lower()
-    found = _ADDRESS.fullmatch(address)
-    if not found or len(found[1]) > MAX_LOCAL or len(address) > MAX_ADDRESS:
+    found = _ADDRESS.fullmatch(address) if len(address) <= MAX_ADDRESS else None
+    if not found or len(found[1]) > MAX_LOCAL or not address.isprintable():
         return None
-    return address if address.isprintable() and normalise_domain(found[2]) else None
+    return address if normalise_domain(found[2]) else None
 
 
 def parse_email(text: str) -> str:
@@ -37,21 +41,12 @@ def parse_email(text: str) -> str:
 
 
 def canonical(address: str) -> str:
-    """The form in which two addresses are compared: its domain in punycode, as some services keep
-    it.
-
-    >>> canonical("jo@m\u00fcnze.example")
-    'jo@xn--mnze-0ra.example'
-    """
+    """The form in which two addresses are compared: jo@münze.example with its domain in punycode,
+    as some services keep it."""
     if address.isascii():
         return address
-    import idna  # only where needed: its tables take time to load
-
     name, _, domain = unicodedata.normalize("NFC", address).rpartition("@")
-    try:
-        return f"{name}@{idna.encode(domain, uts46=True).decode('ascii')}"
-    except UnicodeError:
-        return f"{name}@{domain}"
+    return f"{name}@{to_ascii(domain.lower()) or domain}"
 
 
 def spellings(address: str) -> tuple[str, ...]:
@@ -60,13 +55,6 @@ def spellings(address: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((address, f"{name}@{display_domain(domain)}")))
 
 
-_IN_TEXT = re.compile(r"[^\s@\"'`<>()\[\]{},;:=]+@(?=[^\s@]+\.)")
-
-
 def masked(text: str) -> str:
-    """Foreign text without the names of the addresses in it.
-
-    >>> masked("jo@shop.example is no address")
-    '***@shop.example is no address'
-    """
-    return _IN_TEXT.sub("***@", text)
+    """Foreign text with `***@shop.example` for jo@shop.example."""
+    return _NAME_IN_TEXT.sub("***@", text)

@@ -93,21 +93,16 @@ class ServiceError(AppError):
         self.outcome_unknown = outcome_unknown
 
 
-class Forbidden(ServiceError):
-    pass
+class Forbidden(ServiceError): ...
 
 
-class BadAnswer(ServiceError):
-    pass
+class BadAnswer(ServiceError): ...
 
 
-class ListChanged(BadAnswer):
-    pass
+class ListChanged(BadAnswer): ...
 
 
-class ServiceDown(ServiceError):
-    pass
+class ServiceDown(ServiceError): ...
 
 
-class NotSent(ServiceDown):
-    pass
+class NotSent(ServiceDown): ...

@@ -13,6 +13,7 @@ import dotenv
 
 from core.errors import SettingsError
 from core.limits import parse_number
+from core.log import log
 
 T = TypeVar("T")
 
@@ -61,13 +62,13 @@ NO_FILE = EnvFile(None, {})
 
 
 class SettingsReader:
-    """Collects what is wrong while settings are read, so that it can be said all together.
+    """Collects what is wrong while settings are read, so that it can be said all together. The
+    environment wins over the file; an empty variable counts as not set."""
 
-    `values`: those in force; `env_file`: where some of them may come from.
-    """
-
-    def __init__(self, values: Mapping[str, str], script: str, env_file: EnvFile = NO_FILE) -> None:
-        self._values, self._script, self._env_file = values, script, env_file
+    def __init__(self, environ: Mapping[str, str], script: str, file: EnvFile = NO_FILE) -> None:
+        in_environment = {name: text for name, text in environ.items() if text.strip()}
+        self._values = {**file.values, **in_environment}
+        self._script, self._file = script, file
         self._asked: set[str] = set()
         self._problems: list[str] = []
         self.used: dict[str, str] = {}  # what was not secret, as it was written
@@ -77,10 +78,10 @@ class SettingsReader:
         settings = build(self)
         self._problems += [
             f"{name} is no setting of these scripts: did you mean {meant}?"
-            for name, meant in _misspelt(self._env_file.values, self._asked)
+            for name, meant in _misspelt(self._file.values, self._asked)
         ]
         if self._problems:
-            place = self._env_file.path or ".env (start with: cp .env.example .env)"
+            place = self._file.path or ".env (start with: cp .env.example .env)"
             raise SettingsError(
                 "\n  - ".join(["Please fix these settings:", *self._problems])
                 + f"\nThey come from the environment and from {place}."
@@ -121,12 +122,6 @@ class SettingsReader:
             )
         return Secret(text)
 
-    def url(self, name: str, default: str) -> str:
-        return self.get(name, default, _base_url)
-
-    def rate(self, name: str, default: str) -> float:
-        return self.get(name, default, _rate)
-
     def _holds_key(self, text: str) -> bool:
         keys = (key.strip() for name, key in self._values.items() if name.endswith(_SECRET_NAMES))
         is_ours = any(len(key) >= _SHORTEST_SECRET and key in text for key in keys)
@@ -141,31 +136,21 @@ def read_env_file(path: str | None) -> EnvFile:
     """Without `path`, `.env` is looked for beside the scripts, so that cron finds it from anywhere
     and no other project's file gets in between, then in the current folder. Raises SettingsError
     when the file cannot be read."""
-    if path is not None:
-        return EnvFile(Path(path), _read(Path(path)))
-    found = next((each for each in (SCRIPTS / ".env", Path(".env")) if each.is_file()), None)
-    return EnvFile(found, _read(found)) if found else NO_FILE
-
-
-def setting_values(env_file: EnvFile, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment over the file; an empty variable counts as not set."""
-    return {**env_file.values, **{name: text for name, text in environ.items() if text.strip()}}
-
-
-def readable_by_others(path: Path) -> bool:
-    return os.name == "posix" and bool(path.stat().st_mode & 0o044)
-
-
-def _read(path: Path) -> dict[str, str]:
+    usual = next((each for each in (SCRIPTS / ".env", Path(".env")) if each.is_file()), None)
+    found = usual if path is None else Path(path)
+    if found is None:
+        return NO_FILE
     try:
-        with open(path, encoding="utf-8-sig") as stream:  # Windows editors begin with a mark
+        with open(found, encoding="utf-8-sig") as stream:  # Windows editors begin with a mark
             values = dotenv.dotenv_values(stream=stream, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         if isinstance(error, PermissionError):
             reason = "it must belong to the user who runs this"
-        raise SettingsError(f"Cannot read the settings file {path}: {reason}.") from None
-    return {name: value for name, value in values.items() if value is not None}
+        raise SettingsError(f"Cannot read the settings file {found}: {reason}.") from None
+    if os.name == "posix" and found.stat().st_mode & 0o044:
+        log.warning("Other users of this machine can read %s. Run: chmod 600 %s", found, found)
+    return EnvFile(found, {name: text for name, text in values.items() if text is not None})
 
 
 def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[tuple[str, str]]:
@@ -189,7 +174,8 @@ def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[tup
             yield name, meant
 
 
-def _base_url(text: str) -> str:
+def parse_base_url(text: str) -> str:
+    """Of a service; raises ValueError with the words that follow "must be", like all of these."""
     if not _BASE_URL.fullmatch(text):
         raise ValueError(
             "an address that begins with https:// (http:// only for this machine itself)"
@@ -197,7 +183,7 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _rate(text: str) -> float:
+def parse_rate(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
@@ -208,7 +194,7 @@ def _rate(text: str) -> float:
 
 
 def parse_positive(text: str) -> int:
-    """A whole number above 0; raises ValueError with the words that follow "must be"."""
+    """A whole number above 0."""
     number = parse_number(text)
     if number == 0:
         raise ValueError("a whole number above 0")
@@ -216,7 +202,7 @@ def parse_positive(text: str) -> int:
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """Names with commas between them, each once; raises ValueError like `parse_positive`."""
+    """Names with commas between them, each once."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not names:
         raise ValueError("one or more names with commas between them")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Iterator
 
-from core.settings import Secret, SettingsReader
+from core.settings import Secret, SettingsReader, parse_base_url, parse_rate
 from transport.service import JsonObject, Response, Service
 from transport.service_client import ServiceSettings
 
@@ -25,9 +25,9 @@ SCOPE_LISTS = ("requiredGranularScopes", "requiredScopes", "missingScopes")  # a
 def hubspot_settings(reader: SettingsReader) -> ServiceSettings:
     token = reader.secret("HUBSPOT_ACCESS_TOKEN", WHERE_KEY)
     return ServiceSettings(
-        reader.url("HUBSPOT_BASE_URL", "https://api.hubapi.com"),
+        reader.get("HUBSPOT_BASE_URL", "https://api.hubapi.com", parse_base_url),
         {"Authorization": Secret(f"Bearer {token.reveal()}")},
-        reader.rate("HUBSPOT_REQUESTS_PER_SECOND", "5"),
+        reader.get("HUBSPOT_REQUESTS_PER_SECOND", "5", parse_rate),
     )
 
 

@@ -16,8 +16,6 @@ from core.settings import (
     Secret,
     SettingsReader,
     read_env_file,
-    readable_by_others,
-    setting_values,
 )
 from sync import Settings, settings
 from tests.helpers import ROOT
@@ -117,8 +115,9 @@ def test_the_environment_wins_over_the_file_and_an_empty_variable_does_not(tmp_p
     path.write_text('\ufeffA="from file"\nB=from file # why\nC\nD=$A', encoding="utf-8")
     env_file = read_env_file(str(path))
     assert env_file.path == path
-    values = setting_values(env_file, {"A": " ", "B": "from environment"})
-    assert values == {"A": "from file", "B": "from environment", "D": "$A"}
+    reader = SettingsReader({"A": " ", "B": "from environment"}, "sync.py", env_file)
+    values = {name: reader.get(name, "default", str) for name in "ABCD"}
+    assert values == {"A": "from file", "B": "from environment", "C": "default", "D": "$A"}
 
 
 def test_env_of_the_current_folder_is_found() -> None:
@@ -232,12 +231,15 @@ def test_the_example_is_to_be_copied_only_where_there_is_no_file() -> None:
     assert "cp .env.example" not in told_of("KEEP_FOLOWING")
 
 
-def test_a_file_that_others_can_read(tmp_path: Path) -> None:
+def test_a_file_that_others_can_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / ".env"
     path.touch(mode=0o600)
-    assert not readable_by_others(path)
+    read_env_file(str(path))
+    assert caplog.messages == []
     path.chmod(path.stat().st_mode | stat.S_IRGRP)
-    assert readable_by_others(path)
+    read_env_file(str(path))
+    (message,) = caplog.messages
+    assert message.endswith(f"Run: chmod 600 {path}")
 
 
 def test_a_secret_does_not_print_itself() -> None:

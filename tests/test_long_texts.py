@@ -1,0 +1,47 @@
+"""Foreign text of any length is searched in a time that grows with its length alone."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable
+
+import pytest
+
+from core.conditions import Condition, Property
+from core.domains import display_domains, named_domains, normalise_domain
+from core.emails import canonical, masked, normalise_email
+from core.values import as_day, as_number
+from core.words import clip
+
+LENGTH = 100_000  # characters
+BOUND_S = 2.0  # of processor time: a hundred times what it takes, and far less than squares do
+PARTS = ["a", "1", ".", "@", " ", "-", ":", "/", "\x1b", "ü", "a.", "a@", "a@a.", "xn--a.", "a b,"]
+TEXTS = [part * (LENGTH // len(part)) for part in PARTS] + [
+    "".join(map(chr, range(0x4E00, 0x4E00 + 20_000))) + ".com",
+    "https://" + "@" * LENGTH,
+    "xn--" * (LENGTH // 4),
+]
+
+
+def holds(text: str) -> bool:
+    known = Property("country", "date", "checkbox", {})
+    return Condition("country", "=", ("2026-11-21",)).holds(text, known)
+
+
+SEARCHES: list[Callable[[str], object]] = [
+    *(normalise_domain, named_domains, display_domains),
+    *(normalise_email, canonical, masked),
+    *(as_number, as_day, holds),
+    lambda text: clip(text, 80),
+]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("ending", ["", "!"])
+def test_a_long_text_takes_no_longer_than_its_length(
+    search: Callable[[str], object], ending: str
+) -> None:
+    for text in TEXTS:
+        began_at = time.process_time()
+        search(text + ending)
+        assert time.process_time() - began_at < BOUND_S, text[:20]
