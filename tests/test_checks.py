@@ -1,12 +1,17 @@
-"""What `--check` finds of one service, and how far it looks."""
+"""What `--check` finds of the services and of this machine; looking leaves nothing behind."""
 
 from __future__ import annotations
 
+import argparse
+import errno
+import os
+from pathlib import Path
 from typing import Callable
 
 import pytest
 
-from cli.checks import collect_findings, require_ok
+from cli.checks import check_machine, collect_findings, require_ok
+from cli.run import Run
 from core.errors import (
     AppError,
     CallRejected,
@@ -16,7 +21,11 @@ from core.errors import (
     ServiceError,
     SettingsError,
 )
+from core.words import format_moment
 from report.model import Finding
+from state.files import account_file
+from state.lock import run_lock
+from tests.helpers import START, FakeClock
 
 FINE = Finding(True, "fine")
 
@@ -54,3 +63,111 @@ def test_all_remedies_are_named_together(kind: type[AppError]) -> None:
     with pytest.raises(kind, match=r"^fix this\nfix that$") as error:
         require_ok([Finding(False, "fix this"), FINE, Finding(False, "fix that")], kind)
     assert type(error.value) is kind
+
+
+# This machine
+
+
+def look(
+    clock: FakeClock, state: Path | None = None, report: Path | None = None
+) -> dict[str, bool]:
+    """Each finding, and whether it is OK."""
+    args = argparse.Namespace(dry_run=False, check=True, quiet=False)
+    args.report, args.state = [report] if report else [], state
+    findings = check_machine(Run("test", "A test", args, clock), "an account", open_memory)
+    return {text: is_ok for is_ok, text in findings}
+
+
+def open_memory(path: Path) -> None:
+    if path.read_text() == "damaged":
+        raise AppError("It is damaged.")
+
+
+def test_before_the_first_run(clock: FakeClock) -> None:
+    state = Path.home() / ".local" / "state" / "crm-sync"
+    path = account_file("test", "an account", ".sqlite3")
+    assert look(clock, report=Path("run.html")) == {
+        f"What runs leave for later ones goes to {state}.": True,
+        f"There is no memory of earlier runs yet: the first makes {path}.": True,
+        "No other run is active.": True,
+        "The report goes to run.html.": True,
+    }
+    assert list(Path.home().iterdir()) == []
+
+
+def test_a_memory_of_earlier_runs(clock: FakeClock) -> None:
+    path = account_file("test", "an account", ".sqlite3")
+    path.parent.mkdir(parents=True)
+    path.write_text("sound")
+    assert look(clock)[f"The memory of earlier runs can be used: {path}."]
+    path.write_text("damaged")
+    assert not look(clock)["It is damaged."]
+
+
+def test_a_file_that_is_named(clock: FakeClock, tmp_path: Path) -> None:
+    path = tmp_path / "named"
+    assert look(clock, path)[f"There is no memory of earlier runs yet: the first makes {path}."]
+    path.write_text("sound")
+    assert look(clock, path)[f"The memory of earlier runs can be used: {path}."]
+    lost = tmp_path / "missing" / "file"
+    assert not look(clock, lost)[
+        f"Cannot use the folder {lost.parent}: No such file or directory."
+        " Let --state name another place."
+    ]
+
+
+def test_a_folder_that_cannot_be_made(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    words = (
+        "Cannot use the folder /dev/null: Not a directory. Let XDG_STATE_HOME name another place."
+    )
+    assert not look(clock)[words]
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (errno.ENOSPC, "the disk is full. Free some space."),
+        (errno.EROFS, "Read-only file system. Let {} name another place."),
+    ],
+)
+def test_where_nothing_can_be_written(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, problem: int, words: str
+) -> None:
+    def fail(**_: object) -> None:
+        raise OSError(problem, os.strerror(problem))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    found = look(clock, tmp_path / "named")
+    home, named = words.format("XDG_STATE_HOME"), words.format("--state")
+    assert not found[f"Cannot use the folder {Path.home()}: {home}"]
+    assert not found[f"Cannot use the folder {tmp_path}: {named}"]
+
+
+def test_a_file_that_may_not_be_written(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "named"
+    path.write_text("sound")
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    assert not look(clock, path)[f"Cannot write {path}: let --state name another place."]
+
+
+def test_another_run_is_named_and_not_disturbed(clock: FakeClock) -> None:
+    with run_lock("test", "an account", clock):
+        (told,) = [text for text in look(clock) if "run is active" in text]
+        assert told.startswith("Another run is active: process ")
+        assert told.endswith(f"since {format_moment(START)}.")
+        assert look(clock)[told]
+    assert look(clock)["No other run is active."]
+    with run_lock("test", "an account", clock):
+        pass
+
+
+def test_a_lock_that_cannot_be_used(clock: FakeClock) -> None:
+    path = account_file("test", "an account", ".lock")
+    path.mkdir(parents=True)
+    assert not look(clock)[
+        f"Cannot use {path} as a lock: Is a directory."
+        " Let XDG_STATE_HOME name a folder that can be written."
+    ]
