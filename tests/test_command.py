@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Callable
@@ -21,7 +22,7 @@ from core.clock import Clock
 from core.errors import AnotherRunActive, AppError, NotSent, Outcome
 from state.files import state_folder
 from state.lock import run_lock
-from tests.helpers import FakeClock, RunMain
+from tests.helpers import HOSTILE, FakeClock, RunMain
 from transport.http_client import HttpClient
 from transport.service import Service
 
@@ -106,6 +107,46 @@ def in_one_stream(
         return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", screen.getvalue())
 
 
+def test_nothing_that_a_terminal_would_obey_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(run: Run) -> Outcome:
+        run.say(HOSTILE)
+        logging.getLogger("crm_sync").warning("%s", HOSTILE)
+        return Outcome.SYNCED
+
+    text = in_one_stream(monkeypatch, work)
+    assert text.count("pwned") == 2
+    assert "\x1b" not in text
+    assert "\r" not in text
+
+
+@pytest.mark.parametrize("must_finish", [True, False])
+def test_a_signal_ends_reads_at_once_and_lets_writes_finish(
+    run_main: RunMain, must_finish: bool
+) -> None:
+    went_on: list[bool] = []
+
+    def work(run: Run) -> Outcome:
+        with run.finishing_calls(must_finish):
+            signal.raise_signal(signal.SIGTERM)
+            went_on.append(True)
+        return Outcome.SYNCED
+
+    assert run_main(script(work), None).code == 130
+    assert bool(went_on) == must_finish
+
+
+def test_a_signal_that_is_ignored_stays_ignored(run_main: RunMain) -> None:
+    def work(_run: Run) -> Outcome:
+        signal.raise_signal(signal.SIGHUP)
+        return Outcome.SYNCED
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does it
+    try:
+        assert run_main(script(work), None).code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_report_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +175,15 @@ def test_a_report_must_be_a_file(path: str, capsys: pytest.CaptureFixture[str]) 
         script(lambda _run: Outcome.SYNCED)(["--report", path])
     assert stop.value.code == 2
     assert "give a file in a folder that exists" in capsys.readouterr().err
+
+
+def test_a_report_must_be_where_it_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    with pytest.raises(SystemExit):
+        script(lambda _run: Outcome.SYNCED)(["--report", "run.json"])
+    assert "run.json: give a file in a folder that" in capsys.readouterr().err
 
 
 def test_whoever_reads_only_the_beginning_does_not_stop_the_work(
@@ -216,7 +266,6 @@ def test_in_a_terminal_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], clock: FakeClock
 ) -> None:
     monkeypatch.setattr(progress, "wants_bars", lambda: True)
-    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)  # its thread would never end
 
     def work(run: Run) -> Outcome:
         with Progress("HubSpot", "companies", run.clock) as bar:

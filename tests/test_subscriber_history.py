@@ -111,6 +111,7 @@ def test_every_change_is_in_the_history(
     with contextlib.closing(sqlite3.connect(path)) as file:
         texts = "".join(file.iterdump())  # writes hashes in hexadecimal: two letters may be in any
     assert " fr" not in texts
+    assert "by_reason" not in texts
     assert "Fr" not in texts
     assert '/record/0-1/101">id 101, ' in page.read_text().split('<h2 id="history">')[1]
 
