@@ -12,6 +12,7 @@ import pytest
 import sync
 from core.clock import DAY_S
 from core.errors import Outcome
+from report.history import recent_runs
 from sandbox import Request
 from state.history import BROKEN_OFF, RUNNING, SQL, History
 from state.store import Store
@@ -65,6 +66,30 @@ def test_a_run_that_has_not_ended_leaves_its_changes(
         (change,) = runs.changes_of("shop.example")
     assert (run.outcome, run.counts) == (outcome, {})
     assert (change.reason, change.status) == ("it was deleted in HubSpot", "sent")
+
+
+def test_recent_runs_changed_something_or_may_have(path: Path, clock: FakeClock) -> None:
+    a_run(path, clock, "long-ago.example")
+    clock.now += 31 * DAY_S
+    with history(path, clock) as runs:
+        runs.begin_run(400)
+        runs.note_change("unfollow", "shop.example", None, 7, "it was deleted in HubSpot")
+        runs.end_run(Outcome.INTERRUPTED, None, {})
+        runs.begin_run(400)
+        runs.note_change("follow", "refused.example", None, None, None)
+        runs.set_statuses("follow", [("refused.example", "failed")])
+        runs.end_run(Outcome.PARTIAL, None, {})
+    with history(path, clock) as runs:
+        (run,) = recent_runs(runs, clock.time(), {"unfollow": "no longer followed"}).rows
+    assert (run["outcome"], run["counts"]) == ("interrupted", {"sent, not confirmed": 1})
+    assert run["changes"] == [
+        {
+            "name": "shop.example",
+            "action": "no longer followed (nobody knows whether it arrived)",
+            "reason": "it was deleted in HubSpot",
+            "hubspot_id": 7,
+        }
+    ]
 
 
 def test_the_run_under_way_is_no_past_run(path: Path, clock: FakeClock) -> None:
