@@ -26,38 +26,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "script": {"core", "transport", "state", "report", "cli", "client", "job"},
 }
 HARMLESS = {
-    "__future__",
-    "collections",
-    "concurrent.futures",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "email.utils",
-    "enum",
-    "functools",
-    "idna",
-    "itertools",
-    "json",
-    "math",
-    "queue",
-    "re",
-    "threading",
-    "time",
-    "typing",
-    "unicodedata",
-    "urllib.parse",
+    *("__future__", "collections", "concurrent.futures", "dataclasses", "datetime", "decimal"),
+    *("email.utils", "enum", "functools", "idna", "itertools", "json", "math", "queue", "re"),
+    *("threading", "time", "typing", "unicodedata", "urllib.parse"),
 }
 REACHING_OUT = {"input", "open", "print"}
-_TYPE_CHECKING = ast.dump(ast.parse("TYPE_CHECKING", mode="eval").body)
 
 
 class Module(NamedTuple):
-    """`imports`: dotted names, also of what is imported for its types alone; `at_run_time`: those
-    that are really loaded; `reaches_out`: by a built-in function."""
+    """`imports`: dotted names; `reaches_out`: by a built-in function."""
 
     path: Path
     imports: set[str]
-    at_run_time: set[str]
     reaches_out: bool
 
 
@@ -125,7 +105,7 @@ def pure_modules(root: Path = ROOT) -> list[str]:
             if module.reaches_out
             or any(
                 other in impure if other in tree else other not in HARMLESS
-                for other in module.at_run_time
+                for other in module.imports
             )
         }
         if more == impure:
@@ -139,7 +119,7 @@ def _may_import(name: str, other: str, tree: Tree) -> bool:
 
 
 def _circles(tree: Tree) -> set[str]:
-    left = {name: module.at_run_time & tree.keys() for name, module in tree.items()}
+    left = {name: module.imports & tree.keys() for name, module in tree.items()}
     while done := {name for name, others in left.items() if not others & left.keys()}:
         left = {name: others for name, others in left.items() if name not in done}
     return set(left)
@@ -152,20 +132,9 @@ def _dotted(path: Path) -> str:
 
 def _module(path: Path, code: ast.Module, names: AbstractSet[str]) -> Module:
     nodes = list(ast.walk(code))
-    for_types = {
-        node
-        for block in nodes
-        if isinstance(block, ast.If) and ast.dump(block.test) == _TYPE_CHECKING
-        for line in block.body
-        for node in ast.walk(line)
-    }
-    imports = [(node, name) for node in nodes for name in _imported(node, path, names)]
-    return Module(
-        path,
-        {name for _, name in imports},
-        {name for node, name in imports if node not in for_types},
-        any(isinstance(node, ast.Name) and node.id in REACHING_OUT for node in nodes),
-    )
+    imports = {name for node in nodes for name in _imported(node, path, names)}
+    reaches_out = any(isinstance(each, ast.Name) and each.id in REACHING_OUT for each in nodes)
+    return Module(path, imports, reaches_out)
 
 
 def _imported(node: ast.AST, path: Path, names: AbstractSet[str]) -> Iterator[str]:

@@ -76,11 +76,17 @@ def test_the_unfiltered_list_is_only_the_active(serve: Serve) -> None:
     assert [row["email"] for row in listed(client)["data"]] == ["p0@mail.example"]
     assert [row["email"] for row in listed(client, status="unsubscribed")["data"]] == [ONE]
     assert listed(client, limit=0) == {"total": 1}
+    assert listed(client, limit=0, status="unsubscribed") == {"total": 1}
+    mailerlite.delete(ONE)
+    assert listed(client, limit=0, status="unsubscribed") == {"total": 0}
     wrong = client.mailerlite("GET", "/subscribers", params={"filter[status]": "all"})
     assert wrong.status_code == 422
 
 
 def test_pages_hold_25_and_100_at_most(serve: Serve) -> None:
+    client = serve(mailerlite=MailerLite(people(25)))
+    page = listed(client)
+    assert (len(page["data"]), page["meta"]["next_cursor"]) == (25, None)
     client = serve(mailerlite=MailerLite(people(130)))
     assert len(listed(client)["data"]) == 25
     assert len(listed(client, limit=1000)["data"]) == 100
@@ -89,11 +95,6 @@ def test_pages_hold_25_and_100_at_most(serve: Serve) -> None:
     assert len(listed(client, limit=100)["data"]) == 100
     client.sandbox.mailerlite.max_limit = 10
     assert len(listed(client)["data"]) == 10
-
-
-def test_the_last_full_page_has_no_cursor(serve: Serve) -> None:
-    page = listed(serve(mailerlite=MailerLite(people(25))))
-    assert (len(page["data"]), page["meta"]["next_cursor"]) == (25, None)
 
 
 def test_a_subscriber_has_every_field_and_groups_on_request(serve: Serve) -> None:
@@ -127,12 +128,9 @@ def test_who_unsubscribed_stays_so(serve: Serve) -> None:
     for more in ({}, {"status": "active"}, {"resubscribe": True}):
         answer = client.upsert(email=ONE, fields={"name": "New"}, **more)
         assert answer.status_code == 422
-    text = "This subscriber is unsubscribed and cannot be imported"
-    assert answer.json() == {
-        "message": "The given data was invalid.",
-        "errors": {"email": [text]},
-        "subscriber": person["id"],
-    }
+    errors = {"email": ["This subscriber is unsubscribed and cannot be imported"]}
+    message = "The given data was invalid."
+    assert answer.json() == {"message": message, "errors": errors, "subscriber": person["id"]}
     assert (person["fields"], client.sandbox.writes) == ({}, [])
     client.upsert(email=ONE, status="active", resubscribe=True)
     assert person["status"] == "active"
@@ -271,10 +269,8 @@ def test_pages_follow_what_happens_meanwhile(serve: Serve) -> None:
     mailerlite.subscribers["p4@mail.example"]["status"] = "junk"
     mailerlite.add(ONE)
     rest = listed(client, limit=2, cursor=first["meta"]["next_cursor"])
-    assert (emails(rest), rest["meta"]["next_cursor"]) == (
-        ["p2@mail.example", "p5@mail.example"],
-        None,
-    )
+    assert emails(rest) == ["p2@mail.example", "p5@mail.example"]
+    assert rest["meta"]["next_cursor"] is None
 
 
 def test_one_subscriber_by_id_or_address(serve: Serve) -> None:
@@ -288,14 +284,6 @@ def test_one_subscriber_by_id_or_address(serve: Serve) -> None:
         gone = client.mailerlite("GET", f"/subscribers/{key}")
         assert gone.status_code == 404
         assert gone.json()["message"].startswith("No query results for model")
-
-
-def test_totals_of_each_status(serve: Serve) -> None:
-    client = serve(mailerlite=MailerLite([*people(3, status="junk"), {"email": ONE}]))
-    assert listed(client, status="junk", limit=0) == {"total": 3}
-    client.sandbox.mailerlite.delete("p1@mail.example")
-    assert listed(client, status="junk", limit=0) == {"total": 2}
-    assert listed(client, limit=0) == {"total": 1}
 
 
 def test_the_sandbox_names_what_it_does_not_support(serve: Serve) -> None:
@@ -322,10 +310,8 @@ def test_an_update_replaces_the_groups(serve: Serve) -> None:
     path = f"/subscribers/{person_id(client, ONE)}"
     body = {"fields": {"city": "Y"}, "groups": ["6"], "status": "unsubscribed"}
     changed = client.mailerlite("PUT", path, json=body).json()["data"]
-    assert (changed["status"], changed["unsubscribed_at"]) == (
-        "unsubscribed",
-        "2026-01-05 09:00:00",
-    )
+    assert changed["status"] == "unsubscribed"
+    assert changed["unsubscribed_at"] == "2026-01-05 09:00:00"
     kept = client.sandbox.mailerlite.subscribers[ONE]
     assert (kept["fields"], kept["groups"]) == ({"name": "T", "city": "Y"}, ["6"])
     assert client.mailerlite("PUT", path, json={"status": "active"}).status_code == 422
@@ -338,26 +324,18 @@ def test_deleted_people_vanish_until_an_upsert_revives_them(serve: Serve, call: 
     client = serve(mailerlite=MailerLite([{"email": ONE, "groups": ["5"]}], groups={"5": "A"}))
     key = person_id(client, ONE)
     gone = client.mailerlite(call[0], f"/subscribers/{key}{call[1]}")
-    assert (gone.status_code, gone.content == b"") == (
-        (204, True) if call[1] == "" else (200, False)
-    )
+    is_empty = call[1] == ""
+    assert (gone.status_code, gone.content == b"") == (204 if is_empty else 200, is_empty)
+    if not is_empty:
+        assert gone.json()["data"]["deleted_at"] == "2026-01-05 09:00:00"
+        assert gone.json()["data"]["forget_at"] == "2026-02-04 09:00:00"
+        assert "forgotten within 30 days" in gone.json()["message"]
     for path in ("/subscribers", "/groups/5/subscribers"):
         assert listed(client, path)["data"] == []
     assert client.mailerlite(call[0], f"/subscribers/{key}{call[1]}").status_code == 404
     again = client.upsert(email=ONE)
     assert (again.status_code, again.json()["data"]["id"]) == (200, key)
     assert again.json()["data"]["status"] == "active"
-
-
-def test_what_forgetting_answers(serve: Serve) -> None:
-    client = serve(mailerlite=MailerLite(people(1)))
-    key = person_id(client, "p0@mail.example")
-    answer = client.mailerlite("POST", f"/subscribers/{key}/forget", data="null").json()
-    assert (answer["data"]["deleted_at"], answer["data"]["forget_at"]) == (
-        "2026-01-05 09:00:00",
-        "2026-02-04 09:00:00",
-    )
-    assert "forgotten within 30 days" in answer["message"]
 
 
 @pytest.mark.parametrize("status", ["bounced", "junk"])
@@ -377,10 +355,8 @@ def test_a_value_is_kept_as_told(serve: Serve) -> None:
     assert (kept["name"], kept["city"], kept["phone"]) == ("Tes", None, "7")
     assert listed(client)["data"][0]["fields"] == kept
     client.sandbox.mailerlite.keep["phone"] = lambda value: f"{float(value):,.2f}"
-    assert client.upsert(email=ONE, fields={"phone": 1000}).json()["data"]["fields"] == {
-        **kept,
-        "phone": "1,000.00",
-    }
+    phone = client.upsert(email=ONE, fields={"phone": 1000}).json()["data"]["fields"]
+    assert phone == {**kept, "phone": "1,000.00"}
 
 
 def test_a_value_can_be_refused(serve: Serve) -> None:
@@ -389,10 +365,8 @@ def test_a_value_can_be_refused(serve: Serve) -> None:
 
     client = serve(mailerlite=MailerLite(deleted=[{"email": ONE}], keep={"city": refuse}))
     answer = client.upsert(email=ONE, fields={"name": "T", "city": "X"})
-    assert (answer.status_code, answer.json()["errors"]) == (
-        422,
-        {"fields.city": ["X is too long"]},
-    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == {"fields.city": ["X is too long"]}
     assert client.sandbox.mailerlite.subscribers == {}
     assert client.upsert(email=ONE, fields={"city": ""}).status_code == 200
 
@@ -444,13 +418,6 @@ def test_members_are_listed_in_pages_of_1000_at_most(serve: Serve) -> None:
     assert client.mailerlite("GET", "/groups/6/subscribers").status_code == 404
 
 
-def test_members_by_status(serve: Serve) -> None:
-    both = [*people(2, groups=["5"]), {"email": ONE, "status": "bounced", "groups": ["5"]}]
-    client = serve(mailerlite=MailerLite(both, groups={"5": "A"}))
-    assert emails(listed(client, "/groups/5/subscribers", status="bounced")) == [ONE]
-    assert len(listed(client, "/groups/5/subscribers")["data"]) == 2
-
-
 def test_joining_and_leaving(serve: Serve) -> None:
     client = serve(mailerlite=MailerLite(people(1), groups={"5": "A"}))
     path = f"/subscribers/{person_id(client, 'p0@mail.example')}/groups/5"
@@ -477,10 +444,12 @@ def test_who_unsubscribed_joins_or_does_not(serve: Serve) -> None:
     assert client.sandbox.mailerlite.subscribers[ONE]["status"] == "unsubscribed"
 
 
-def test_groups_count_their_members(serve: Serve) -> None:
+def test_groups_list_and_count_their_members_by_status(serve: Serve) -> None:
     junk = {"email": ONE, "status": "junk", "groups": ["5", "6"]}
     both: list[Any] = [*people(2, groups=["5"]), junk]
     client = serve(mailerlite=MailerLite(both, groups={"5": "A", "6": "B"}))
+    assert emails(listed(client, "/groups/5/subscribers", status="junk")) == [ONE]
+    assert len(listed(client, "/groups/5/subscribers")["data"]) == 2
     rows = client.mailerlite("GET", "/groups").json()["data"]
     assert [(row["active_count"], row["junk_count"]) for row in rows] == [(2, 1), (0, 1)]
     assert client.mailerlite("DELETE", "/groups/5").status_code == 204
@@ -493,12 +462,8 @@ def test_numbered_pages_tell_where_they_are(serve: Serve) -> None:
     meta, url = page["meta"], page["meta"]["path"]
     assert (meta["from"], meta["to"], meta["total"], meta["last_page"]) == (5, 5, 5, 3)
     assert [each["active"] for each in meta["links"]] == [False, False, False, True, False]
-    assert page["links"] == {
-        "first": f"{url}?page=1",
-        "last": f"{url}?page=3",
-        "prev": f"{url}?page=2",
-        "next": None,
-    }
+    links = {"first": f"{url}?page=1", "last": f"{url}?page=3", "prev": f"{url}?page=2"}
+    assert page["links"] == {**links, "next": None}
     beyond = client.mailerlite("GET", "/groups", params={"page": 9}).json()
     assert (beyond["data"], beyond["meta"]["from"], beyond["meta"]["to"]) == ([], None, None)
 
@@ -594,28 +559,23 @@ def test_what_an_import_does_with_whom(serve: Serve) -> None:
     client = serve(mailerlite=account)
     names = ["same", "other", "left", "bounced", "lost", "new", "new"]
     rows: list[Any] = [{"email": f"{n}@mail.example", "fields": {"name": "T"}} for n in names]
-    report = report_of(client, imported(client, [*rows, {"email": "nobody"}, 5]))
+    rows += [*({"email": f"nobody {n}"} for n in range(6)), 5]
+    report = report_of(client, imported(client, rows))
     counters = ("total", "processed", "imported", "updated", "errored")
-    assert [report[name] for name in counters] == [9, 9, 1, 1, 3]
+    assert [report[name] for name in counters] == [14, 14, 1, 1, 3]
     named = ("invalid", "changed", "unchanged", "unsubscribed", "duplicate", "mistyped")
-    assert [report[f"{name}_count"] for name in named] == [2, 1, 1, 1, 1, 0]
+    assert [report[f"{name}_count"] for name in named] == [7, 1, 1, 1, 1, 0]
+    assert len(report["invalid"]) == 5  # at most
     assert report["unsubscribed"] == [{"email": "left@mail.example"}]
     members = emails(listed(client, "/groups/5/subscribers"))
     assert sorted(members) == ["new@mail.example", "other@mail.example", "same@mail.example"]
     assert {each["fields"].get("name") for each in account.subscribers.values()} == {"T", None}
 
 
-def test_a_report_names_five_people_at_most(serve: Serve) -> None:
-    client = serve(mailerlite=MailerLite(groups={"5": "A"}, import_s=0))
-    report = report_of(client, imported(client, [{"email": f"nobody {n}"} for n in range(7)]))
-    assert (report["invalid_count"], len(report["invalid"])) == (7, 5)
-
-
 @pytest.mark.parametrize("revives", [True, False])
 def test_an_import_revives_the_deleted_or_does_not(serve: Serve, revives: bool) -> None:
-    account = MailerLite(
-        deleted=[{"email": ONE}], groups={"5": "A"}, import_s=0, import_revives=revives
-    )
+    account = MailerLite(deleted=[{"email": ONE}], groups={"5": "A"}, import_s=0)
+    account.import_revives = revives
     client = serve(mailerlite=account)
     report = report_of(client, imported(client, [{"email": ONE}]))
     assert (report["imported"], report["errored"]) == ((1, 0) if revives else (0, 1))
@@ -624,9 +584,8 @@ def test_an_import_revives_the_deleted_or_does_not(serve: Serve, revives: bool) 
 
 @pytest.mark.parametrize("applies", [True, False])
 def test_double_opt_in_applies_to_imports_or_does_not(serve: Serve, applies: bool) -> None:
-    account = MailerLite(
-        groups={"5": "A"}, import_s=0, double_opt_in=True, import_double_opt_in=applies
-    )
+    account = MailerLite(groups={"5": "A"}, import_s=0, double_opt_in=True)
+    account.import_double_opt_in = applies
     client = serve(mailerlite=account)
     report_of(client, imported(client, [{"email": ONE}]))
     assert account.subscribers[ONE]["status"] == ("unconfirmed" if applies else "active")
@@ -635,8 +594,6 @@ def test_double_opt_in_applies_to_imports_or_does_not(serve: Serve, applies: boo
 def test_imports_that_cannot_be_taken(serve: Serve) -> None:
     client = serve(mailerlite=MailerLite(groups={"5": "A"}))
     for path, rows, status in (("5", [], 422), ("5", "x", 422), ("6", [{"email": ONE}], 404)):
-        answer = client.mailerlite(
-            "POST", f"/groups/{path}/import-subscribers", json={"subscribers": rows}
-        )
-        assert answer.status_code == status
+        path, body = f"/groups/{path}/import-subscribers", {"subscribers": rows}
+        assert client.mailerlite("POST", path, json=body).status_code == status
     assert client.mailerlite("GET", "/subscribers/import/1").status_code == 404

@@ -71,21 +71,17 @@ def test_the_subscription_shows_the_quota_for_free(serve: Serve) -> None:
 
 
 def test_followings_come_in_pages(serve: Serve) -> None:
-    client = serve(predictleads=PredictLeads(followed(130), max_limit=50))
+    client = serve(predictleads=PredictLeads(followed(130)))
+    assert len(client.predictleads("GET", "/followings", params={"page": 1}).json()["data"]) == 100
+    client.sandbox.predictleads.max_limit = 50
     default = client.predictleads("GET", "/followings").json()
     assert (len(default["data"]), default["meta"]) == (50, VERSION)
     assert default["data"][0]["domain"] == "shop-0.example"
-    last = client.predictleads("GET", "/followings", params={"page": 3, "limit": 1000}).json()
+    last = page(client, 3)
     assert (len(last["data"]), last["meta"]) == (30, {"count": 130, **VERSION})
     assert last["data"][0] == {"domain": "shop-100.example"}
     client.sandbox.predictleads.with_count = False
-    beyond = client.predictleads("GET", "/followings", params={"page": 4, "limit": 50}).json()
-    assert beyond == {"data": [], "meta": VERSION}
-
-
-def test_the_default_limit_is_a_hundred(serve: Serve) -> None:
-    client = serve(predictleads=PredictLeads(followed(130)))
-    assert len(client.predictleads("GET", "/followings", params={"page": 1}).json()["data"]) == 100
+    assert page(client, 4, 50) == {"data": [], "meta": VERSION}
 
 
 def test_follow_keeps_the_identifier_and_is_repeatable(serve: Serve) -> None:
@@ -135,30 +131,29 @@ def test_anything_else_is_not_known(serve: Serve, domain: str) -> None:
 
 def test_a_redirected_company_is_listed_under_its_new_domain(serve: Serve) -> None:
     client = serve(predictleads=PredictLeads(redirects={"old.example": "new.example"}))
-    params = {"custom_company_identifier": "old.example"}
-    client.predictleads("POST", "/companies/old.example/follow", params=params)
+    change(client, "follow", "old.example", "old.example")
     assert client.sandbox.predictleads.followings == {"new.example": "old.example"}
-    client.predictleads("POST", "/companies/new.example/unfollow")
-    assert client.sandbox.predictleads.followings == {}
 
 
-def test_unfollowing_costs_a_credit_until_none_is_left(serve: Serve) -> None:
-    client = serve(predictleads=PredictLeads(followed(3), credits_quota=2))
-    statuses = [
-        client.predictleads("POST", f"/companies/shop-{n}.example/unfollow").status_code
-        for n in range(3)
-    ]
-    assert statuses == [200, 200, 402]
-    assert client.sandbox.predictleads.followings == {"shop-2.example": None}
-    assert client.sandbox.predictleads.credits_used == 2
-    assert len(client.sandbox.writes) == 2
-
-
-def test_pages_can_cost_credits(serve: Serve) -> None:
-    client = serve(predictleads=PredictLeads(followed(1), credits_quota=1, page_cost=1))
-    answers = [client.predictleads("GET", "/followings") for _ in range(2)]
+@pytest.mark.parametrize(
+    ("cost", "method", "path", "wrote"),
+    [
+        ("page_cost", "GET", "/followings", 0),
+        ("look_up_cost", "GET", "/companies/shop-0.example", 0),
+        ("unfollow_cost", "POST", "/companies/shop-0.example/unfollow", 1),
+    ],
+)
+def test_what_costs_credits_until_none_is_left(
+    serve: Serve, cost: str, method: str, path: str, wrote: int
+) -> None:
+    account = PredictLeads(followed(2), credits_quota=1)
+    setattr(account, cost, 1)
+    client = serve(predictleads=account)
+    answers = [client.predictleads(method, path.replace("0", str(n))) for n in range(2)]
     assert [answer.status_code for answer in answers] == [200, 402]
     assert answers[1].json()["error"]["type"] == "payment_required"
+    assert (account.credits_used, len(account.followings)) == (1, 2 - wrote)
+    assert len(client.sandbox.writes) == wrote
 
 
 @pytest.mark.parametrize("status", [200, 404, 422])
@@ -177,16 +172,6 @@ def test_too_many_requests(serve: Serve, retry_after: Any) -> None:
     assert answers[2].headers.get("Retry-After") == retry_after
     client.clock.now += 1
     assert client.predictleads("GET", "/followings").status_code == 200
-
-
-def test_the_list_moves_while_it_is_read(serve: Serve) -> None:
-    client = serve(predictleads=PredictLeads(followed(4)))
-    params = {"page": "1", "limit": "2"}
-    first = client.predictleads("GET", "/followings", params=params).json()
-    del client.sandbox.predictleads.followings["shop-0.example"]
-    second = client.predictleads("GET", "/followings", params={**params, "page": "2"}).json()
-    read = [row["domain"] for row in first["data"] + second["data"]]
-    assert read == ["shop-0.example", "shop-1.example", "shop-3.example"]
 
 
 # One company, several names
@@ -357,14 +342,6 @@ def test_where_a_look_up_names_the_row(
     assert answer["data"][0]["attributes"]["domain"] == domain
     assert answer["meta"]["redirects_to_domain"] == redirect
     assert answer["data"][0]["id"] == look_up(client, "old.example")["data"][0]["id"]
-
-
-def test_a_look_up_costs_a_credit(serve: Serve) -> None:
-    client = serve(predictleads=PredictLeads(credits_quota=1))
-    path = "/companies/x.example"
-    assert [client.predictleads("GET", path).status_code for _ in range(2)] == [200, 402]
-    assert client.sandbox.predictleads.credits_used == 1
-    assert not client.sandbox.writes
 
 
 def test_looking_up_what_is_not_known(serve: Serve) -> None:
