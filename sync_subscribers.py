@@ -32,7 +32,7 @@ from subscribers.memory import PersonStore
 from subscribers.plan import Plan, make_plan, people
 from subscribers.reading import Everybody, Services, read_everybody
 from subscribers.settings import Settings, settings
-from subscribers.writing import Writer
+from subscribers.writing import Writer, create
 
 SWITCHES = {
     "--create-groups": "create mirrored groups that are missing",
@@ -189,7 +189,8 @@ class Sync:
     def _carry_out(self, plan: Plan, everybody: Everybody) -> Outcome:
         run, store, args = self._run, self._store, self._run.args
         subscribers = everybody.subscribers
-        missing = limits.missing_state(args, len(subscribers), store.is_new, store.path)
+        is_missing = store.is_new and subscribers and not args.first_run
+        missing = [limits.missing_state(store.path)] if is_missing else []
         lists = store.compare_lists(subscribers)
         refused = limits.refusals(plan, lists, args, self._settings.limits, store.path)
         if refused or (missing and not run.dry_run):
@@ -229,15 +230,16 @@ class Sync:
 
     def _apply(self, plan: Plan) -> Outcome:
         run, store, mailerlite = self._run, self._store, self._services.mailerlite
-        writer = Writer(run, self._services, self._rules, store, self._history)
         try:
-            writer.create(plan.creations)
+            made = create(run, mailerlite, plan.creations)
         finally:  # the report has them also if one of them failed
-            self._rules = writer.rules
             self._report(plan, is_applied=True)
-        importer = importing.Importer(writer, mailerlite, store, run.clock)
+        self._rules = self._rules._replace(mirror=self._rules.mirror.with_made(made))
+        plan.use_made_groups(made)
+        writer = Writer(run, self._services, self._rules, store, self._history)
+        importer = importing.Importer(writer, run.clock)
         writer.write(plan, importer.create if run.args.by_import else writer.create_singly)
-        checked = verification.verify_groups(run, plan, writer, mailerlite, store)
+        checked = verification.verify_groups(run, plan, writer)
         plan.waiting += writer.refused
         self._report(plan, is_applied=True)
         writer.note_results(plan)
@@ -296,7 +298,7 @@ class Sync:
         if run.args.by_import:
             created = plan.of(Action.CREATE)
             new = [each for each in created if not self._store.lookup(each.address).is_known]
-            if new:
+            if importing.by_group(new):
                 run.say(importing.describe(new, names))
         return news, {*rows}
 

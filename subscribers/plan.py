@@ -154,6 +154,16 @@ class Plan:
             for key, refusal in refused.items()
         )
 
+    def use_made_groups(self, made: Mapping[str, str]) -> None:
+        """Instead of their placeholders the ids of the groups that are made by now."""
+        for change in self.changes:
+            groups = change.decision.groups
+            join = tuple(made.get(each, each) for each in groups.join)
+            mirrored = tuple(made.get(each, each) for each in groups.mirrored)
+            groups = groups._replace(join=join, mirrored=mirrored)
+            change.decision = change.decision._replace(groups=groups)
+        self.mirrored = {Membership(e.email, made.get(e.group, e.group)) for e in self.mirrored}
+
     def sort(self) -> None:
         def by_address(decision: Decision) -> tuple[str, int]:
             return decision.address, decision.hubspot_id or 0

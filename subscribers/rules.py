@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Iterable, Mapping, NamedTuple, Sequence
+from typing import AbstractSet, Mapping, NamedTuple, Sequence
 
 from core.conditions import Condition, Property, describe_value
 from core.values import split_values
@@ -56,14 +56,13 @@ class Mirror(NamedTuple):
 
     `everyone`: id of the group of all of them, "" for none; `by`: the property whose values have a
     group each, `by_value`: value -> id of it; `names`: id -> name. A group that is still to be made
-    has its `placeholder` as id; `made`: that -> id of those made since.
+    has its `placeholder` as id.
     """
 
     everyone: str = ""
     by: Property | None = None
     by_value: Mapping[str, str] = {}
     names: Mapping[str, str] = {}
-    made: Mapping[str, str] = {}
 
     @property
     def ids(self) -> frozenset[str]:
@@ -80,19 +79,13 @@ class Mirror(NamedTuple):
         by_value = (self.by_value.get(value, "") for value in values)
         return tuple(dict.fromkeys(filter(None, (self.everyone, *by_value))))
 
-    def with_made(self, name: str, id: str) -> Mirror:
-        """With a group that was to be made."""
-        made = {placeholder(name): id}
+    def with_made(self, made: Mapping[str, str]) -> Mirror:
+        """With groups that were to be made: placeholder -> id."""
         return self._replace(
             everyone=made.get(self.everyone, self.everyone),
             by_value={value: made.get(each, each) for value, each in self.by_value.items()},
-            names={**self.names, id: name},
-            made={**self.made, **made},
+            names={made.get(id, id): name for id, name in self.names.items()},
         )
-
-    def real(self, groups: Iterable[str]) -> tuple[str, ...]:
-        """The ids, once those that were to be made are made."""
-        return tuple(self.made.get(each, each) for each in groups)
 
 
 def placeholder(name: str) -> str:

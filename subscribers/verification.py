@@ -9,10 +9,10 @@ from cli.run import Run
 from core.emails import canonical
 from core.errors import AppError
 from core.words import count, listing
+from mailerlite_api.shapes import Written
 from mailerlite_client import MailerLiteClient
 from report.model import DONE, FAILED
 from subscribers.decide import NOT_WRITTEN, Action
-from subscribers.memory import PersonStore
 from subscribers.plan import Change, Membership, Plan, by_email
 from subscribers.rules import Mirror
 from subscribers.writing import Writer
@@ -33,26 +33,21 @@ class Checked(NamedTuple):
     unwanted: list[str]
 
 
-def verify_groups(
-    run: Run, plan: Plan, writer: Writer, mailerlite: MailerLiteClient, store: PersonStore
-) -> str:
+def verify_groups(run: Run, plan: Plan, writer: Writer) -> str:
     """Corrects the results of the plan's changes as the lists show them; what is to be said of the
     groups, if there are any."""
     mirror = writer.rules.mirror
     if not mirror.ids:
         return ""
     try:
-        there = _read_members(run, plan, mirror, mailerlite)
+        there = _read_members(run, plan, mirror, writer.services.mailerlite)
     except AppError as error:
         return f"Not checked afterwards: {error}"
     for change in plan.changes:
-        _correct(change, there.keys(), writer, store)
-    belong = {
-        Membership(each.email, group)
-        for each in plan.mirrored
-        if each.email not in writer.mirrored
-        for group in mirror.real([each.group])
-    } | {Membership(email, each) for email, ids in writer.mirrored.items() for each in ids}
+        _correct(change, there.keys(), writer)
+    decided = writer.mirrored  # of those who were decided upon anew
+    belong = {each for each in plan.mirrored if each.email not in decided}
+    belong |= {Membership(email, group) for email, groups in decided.items() for group in groups}
     refused = {canonical(each.email) for each in plan.waiting if not each.field}
     checked = compare(belong, there, refused.union(run.args.keep_in_group))
     run.report.checked_after = checked._asdict()
@@ -115,25 +110,23 @@ def _joins(change: Change, mirror: Mirror) -> set[Membership]:
     if change.action not in (Action.CREATE, Action.UPDATE):
         return set()
     decision = change.decision
-    groups = mirror.ids.intersection(mirror.real(decision.groups.join))
+    groups = mirror.ids.intersection(decision.groups.join)
     return {Membership(decision.person.email, group) for group in groups}
 
 
-def _correct(
-    change: Change, there: AbstractSet[Membership], writer: Writer, store: PersonStore
-) -> None:
+def _correct(change: Change, there: AbstractSet[Membership], writer: Writer) -> None:
     """Also what was done although the answer was lost, or said that it failed."""
-    result, status = change.result, change.result.status
+    status, decision, done = change.result.status, change.decision, Result(DONE, maybe_applied=True)
     if change.action is Action.LEAVE:
         if status == DONE and change.membership in there:
             change.result = Result(FAILED, NOT_LEFT, True)
         elif status == FAILED and change.membership not in there:
-            change.result = Result(DONE, maybe_applied=True)
-            store.note_left(*change.membership)
+            change.result = done
+            writer.store.note_left(*change.membership)
         return
     joins = _joins(change, writer.rules.mirror)
     if status == DONE and not joins <= there:
         change.result = Result(FAILED, NOT_JOINED, True)
-    elif status == FAILED and result.maybe_applied and joins and joins <= there:
-        change.result = Result(DONE, maybe_applied=True)
-        writer.note_joined(change.decision)
+    elif status == FAILED and change.result.maybe_applied and joins and joins <= there:
+        change.result = done
+        writer.note_written(decision, Written(decision.person.status or "active", True, {}))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import Callable, Iterator, Mapping, Sequence
+from typing import Callable, Mapping, Sequence, TypeVar
 
-from cli.changes import DONE, Changes, Skip
+from cli.changes import Changes, Skip
 from cli.progress import Progress
 from cli.run import Run
 from core.conditions import without_value
@@ -18,22 +18,22 @@ from core.emails import masked
 from core.errors import AppError, CallRejected, ServiceDown, ServiceError
 from core.words import count
 from hubspot_api.shapes import CONTACTS
-from mailerlite_api.shapes import Value, Written
-from mailerlite_client import BATCH_SIZE, VALUES, Refused
+from mailerlite_api.shapes import Written
+from mailerlite_client import BATCH_SIZE, VALUES, MailerLiteClient, Refused
+from report.model import DONE
 from state.history import History
 from subscribers.decide import NOT_WRITTEN, Action, Decision, Person, decide
 from subscribers.memory import PersonStore
 from subscribers.plan import CHANGES, Change, Creation, Membership, Plan, Waiting
 from subscribers.reading import Services, fetch_current
-from subscribers.rules import Rules
+from subscribers.rules import Rules, placeholder
 from subscribers.values import comparable
 
 SAME_REFUSALS = 10  # of different people in a row: then it is not the person that is refused
 COME_BACK = 3  # people in a row who became active by a write: then it is no chance
 
-NOT_TAKEN = "MailerLite does not take the value"
-
-Current = Mapping[str, "Person | AppError"]
+Current = Mapping[str, "Person | AppError"]  # by canonical address; or why nobody says
+T = TypeVar("T")
 
 
 class NothingToDo(Skip):
@@ -41,57 +41,61 @@ class NothingToDo(Skip):
         super().__init__("MailerLite has it as HubSpot by now")
 
 
+def create(run: Run, mailerlite: MailerLiteClient, creations: Sequence[Creation]) -> dict[str, str]:
+    """Make fields and groups, before anybody is written; the placeholder of a group -> its id.
+    Raises AppError if one cannot be made: MailerLite ignores values for a field that it lacks."""
+    ids: dict[str, str] = {}
+
+    def create_one(what: Creation) -> None:
+        if what.type:
+            mailerlite.create_field(what.name, what.type)
+        else:
+            ids[placeholder(what.name)] = mailerlite.create_group(what.name)
+
+    for each, result in zip(creations, Changes(run).apply("Create", creations, create_one)):
+        each.result = result
+    for each in creations:
+        if each.result.error:
+            raise AppError(each.result.error)
+    return ids
+
+
 class Writer:
     """The writes of one run. Each change takes the decision that it is made by, and its result.
 
-    `rules`: also with the groups that were made; `mirrored`: where the people belong who were
-    decided upon anew, by canonical address; `not_new`: the addresses of who was created, though
-    MailerLite had known them, each with the status; `refused`: people and values that it was not
-    known to refuse.
+    `mirrored`: where the people belong who were decided upon anew, by canonical address; `not_new`:
+    the addresses of who was created, though MailerLite had known them, each with the status;
+    `refused`: people and values that it was not known to refuse.
     """
 
     def __init__(
         self, run: Run, services: Services, rules: Rules, store: PersonStore, history: History
     ) -> None:
-        self.rules = rules
-        self._run, self._services, self._store, self._history = run, services, store, history
+        self._run, self.services, self.rules = run, services, rules
+        self.store, self._history = store, history
         self.in_mailerlite, self._in_hubspot = Changes(run), Changes(run)
-        self.refused: list[Waiting] = []
-        self._refusals = _Refusals(store, self.refused)
         self.mirrored: dict[str, tuple[str, ...]] = {}
         self.not_new: list[tuple[str, str]] = []
+        self.refused: list[Waiting] = []
+        self._refusals = _Refusals(store, self.refused)
         self._noted: set[tuple[Action, bytes]] = set()
         self._came_back = 0
 
-    def create(self, creations: Sequence[Creation]) -> None:
-        """Fields and groups, before anybody is written. Raises AppError if one cannot be made:
-        MailerLite ignores values for a field that it lacks."""
-        for label, are_fields, make in (
-            ("Create fields", True, self._create_field),
-            ("Create groups", False, self._create_group),
-        ):
-            chosen = [each for each in creations if bool(each.type) is are_fields]
-            for each, result in zip(chosen, self.in_mailerlite.apply(label, chosen, make)):
-                each.result = result
-        for each in creations:
-            if each.result.error:
-                raise AppError(each.result.error)
-
     def write(self, plan: Plan, create: Callable[[Sequence[Change]], None]) -> None:
-        """Unsubscribe first: should the run break off, nobody gets mail who does not want it.
-        `create`: how new people are created. Raises what keeps a service from being written, if
-        nothing has been changed."""
-        self.write_each("Opt out", plan.of(Action.OPT_OUT), self._opt_out, self._in_hubspot)
-        self.write_each("Unsubscribe", plan.of(Action.UNSUBSCRIBE), self._unsubscribe)
-        self._remove_from_groups(plan.of(Action.LEAVE))
-        self.write_each("Update", plan.of(Action.UPDATE), self.upsert)
+        """`create`: how new people are created."""
+        look, opt_outs = self.fetch_current, plan.of(Action.OPT_OUT)
+        self.write_each("Opt out", opt_outs, look, self._opt_out, self._in_hubspot)
+        self.write_each("Unsubscribe", plan.of(Action.UNSUBSCRIBE), look, self._unsubscribe)
+        self.write_each("Remove from a group", plan.of(Action.LEAVE), self._leave, _raise_if_kept)
+        self.write_each("Update", plan.of(Action.UPDATE), look, self.upsert)
         create(plan.of(Action.CREATE))
         self._refusals.remember()
 
     def create_singly(self, planned: Sequence[Change]) -> None:
-        self.write_each("Create", planned, self.upsert)
+        self.write_each("Create", planned, self.fetch_current, self.upsert)
 
     def raise_if_nothing_written(self) -> None:
+        """Raises what keeps a service from being written, if nothing has been changed."""
         self.in_mailerlite.raise_if_nothing_written()
         self._in_hubspot.raise_if_nothing_written()
 
@@ -101,32 +105,33 @@ class Writer:
         self,
         label: str,
         planned: Sequence[Change],
-        write: Callable[[Change, Current], None],
+        prepare: Callable[[Sequence[Change]], T],
+        write: Callable[[Change, T], None],
         changes: Changes | None = None,
     ) -> None:
-        """`write` gets what the services say now; it raises Skip, CallRejected, ServiceError.
-        `changes`: those of MailerLite unless given."""
+        """`prepare` a batch, then `write` each of it, which raises Skip, CallRejected,
+        ServiceError. `changes`: those of MailerLite unless given."""
         changes = changes or self.in_mailerlite
         with Progress(label, "done", self._run.clock, len(planned)) as progress:
             for batch in batches(planned):
-                current = {} if changes.are_over else self.fetch_current(batch)
+                # Of a service that is down nothing more is asked, and nothing written.
+                prepared = prepare([] if changes.are_over else batch)
 
-                def write_one(change: Change, current: Current = current) -> None:
-                    write(change, current)
+                def write_one(change: Change, prepared: T = prepared) -> None:
+                    write(change, prepared)
 
                 for change, result in zip(batch, changes.apply(label, batch, write_one, progress)):
                     change.result = result
 
     def fetch_current(self, batch: Sequence[Change]) -> Current:
-        """How the services have the people of a batch now, or why they do not say."""
         people = [each.decision.person for each in batch]
         try:
-            return fetch_current(self._services, self.rules, people)
+            return fetch_current(self.services, self.rules, people)
         except AppError as error:
             return dict.fromkeys((each.email for each in people), error)
 
     def decide_again(self, change: Change, current: Current) -> Decision:
-        """Raises Skip unless the change is still to be made."""
+        """Notes the change in the history, before it is made. Raises Skip if it is not to be."""
         email = change.decision.person.email
         person = current.get(email)
         if isinstance(person, AppError):
@@ -135,7 +140,7 @@ class Writer:
             raise CallRejected(
                 "MailerLite does not say how it is with this person now; nothing was written"
             )
-        now = decide(person, self._store, self.rules)
+        now = decide(person, self.store, self.rules)
         self.mirrored[email] = now.groups.mirrored
         if change.action is Action.LEAVE:
             is_wanted = change.group in now.groups.leave
@@ -146,124 +151,129 @@ class Writer:
         if not is_wanted:
             raise Skip(now.reason) if now.reason else NothingToDo()
         change.decision = now
-        if change.action is not Action.LEAVE:
-            change.action = now.action
+        change.action = Action.LEAVE if change.action is Action.LEAVE else now.action
+        self._note_change(change)
         return now
 
-    def _remove_from_groups(self, planned: Sequence[Change]) -> None:
-        label, changes = "Remove from a group", self.in_mailerlite
-        with Progress(label, "done", self._run.clock, len(planned)) as progress:
-            for batch in batches(planned):
-                kept = {} if changes.are_over else self._leave(batch)
-
-                def judge(change: Change, kept: Mapping[Membership, Exception] = kept) -> None:
-                    if change.membership in kept:
-                        raise kept[change.membership]
-
-                for change, result in zip(batch, changes.apply(label, batch, judge, progress)):
-                    change.result = result
-
     def _leave(self, batch: Sequence[Change]) -> dict[Membership, Exception]:
-        """By one call for all of them; returns what keeps somebody in a group."""
+        """All of them leave their groups by one call; returns what keeps somebody in one."""
         kept: dict[Membership, Exception] = {}
-        going: list[Change] = []
+        going: dict[Membership, tuple[str, str]] = {}
         current = self.fetch_current(batch)
         for change in batch:
             try:
-                self.decide_again(change, current)
-                self.note_change(change)
-                going.append(change)
+                subscriber = self.decide_again(change, current).person.subscriber
+                going[change.membership] = (subscriber.id if subscriber else "", change.group)
             except (Skip, AppError) as error:
                 kept[change.membership] = error
-        people = [(each.decision.person.subscriber, each.group) for each in going]
-        ids = [(subscriber.id, group) for subscriber, group in people if subscriber]
-        refusals: list[AppError | None] = []
+        refusals: Sequence[AppError | None] = ()
         try:
-            refusals += self._services.mailerlite.leave_groups(ids) if ids else []
+            refusals = self.services.mailerlite.leave_groups(list(going.values())) if going else ()
         except AppError as error:
-            refusals += [error] * len(going)
-        for change, refusal in zip(going, refusals):
+            refusals = [error] * len(going)
+        for membership, refusal in zip(going, refusals):
             if refusal:
-                kept[change.membership] = refusal
+                kept[membership] = refusal
             else:
-                self._store.note_left(*change.membership)
+                self.store.note_left(*membership)
         return kept
 
     # One write
 
-    def _create_field(self, field: Creation) -> None:
-        self._services.mailerlite.create_field(field.name, field.type)
-
-    def _create_group(self, group: Creation) -> None:
-        id = self._services.mailerlite.create_group(group.name)
-        self.rules = self.rules._replace(mirror=self.rules.mirror.with_made(group.name, id))
-
     def _unsubscribe(self, change: Change, current: Current) -> None:
         now = self.decide_again(change, current)
-        self.note_change(change)
-        self._services.mailerlite.unsubscribe("unsubscribe someone", now.address)
+        self.services.mailerlite.unsubscribe("unsubscribe someone", now.address)
 
     def _opt_out(self, change: Change, current: Current) -> None:
         """HubSpot refuses to do it twice, and its answer may be lost: so it is asked whether it is
         done all the same."""
         now, opt_out = self.decide_again(change, current), self.rules.opt_out
         assert opt_out  # or else nobody is to be opted out
-        self.note_change(change)
-        self._store.note_opted_out(now.address)
-        hubspot = self._services.hubspot
+        hubspot, name = self.services.hubspot, opt_out.property
+        self.store.note_opted_out(now.address)
         try:
             hubspot.opt_out(now.address, opt_out.subscription_id, opt_out.legal_basis)
         except (CallRejected, ServiceError) as error:
-            may_be_done = isinstance(error, CallRejected) or error.outcome_unknown
-            if may_be_done and self._is_opted_out(now):
-                return
+            if isinstance(error, CallRejected) or error.outcome_unknown:
+                try:
+                    there = hubspot.records(CONTACTS, [name], [now.hubspot_id or 0], needed=[name])
+                except (CallRejected, ServiceError):
+                    there = []
+                if any(contact.values[name] == "true" for contact in there):
+                    return
             if not error.outcome_unknown:
-                self._store.note_opted_out(now.address, False)
+                self.store.note_opted_out(now.address, False)
             raise
-
-    def _is_opted_out(self, decision: Decision) -> bool:
-        assert self.rules.opt_out
-        ids, name = [decision.hubspot_id or 0], self.rules.opt_out.property
-        try:
-            contacts = self._services.hubspot.records(CONTACTS, [name], ids, needed=[name])
-        except (CallRejected, ServiceError):
-            return False
-        return any(contact.values[name] == "true" for contact in contacts)
 
     def upsert(self, change: Change, current: Current) -> None:
         """A refused value does not keep the person from being written without it."""
         now = self.decide_again(change, current)
-        self.note_change(change)
-        call = "update a subscriber" if now.person.subscriber else "create a subscriber"
+        person, groups = now.person, now.groups.join
+        call = "update a subscriber" if person.subscriber else "create a subscriber"
         while True:
-            groups, values = now.groups.join, now.values.to_send
+            values = now.values.to_send
             try:
-                written = self._services.mailerlite.upsert(call, now.address, values, groups)
+                written = self.services.mailerlite.upsert(call, now.address, values, groups)
                 break
             except Refused as error:
                 if error.kind in NOT_WRITTEN:  # in the last few seconds
-                    self.mirrored[now.person.email] = ()
+                    self.mirrored[person.email] = ()
                     raise Skip(NOT_WRITTEN[error.kind]) from None
                 if error.kind != VALUES:
                     self._refusals.note(now, error)
                     raise
-                now = self._without_refused(now, error.reasons)
-                if now.person.subscriber and not (now.values.to_send or groups):
-                    raise Skip(f"{NOT_TAKEN}: {masked(error.detail)}") from None
+                now = change.decision = self._without_refused(now, error.reasons)
+                if person.subscriber and not (now.values.to_send or groups):
+                    detail = masked(error.detail)
+                    raise Skip(f"MailerLite does not take the value: {detail}") from None
         self._refusals.remember()
-        change.decision = now
         self.note_written(now, written)
-        self._demand_no_return(now, written)
-        if now.person.subscriber is None and not written.is_new:
+        if person.status == "unconfirmed":
+            self._demand_no_return(written)
+        if person.subscriber is None and not written.is_new:
             self.not_new.append((now.address, f"{written.status} now"))  # an append is atomic
+
+    def _without_refused(self, now: Decision, reasons: Mapping[str, str]) -> Decision:
+        values = dict(now.values.to_send)
+        for key, reason in reasons.items():
+            is_news = self.store.previous_refusal(now.address, key, values[key]) is None
+            reason = _without_values(reason, now)
+            refused = self.store.note_refused(now.address, reason, key, values.pop(key))
+            if is_news:
+                self.refused.append(Waiting(now.address, key, now.hubspot_id, refused))
+        return now._replace(values=now.values._replace(to_send=values))
+
+    def _demand_no_return(self, written: Written) -> None:
+        """Someone may confirm the subscription between the look and the write; several in a row do
+        not: then it is the write that makes them active."""
+        self._came_back = self._came_back + 1 if written.status == "active" else 0
+        if self._came_back == COME_BACK:
+            self.services.mailerlite.http.give_up(
+                f"MailerLite: {COME_BACK} people in a row who were unconfirmed are active after an"
+                " update. Nothing more is written. See in MailerLite whether they have agreed to"
+                " get mail."
+            )
 
     # What came of it
 
-    def note_change(self, change: Change) -> None:
-        """In the history, before it is made, so that a run that is killed has left it. Who leaves
-        several groups, or is written singly after an import, is noted once. It knows who it was as
-        a hash, and nobody's values: the name of a group may be one. Raises AppError."""
-        now, who = change.decision, self._store.hash_of(change.address)
+    def note_written(self, sent: Decision, written: Written) -> None:
+        values, forms = sent.values.to_send, {}
+        for field in self.rules.fields:
+            if field.key in values and field.key in written.fields:
+                there = comparable(written.fields[field.key], field.type)
+                if there != str(values[field.key]):
+                    forms[field.key] = (values[field.key], there)
+        try:
+            join = sent.groups.join
+            self.store.note_written(sent.address, sent.hubspot_id, join, values, forms)
+        except AppError as error:  # who is written from now on could come back after a deletion
+            self.services.mailerlite.http.give_up(str(error))
+
+    def _note_change(self, change: Change) -> None:
+        """So that a run that is killed has left it. Who leaves several groups, or is written singly
+        after an import, is noted once. The history knows who it was as a hash, and nobody's values:
+        the name of a group may be one. Raises AppError."""
+        now, who = change.decision, self.store.hash_of(change.address)
         if (change.action, who) in self._noted:
             return
         self._noted.add((change.action, who))
@@ -273,24 +283,6 @@ class Writer:
         text = masked(without_value(reason or what)) or None
         self._history.note_change(change.action.value, who, None, now.hubspot_id, text)
 
-    def note_written(self, sent: Decision, written: Written) -> None:
-        try:
-            self._store.note_written(
-                sent.address,
-                sent.hubspot_id,
-                sent.groups.join,
-                sent.values.to_send,
-                self._other_forms(sent, written),
-            )
-        except AppError as error:  # who is written from now on could come back after a deletion
-            self._services.mailerlite.http.give_up(str(error))
-
-    def note_joined(self, planned: Decision) -> None:
-        """A write whose answer was lost has put the person into the groups."""
-        join = self.rules.mirror.real(planned.groups.join)
-        sent = planned._replace(groups=planned.groups._replace(join=join))
-        self.note_written(sent, Written(planned.person.status or "active", True, {}))
-
     def note_results(self, plan: Plan) -> None:
         """In the history, in the end. Who was to leave several groups, and has not left one, has
         not left. Raises AppError."""
@@ -298,43 +290,8 @@ class Writer:
         for action in CHANGES:
             is_leave = action is Action.LEAVE
             chosen = (each for each in made if (each.action is Action.LEAVE) is is_leave)
-            statuses = ((self._store.hash_of(e.address), e.result.status) for e in chosen)
+            statuses = ((self.store.hash_of(e.address), e.result.status) for e in chosen)
             self._history.set_statuses(action.value, statuses)
-
-    def _without_refused(self, now: Decision, reasons: Mapping[str, str]) -> Decision:
-        values = now.values.to_send
-        for key, reason in reasons.items():
-            is_news = self._store.previous_refusal(now.address, key, values[key]) is None
-            reason = _without_values(reason, now)
-            refused = self._store.note_refused(now.address, reason, key, values[key])
-            if is_news:
-                self.refused.append(Waiting(now.address, key, now.hubspot_id, refused))
-        rest = {key: value for key, value in values.items() if key not in reasons}
-        return now._replace(values=now.values._replace(to_send=rest))
-
-    def _other_forms(self, sent: Decision, written: Written) -> dict[str, tuple[Value, str]]:
-        """Key -> value sent and what MailerLite made of it, where that is not the same."""
-        forms: dict[str, tuple[Value, str]] = {}
-        values = sent.values.to_send
-        for field in self.rules.fields:
-            if field.key in values and field.key in written.fields:
-                there = comparable(written.fields[field.key], field.type)
-                if there != str(values[field.key]):
-                    forms[field.key] = (values[field.key], there)
-        return forms
-
-    def _demand_no_return(self, sent: Decision, written: Written) -> None:
-        """Someone may confirm the subscription between the look and the write; several in a row do
-        not: then it is the write that makes them active."""
-        if sent.person.status != "unconfirmed":
-            return
-        self._came_back = self._came_back + 1 if written.status == "active" else 0
-        if self._came_back == COME_BACK:
-            self._services.mailerlite.http.give_up(
-                f"MailerLite: {COME_BACK} people in a row who were unconfirmed are active after an"
-                " update. Nothing more is written. See in MailerLite whether they have agreed to"
-                " get mail."
-            )
 
 
 class _Refusals:
@@ -383,7 +340,12 @@ def _without_values(reason: str, now: Decision) -> str:
     return text
 
 
-def batches(planned: Sequence[Change]) -> Iterator[Sequence[Change]]:
+def _raise_if_kept(change: Change, kept: Mapping[Membership, Exception]) -> None:
+    if change.membership in kept:
+        raise kept[change.membership]
+
+
+def batches(planned: Sequence[Change]) -> list[Sequence[Change]]:
     """Of as many people as both services are asked for in one call."""
-    for start in range(0, len(planned), BATCH_SIZE):
-        yield planned[start : start + BATCH_SIZE]
+    starts = range(0, len(planned), BATCH_SIZE)
+    return [planned[start : start + BATCH_SIZE] for start in starts]
