@@ -8,6 +8,7 @@ import cli.start  # noqa: F401 - first: it is for what may happen while the othe
 # isort: split
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
@@ -23,17 +24,28 @@ from core.words import count
 from hubspot_api.shapes import CONTACTS
 from hubspot_client import HubSpotClient
 from mailerlite_client import MailerLiteClient
-from report.model import Finding
+from report.model import Finding, Kind
 from state.history import History
 from state.notifications import Notifications
-from subscribers import explain, importing, limits, sections, setup, verification
+from subscribers import explain, importing, limits, sections, verification
 from subscribers.decide import Action, contact_address
 from subscribers.memory import PersonStore
 from subscribers.plan import Plan, make_plan, people
 from subscribers.reading import Everybody, Services, read_everybody
+from subscribers.rules import Rules
 from subscribers.settings import Settings, settings
+from subscribers.setup import Setup, check_reading
 from subscribers.writing import Writer, create
 
+NAMES = {
+    "--list": "only the contacts of this HubSpot list are meant (default: HUBSPOT_LIST, or all)",
+    "--mirror-group": "let this MailerLite group hold the people who are meant, and nobody else"
+    " (default: MIRROR_GROUP, or none)",
+}
+PEOPLE = {
+    "--keep-in-group": "let this person stay in a mirrored group",
+    "--restore": "create this person again who was deleted in MailerLite",
+}
 SWITCHES = {
     "--create-groups": "create mirrored groups that are missing",
     "--fill-only": "keep every value that MailerLite already has",
@@ -51,42 +63,19 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         "Create and update in MailerLite the people who are contacts in HubSpot. Nobody is deleted,"
         " and nobody who has unsubscribed is written."
     )
-    add = arguments.add_argument
     limits.add_flags(arguments)
-    add(
-        "--list",
-        metavar="NAME|ID",
-        type=command.flag_type(_parse_name),
-        help="only the contacts of this HubSpot list are meant (default: HUBSPOT_LIST, or all)",
-    )
-    add(
-        "--mirror-group",
-        metavar="NAME|ID",
-        type=command.flag_type(_parse_name),
-        help="let this MailerLite group hold the people who are meant, and nobody else (default:"
-        " MIRROR_GROUP, or none)",
-    )
+    add = arguments.add_argument
+    for flag, text in NAMES.items():
+        add(flag, metavar="NAME|ID", type=command.flag_type(_parse_name), help=text)
     for flag, text in SWITCHES.items():
-        name = flag.strip("-").replace("-", "_")
-        add(flag, dest={"import": "by_import"}.get(name, name), action="store_true", help=text)
-    for flag, text in (
-        ("--keep-in-group", "let this person stay in a mirrored group"),
-        ("--restore", "create this person again who was deleted in MailerLite"),
-    ):
-        add(
-            flag,
-            metavar="EMAIL",
-            type=command.flag_type(_parse_email),
-            action="append",
-            default=[],
-            help=f"{text}; may be given more than once",
-        )
-    add(
-        "--state",
-        metavar="PATH",
-        type=Path,
-        help="file that remembers whom MailerLite had (default: one for each API key)",
-    )
+        dest = {"--import": "by_import"}.get(flag)  # the word is Python's own
+        add(flag, dest=dest, action="store_true", help=text)
+    for flag, text in PEOPLE.items():
+        kind = command.flag_type(_parse_email)
+        text = f"{text}; may be given more than once"
+        add(flag, metavar="EMAIL", type=kind, action="append", default=[], help=text)
+    text = "file that remembers whom MailerLite had (default: one for each API key)"
+    add("--state", metavar="PATH", type=Path, help=text)
     command.add_questions(arguments, "EMAIL", _parse_email, "what becomes of a person, and why")
     title = "Subscribers in MailerLite"
     return command.main("subscribers", title, arguments, _run, argv, clock)
@@ -115,29 +104,21 @@ def _run(run: Run) -> Outcome:
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
     )
-    is_new = True
 
     def open_state(path: Path) -> PersonStore:
         return PersonStore(path, run.dry_run, run.clock.utcnow().date(), chosen.ask_again_days)
 
-    def try_state(path: Path) -> None:
-        nonlocal is_new
-        is_new = False  # as far as it can be told, should it be damaged
-        with open_state(path) as store:
-            is_new = store.is_new
-
     def check() -> list[Finding]:
-        found = setup.Setup(chosen, args, services)
+        found = Setup(chosen, args, services)
+        is_new = not run.state_path(chosen.mailerlite.account).exists()
         first = [Finding(True, "The first run that writes needs --first-run, once.")]
-        reading = setup.check_reading(services)
+        reading = check_reading(services)
         return [*found.of_services, *found.of_settings, *reading, *(first if is_new else [])]
 
     def sync(store: PersonStore, history: History) -> Outcome:
-        return Sync(run, chosen, services, store, history).outcome()
-
-    def explain_people(store: PersonStore, history: History) -> Outcome:
-        found = setup.Setup(chosen, args, services)
-        return explain.explain(run, services, found, store, history)
+        found = Setup(chosen, args, services)
+        rules = found.rules_in_force()
+        return Sync(run, chosen, services, found, rules, store, history).outcome()
 
     job = Job(
         chosen.mailerlite.account,
@@ -146,53 +127,49 @@ def _run(run: Run) -> Outcome:
         sections.VERBS,
         check,
         open_state,
-        try_state,
+        lambda path: open_state(path).close(),
         sync,
-        explain_people,
+        lambda *known: explain.explain(run, services, Setup(chosen, args, services), *known),
     )
     return run_job(run, job)
 
 
+@dataclass
 class Sync:
     """The story of one run: read, plan, show, refuse, write, verify."""
 
-    def __init__(
-        self,
-        run: Run,
-        chosen: Settings,
-        services: Services,
-        store: PersonStore,
-        history: History,
-    ) -> None:
-        self._run, self._settings, self._services = run, chosen, services
-        self._store, self._history = store, history
-        self._notifications = Notifications(store, run.clock)
-        self._setup = setup.Setup(chosen, run.args, services)
-        self._rules = self._setup.rules_in_force()
+    run: Run
+    settings: Settings
+    services: Services
+    setup: Setup
+    rules: Rules
+    store: PersonStore
+    history: History
 
     def outcome(self) -> Outcome:
-        run, is_new = self._run, self._store.is_new
-        run.name_accounts(self._setup.describe_accounts())
-        everybody = read_everybody(self._services, self._rules, self._store, run.clock)
-        plan = make_plan(everybody.contacts, everybody.subscribers, self._store, self._rules)
-        plan.creations = self._setup.creations
-        news, waiting = self._show(plan, everybody)
+        run, is_new = self.run, self.store.is_new
+        run.name_accounts(self.setup.describe_accounts())
+        everybody = read_everybody(self.services, self.rules, self.store, run.clock)
+        plan = make_plan(everybody.contacts, everybody.subscribers, self.store, self.rules)
+        plan.creations = self.setup.creations
+        notifications = Notifications(self.store, run.clock)
+        waiting = self._show(plan, everybody, notifications)
         scope = self._describe_scope(everybody)
         if scope:
             run.say(scope)
         self._warn_of_needless_flags(plan, is_new)
         outcome = self._carry_out(plan, everybody)
         run.report.summary += [scope] if scope else []
-        self._notifications.mark_notified(news, waiting)
+        notifications.mark_notified(*waiting)
         return outcome
 
     def _carry_out(self, plan: Plan, everybody: Everybody) -> Outcome:
-        run, store, args = self._run, self._store, self._run.args
+        run, store, args = self.run, self.store, self.run.args
         subscribers = everybody.subscribers
         is_missing = store.is_new and subscribers and not args.first_run
         missing = [limits.missing_state(store.path)] if is_missing else []
         lists = store.compare_lists(subscribers)
-        refused = limits.refusals(plan, lists, args, self._settings.limits, store.path)
+        refused = limits.refusals(plan, lists, args, self.settings.limits, store.path)
         if refused or (missing and not run.dry_run):
             return run.refuse([*(() if run.dry_run else missing), *refused])
         if plan.is_empty:
@@ -213,10 +190,10 @@ class Sync:
 
     def _remember(self, plan: Plan, everybody: Everybody) -> None:
         """Before the first write: should the run be killed, the next one knows whom there was."""
-        store, opt_out = self._store, self._rules.opt_out
+        store, opt_out = self.store, self.rules.opt_out
         if store.is_new:
             store.make_file()
-            self._history.begin_run(self._settings.keep_history_days)
+            self.history.begin_run(self.settings.keep_history_days)
         ids = {contact_address(contact): contact.id for contact in everybody.contacts}
         store.note_lists((email, ids.get(email)) for email in everybody.subscribers)
         store.note_told(
@@ -229,16 +206,16 @@ class Sync:
             store.note_opt_outs((email, opt_out.is_of(c)) for email, c in addresses if email)
 
     def _apply(self, plan: Plan) -> Outcome:
-        run, store, mailerlite = self._run, self._store, self._services.mailerlite
+        run, store, mailerlite = self.run, self.store, self.services.mailerlite
         try:
             made = create(run, mailerlite, plan.creations)
         finally:  # the report has them also if one of them failed
             self._report(plan, is_applied=True)
-        self._rules = self._rules._replace(mirror=self._rules.mirror.with_made(made))
+        self.rules = self.rules._replace(mirror=self.rules.mirror.with_made(made))
         plan.use_made_groups(made)
-        writer = Writer(run, self._services, self._rules, store, self._history)
+        writer = Writer(run, self.services, self.rules, store, self.history)
         importer = importing.Importer(writer, run.clock)
-        writer.write(plan, importer.create if run.args.by_import else writer.create_singly)
+        writer.write(plan, importer.create if self.run.args.by_import else writer.create_singly)
         checked = verification.verify_groups(run, plan, writer)
         plan.waiting += writer.refused
         self._report(plan, is_applied=True)
@@ -247,7 +224,7 @@ class Sync:
         results = plan.results
         sections.say_results(run.screen, run.report.sections, writer.refused, writer.not_new)
         skipped = run.report.counts["skipped"]
-        done = sections.describe_results(plan, bool(self._rules.mirror.ids), skipped)
+        done = sections.describe_results(plan, bool(self.rules.mirror.ids), skipped)
         run.summarise(f"{in_part(results)}: {done}")
         self._summarise_orphans(plan)
         outcome = conclude(run, results)
@@ -264,10 +241,10 @@ class Sync:
 
     @property
     def _group_names(self) -> dict[str, str]:
-        return {**self._setup.group_names, **self._rules.mirror.names}
+        return {**self.setup.group_names, **self.rules.mirror.names}
 
     def _report(self, plan: Plan, is_applied: bool = False) -> None:
-        report = self._run.report
+        report = self.run.report
         report.sections = sections.sections(plan, self._group_names, is_applied)
         report.unchanged = plan.unchanged
         report.counts.update(sections.counts(report.sections))
@@ -277,34 +254,36 @@ class Sync:
             kept_in_another_form=dict(plan.other_form),
         )
 
-    def _show(self, plan: Plan, everybody: Everybody) -> tuple[set[str], set[str]]:
+    def _show(
+        self, plan: Plan, everybody: Everybody, notifications: Notifications
+    ) -> tuple[set[str], set[str]]:
         """Report and say the plan; of what waits for a person, what is told, and all of it. With
         --quiet only what is new, or was told a week ago, is told."""
-        run, names = self._run, self._group_names
+        run, names = self.run, self._group_names
         self._report(plan)
         run.report.counts.update(subscribers=len(everybody.subscribers))
         if run.wants_links:
-            run.report.record_url = self._setup.record_url(CONTACTS)
+            run.report.record_url = self.setup.record_url(CONTACTS)
         rows = {
-            self._store.hash_of(row["email"], row["reason"]).hex(): row
+            self.store.hash_of(row["email"], row["reason"]).hex(): row
             for section in run.report.sections
-            if section.key in sections.DECIDE
+            if section.kind is Kind.DECIDE
             for row in section.rows
         }
-        news = self._notifications.due(rows.keys()) if run.args.quiet else {*rows}
+        news = notifications.due(rows.keys()) if run.args.quiet else {*rows}
         run.screen.has_news = bool(news or plan.removed_by_hand)
         told = [row for key, row in rows.items() if key in news]
         sections.say_plan(run.screen, plan, run.report.sections, names, told)
-        if run.args.by_import:
+        if self.run.args.by_import:
             created = plan.of(Action.CREATE)
-            new = [each for each in created if not self._store.lookup(each.address).is_known]
+            new = [each for each in created if not self.store.lookup(each.address).is_known]
             if importing.by_group(new):
                 run.say(importing.describe(new, names))
         return news, {*rows}
 
     def _describe_scope(self, everybody: Everybody) -> str:
         """Who is meant, if not all are."""
-        counts, scope, total = self._run.report.counts, self._rules.scope, everybody.total
+        counts, scope, total = self.run.report.counts, self.rules.scope, everybody.total
         counts["contacts"] = total
         if scope.is_everybody:
             return ""
@@ -314,7 +293,7 @@ class Sync:
         return f"Meant: {count(meant, 'contact')} {scope.describe()}; {others} not."
 
     def _warn_of_needless_flags(self, plan: Plan, is_new: bool) -> None:
-        args = self._run.args
+        args = self.run.args
         to_create = {each.decision.person.email for each in plan.of(Action.CREATE)}
         for email in sorted(set(args.restore) - to_create):
             log.warning("--restore %s: there is nobody to create with this address.", email)
@@ -325,7 +304,7 @@ class Sync:
 
     def _summarise_orphans(self, plan: Plan) -> None:
         if plan.orphans:
-            self._run.summarise(sections.describe_orphans(plan))
+            self.run.summarise(sections.describe_orphans(plan))
 
 
 if __name__ == "__main__":
