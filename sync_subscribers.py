@@ -221,7 +221,7 @@ class Sync:
         self._report(plan, is_applied=True)
         writer.note_results(plan)
         writer.raise_if_nothing_written()
-        results = plan.results
+        results = [*(e.result for e in plan.creations), *(e.result for e in plan.changes)]
         sections.say_results(run.screen, run.report.sections, writer.refused, writer.not_new)
         skipped = run.report.counts["skipped"]
         done = sections.describe_results(plan, bool(self.rules.mirror.ids), skipped)

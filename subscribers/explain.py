@@ -27,7 +27,7 @@ from subscribers.decide import (
     decide,
 )
 from subscribers.memory import PersonStore
-from subscribers.plan import people_of
+from subscribers.plan import find_people
 from subscribers.reading import ContactReader, Services, subscribers_called
 from subscribers.rules import Rules
 from subscribers.sections import VERBS
@@ -52,7 +52,7 @@ def explain(
     emails, rules = run.args.explain, setup.rules_in_force()
     contacts = ContactReader(services.hubspot, rules, [ADDITIONAL_EMAILS]).called(emails, store)
     there = subscribers_called(emails, contacts, services.mailerlite, rules, store)
-    people = people_of(contacts, there, store)
+    people = {each.email: each for each in find_people(contacts, there, store)}
     rows: list[Row] = []
     for email in emails:
         person, known = people.get(email, Person(email)), store.lookup(email)

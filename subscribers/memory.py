@@ -27,7 +27,7 @@ from core.emails import canonical, masked
 from core.errors import AppError
 from mailerlite_api.shapes import Value
 from state import history, notifications
-from state.store import Row, Store
+from state.store import Store
 from subscribers.decide import KnownPerson, Refusal
 
 # Of `known`: `is_gone`: was in no list when the lists were read last; `is_written`: by us;
@@ -47,6 +47,7 @@ CREATE TABLE joined (hash BLOB, group_id TEXT, is_told INTEGER NOT NULL DEFAULT 
 CREATE TABLE refused (hash BLOB, field TEXT, sent BLOB, reason TEXT, since TEXT, asked TEXT,
     PRIMARY KEY (hash, field)) WITHOUT ROWID;
 """
+_SQL += history.SQL + notifications.SQL
 _MAKE_LISTED = "CREATE TEMP TABLE listed (hash BLOB PRIMARY KEY, contact_id INTEGER)"
 # A contact that is known stays the person's contact until the person is written again: should it
 # change its address, what it objects to still counts for this one.
@@ -70,9 +71,9 @@ class Lists(NamedTuple):
     missing: int
 
 
-class PersonStore:
-    """The file at `path`, see Store; addresses come in any spelling. Everything raises AppError
-    when the file cannot be used.
+class PersonStore(Store):
+    """The file at `path`; addresses come in any spelling. Everything raises AppError when the file
+    cannot be used.
 
     A missing file is made by `make_file` alone, so that a run that is refused leaves none; until
     then all is in main memory. What MailerLite refused is tried again `ask_again_days` after it was
@@ -82,49 +83,28 @@ class PersonStore:
     def __init__(self, path: Path, dry_run: bool, today: date, ask_again_days: int) -> None:
         self.path = path
         self._today, self._ask_again_days = today, ask_again_days
-        schema = _SQL + history.SQL + notifications.SQL
-        self._schema = schema.replace("NEW_KEY", secrets.token_hex(32))
-        self._store = self._open(dry_run or not path.exists())
-        try:
-            self._key = self._key_of_file()
-            # A run that was killed before it noted anything leaves an empty one.
-            sql = "SELECT 1 FROM known UNION SELECT 1 FROM begun LIMIT 1"
-            self.is_new = not self.rows(sql)
-        except AppError:
-            self.close()
-            raise
-
-    def _open(self, dry_run: bool) -> Store:
-        return Store(self.path, self._schema, _REMEDY, dry_run)
-
-    def _key_of_file(self) -> bytes:
+        self._schema = _SQL.replace("NEW_KEY", secrets.token_hex(32))
+        super().__init__(path, self._schema, _REMEDY, dry_run or not path.exists())
         keys = [key for (key,) in self.rows("SELECT key FROM secret")]
         if len(keys) != 1:
-            raise AppError(f"{self.path} is not the memory of earlier runs. {_REMEDY}")
-        return bytes(keys[0])
+            self.close()
+            raise AppError(f"{path} is not the memory of earlier runs. {_REMEDY}")
+        self._key: bytes = keys[0]
+        # A run that was killed before it noted anything leaves an empty one.
+        self.is_new = not self.rows("SELECT 1 FROM known UNION SELECT 1 FROM begun LIMIT 1")
 
     def make_file(self) -> None:
         """To be called before anything is noted that is to last."""
         if not self.path.exists():
             self.close()
-            self._store = self._open(dry_run=False)
+            super().__init__(self.path, self._schema, _REMEDY, dry_run=False)
+            self.is_new = True
 
     def __enter__(self) -> PersonStore:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def close(self) -> None:
-        self._store.close()
-
-    def rows(self, sql: str, *values: object) -> list[Row]:
-        """As of a Store."""
-        return self._store.rows(sql, *values)
-
-    def write(self, sql: str, rows: Iterable[Row]) -> None:
-        """As of a Store."""
-        self._store.write(sql, rows)
 
     # What is known
 

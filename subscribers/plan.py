@@ -11,28 +11,14 @@ from core.words import count
 from hubspot_api.shapes import Contact
 from mailerlite_api.shapes import Subscriber
 from report.model import Result
-from subscribers.decide import (
-    INVALID_EMAIL,
-    NO_EMAIL,
-    NOT_WRITTEN,
-    OLDER,
-    Action,
-    Decision,
-    Memory,
-    Person,
-    Refusal,
-    by_change,
-    contact_address,
-    decide,
-)
+from subscribers import decide
+from subscribers.decide import Action, Decision, Memory, Person, Refusal
 from subscribers.rules import Rules
 from subscribers.values import trimmed
 
 # In the order of writing: should the run break off, nobody gets mail who does not want it.
 CHANGES = (Action.OPT_OUT, Action.UNSUBSCRIBE, Action.LEAVE, Action.UPDATE, Action.CREATE)
-
-
-PLANNED_RESULT = Result()
+PLANNED = Result()
 
 
 class Membership(NamedTuple):
@@ -44,16 +30,13 @@ class Membership(NamedTuple):
 
 @dataclass
 class Change:
-    """One change of one person: planned, and then with what came of it.
-
-    `decision`: once it is tried, that of the last look at the person; `group`: what an Action.LEAVE
-    is about.
-    """
+    """One change of one person: planned, and then with what came of it. `decision`: once it is
+    tried, that of the last look; `group`: what an Action.LEAVE is about."""
 
     action: Action
     decision: Decision
     group: str = ""
-    result: Result = PLANNED_RESULT
+    result: Result = PLANNED
 
     @property
     def address(self) -> str:
@@ -67,13 +50,12 @@ class Change:
 
 @dataclass
 class Creation:
-    """A field, or a mirrored group, that MailerLite lacks: made before anybody is written.
-
-    `type`: that of the field, "" for a group."""
+    """A field, or a mirrored group without a `type`, that MailerLite lacks: made before anybody is
+    written."""
 
     name: str
     type: str = ""
-    result: Result = PLANNED_RESULT
+    result: Result = PLANNED
 
 
 class Waiting(NamedTuple):
@@ -87,14 +69,10 @@ class Waiting(NamedTuple):
 
 @dataclass
 class Plan:
-    """Everything in order of address, once `sort` was called.
-
-    `left_alone`: people with an Action.SKIP or ORPHAN; `removed_by_hand`: people who left a group,
-    as is to be told; `waiting`: people and values that MailerLite refused; `mirrored`: who belongs
-    into which mirrored group; `unusable`, `other_form`: key -> of how many people. Of how many
-    people there are: subscribers that are `active`, contacts `with_address`, and `members` of a
-    mirrored group who can get mail.
-    """
+    """`left_alone`: people with an Action.SKIP or ORPHAN; `removed_by_hand`: people who left a
+    group, as is to be told; `mirrored`: who belongs into which mirrored group; `unusable`,
+    `other_form`: key -> of how many people. How many there are: subscribers that are `active`,
+    contacts `with_address`, and `members` of a mirrored group who can get mail."""
 
     creations: list[Creation] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
@@ -102,9 +80,9 @@ class Plan:
     removed_by_hand: list[Decision] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     mirrored: set[Membership] = field(default_factory=set)
-    unchanged: int = 0
     unusable: Counter[str] = field(default_factory=Counter)
     other_form: Counter[str] = field(default_factory=Counter)
+    unchanged: int = 0
     active: int = 0
     with_address: int = 0
     members: int = 0
@@ -117,17 +95,8 @@ class Plan:
         return not (self.changes or self.creations)
 
     @property
-    def results(self) -> list[Result]:
-        created = [each.result for each in self.creations]
-        return created + [each.result for each in self.changes]
-
-    @property
-    def orphans(self) -> list[Decision]:
-        return [each for each in self.left_alone if each.action is Action.ORPHAN]
-
-    @property
-    def skipped(self) -> list[Decision]:
-        return [each for each in self.left_alone if each.action is Action.SKIP]
+    def orphans(self) -> int:
+        return sum(each.action is Action.ORPHAN for each in self.left_alone)
 
     @property
     def leaving(self) -> int:
@@ -135,7 +104,7 @@ class Plan:
         return len({each.membership.email for each in self.of(Action.LEAVE)})
 
     def add(self, decision: Decision) -> None:
-        values, groups = decision.values, decision.groups
+        values, groups, email = decision.values, decision.groups, decision.person.email
         if decision.action in CHANGES:
             self.changes.append(Change(decision.action, decision))
         elif decision.action in (Action.SKIP, Action.ORPHAN):
@@ -145,14 +114,23 @@ class Plan:
         self.unusable.update(values.unusable)
         self.other_form.update(values.other_form)
         self.changes += (Change(Action.LEAVE, decision, group) for group in groups.leave)
-        self.mirrored.update(Membership(decision.person.email, each) for each in groups.mirrored)
-        if groups.removed_by_hand:
-            self.removed_by_hand.append(decision)
+        self.mirrored.update(Membership(email, group) for group in groups.mirrored)
+        self.removed_by_hand += [decision] if groups.removed_by_hand else []
         refused = {**({"": decision.refused} if decision.refused else {}), **values.refused}
-        self.waiting += (
-            Waiting(decision.address, key, decision.hubspot_id, refusal)
-            for key, refusal in refused.items()
-        )
+        for key, refusal in refused.items():
+            waiting = Waiting(decision.address, key, decision.hubspot_id, refusal)
+            self.waiting.append(waiting)
+
+    def sort(self) -> None:
+        """By address."""
+
+        def place(decision: Decision) -> tuple[str, int]:
+            return decision.address, decision.hubspot_id or 0
+
+        self.changes.sort(key=lambda e: (CHANGES.index(e.action), place(e.decision), e.group))
+        self.left_alone.sort(key=place)
+        self.removed_by_hand.sort(key=place)
+        self.waiting.sort()
 
     def use_made_groups(self, made: Mapping[str, str]) -> None:
         """Instead of their placeholders the ids of the groups that are made by now."""
@@ -164,17 +142,6 @@ class Plan:
             change.decision = change.decision._replace(groups=groups)
         self.mirrored = {Membership(e.email, made.get(e.group, e.group)) for e in self.mirrored}
 
-    def sort(self) -> None:
-        def by_address(decision: Decision) -> tuple[str, int]:
-            return decision.address, decision.hubspot_id or 0
-
-        self.changes.sort(
-            key=lambda each: (CHANGES.index(each.action), by_address(each.decision), each.group)
-        )
-        self.left_alone.sort(key=by_address)
-        self.removed_by_hand.sort(key=by_address)
-        self.waiting.sort()
-
 
 def by_email(subscribers: Iterable[Subscriber]) -> dict[str, Subscriber]:
     """By canonical address. Someone may come twice, because the status changed during the read: a
@@ -183,7 +150,7 @@ def by_email(subscribers: Iterable[Subscriber]) -> dict[str, Subscriber]:
     for person in subscribers:
         key = canonical(person.email)
         other = found.get(key)
-        if other is None or other.status not in NOT_WRITTEN:
+        if other is None or other.status not in decide.NOT_WRITTEN:
             found[key] = person
     return found
 
@@ -196,73 +163,53 @@ def make_plan(
 ) -> Plan:
     """`subscribers`: see `by_email`."""
     plan = Plan(active=sum(each.status == "active" for each in subscribers.values()))
-    by_address, without = _by_address(contacts, subscribers)
-    for contact in filter(rules.scope.in_scope, without):
-        typed = contact.values["email"] or ""
-        reason = INVALID_EMAIL if trimmed(typed) else NO_EMAIL
-        plan.add(Decision(Action.SKIP, Person(typed, [contact]), reason))
-    for person in _people(contacts, by_address, subscribers, memory):
+    for contact in contacts:
+        if decide.contact_address(contact) is not None:
+            plan.with_address += 1
+        elif rules.scope.in_scope(contact):
+            typed = contact.values["email"] or ""
+            reason = decide.INVALID_EMAIL if trimmed(typed) else decide.NO_EMAIL
+            plan.add(Decision(Action.SKIP, Person(typed, [contact]), reason))
+    for person in find_people(contacts, subscribers, memory):
         older = person.contacts[:-1] if not rules.scope.out_of_scope(person.contacts) else ()
         for contact in older:
-            plan.add(Decision(Action.SKIP, Person(person.email, [contact]), OLDER))
-        plan.add(decide(person, memory, rules))
+            plan.add(Decision(Action.SKIP, Person(person.email, [contact]), decide.OLDER))
+        plan.add(decide.decide(person, memory, rules))
     plan.sort()
-    plan.with_address = sum(map(len, by_address.values()))
-    plan.members = sum(
-        each.status not in NOT_WRITTEN and not rules.mirror.ids.isdisjoint(each.groups)
-        for each in subscribers.values()
+    mirrored = (
+        each for each in subscribers.values() if not rules.mirror.ids.isdisjoint(each.groups)
     )
+    plan.members = sum(each.status not in decide.NOT_WRITTEN for each in mirrored)
     return plan
 
 
-def people_of(
+def find_people(
     contacts: Sequence[Contact], subscribers: Mapping[str, Subscriber], memory: Memory
-) -> dict[str, Person]:
-    """By canonical address, as for `make_plan`."""
-    by_address, _ = _by_address(contacts, subscribers)
-    return {each.email: each for each in _people(contacts, by_address, subscribers, memory)}
-
-
-def people(number: int) -> str:
-    return count(number, "person", "people")
-
-
-def _by_address(
-    contacts: Iterable[Contact], subscribers: Mapping[str, Subscriber]
-) -> tuple[dict[str, tuple[Contact, ...]], list[Contact]]:
-    """By canonical address, and those without one."""
-    found: dict[str, tuple[Contact, ...]] = {}
-    without: list[Contact] = []
+) -> Iterator[Person]:
+    """Whoever has a contact with an address, or is a subscriber."""
+    by_address: dict[str, tuple[Contact, ...]] = {}
     for contact in contacts:
-        key = contact_address(contact)
+        key = decide.contact_address(contact)
         if key is None:
-            without.append(contact)
             continue
         if key in subscribers:  # one text for both: there may be hundreds of thousands
             key = canonical(subscribers[key].email)
-        found[key] = (*found.get(key, ()), contact)
-    return found, without
-
-
-def _people(
-    contacts: Sequence[Contact],
-    by_address: Mapping[str, Sequence[Contact]],
-    subscribers: Mapping[str, Subscriber],
-    memory: Memory,
-) -> Iterator[Person]:
-    """Whoever has a contact or is a subscriber."""
+        by_address[key] = (*by_address.get(key, ()), contact)
     had: dict[int, list[str]] = {}  # contact -> addresses that are not its own any more
     for key in subscribers:
         contact_id = memory.lookup(key).contact_id
-        if contact_id is not None and all(
-            each.id != contact_id for each in by_address.get(key, ())
-        ):
+        ids = (each.id for each in by_address.get(key, ()))
+        if contact_id is not None and contact_id not in ids:
             had.setdefault(contact_id, []).append(key)
     former = {key: contact for contact in contacts for key in had.get(contact.id, ())}
     for key, same in by_address.items():
         before = [former[key]] if key in former else []
         earlier = [subscribers[each] for contact in same for each in had.get(contact.id, ())]
-        yield Person(key, by_change(same), before, subscribers.get(key), earlier)
+        yield Person(key, decide.by_change(same), before, subscribers.get(key), earlier)
     for key, subscriber in subscribers.items():
         if key not in by_address:
             yield Person(key, (), [former[key]] if key in former else [], subscriber)
+
+
+def people(number: int) -> str:
+    return count(number, "person", "people")

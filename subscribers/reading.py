@@ -56,7 +56,7 @@ def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: 
             len(members), mailerlite.count_subscribers(), total
         ):
             found = read_subscribers()
-            contacts = in_hubspot.count(contacts_of.of_list(by_email(found), store))
+            contacts = in_hubspot.count(contacts_of.having(members, by_email(found), store))
         else:
             contacts, found = threads.side_by_side(
                 lambda: contacts_of.everyone(in_hubspot), read_subscribers
@@ -81,48 +81,44 @@ class ContactReader:
     those."""
 
     def __init__(self, hubspot: HubSpotClient, rules: Rules, also: Sequence[str] = ()) -> None:
-        self._hubspot, self._rules = hubspot, rules
-        self._names = (*rules.properties, *also)
+        self._hubspot, self._needed = hubspot, rules.needed
+        self._names, self._of_company = (*rules.properties, *also), rules.company_properties
 
     def everyone(self, progress: Progress) -> list[Contact]:
-        found = self._hubspot.contacts(self._names, self._rules.needed)
+        found = self._hubspot.contacts(self._names, self._needed)
         return self._with_companies(progress.count(found))
 
     def by_id(self, ids: Iterable[int]) -> list[Contact]:
-        return self._with_companies(self._by_id(ids))
+        return self._with_companies(self._read(list(dict.fromkeys(ids)), "id"))
 
-    def of_list(self, emails: Iterable[str], store: PersonStore) -> list[Contact]:
-        """The members of the list, and every contact of these subscribers, whose objections count
-        whether they are in the list or not. `emails`: canonical addresses."""
-        return self._with(self._rules.scope.members or (), list(emails), store)
+    def having(
+        self, ids: Iterable[int], emails: Iterable[str], store: PersonStore
+    ) -> list[Contact]:
+        """The contacts with these ids, such as those of a list, and all that have, or had when they
+        were written last, one of these canonical addresses or of their own: what they object to
+        counts, whether they are in the list or not."""
+        known = (store.lookup(email).contact_id for email in emails)
+        by_id = self._read(list(dict.fromkeys([*ids, *filter(None, known)])), "id")
+        typed = {(each.values["email"] or "").strip().lower() for each in by_id}
+        there = filter(None, map(contact_address, by_id))
+        wanted = {form for email in (*emails, *there) for form in spellings(email)}
+        found = {each.id: each for each in (*by_id, *self._read(sorted(wanted - typed), "email"))}
+        return self._with_companies([found[each] for each in sorted(found)])
 
     def called(self, emails: Sequence[str], store: PersonStore) -> list[Contact]:
         """Every contact that has one of these canonical addresses, also as an additional one, or
         had it when it was written last."""
         queries = search.called([form for each in emails for form in spellings(each)])
         found = self._hubspot.find_contacts(queries, ["email"])
-        return self._with([each.id for each in found], emails, store)
+        return self.having([each.id for each in found], emails, store)
 
-    def _with(self, ids: Iterable[int], emails: Sequence[str], store: PersonStore) -> list[Contact]:
-        """The contacts with these ids, and all that have, or had, one of the addresses."""
-        known = (store.lookup(email).contact_id for email in emails)
-        found = {each.id: each for each in self._by_id([*ids, *filter(None, known)])}
-        typed = {(each.values["email"] or "").strip().lower() for each in found.values()}
-        there = filter(None, map(contact_address, found.values()))
-        wanted = {form for email in (*emails, *there) for form in spellings(email)}
-        others, needed = sorted(wanted - typed), self._rules.needed
-        for each in self._hubspot.records(CONTACTS, self._names, others, "email", needed):
-            found[each.id] = each
-        return self._with_companies([found[each] for each in sorted(found)])
-
-    def _by_id(self, ids: Iterable[int]) -> list[Contact]:
-        ids = list(dict.fromkeys(ids))
-        return self._hubspot.records(CONTACTS, self._names, ids, needed=self._rules.needed)
+    def _read(self, keys: Sequence[int] | Sequence[str], key: str) -> list[Contact]:
+        return self._hubspot.records(CONTACTS, self._names, keys, key, self._needed)
 
     def _with_companies(self, contacts: list[Contact]) -> list[Contact]:
         """With the values of their primary companies among their own. Who has no company, or one
         that is archived or merged away, has no such value, so that nothing is sent of it."""
-        names = self._rules.company_properties
+        names = self._of_company
         if not names:
             return contacts
         ids = dict.fromkeys(filter(None, map(company_id, contacts)))
@@ -156,29 +152,21 @@ def fetch_current(services: Services, rules: Rules, planned: Iterable[Person]) -
     for start in range(0, len(whom), BATCH_SIZE):  # one, unless many had other addresses before
         part = whom[start : start + BATCH_SIZE]
         there.update(services.mailerlite.look_up(part, rules.keys, rules.with_groups))
-    return {
-        email: _current(each, contacts, there[keys[email]], there)
-        for email, each in people.items()
-        if there.keys() >= {keys[email], *(before.id for before in each.earlier)}
-    }
-
-
-def _current(
-    planned: Person,
-    by_id: Mapping[int, Contact],
-    subscriber: Subscriber | None,
-    there: Mapping[str, Subscriber | None],
-) -> Person:
-    """A contact with another address is not written under this one, but what it objects to
-    counts."""
-    contacts = [by_id[each.id] for each in planned.all_contacts if each.id in by_id]
-    same = [each for each in contacts if contact_address(each) == planned.email]
-    former = [each for each in contacts if contact_address(each) != planned.email]
-    is_same = subscriber is not None and canonical(subscriber.email) == planned.email
-    earlier = filter(None, (there[each.id] for each in planned.earlier))
-    return Person(
-        planned.email, by_change(same), former, subscriber if is_same else None, list(earlier)
-    )
+    found: dict[str, Person] = {}
+    for email, each in people.items():
+        if not there.keys() >= {keys[email], *(before.id for before in each.earlier)}:
+            continue
+        subscriber = there[keys[email]]
+        if subscriber and canonical(subscriber.email) != email:
+            subscriber = None
+        # A contact with another address is not written under this one, but what it objects to
+        # counts.
+        own = [contacts[contact.id] for contact in each.all_contacts if contact.id in contacts]
+        same = by_change(contact for contact in own if contact_address(contact) == email)
+        former = [contact for contact in own if contact_address(contact) != email]
+        before = filter(None, (there[before.id] for before in each.earlier))
+        found[email] = Person(email, same, former, subscriber, list(before))
+    return found
 
 
 def subscribers_called(

@@ -192,7 +192,7 @@ def describe_results(plan: Plan, is_mirrored: bool, skipped: int) -> str:
 
 
 def describe_orphans(plan: Plan) -> str:
-    number = len(plan.orphans)
+    number = plan.orphans
     are = "is" if number == 1 else "are"
     no_contact = "HubSpot has no contact with their address any more"
     return f"{people(number)} {are} subscribed, and {no_contact}."

@@ -33,7 +33,7 @@ from subscribers.decide import (
     Decision,
 )
 from subscribers.memory import PersonStore
-from subscribers.plan import Plan, by_email, make_plan, people_of
+from subscribers.plan import Plan, by_email, find_people, make_plan
 from subscribers.rules import Rules
 from subscribers.values import Field, comparable, labelled, usable
 from tests.helpers import START
@@ -103,7 +103,7 @@ def updated(plan: Plan) -> list[Decision]:
 
 
 def reasons(plan: Plan) -> list[str]:
-    return [entry.reason for entry in plan.skipped]
+    return [entry.reason for entry in plan.left_alone]
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_opted_out_and_still_subscribed(status: str) -> None:
     plan = plan_for(person, there=subscriber(status), rules=rules)
     (write,) = of(plan, Action.UNSUBSCRIBE)
     assert (write.address, write.values.to_send, write.person.status) == (JO, {}, status)
-    assert plan.skipped == []
+    assert plan.left_alone == []
     assert plan_for(person, there=subscriber("junk"), rules=rules).is_empty
     bounced = contact(hs_email_hard_bounce_reason_enum="OTHER")
     assert plan_for(bounced, there=subscriber(status), rules=rules).is_empty
@@ -312,7 +312,7 @@ def test_the_deleted_stay_deleted_unless_they_are_restored() -> None:
     [(None, NO_EMAIL), ("", NO_EMAIL), (" ", NO_EMAIL), ("n/a", INVALID_EMAIL)],
 )
 def test_a_contact_without_an_address(typed: str | None, reason: str) -> None:
-    (entry,) = plan_for(contact(email=typed)).skipped
+    (entry,) = plan_for(contact(email=typed)).left_alone
     assert (entry.address, entry.hubspot_id, entry.reason) == (typed or "", 1, reason)
 
 
@@ -340,7 +340,7 @@ def test_of_two_contacts_the_one_changed_last_wins(
         (write,) = created(plan)
         assert write.hubspot_id == winner
         assert write.values.to_send == {"name": str(winner)}
-        (older,) = plan.skipped
+        (older,) = plan.left_alone
         assert (older.address, older.hubspot_id, older.reason) == (JO, 3 - winner, OLDER)
         assert [each.id for each in write.person.contacts] == [3 - winner, winner]
 
@@ -410,7 +410,7 @@ def test_every_contact_is_accounted_for_and_nobody_is_written_against_their_will
     with memory(known) as store:
         plan = make_plan(contacts, found, store, rules)
         writes = [each.decision for each in plan.changes]
-        assert len(writes) + plan.unchanged + len(plan.skipped) == len(contacts)
+        assert len(writes) + plan.unchanged + len(plan.left_alone) == len(contacts)
         assert len({write.address for write in writes}) == len(writes)
         out = {
             normalise_email(c.values["email"])
@@ -433,8 +433,8 @@ def test_persons_are_those_with_a_usable_address() -> None:
     contacts = [contact(1), contact(2, "jo@"), contact(3, None)]
     there = by_email([subscriber(), subscriber(email="al@mail.example")])
     with memory() as store:
-        found = people_of(contacts, there, store)
-    assert {email: len(person.contacts) for email, person in found.items()} == {
+        found = list(find_people(contacts, there, store))
+    assert {each.email: len(each.contacts) for each in found} == {
         JO: 1,
         "al@mail.example": 0,
     }
