@@ -85,13 +85,16 @@ class PersonStore(Store):
         self._today, self._ask_again_days = today, ask_again_days
         self._schema = _SQL.replace("NEW_KEY", secrets.token_hex(32))
         super().__init__(path, self._schema, _REMEDY, dry_run or not path.exists())
-        keys = [key for (key,) in self.rows("SELECT key FROM secret")]
-        if len(keys) != 1:
+        try:
+            keys = [key for (key,) in self.rows("SELECT key FROM secret")]
+            if len(keys) != 1:
+                raise AppError(f"{path} is not the memory of earlier runs. {_REMEDY}")
+            self._key: bytes = keys[0]
+            # A run that was killed before it noted anything leaves an empty one.
+            self.is_new = not self.rows("SELECT 1 FROM known UNION SELECT 1 FROM begun LIMIT 1")
+        except AppError:
             self.close()
-            raise AppError(f"{path} is not the memory of earlier runs. {_REMEDY}")
-        self._key: bytes = keys[0]
-        # A run that was killed before it noted anything leaves an empty one.
-        self.is_new = not self.rows("SELECT 1 FROM known UNION SELECT 1 FROM begun LIMIT 1")
+            raise
 
     def make_file(self) -> None:
         """To be called before anything is noted that is to last."""

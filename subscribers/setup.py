@@ -102,7 +102,7 @@ class Setup:
             try:
                 self.of_settings.append(self._find_list(self._settings.list))
             except (CallRejected, Forbidden) as error:
-                self.of_settings.append(Finding(False, str(error)))
+                self._say(False, str(error))
             except AppError as error:  # it is HubSpot that fails, and not the setting
                 findings.append(Finding(False, str(error)))
         return findings
@@ -111,15 +111,11 @@ class Setup:
         hubspot = self._services.hubspot
         found = hubspot.list_called(wanted, CONTACTS) or hubspot.list_called(wanted, COMPANIES)
         if found is None:
-            fix = (
-                "fix HUBSPOT_LIST or --list (digits alone are an id). See HubSpot > CRM > Segments."
-            )
-            return Finding(False, f"HubSpot has no list of contacts {wanted}: {fix}")
+            text = f"HubSpot has no list of contacts {wanted}: fix HUBSPOT_LIST or --list (digits"
+            return Finding(False, f"{text} alone are an id). See HubSpot > CRM > Segments.")
         if found.object_type != CONTACTS.id:
-            text = (
-                f"HubSpot's list {found.name} is not one of contacts: fix HUBSPOT_LIST or --list."
-            )
-            return Finding(False, text)
+            text = f"HubSpot's list {found.name} is not one of contacts: fix HUBSPOT_LIST or"
+            return Finding(False, f"{text} --list.")
         self.contact_list = found
         text = f"Only the contacts of HubSpot's list {found.name} ({found.id}) are meant."
         return Finding(True, text)
@@ -147,9 +143,9 @@ class Setup:
         """What could not be read is a finding already, and nothing is said of it."""
         args, is_read = self._args, bool(self._properties and self._types)
         consent = self._judge_consent() if self._properties else {}
-        conditions = self._judge_conditions() if self._properties else []
+        conditions = list(self._judge_conditions()) if self._properties else []
         fields = list(self._judge_fields()) if is_read else []
-        groups = list(self._judge_groups()) if self._types else []
+        groups = tuple(self._judge_groups()) if self._types else ()
         mirror = self._judge_mirror(groups) if is_read else Mirror()
         opt_out = self._judge_opt_out(consent) if consent else None
         if args.by_import:
@@ -157,7 +153,7 @@ class Setup:
         return Rules(
             fields,
             consent,
-            tuple(groups),
+            groups,
             Scope(conditions=conditions),
             mirror,
             args.fill_only,
@@ -173,56 +169,48 @@ class Setup:
 
     def _judge_consent(self) -> dict[str, str]:
         """An opt-out from any kind of mail counts, unless the settings say which kinds do."""
-        wanted = self._settings.subscriptions
-        kinds = subscriptions_of(self._properties.values())
+        wanted, kinds = self._settings.subscriptions, subscriptions_of(self._properties.values())
         there = ", ".join(f"{kind.name} ({kind.id})" for kind in kinds) or "none"
-        if not wanted:
-            text = "Who has opted out of any kind of mail (subscription type) in HubSpot is left"
-            self._say(True, f"{text} out. Kinds besides all mail: {there}.")
-            return consent_properties(self._properties, kinds)
         for name in wanted:
             called = [kind for kind in kinds if kind.is_called(name)]
+            text = f"HubSpot knows no opt-out from a kind of mail {name}: fix"
+            text += f" HUBSPOT_SUBSCRIPTIONS. There is: {there}."
             if len(called) == 1:
                 text = f"Who has opted out of {called[0].name} in HubSpot is left out."
             elif called:
                 ids = " or ".join(kind.id for kind in called)
                 text = f"HubSpot has several kinds of mail {name}: let HUBSPOT_SUBSCRIPTIONS say"
                 text += f" {ids}."
-            else:
-                text = f"HubSpot knows no opt-out from a kind of mail {name}: fix"
-                text += f" HUBSPOT_SUBSCRIPTIONS. There is: {there}."
             self._say(len(called) == 1, text)
-        counting = [kind for kind in kinds if any(map(kind.is_called, wanted))]
+        if not wanted:
+            text = "Who has opted out of any kind of mail (subscription type) in HubSpot is left"
+            self._say(True, f"{text} out. Kinds besides all mail: {there}.")
+        counting = [kind for kind in kinds if not wanted or any(map(kind.is_called, wanted))]
         return consent_properties(self._properties, counting)
 
-    def _judge_conditions(self) -> list[tuple[Condition, Property]]:
-        found: list[tuple[Condition, Property]] = []
+    def _judge_conditions(self) -> Iterator[tuple[Condition, Property]]:
         for condition in self._settings.conditions:
             name, known = condition.property, self._properties.get(condition.property)
             mistake = condition.mistake(known) if known else None
             if known is None:
-                close = difflib.get_close_matches(name, self._properties, cutoff=0.0)
+                close = alternatives(difflib.get_close_matches(name, self._properties, cutoff=0.0))
                 text = f"HubSpot has no contact property {name}: fix CONTACT_FILTER. It has, for"
-                self._say(False, f"{text} one, {alternatives(close)}.")
+                self._say(False, f"{text} one, {close}.")
             elif mistake:
                 self._say(False, f"HubSpot's {name} has no value {mistake}. Fix CONTACT_FILTER.")
             else:
-                found.append((condition, known))
                 self._say(True, f"CONTACT_FILTER looks at HubSpot's {name}.")
-        return found
+                yield condition, known
 
     def _judge_fields(self) -> Iterator[Field]:
         for name, key in self._settings.fields:
-            of_company = name.startswith(OF_COMPANY)
-            own = name[len(OF_COMPANY) :] if of_company else name
-            there = self._company_properties if of_company else self._properties
+            of, own, there = "contact", name, self._properties
+            if name.startswith(OF_COMPANY):
+                of, own, there = "company", name[len(OF_COMPANY) :], self._company_properties
             known = there.get(own)
             if known is None and there:
-                text = (
-                    f"HubSpot has no {'company' if of_company else 'contact'} property {own}: fix"
-                )
-                text += " MAILERLITE_FIELDS, or create the property in HubSpot > Settings >"
-                self._say(False, f"{text} Properties.")
+                text = f"HubSpot has no {of} property {own}: fix MAILERLITE_FIELDS, or create the"
+                self._say(False, f"{text} property in HubSpot > Settings > Properties.")
             if known is None:
                 continue
             field = Field(name, key, self._types.get(key) or field_type(known.type))
@@ -247,15 +235,14 @@ class Setup:
         for wanted in self._settings.groups:
             ids = self._ids_of(wanted)
             if len(ids) == 1:
+                self._say(True, f"MailerLite has the group {self._groups[ids[0]]}.")
                 yield ids[0]
-                text = f"MailerLite has the group {self._groups[ids[0]]}."
             elif ids:
                 text = f"MailerLite has several groups {wanted}: let MAILERLITE_GROUPS say which by"
-                text += " its id."
+                self._say(False, f"{text} its id.")
             else:
                 text = f"MailerLite has no group {wanted}: create it there, or fix"
-                text += " MAILERLITE_GROUPS."
-            self._say(len(ids) == 1, text)
+                self._say(False, f"{text} MAILERLITE_GROUPS.")
 
     def _ids_of(self, wanted: str) -> list[str]:
         """Of the groups with this name or id."""
@@ -269,17 +256,24 @@ class Setup:
 
         def judge(name: str, ids: Sequence[str], setting: str, may_be_made: bool) -> str:
             """The id of the group, or its placeholder; "" if it cannot be used."""
-            mistake = self._mistake_of_mirrored(name, ids, setting, may_be_made, joined)
-            mine = f"The group {name} is to hold the people who are meant, and nobody else"
             id = ids[0] if ids else placeholder(name)
-            if id == everyone:
+            mine = f"The group {name} is to hold the people who are meant, and nobody else"
+            mistake = ""
+            if len(ids) > 1:
+                mistake = f"MailerLite has several groups {name}: rename all but one, or give the"
+                mistake += " id."
+            elif id in joined:
+                mistake = f"{mine}: take it out of MAILERLITE_GROUPS, or give {setting} one of its"
+                mistake += " own."
+            elif id == everyone:
                 mistake = f"The group {name} is MIRROR_GROUP already: set GROUP_PREFIX to another"
                 mistake += " name."
+            elif not ids:
+                mistake = self._mistake_of_new_group(name, setting, may_be_made)
             self._say(not mistake, mistake or f"{mine}{'' if ids else ', and is to be created'}.")
-            if mistake:
-                return ""
-            names[id] = self._groups.get(id, name)
-            return id
+            if not mistake:
+                names[id] = self._groups.get(id, name)
+            return "" if mistake else id
 
         if wanted:
             may_be_named = may_be_made and not wanted.isdecimal()
@@ -298,38 +292,23 @@ class Setup:
             by_value[value] = judge(name, ids, "GROUP_BY", may_be_made)
         return Mirror(everyone, by, by_value, names)
 
-    def _mistake_of_mirrored(
-        self, name: str, ids: Sequence[str], setting: str, may_be_made: bool, joined: Sequence[str]
-    ) -> str:
+    def _mistake_of_new_group(self, name: str, setting: str, may_be_made: bool) -> str:
         alike = [each for each in self._groups.values() if each.lower() == name.lower()]
-        if len(ids) > 1:
-            return f"MailerLite has several groups {name}: rename all but one, or give the id."
-        if ids and ids[0] in joined:
-            return (
-                f"The group {name} is to hold the people who are meant, and nobody else: take it"
-                f" out of MAILERLITE_GROUPS, or give {setting} one of its own."
-            )
-        if not ids and alike:
+        if alike:
             return f"MailerLite has the group {alike[0]}, but none {name}: spell both alike."
-        if not ids and not may_be_made:
-            made = self._args.create_groups
-            how = " (digits alone are an id)" if made else ", or make it by --create-groups"
-            return f"MailerLite has no group {name}: fix {setting}{how}."
-        return ""
+        is_allowed = self._args.create_groups
+        how = " (digits alone are an id)" if is_allowed else ", or make it by --create-groups"
+        return "" if may_be_made else f"MailerLite has no group {name}: fix {setting}{how}."
 
     def _judge_opt_out(self, consent: Mapping[str, str]) -> OptOut | None:
         """From which kind of mail: None unless it is clear which one is meant."""
         kinds = [name for name in consent if name.startswith(f"{OPT_OUT}_")]
-        is_clear = len(self._settings.subscriptions) == len(kinds) == 1
-        if not is_clear:
-            opt_out, text = (
-                None,
-                (
-                    "--opt-out-unsubscribed needs to know the one kind of mail to opt out of: let"
-                    " HUBSPOT_SUBSCRIPTIONS name it, and no other."
-                ),
-            )
-        else:
+        opt_out: OptOut | None = None
+        text = (
+            "--opt-out-unsubscribed needs to know the one kind of mail to opt out of: let"
+            " HUBSPOT_SUBSCRIPTIONS name it, and no other."
+        )
+        if len(self._settings.subscriptions) == len(kinds) == 1:
             opt_out = OptOut(kinds[0][len(OPT_OUT) + 1 :], self._settings.legal_basis)
             text = (
                 f"Who has unsubscribed or complained in MailerLite becomes {consent[kinds[0]]}."
@@ -337,7 +316,7 @@ class Setup:
                 " communication_preferences.write."
             )
         if self._args.opt_out_unsubscribed:
-            self._say(is_clear, text)
+            self._say(opt_out is not None, text)
         return opt_out
 
     def _judge_import(self, groups: Sequence[str], mirror: Mirror) -> None:
@@ -349,11 +328,8 @@ class Setup:
         elif len(for_all) == 1 and not mirror.by:
             self._say(True, f"New people are imported into the group {for_all[0]}.")
         else:
-            self._say(
-                False,
-                "--import needs one group to import each person into: let MAILERLITE_GROUPS name"
-                " it, and no other, or MIRROR_GROUP alone, or GROUP_BY alone.",
-            )
+            text = "--import needs one group to import each person into: let MAILERLITE_GROUPS name"
+            self._say(False, f"{text} it, and no other, or MIRROR_GROUP alone, or GROUP_BY alone.")
 
 
 def check_reading(services: Services) -> Iterator[Finding]:
