@@ -64,11 +64,11 @@ def describe_runs(history: History, most: int, verbs: Verbs) -> tuple[list[str],
             lines.append(f"  {count(len(list(runs)), 'run')} with nothing to do")
             continue
         for each in itertools.islice(runs, most - len(rows)):
-            changes, at = history.changes_in(each.id), format_moment(local(each.began_at))
-            lines.append(f"{at}  {_describe_run(each, changes, verbs)}")
+            at = format_moment(local(each.began_at))
+            lines.append(f"{at}  {_describe_run(each, verbs)}")
             counts = dict(each.counts)
             rows.append({"at": at, "outcome": each.outcome, "error": each.error, "counts": counts})
-            made += map(change_row, changes)
+            made += map(change_row, each.changes)
     columns = ("at", "action", "who", "company", "reason", "status")
     return lines, [
         Section("runs", "Runs", Kind.STEP, ("at", "outcome", "error"), rows),
@@ -82,8 +82,8 @@ def _changed_nothing(run: RunEntry) -> bool:
     return run.outcome == Outcome.IN_SYNC.word or (is_done and not run.counts.get(DONE))
 
 
-def _describe_run(run: RunEntry, changes: Sequence[ChangeEntry], verbs: Verbs) -> str:
-    outcome, counts = describe_outcome(run.outcome), _count(changes, verbs)
+def _describe_run(run: RunEntry, verbs: Verbs) -> str:
+    outcome, counts = describe_outcome(run.outcome), _count(run.changes, verbs)
     sent = counts.pop(NOT_CONFIRMED, 0)
     made = [f"{number:,} {words}" for words, number in counts.items()]
     if run.outcome == RUNNING:
@@ -122,7 +122,7 @@ def recent_runs(history: History, now: float, verbs: Verbs) -> Section:
     for run in history.runs():
         if len(rows) == RECENT_RUNS or run.began_at < now - RECENT_DAYS * DAY_S:
             break
-        changes = [each for each in history.changes_in(run.id) if each.status in (DONE, SENT)]
+        changes = [each for each in run.changes if each.status in (DONE, SENT)]
         made = [_recent_change(each, verbs) for each in changes]
         row = {"at": run.began_at, "outcome": run.outcome, "counts": _count(changes, verbs)}
         rows += [{**row, "changes": made}] if made else []

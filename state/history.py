@@ -1,9 +1,9 @@
-"""What runs did, kept in the account's file: which runs there were, and every change they made."""
+"""What runs did, kept in the file of the job: which runs there were, and every change they made."""
 
 from __future__ import annotations
 
 import json
-from typing import Iterable, Mapping, NamedTuple, Union
+from typing import Iterable, Iterator, Mapping, NamedTuple, Sequence, Union
 
 from core.clock import DAY_S, Clock
 from core.errors import Outcome
@@ -34,7 +34,6 @@ Who = Union[str, bytes]
 class ChangeEntry(NamedTuple):
     """`at`: seconds since 1970; `status`: as in the report of that run."""
 
-    run: int
     at: float
     action: str
     who: Who
@@ -45,13 +44,14 @@ class ChangeEntry(NamedTuple):
 
 
 class RunEntry(NamedTuple):
-    """`began_at`: seconds since 1970; `outcome`: its word in the report, RUNNING or BROKEN_OFF."""
+    """`began_at`: seconds since 1970; `outcome`: its word in the report, RUNNING or BROKEN_OFF;
+    `changes`: in order of time."""
 
-    id: int
     began_at: float
     outcome: str
     error: str | None
     counts: Mapping[str, int]
+    changes: Sequence[ChangeEntry]
 
 
 class History:
@@ -88,22 +88,17 @@ class History:
         sql = "UPDATE run SET outcome = ?, error = ?, counts = ? WHERE id = ?"
         self._store.write(sql, [(outcome.word, error, json.dumps(dict(counts)), self._run)])
 
-    def runs(self) -> list[RunEntry]:
+    def runs(self) -> Iterator[RunEntry]:
         """All that are kept, the newest first, without this one."""
         sql = "SELECT * FROM run WHERE id IS NOT ? ORDER BY id DESC"
-        found: list[RunEntry] = []
         for id, holder, began_at, outcome, error, counts in self._store.rows(sql, self._run):
             word = outcome or (RUNNING if holder == self._holder else BROKEN_OFF)
-            found.append(RunEntry(id, began_at, word, error, json.loads(counts)))
-        return found
+            yield RunEntry(began_at, word, error, json.loads(counts), self._changes("run", id))
 
     def changes_of(self, who: Who) -> list[ChangeEntry]:
         """In order of time."""
-        return self._changes("who = ?", who)
+        return self._changes("who", who)
 
-    def changes_in(self, run: int) -> list[ChangeEntry]:
-        return self._changes("run = ?", run)
-
-    def _changes(self, where: str, value: object) -> list[ChangeEntry]:
-        sql = f"SELECT * FROM change WHERE {where} ORDER BY at, rowid"  # noqa: S608
-        return [ChangeEntry(*row) for row in self._store.rows(sql, value)]
+    def _changes(self, column: str, value: object) -> list[ChangeEntry]:
+        sql = f"SELECT * FROM change WHERE {column} = ? ORDER BY at, rowid"  # noqa: S608
+        return [ChangeEntry(*row[1:]) for row in self._store.rows(sql, value)]

@@ -22,8 +22,8 @@ class Rows(Protocol):
 
 
 class Store:
-    """The file at `path`; a missing one is made by the SQL of `schema` (`is_new`), readable by its
-    owner alone. Without a path all is forgotten in the end.
+    """The file at `path`; a missing one is made by the SQL of `schema`, readable by its owner alone.
+    Without a path all is forgotten in the end.
 
     In a dry run all of it happens in main memory, on a copy. Any thread may use it. Everything
     raises AppError when the file cannot be used, with the `remedy` if it is the file's own fault.
@@ -35,7 +35,6 @@ class Store:
         self._file = sqlite3.connect(":memory:", check_same_thread=False)
         try:
             with self._errors():
-                self.is_new = path is None or not path.exists()
                 self._open(schema, dry_run)
         except BaseException:
             self._file.close()
@@ -55,16 +54,17 @@ class Store:
             self._file.close()
 
     def _open(self, schema: str, dry_run: bool) -> None:
-        if self._path is None or (dry_run and self.is_new):
+        path, is_new = self._path, self._path is None or not self._path.exists()
+        if path is None or (dry_run and is_new):
             self._file.executescript(schema)
         elif dry_run:
-            with contextlib.closing(_connect(self._path)) as file:
+            with contextlib.closing(_connect(path)) as file:
                 file.backup(self._file)
         else:
-            if self.is_new:
-                _create(self._path, schema)
+            if is_new:
+                _create(path, schema)
             self._file.close()
-            self._file = _connect(self._path)
+            self._file = _connect(path)
             # A commit need not wait for the disk: a power failure may cost the last few changes, a
             # kill costs none.
             self._file.execute("PRAGMA synchronous = NORMAL")
