@@ -75,9 +75,7 @@ class CallRejected(AppError):
         outcome_unknown: bool = False,
     ) -> None:
         super().__init__(text)
-        self.status = status
-        self.detail = detail
-        self.body = body
+        self.status, self.detail, self.body = status, detail, body
         self.outcome_unknown = outcome_unknown
 
 

@@ -22,7 +22,7 @@ class Rows(Protocol):
 
 
 class Store:
-    """The file at `path`; a missing one is made by the SQL of `schema`, readable by its owner alone.
+    """The file at `path`. A missing one is made by the SQL of `schema`, for its owner alone.
     Without a path all is forgotten in the end.
 
     In a dry run all of it happens in main memory, on a copy. Any thread may use it. Everything
