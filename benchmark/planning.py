@@ -12,8 +12,9 @@ import sys
 import time
 from typing import Any, Iterator
 
-from companies.evidence import Evidence
-from companies.plan import Criteria, Listed, Wanted, compare, make_plan, names_to_confirm, protect
+from companies.lookup import HubSpotLookup
+from companies.matching import Criteria, Matching
+from companies.plan import Doubt, Kept, Rows, compare, make_plan, names_of
 from hubspot_api.shapes import Company
 
 PAGE = 200  # companies in an answer of HubSpot
@@ -48,7 +49,7 @@ def page_of_companies(start: int, count: int) -> list[Company]:
     ]
 
 
-def followings(first: int, count: int) -> Listed:
+def followings(first: int, count: int) -> Rows:
     return {domain_of(number): () for number in range(first, first + count)}
 
 
@@ -72,25 +73,28 @@ def pages(count: int) -> Iterator[list[Company]]:
 
 def main(case: str, count: int) -> dict[str, Any]:
     judging, planning = Stopwatch(), Stopwatch()
-    wanted = Wanted(Criteria(("shopify", "magento_2"), 1_000_000))
+    matching = Matching(Criteria(("shopify", "magento_2"), 1_000_000))
     for page in pages(count):
         with judging:
             for company in page:
-                wanted.add(company)
+                matching.add(company)
     followed = followings(round(count * (1 - FOLLOWED[case])), count)
     with planning:
-        difference = compare(wanted, followed, "PredictLeads follows")
-        no_unfollow = "kept on purpose (--no-unfollow)" if case == "new" else None
-        difference = protect(difference, frozenset(), "", no_unfollow)
-        names_to_confirm(difference.surplus)
-        plan = make_plan(wanted, difference, Evidence([], {}), (), (), "PredictLeads")
+        diff = compare(matching, followed, {}, "PredictLeads follows")
+        rows, kept = diff.extra, []
+        if case == "new":
+            why = "kept on purpose (--no-unfollow)"
+            rows, kept = {}, [Kept(domain, why, True) for domain in diff.extra]
+        names_of(rows)
+        lookup, doubt = HubSpotLookup([], {}), Doubt("PredictLeads", set())
+        plan = make_plan(matching, diff, kept, rows, lookup, {}, doubt)
     return {
         "judging_s": judging.seconds,
         "planning_s": planning.seconds,
         "follow": len(plan.add),
         "unfollow": len(plan.remove),
         "keep": len(plan.unchanged),
-        "kept": len(plan.protected),
+        "kept": len(plan.kept),
     }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections import Counter
-from typing import Any, Callable, Iterable, Mapping, Sequence, TypeVar
+from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence, TypeVar
 
 from cli.progress import Progress
 from cli.run import Run
@@ -30,6 +31,13 @@ class Skip(Exception):
     """Raised by a change: the service shows that it must not be made. The text is the reason."""
 
 
+class HasStatus(Protocol):
+    """A Result, or a change with what came of it."""
+
+    @property
+    def status(self) -> str: ...
+
+
 class Changes:
     """The changes that one run makes to one service: call `apply` for each kind, in turn.
 
@@ -49,12 +57,15 @@ class Changes:
         entries: Sequence[E],
         change: Callable[[E], None],
         progress: Progress | None = None,
+        was_refused: Callable[[E], bool] = lambda _entry: False,
     ) -> list[Result]:
-        """The result of each entry, in their order. `progress`: of more entries than these."""
+        """The result of each entry, in their order. `progress`: of more entries than these. Of one
+        that `was_refused` before, a refusal is no warning any more."""
 
         def work(entry: E) -> Result:
             outage = self._outage
-            result = Result(NOT_REACHED, str(outage)) if outage else _make(entry, change)
+            not_sent = outage and Result(NOT_REACHED, str(outage))
+            result = not_sent or _make(entry, change, was_refused)
             self._note(result)
             counted.advance()
             return result
@@ -96,7 +107,7 @@ class Changes:
                 self._failures = 0
 
 
-def _make(entry: E, change: Callable[[E], None]) -> Result:
+def _make(entry: E, change: Callable[[E], None], was_refused: Callable[[E], bool]) -> Result:
     try:
         change(entry)
     except Skip as reason:
@@ -104,16 +115,18 @@ def _make(entry: E, change: Callable[[E], None]) -> Result:
     except (errors.NotSent, errors.Interrupted) as error:
         return Result(NOT_REACHED, str(error))
     except (errors.CallRejected, errors.ServiceError) as error:
-        log.warning("%s", error)
+        is_refusal = isinstance(error, (errors.CallRejected, errors.Forbidden))
+        is_known = is_refusal and was_refused(entry)
+        log.log(logging.INFO if is_known else logging.WARNING, "%s", error)
         return Result(FAILED, str(error), error.outcome_unknown, error)
     return Result(DONE, maybe_applied=True)
 
 
-def done(results: Iterable[Result] | None) -> int:
+def done(results: Iterable[HasStatus] | None) -> int:
     return sum(result.status == DONE for result in results or ())
 
 
-def conclude(run: Run, results: Iterable[Result]) -> errors.Outcome:
+def conclude(run: Run, results: Iterable[HasStatus]) -> errors.Outcome:
     """Count what came of all changes, say what is open, and return the outcome."""
     statuses = Counter(result.status for result in results)
     run.report.counts.update({status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)})
@@ -126,7 +139,7 @@ def conclude(run: Run, results: Iterable[Result]) -> errors.Outcome:
     return errors.Outcome.PARTIAL
 
 
-def in_part(results: Iterable[Result]) -> str:
+def in_part(results: Iterable[HasStatus]) -> str:
     is_open = any(result.status in (FAILED, NOT_REACHED) for result in results)
     return "Done in part" if is_open else "Done"
 

@@ -1,4 +1,4 @@
-"""HubSpot's companies as a source: what must be in place, what matches, and the second look."""
+"""HubSpot's companies: what must be in place, which match, and a look at those that may go."""
 
 from __future__ import annotations
 
@@ -6,28 +6,20 @@ import contextlib
 from typing import Callable, Mapping, Sequence
 
 from cli.checks import collect_findings
-from companies.evidence import Evidence, merged_into
-from companies.plan import Criteria, Wanted
+from companies.lookup import HubSpotLookup
+from companies.matching import Criteria, Matching
 from core.clock import Clock
 from core.conditions import Property
 from core.errors import CallRejected
 from core.log import log
-from core.settings import SettingsReader, parse_names, parse_positive
 from core.words import alternatives, companies
 from hubspot_api import search
-from hubspot_api.shapes import COMPANIES, Account, Company
+from hubspot_api.shapes import COMPANIES, Account
 from hubspot_client import HubSpotClient
 from report.model import Finding
 from transport.paging import retry_if_changed
 
 INDEX_LAG_S = 30.0  # HubSpot's search finds a record no later than this after a change
-
-
-def criteria_settings(reader: SettingsReader) -> Criteria:
-    return Criteria(
-        reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", parse_names),
-        reader.get("ALEXA_BELOW", "1000000", parse_positive),
-    )
 
 
 class CompanySource:
@@ -36,15 +28,16 @@ class CompanySource:
     def __init__(self, hubspot: HubSpotClient, criteria: Criteria, clock: Clock) -> None:
         self._hubspot, self.criteria, self._clock = hubspot, criteria, clock
         self._platform: Property | None = None
+        self._waited_for: set[str] = set()  # domains whose record is gone
         self.account: Account | None = None  # once `check` has asked, if HubSpot tells
 
     def check(self) -> list[Finding]:
         """Whether HubSpot has the properties that the criteria are about; call it first."""
         definitions: dict[str, Property | None] = {}
 
-        def check(name: str, wanted_type: str) -> Finding:
+        def check(name: str, needed_type: str) -> Finding:
             definitions[name] = self._hubspot.property(COMPANIES, name)
-            return _judge_property(definitions[name], name, wanted_type)
+            return _judge_property(definitions[name], name, needed_type)
 
         findings = collect_findings(
             lambda: check("ecommerce_platform", "enumeration"), lambda: check("alexa", "number")
@@ -68,94 +61,87 @@ class CompanySource:
 
         return collect_findings(search_companies)
 
-    def read(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
-        """All companies that match; when they change during the read, it begins anew."""
-        return retry_if_changed(lambda: self._read_once(on_total, on_company))
-
-    def _read_once(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Wanted:
-        wanted = Wanted(self.criteria)
+    def read(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Matching:
+        """All companies that match; when they change during the read, it begins again."""
         multiple = self._platform is not None and self._platform.is_multiple
-        totals: list[int] = []
-
-        def note_total(total: int) -> None:
-            totals.append(total)
-            on_total(total)
-
-        read = 0
         group = search.matching(*self.criteria, multiple)
-        for company in self._hubspot.companies(group, note_total):
-            read += 1
-            wanted.add(company)
-            on_company()
-        wanted.missing = max(min(totals) - read, 0)
-        return wanted
 
-    def in_words(self, wanted: Wanted) -> str:
+        def read_once() -> Matching:
+            matching, number = Matching(self.criteria), 0
+            totals: list[int] = []
+
+            def note_total(total: int) -> None:
+                totals.append(total)
+                on_total(total)
+
+            for company in self._hubspot.companies(group, note_total):
+                number += 1
+                matching.add(company)
+                on_company()
+            matching.missing = max(min(totals) - number, 0)
+            return matching
+
+        return retry_if_changed(read_once)
+
+    def describe(self, matching: Matching) -> str:
         options = self._platform.options if self._platform else {}
         labels = [options.get(name, name) for name in self.criteria.platforms]
         found = (
-            f"{companies(wanted.matching)} on {alternatives(labels)} with an Alexa rank under"
+            f"{companies(matching.total)} on {alternatives(labels)} with an Alexa rank under"
             f" {self.criteria.alexa_below:,}"
         )
-        skipped = len(wanted.skipped)
-        shared = len(wanted.shared)
+        skipped, shared = len(matching.skipped), len(matching.shared)
         if skipped:
             found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
         if shared:
             found += f"; {shared:,} {'shares' if shared == 1 else 'share'} the domain of another"
-        if wanted.missing:
-            found += f"; HubSpot counts {wanted.missing:,} more, which it does not show"
+        if matching.missing:
+            found += f"; HubSpot counts {matching.missing:,} more, which it does not show"
         return found + "."
 
-    def evidence(self, domains: Sequence[str], records: Mapping[str, int]) -> Evidence:
+    def look_up(
+        self, domains: Sequence[str], records: Mapping[str, int], wait: bool = True
+    ) -> HubSpotLookup:
         """What HubSpot holds now of these domains, whether it matches or not.
 
-        `records`: domain -> the id of the company that it once came from; records are read by id
-        besides, because what is found by id has no lag.
+        `records`: domain -> the id of the company that it stood for in an earlier run; these are
+        read by id besides, because that has no lag. A merge gives a company a new id, so one that
+        is gone is looked for again once no search lags behind any more, unless `wait` is False.
         """
-        ids = sorted(set(records.values()))
-        found = self._hubspot.companies_by_id(ids)
-        gone = set(ids).difference(company.id for company in found)
+        found = self._hubspot.companies_by_id(sorted(set(records.values())))
         found += self._hubspot.find_companies(search.naming(domains))
-        return Evidence([*found, *self._heirs(gone)], records)
-
-    def _heirs(self, gone: set[int]) -> list[Company]:
-        """The companies that these have been merged into. Those that no search finds, and that were
-        not deleted, are waited for."""
-        found: list[Company] = []
-        with contextlib.suppress(CallRejected):  # an account without the property has no merges
-            found = self._merged_from(gone)
-            left = sorted(gone.difference(*map(merged_into, found)))
-            deleted = self._hubspot.companies_by_id(left, deleted=True)
-            if len(deleted) < len(left):
-                log.info("HubSpot: a company is gone and was not deleted: waiting for its search.")
+        gone = HubSpotLookup(found, records).unexplained()
+        if gone:
+            if wait and not self._waited_for.issuperset(gone):
+                log.info("HubSpot: the record of %s is gone; looking again in 30 s.", min(gone))
                 self._clock.sleep(INDEX_LAG_S)
-                found = self._merged_from(gone)
-        return found
-
-    def _merged_from(self, gone: set[int]) -> list[Company]:
-        return self._hubspot.find_companies(search.merged_from(sorted(gone)))
+                self._waited_for.update(gone)
+            found += self._hubspot.find_companies(search.naming(sorted(gone)))
+            with contextlib.suppress(CallRejected):  # an account without the property has no merges
+                merged = search.merged_from(sorted(gone.values()))
+                found += self._hubspot.find_companies(merged)
+        return HubSpotLookup(found, records)
 
     def record_url(self) -> str | None:
         self.account = self.account or self._hubspot.account_if_told()
         return self.account and self.account.link(COMPANIES, "")
 
 
-def _judge_property(definition: Property | None, name: str, wanted_type: str) -> Finding:
+def _judge_property(definition: Property | None, name: str, needed_type: str) -> Finding:
     if definition is None:
         return Finding(
             False,
-            f"HubSpot has no company property {name}: create it, with the type {wanted_type}, in"
+            f"HubSpot has no company property {name}: create it, with the type {needed_type}, in"
             " HubSpot > Settings > Properties.",
         )
-    if definition.type != wanted_type:
+    if definition.type != needed_type:
         return Finding(
             False,
             f"The company property {name} in HubSpot is of type {definition.type}, and with"
-            f" anything but {wanted_type} HubSpot finds the wrong records: make a new property in"
+            f" anything but {needed_type} HubSpot finds the wrong records: make a new property in"
             " HubSpot > Settings > Properties.",
         )
-    return Finding(True, f"HubSpot has the company property {name} ({wanted_type}).")
+    return Finding(True, f"HubSpot has the company property {name} ({needed_type}).")
 
 
 def _check_option(name: str, options: dict[str, str]) -> Finding:

@@ -1,48 +1,39 @@
-"""The pure decisions: tables for the rules, properties for what must hold for any input."""
+"""The pure decisions on companies: tables for the rules, properties for what must hold for any
+input."""
 
 from __future__ import annotations
 
+import json
 from random import Random
-from typing import NamedTuple
+from typing import Mapping, NamedTuple, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from companies.evidence import Evidence
-from companies.plan import (
-    Criteria,
-    Listed,
-    Plan,
-    Protected,
-    Skipped,
-    Wanted,
-    compare,
-    make_plan,
-    names_to_confirm,
-    nothing_wanted,
-    protect,
-)
+from cli.changes import DONE, FAILED, NOT_REACHED, Result
+from companies import apply
+from companies.answers import LISTED, UNKNOWN, UNLISTED, Answer, Answers
+from companies.lookup import HubSpotLookup
+from companies.matching import Change, Criteria, Matching, Skipped
+from companies.plan import Diff, Doubt, Kept, Plan, Rows, compare, make_plan
 from core.domains import normalise_domain
-from core.limits import Refusal
-from hubspot_api.shapes import Company
+from core.errors import CallRejected, Forbidden, NotFound, ServiceError
+from core.words import iso_day, listing
+from hubspot_api import search
+from hubspot_api.shapes import COMPANY_PROPERTIES, Company
+from tests.helpers import FakeClock
+from transport.keyset import End
 
 CRITERIA = Criteria(("shopify", "magento_2"), 1_000_000)
+LIST = "The list"
 
 
 class Following(NamedTuple):
     """A row of a destination's list."""
 
     domain: str
-    identifier: str | None
-
-
-def as_listed(rows: list[Following]) -> Listed:
-    listed: Listed = {}
-    for domain, identifier in rows:
-        others = (identifier,) if identifier and identifier != domain else ()
-        listed[domain] = listed.get(domain, ()) + others
-    return listed
+    identifier: str | None = None
 
 
 def company(
@@ -50,24 +41,55 @@ def company(
     domain: str | None,
     platform: str | None = "shopify",
     alexa: str | None = "1",
+    additional: str | None = None,
+    merged: str | None = None,
 ) -> Company:
-    return Company(id, f"Shop {id}", domain, platform, alexa)
+    return Company(id, f"Shop {id}", domain, platform, alexa, additional, merged)
+
+
+def matching_of(*companies: Company) -> Matching:
+    matching = Matching(CRITERIA)
+    for each in companies:
+        matching.add(each)
+    return matching
+
+
+def compared(matching: Matching, rows: Sequence[Following | str], **aliases: str) -> Diff:
+    """`aliases`: by the first label of both domains."""
+    listed: Rows = {}
+    for row in rows:
+        domain, identifier = (row, None) if isinstance(row, str) else row
+        others = (identifier,) if identifier and identifier != domain else ()
+        listed[domain] = listed.get(domain, ()) + others
+    names = {f"{own}.example": f"{other}.example" for own, other in aliases.items()}
+    return compare(matching, listed, names, "The list has")
+
+
+def plan_of(
+    matching: Matching,
+    diff: Diff,
+    found: Sequence[Company] = (),
+    records: Mapping[str, int] | None = None,
+    waiting: Sequence[str] = (),
+    unexplained: Sequence[str] = (),
+) -> Plan:
+    answers = {each: Answer(each, None, UNKNOWN, "404", 0, 0) for each in waiting}
+    expected = {*diff.unchanged, *diff.missing} - set(waiting)
+    doubt = Doubt(LIST, expected, unexplained)
+    lookup = HubSpotLookup(found, records or {})
+    return make_plan(matching, diff, [], diff.extra, lookup, answers, doubt)
 
 
 def plan_for(
-    companies: list[Company],
-    followings: list[Following],
-    evidence: list[Company] | None = None,
-    keep: set[str] = frozenset(),  # type: ignore[assignment]
-    nothing_goes: str | None = None,
+    companies: Sequence[Company],
+    rows: Sequence[Following | str],
+    found: Sequence[Company] | None = None,
 ) -> Plan:
-    wanted = Wanted(CRITERIA)
-    for each in companies:
-        wanted.add(each)
-    compared = compare(wanted, as_listed(followings), "The list has")
-    difference = protect(compared, keep, "to be kept", nothing_goes)
-    found = Evidence(companies if evidence is None else evidence, {})
-    return make_plan(wanted, difference, found, (), (), "The list")
+    matching = matching_of(*companies)
+    return plan_of(matching, compared(matching, rows), companies if found is None else found)
+
+
+# What matches
 
 
 @pytest.mark.parametrize(
@@ -96,16 +118,17 @@ def test_why_a_company_does_not_match(
     assert CRITERIA.mismatch(company(1, "a.example", platform, alexa)) == mismatch
 
 
-def test_of_several_companies_with_one_domain_the_oldest_stands_for_it() -> None:
-    companies = [company(n, "www.a.example") for n in (3, 1, 2)]
-    plan = plan_for(companies, [])
-    assert [(entry.domain, entry.hubspot_id) for entry in plan.add] == [("a.example", 1)]
+@pytest.mark.parametrize("order", [[1, 2, 3], [3, 2, 1], [2, 1, 3]])
+def test_of_several_companies_with_one_domain_the_oldest_stands_for_all(order: list[int]) -> None:
+    matching = matching_of(*(company(number, "www.a.example") for number in order))
+    assert matching.companies == {"a.example": Change("a.example", "Shop 1", 1)}
+    assert sorted(each.hubspot_id or 0 for each in matching.shared) == [2, 3]
 
 
 def test_what_cannot_be_compared_is_skipped() -> None:
     plan = plan_for(
         [company(2, "n/a"), company(1, "  "), company(3, "b@a.example", alexa=None)],
-        [Following("localhost", None), Following("", "")],
+        ["localhost", ""],
     )
     assert plan.skipped == (
         Skipped(1, "Shop 1", "the company has no domain in HubSpot"),
@@ -116,76 +139,251 @@ def test_what_cannot_be_compared_is_skipped() -> None:
     assert plan.remove == ()
 
 
+# What a row stands for
+
+
 def test_a_row_is_known_by_its_domain_or_its_identifier() -> None:
-    companies = [company(1, "a.example"), company(2, "b.example")]
-    followings = [
+    rows = [
         Following("brand.example", "A.example"),
         Following("b.example", "something else"),
-        Following("www.brand.example", None),
+        Following("www.brand.example"),
         Following("no domain", "b.example"),
     ]
-    plan = plan_for(companies, followings)
-    assert (plan.add, plan.remove, plan.protected) == ((), (), ())
+    plan = plan_for([company(1, "a.example"), company(2, "b.example")], rows)
+    assert (plan.add, plan.remove, plan.kept) == ((), (), ())
     assert plan.unchanged == ("a.example", "b.example")
 
 
-def test_a_removal_is_confirmed_by_every_name_of_the_row() -> None:
-    wanted = Wanted(CRITERIA)
-    difference = compare(wanted, {"brand.example": ("a.example",)}, "The list has")
-    assert names_to_confirm(difference.surplus) == ["a.example", "brand.example"]
-    matching = company(1, "https://A.example/")
-    other = company(2, "brand.example", platform="wix")
-    plan = make_plan(wanted, difference, Evidence([other, matching], {}), (), (), "The list")
-    assert plan.remove == ()
-    assert plan.protected == (
-        Protected("brand.example", "a company in HubSpot with this domain matches after all"),
-    )
+def test_an_additional_domain_stands_for_its_company() -> None:
+    matching = matching_of(company(1, "a.example", additional="old.example; www.older.example"))
+    diff = compared(matching, ["older.example"])
+    assert (diff.missing, diff.unchanged, diff.extra) == ([], ["a.example"], {})
+    assert diff.aliased == {"older.example": "a.example"}
 
 
-def test_the_reason_is_that_of_the_oldest_company_with_the_domain() -> None:
-    evidence = [company(9, "a.example", "wix"), company(5, "www.a.example", alexa=None)]
-    (entry,) = plan_for([], [Following("a.example", None)], evidence).remove
-    assert (entry.hubspot_id, entry.company) == (5, "Shop 5")
-    assert entry.reason == "it has no Alexa rank"
+def test_an_alias_stands_for_its_company() -> None:
+    """That of b is a company of its own, and the row of a third stands for both."""
+    matching = matching_of(*(company(n, f"{name}.example") for n, name in enumerate("abc")))
+    diff = compared(matching, ["x.example", "y.example"], a="x", b="c", c="y", d="gone")
+    assert (diff.missing, diff.extra) == ([], {})
+    assert diff.aliased == {"x.example": "a.example", "y.example": "c.example"}
+    assert compared(matching, ["c.example"], b="c").missing == ["a.example"]
+    assert compared(matching, [], a="x").missing == ["a.example", "b.example", "c.example"]
 
 
-def test_the_reason_when_hubspot_does_not_know_the_domain() -> None:
-    (entry,) = plan_for([], [Following("a.example", None)], [company(1, None)]).remove
-    assert entry.reason == "no company in HubSpot has this domain"
-    assert entry.hubspot_id is None
-
-
-LISTED = [Following("a.example", None), Following("b.example", "c.example")]
-
-
-def test_protected_on_purpose() -> None:
-    plan = plan_for([], LISTED, keep={"c.example"})
-    assert [entry.domain for entry in plan.remove] == ["a.example"]
-    assert plan.protected == (Protected("b.example", "to be kept"),)
-    plan = plan_for([], LISTED, nothing_goes="nothing goes")
-    assert plan.remove == ()
-    assert {entry.reason for entry in plan.protected} == {"nothing goes"}
-    plan = plan_for([], LISTED, keep={"b.example"}, nothing_goes="nothing goes")
-    assert plan.protected == (
-        Protected("a.example", "nothing goes"),
-        Protected("b.example", "to be kept"),
-    )
+def test_the_alias_of_a_company_that_matches_no_more_explains_its_row() -> None:
+    matching = matching_of()
+    diff = compared(matching, ["x.example"], a="x")
+    assert diff.extra == {"x.example": ("a.example",)}
+    (removal,) = plan_of(matching, diff, [company(5, "a.example", "wix")]).remove
+    assert (removal.hubspot_id, removal.reason) == (5, "its platform is now wix")
 
 
 def test_how_many_there_are_and_should_be() -> None:
     companies = [company(1, "a.example"), company(2, "www.a.example"), company(3, "d.example")]
-    plan = plan_for(companies, [*LISTED, Following("no domain", None)])
-    assert (plan.listed, plan.wanted) == (3, 2)
+    rows = [Following("a.example"), Following("b.example", "c.example"), Following("no domain")]
+    plan = plan_for(companies, rows)
+    assert (plan.listed, plan.matching) == (3, 2)
     assert (len(plan.add), len(plan.remove), len(plan.unchanged)) == (1, 1, 1)
 
 
-def test_an_empty_hubspot_is_refused() -> None:
-    assert nothing_wanted(plan_for([], LISTED), "followed") == Refusal(
-        "HubSpot has no matching company, while 2 companies are followed.", "--allow-empty"
-    )
-    one = nothing_wanted(plan_for([], LISTED[:1]), "kept in the list")
-    assert one.reason == "HubSpot has no matching company, while 1 company is kept in the list."
+# What HubSpot says of a row
 
+
+def test_a_removal_is_confirmed_by_every_name_of_the_row() -> None:
+    found = [company(2, "brand.example", "wix"), company(1, "https://A.example/")]
+    plan = plan_for([], [Following("brand.example", "a.example")], found)
+    reason = "a company in HubSpot with this domain matches after all"
+    assert (plan.remove, plan.kept) == ((), (Kept("brand.example", reason),))
+
+
+def test_a_row_that_a_matching_company_names_in_an_unusable_field_stays() -> None:
+    plan = plan_for([company(1, "a.example and b.example")], ["b.example"])
+    reason = "a matching company in HubSpot names it as 'a.example and b.example'"
+    assert plan.kept == (Kept("b.example", reason),)
+
+
+def test_the_reason_is_that_of_the_oldest_company_with_the_domain() -> None:
+    found = [company(9, "a.example", "wix"), company(5, "www.a.example", alexa=None)]
+    assert plan_for([], ["a.example"], found).remove == (
+        Change("a.example", "Shop 5", 5, "it has no Alexa rank"),
+    )
+
+
+def test_the_reason_when_hubspot_does_not_know_the_domain() -> None:
+    assert plan_for([], ["a.example"], [company(1, None)]).remove == (
+        Change("a.example", None, None, "no company in HubSpot has this domain"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "moved_to"),
+    [
+        ([], "it was deleted in HubSpot", None),
+        ([company(7, "new.example", "wix")], "its platform is now wix", None),
+        ([company(7, "")], "its domain in HubSpot is now empty", None),
+        ([company(7, "new.example")], "its domain in HubSpot is now new.example", "new.example"),
+        (
+            [company(9, "new.example", merged="5;7")],
+            "it was merged into Shop 9 in HubSpot",
+            "new.example",
+        ),
+        ([company(9, "new.example", merged="5;x;¹")], "it was deleted in HubSpot", None),
+    ],
+)
+def test_a_remembered_company_explains_a_domain_that_none_names(
+    found: list[Company], reason: str, moved_to: str | None
+) -> None:
+    matching = matching_of(*(each for each in found if moved_to))
+    diff = compared(matching, ["old.example", *(["new.example"] if moved_to else [])])
+    (removal,) = plan_of(matching, diff, found, {"old.example": 7}).remove
+    assert (removal.reason, removal.moved_to) == (reason, moved_to)
+
+
+def test_which_records_are_gone_without_a_word() -> None:
+    records = {"gone.example": 1, "named.example": 2, "merged.example": 3, "there.example": 4}
+    found = [company(4, None), company(5, "named.example"), company(6, None, merged="3")]
+    assert HubSpotLookup(found, records).unexplained() == {"gone.example": 1}
+
+
+# Doubt
+
+
+def test_a_company_that_moved_is_not_removed_before_its_new_domain_is_listed() -> None:
+    matching, records = matching_of(company(7, "new.example")), {"old.example": 7}
+    diff, found = compared(matching, ["old.example"]), [company(7, "new.example")]
+    (removal,) = plan_of(matching, diff, found, records).remove
+    assert removal.domain == "old.example"
+    plan = plan_of(matching, diff, found, records, waiting=["new.example"])
+    reason = "its domain in HubSpot is now new.example, which The list does not list yet"
+    assert (plan.add, plan.kept) == ((), (Kept("old.example", reason),))
+    assert [each.domain for each in plan.waiting] == ["new.example"]
+
+
+def test_a_row_that_nobody_knows_may_be_what_was_accepted_and_is_not_listed() -> None:
+    matching = matching_of(company(1, "a.example"))
+    diff = compared(matching, ["x.example", "y.example"])
+    plan = plan_of(matching, diff, [company(5, "y.example", "wix")], unexplained=["a.example"])
+    reason = "it may be a.example, which The list has accepted and does not list"
+    assert plan.kept == (Kept("x.example", reason),)
+    assert [each.domain for each in plan.remove] == ["y.example"]
+
+
+# Answers
+
+
+def test_what_is_remembered_of_answers() -> None:
+    clock, later = FakeClock(), 86_400.0
+    answers = Answers([], 2, clock)
+    answers.note_name("a.example", "x.example")
+    answers.note_name("b.example", "b.example")
+    answers.note_refusal("b.example", UNKNOWN, "404")
+    answers.note_refusal("c.example", UNLISTED, "accepted")
+    assert answers.aliases() == {"a.example": "x.example"}
+    assert answers.waiting().keys() == answers.refused() == {"b.example", "c.example"}
+    clock.now += later
+    answers.note_refusal("b.example", FAILED, "422")
+    clock.now += later
+    assert answers.waiting().keys() == {"b.example"}
+    again = answers.get("b.example")
+    assert again is not None
+    assert (again.since, again.status) == (again.asked_at - later, FAILED)
+    answers.note_name("b.example", "y.example")
+    answers.settle(["b.example"], ["a.example", "b.example"])
+    kept = {each.domain: (each.status, each.alias) for each in answers}
+    assert kept == {"a.example": (LISTED, "x.example"), "b.example": (LISTED, "y.example")}
+    assert answers.changed == {"a.example", "b.example", "c.example"}
+    clock.now -= 9 * later  # the clock was wrong: what lies ahead is not lately
+    answers.note_refusal("d.example", UNKNOWN, "404")
+    clock.now -= later
+    assert answers.waiting() == {}
+
+
+# What came of a change
+
+UNKNOWN_THERE = Result(FAILED, "404", False, NotFound("it is not known"))
+REFUSED = Result(FAILED, "422", False, CallRejected("it is refused"))
+FORBIDDEN = Result(FAILED, "403", False, Forbidden("not in the plan"))
+LOST = Result(FAILED, "lost", True, ServiceError("lost", True))
+MADE, NOT_SENT = Result(DONE, None, True), Result(NOT_REACHED, "down")
+
+
+@pytest.mark.parametrize(
+    ("result", "is_listed", "status", "is_refusal"),
+    [
+        (MADE, True, DONE, False),
+        (MADE, False, UNLISTED, True),
+        (MADE, None, "sent", False),
+        (LOST, True, DONE, False),
+        (LOST, False, FAILED, False),
+        (LOST, None, FAILED, False),
+        (UNKNOWN_THERE, False, UNKNOWN, True),
+        (UNKNOWN_THERE, True, DONE, False),
+        (REFUSED, False, FAILED, True),
+        (FORBIDDEN, False, FAILED, True),
+        (NOT_SENT, False, NOT_REACHED, False),
+    ],
+)
+def test_what_came_of_an_addition(
+    result: Result, is_listed: bool | None, status: str, is_refusal: bool
+) -> None:
+    found = apply.judge_addition(result, is_listed, LIST)
+    assert (found.status, apply.is_refusal(found)) == (status, is_refusal)
+    assert bool(found.error) is (status not in (DONE, "sent"))
+
+
+ALIASED = {"x.example": "a.example"}
+
+
+@pytest.mark.parametrize(
+    ("result", "now", "status"),
+    [
+        (MADE, ({}, []), DONE),
+        (MADE, ({}, ["x.example"]), FAILED),
+        (MADE, (ALIASED, []), apply.HELD_BACK),
+        (MADE, None, "sent"),
+        (UNKNOWN_THERE, ({}, []), DONE),
+        (REFUSED, ({}, ["x.example"]), FAILED),
+        (REFUSED, None, FAILED),
+        (NOT_SENT, ({}, ["x.example"]), NOT_REACHED),
+        (NOT_SENT, ({}, []), apply.GONE),
+        (NOT_SENT, (ALIASED, []), apply.HELD_BACK),
+        (Result(apply.HELD_BACK, "why"), ({}, ["x.example"]), apply.HELD_BACK),
+        (Result(apply.HELD_BACK, "why"), ({}, []), apply.GONE),
+    ],
+)
+def test_what_came_of_a_removal(
+    result: Result, now: tuple[dict[str, str], list[str]] | None, status: str
+) -> None:
+    diff = Diff([], [], now[0], dict.fromkeys(now[1], ()), 0, [], 0) if now else None
+    found = apply.judge_removal(result, "x.example", diff, LIST)
+    assert found.status == status
+    assert bool(found.error) is (status not in (DONE, apply.GONE, "sent"))
+
+
+# Words and queries
+
+
+def test_a_day_and_a_long_list_in_words() -> None:
+    assert iso_day(1_795_219_199) == "2026-11-20"
+    assert iso_day(1_795_219_200) == "2026-11-21"
+    assert listing(["a", "b"], most=2) == "a, b"
+    assert listing(["a", "b", "c", "d"], most=2) == "a, b and 2 more"
+
+
+@pytest.mark.parametrize("domain", ["shop.example", f"{'xn--mnze-0ra.' * 18}example"])
+def test_every_query_by_domain_fits_into_a_request(domain: str) -> None:
+    queries = list(search.naming([domain] * 20))
+    for groups in queries:
+        body = search.page(groups, End(10**18, falling=False), COMPANY_PROPERTIES)
+        assert len(body["filterGroups"]) <= search.MAX_GROUPS
+        assert len(json.dumps(body)) < search.BODY_BYTES
+    asked = json.dumps(queries)
+    for typed in (domain, f"https://www.{domain}/", f" {domain}"):
+        assert json.dumps(typed) in asked
+
+
+# For any input
 
 DOMAINS = st.sampled_from([f"shop-{n}.example" for n in range(12)])
 SPELLINGS = st.builds(
@@ -208,26 +406,21 @@ COMPANIES = st.lists(
 FOLLOWINGS = st.lists(st.builds(Following, SPELLINGS, st.none() | SPELLINGS), max_size=25)
 
 
-def apply_plan(plan: Plan, followings: list[Following]) -> list[Following]:
-    """What the destination lists afterwards."""
-    gone = {entry.domain for entry in plan.remove}
-    stay = [entry for entry in followings if normalise_domain(entry.domain) not in gone]
-    return stay + [Following(entry.domain, entry.domain) for entry in plan.add]
-
-
 @given(COMPANIES, FOLLOWINGS)
-def test_applying_the_plan_gives_what_is_wanted_and_planning_again_gives_nothing(
+def test_applying_the_plan_gives_what_matches_and_planning_again_gives_nothing(
     companies: list[Company], followings: list[Following]
 ) -> None:
     plan = plan_for(companies, followings)
-    after = apply_plan(plan, followings)
-    wanted = {normalise_domain(each.domain) for each in companies if not CRITERIA.mismatch(each)}
+    gone = {entry.domain for entry in plan.remove}
+    after = [entry for entry in followings if normalise_domain(entry.domain) not in gone]
+    after += [Following(entry.domain, entry.domain) for entry in plan.add]
+    matching = {normalise_domain(each.domain) for each in companies if not CRITERIA.mismatch(each)}
     names: dict[str | None, set[str | None]] = {}
     for entry in after:
         domain = normalise_domain(entry.domain)
         names.setdefault(domain, {domain}).add(normalise_domain(entry.identifier))
-    assert wanted - {None} <= set().union(*names.values())
-    assert all(identifiers & wanted for identifiers in names.values())
+    assert matching - {None} <= set().union(*names.values())
+    assert all(identifiers & matching for identifiers in names.values())
     again = plan_for(companies, after)
     assert (again.add, again.remove) == ((), ())
 
@@ -249,15 +442,6 @@ def test_what_matches_is_never_removed(
     companies: list[Company], followings: list[Following]
 ) -> None:
     """Even when the first read misses every company and only the second look finds them."""
-    plan = plan_for([], followings, evidence=companies)
+    plan = plan_for([], followings, companies)
     matching = {normalise_domain(each.domain) for each in companies if not CRITERIA.mismatch(each)}
     assert not matching & {entry.domain for entry in plan.remove}
-
-
-@pytest.mark.parametrize("order", [[1, 2, 3], [3, 2, 1], [2, 1, 3]])
-def test_of_several_companies_with_one_domain_the_oldest_stands_for_all(order: list[int]) -> None:
-    wanted = Wanted(CRITERIA)
-    for number in order:
-        wanted.add(company(number, "www.a.example"))
-    assert wanted.companies["a.example"].hubspot_id == 1
-    assert sorted(each.hubspot_id for each in wanted.shared) == [2, 3]

@@ -10,7 +10,7 @@ import pytest
 
 import sync
 import sync_subscribers
-from companies.decisions import Decisions
+from companies.apply import Application
 from sandbox import HubSpot, MailerLite, PredictLeads, Sandbox
 from sandbox.predictleads import OddAnswer
 from tests.helpers import MATCH, Ended, FakeClock, RunMain
@@ -350,7 +350,7 @@ def test_what_a_broken_off_run_did_is_known(
 
     with world(clock, [shop("a.example")], "b.example") as sandbox:
         with monkeypatch.context() as patch:
-            patch.setattr(Decisions, "_judge", killed)
+            patch.setattr(Application, "_judge", killed)
             with pytest.raises(KeyboardInterrupt):
                 run_main(sync.main, sandbox)
         outcome = run_main(sync.main, sandbox, "--history")

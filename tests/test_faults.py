@@ -82,7 +82,8 @@ def assert_partial(_done: tuple[Any, str], cell: Cell) -> None:
     assert "Done in part: " in cell.out
     left = [row for row in rows(cell) if row["error"]]
     assert left
-    assert {row["status"] for row in left} <= {"failed", "not_reached"}
+    # Held back: a row that may be a company of which nobody knows whether it was followed.
+    assert {row["status"] for row in left} <= {"failed", "not_reached", "held_back"}
 
 
 CHECKS = {

@@ -47,11 +47,12 @@ def settings() -> Iterator[str]:
     yield from (cap.setting for cap in limits.CAPS)
     for path in product_files():
         code = (ROOT / path).read_text(encoding="utf-8") if path.suffix == ".py" else ""
+        yield from re.findall(r'_setting ?= ?"([A-Z_]+)"', code)
         for node in ast.walk(ast.parse(code)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
                 reader, name = getattr(node.func.value, "id", ""), node.args[0]
-                if isinstance(name, ast.Attribute) and name.attr == "setting":
-                    continue  # it stands in a table
+                if isinstance(name, ast.Attribute) and name.attr.endswith("setting"):
+                    continue  # it stands in a table, or is named by a destination
                 if reader == "reader" and node.func.attr in READS:
                     assert isinstance(name, ast.Constant), ast.dump(node)
                     yield str(name.value)

@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 
+from companies.options import Settings, settings
 from core import settings as basics_settings
 from core.errors import SettingsError
 from core.limits import Limit
@@ -17,7 +18,7 @@ from core.settings import (
     SettingsReader,
     read_env_file,
 )
-from sync import Settings, settings
+from sync import PredictLeads
 from tests.helpers import ROOT
 
 KEYS = {
@@ -28,7 +29,7 @@ KEYS = {
 
 
 def load(values: dict[str, str]) -> Settings:
-    return SettingsReader({**KEYS, **values}, "sync.py").load(settings)
+    return SettingsReader({**KEYS, **values}, "sync.py").load(settings(PredictLeads))
 
 
 def problems(values: dict[str, str]) -> str:
@@ -41,13 +42,13 @@ def test_defaults() -> None:
     found = load({})
     assert found.hubspot.base_url == "https://api.hubapi.com"
     assert found.hubspot.calls_per_second == 5
-    assert found.predictleads.base_url == "https://predictleads.com/api/v3"
-    assert found.predictleads.calls_per_second == 10
+    assert found.destination.base_url == "https://predictleads.com/api/v3"
+    assert found.destination.calls_per_second == 10
     assert found.criteria.platforms == ("shopify", "magento_2")
     assert found.criteria.alexa_below == 1_000_000
-    assert str(found.rules.max_remove) == "20 %"
-    assert found.rules.max_add is None
-    assert found.rules.keep == frozenset()
+    assert str(found.max_remove) == "20 %"
+    assert found.max_add is None
+    assert found.keep == frozenset()
 
 
 def test_what_is_set() -> None:
@@ -63,9 +64,9 @@ def test_what_is_set() -> None:
     )
     assert found.criteria.platforms == ("wix", "shopify")
     assert found.criteria.alexa_below == 500
-    assert str(found.rules.max_remove) == "7"
-    assert found.rules.max_add == Limit(0)
-    assert found.rules.keep == {"a.example", "b.example", "c.example"}
+    assert str(found.max_remove) == "7"
+    assert found.max_add == Limit(0)
+    assert found.keep == {"a.example", "b.example", "c.example"}
     assert found.hubspot.base_url == "http://127.0.0.1:8080/hubspot"
 
 
@@ -153,7 +154,7 @@ def told_of(name: str) -> str:
     """What is said of a file with this name in it, by sync.py; nothing when all is well."""
     env_file = EnvFile(Path("/here/.env"), {**KEYS, name: ""})
     try:
-        SettingsReader(env_file.values, "sync.py", env_file).load(settings)
+        SettingsReader(env_file.values, "sync.py", env_file).load(settings(PredictLeads))
     except SettingsError as error:
         return str(error)
     return ""

@@ -1,32 +1,25 @@
-"""What HubSpot holds of companies that may be removed elsewhere, by the domains that they name."""
+"""What HubSpot holds now of companies that may be removed elsewhere, by the domains they name."""
 
 from __future__ import annotations
 
-from typing import (
-    TYPE_CHECKING,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from typing import Iterable, Mapping, Sequence
 
 from core.domains import named_domains, normalise_domain
-
-if TYPE_CHECKING:
-    from hubspot_api.shapes import Company
+from hubspot_api.shapes import Company
 
 
-class Evidence:
-    """`records`: domain -> the id of the company that it once came from."""
+class HubSpotLookup:
+    """`records`: domain -> the id of the company that it stood for in an earlier run."""
 
     def __init__(self, companies: Iterable[Company], records: Mapping[str, int]) -> None:
         self._records = records
         self._by_id = {company.id: company for company in companies}
         self._naming: dict[str, list[Company]] = {}
         for company in sorted(self._by_id.values()):
-            for name in names_of(company):
+            for name in domains_of(company):
                 self._naming.setdefault(name, []).append(company)
-        self._heirs = {
-            merged: company for company in self._by_id.values() for merged in merged_into(company)
+        self._merged_into = {
+            merged: company for company in self._by_id.values() for merged in _merged_ids(company)
         }
 
     def companies(self) -> list[Company]:
@@ -41,30 +34,38 @@ class Evidence:
             found.values(), key=lambda each: (normalise_domain(each.domain) not in names, each.id)
         )
 
-    def had_record(self, names: Sequence[str]) -> bool:
+    def is_remembered(self, names: Sequence[str]) -> bool:
         return any(name in self._records for name in names)
 
-    def record(self, names: Sequence[str]) -> tuple[Company | None, bool]:
-        """The company that one of the names came from, or the one that this was merged into (True);
-        None when it is gone."""
+    def remembered(self, names: Sequence[str]) -> tuple[Company | None, bool]:
+        """The company that one of the names stood for; or the one that it was merged into, and
+        True. None when it is gone."""
         ids = [self._records[name] for name in names if name in self._records]
-        for company_id in ids:
-            if company_id in self._by_id:
-                return self._by_id[company_id], False
-        for company_id in ids:
-            if company_id in self._heirs:
-                return self._heirs[company_id], True
+        for found, is_merged in ((self._by_id, False), (self._merged_into, True)):
+            for company_id in ids:
+                if company_id in found:
+                    return found[company_id], is_merged
         return None, False
 
+    def unexplained(self) -> dict[str, int]:
+        """Those of the records that are gone, while no company names the domain."""
+        return {
+            domain: company_id
+            for domain, company_id in self._records.items()
+            if company_id not in self._by_id
+            and company_id not in self._merged_into
+            and domain not in self._naming
+        }
 
-def names_of(company: Company) -> frozenset[str]:
+
+def domains_of(company: Company) -> frozenset[str]:
     """Every domain that a company has, or seems to have."""
     domain = normalise_domain(company.domain)
     own = frozenset([domain]) if domain else named_domains(company.domain)
     return own | named_domains(company.additional_domains)
 
 
-def merged_into(company: Company) -> list[int]:
+def _merged_ids(company: Company) -> list[int]:
     """The ids of the companies that this one was made of."""
     ids = (company.merged_ids or "").split(";")
     return [int(number) for each in ids if (number := each.strip()).isdecimal()]

@@ -1,0 +1,105 @@
+"""A company that a destination lists under another name than HubSpot's. Five rules:
+
+1. A row stands for a company by its domain, its identifier, an additional domain in HubSpot or a
+   remembered alias (`plan.compare`).
+2. Additions come first. What was accepted and is not listed a few seconds later is asked for once,
+   and so is, where rows are to be removed, what was refused. The alias is remembered.
+3. While something of it stays unexplained, a row is removed only if HubSpot knows it as a company
+   that does not match (`plan.Doubt`), and this for a few days at most.
+4. If a company that was listed is missing after the removals, it is added again, and the row that
+   took it along is remembered.
+5. The list that was read last decides what is reported (`apply.py`).
+
+A destination without `aliases_of` passes through none of this.
+"""
+
+from __future__ import annotations
+
+from typing import AbstractSet, Callable, Iterable, Sequence
+
+from companies.answers import LISTED, UNLISTED, Answers
+from companies.plan import Diff
+from core.domains import normalise_domain
+from core.errors import ServiceError
+from core.log import log
+from core.words import companies
+
+MOST_QUESTIONS = 20  # in a run, of each kind: a question has its price
+
+
+class Aliases:
+    """`aliases_of`: as of a destination."""
+
+    def __init__(self, aliases_of: Callable[[str], Sequence[str]], answers: Answers) -> None:
+        self._aliases_of, self._answers = aliases_of, answers
+        self._asked: set[str] = set()
+        self._known: set[str] = set()  # those of which it told something
+
+    def renew(self, matching: AbstractSet[str]) -> None:
+        """Ask again for what was told long ago: companies that were one may be two by now."""
+        old = [
+            answer
+            for answer in self._answers
+            if answer.status == LISTED and answer.alias and answer.domain in matching
+            and not self._answers.is_recent(answer.asked_at)
+        ]  # fmt: skip
+        names: Sequence[str] | None = ()
+        for domain, alias in sorted((each.domain, each.alias) for each in old)[:MOST_QUESTIONS]:
+            names = None if names is None else self._names(domain)
+            if not names or alias in names:  # it cannot be asked for, so what is known will do
+                self._answers.note_name(domain, alias or "")
+            else:
+                self._answers.forget(domain)
+
+    def ask(self, now: Diff, accepted: AbstractSet[str], refused: AbstractSet[str]) -> bool:
+        """Ask for the missing ones of these, each once; whether an alias was told that is listed
+        already."""
+        domains = [*now.lacks(accepted), *now.lacks(refused - accepted)]
+        domains = [domain for domain in domains if domain not in self._asked]
+        if domains:
+            log.info("Asking under which other name %s may be listed.", companies(len(domains)))
+        is_listed = False
+        can_ask = True
+        for domain in domains:
+            can_ask = can_ask and len(self._asked) < MOST_QUESTIONS
+            names = self._names(domain) if can_ask else None
+            can_ask = names is not None
+            listed = [name for name in names or () if name in now.extra or name in now.aliased]
+            is_listed = is_listed or bool(listed)
+            told = [*listed, *(names or ()), domain][0] if names is not None else ""
+            self._answers.note_name(domain, told)
+            self._asked.add(domain)
+            self._known.update([domain] if names else [])
+        return is_listed
+
+    def unexplained(
+        self, missing: Iterable[str], accepted: AbstractSet[str] = frozenset()
+    ) -> list[str]:
+        """The missing domains that any row may be: `accepted` by this run, or by an earlier one not
+        too long ago; or refused, while the question failed."""
+        return [domain for domain in missing if self._is_open(domain, accepted)]
+
+    def _is_open(self, domain: str, accepted: AbstractSet[str]) -> bool:
+        answer = self._answers.get(domain)
+        if answer is None or answer.status == LISTED:
+            return domain in accepted or bool(answer and answer.listed_as == "")
+        is_open = domain in accepted or answer.status == UNLISTED or answer.listed_as == ""
+        return is_open and self._answers.is_recent(answer.since)
+
+    def recognise(self, now: Diff, accepted: AbstractSet[str], before: AbstractSet[str]) -> bool:
+        """A row that was not there `before` has come with what was accepted. If one company which
+        the destination knows is missing, it is listed so; of several, nobody can tell which."""
+        came, missing = now.extra.keys() - before, now.lacks(accepted & self._known)
+        if len(came) == len(missing) == 1:
+            self._answers.note_name(missing[0], *came)
+            return True
+        return False
+
+    def _names(self, domain: str) -> list[str] | None:
+        """The domains that the destination tells; None when the question fails."""
+        try:
+            names = map(normalise_domain, self._aliases_of(domain))
+        except ServiceError as error:
+            log.info("%s So nobody can tell how %s is listed.", error, domain)
+            return None
+        return [name for name in names if name]

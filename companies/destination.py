@@ -1,0 +1,94 @@
+"""What a service must be able to do so that its companies can be kept in step with HubSpot's."""
+
+from __future__ import annotations
+
+from typing import Callable, ClassVar, NamedTuple, Protocol, Sequence
+
+from companies.matching import Change
+from companies.plan import Plan, Rows
+from core.clock import Clock
+from core.settings import SettingsReader
+from report.model import Finding
+from transport.http_client import HttpClient
+from transport.service_client import ServiceSettings
+
+
+class Action(NamedTuple):
+    """One kind of change in the words of a destination.
+
+    `key`: its section in the report, and its flags, such as --max-follow; `to_do`, `done`: headings
+    for what is planned and for what was done; `title`: what stands before "19 companies"; `would`:
+    what stands after "19 companies would"; `was`: what is said of a company once it was made;
+    `limit_setting`: the setting of how many there may be.
+    """
+
+    key: str
+    to_do: str
+    done: str
+    title: str
+    would: str
+    was: str
+    limit_setting: str
+
+
+class Current(NamedTuple):
+    """A list as it is now. `claimed`: how many rows there are by the word of the service, where
+    that is another number."""
+
+    rows: Rows
+    claimed: int | None = None
+
+
+class Destination(Protocol):
+    """One account of a service that lists companies; each service has a class of its own.
+
+    `name`: of the service; `job`: names the run in reports, its lock and its file; `title`: of the
+    page; `verb`: what the service does with its rows, such as "follows"; `listed`: what is true of
+    these, such as "followed". Settings are named after the service, so that none is mistaken for
+    that of another. `http`: the client's.
+
+    The methods raise ServiceError; `add` and `remove` raise CallRejected as well, and are called by
+    many threads.
+    """
+
+    name: ClassVar[str]
+    job: ClassVar[str]
+    title: ClassVar[str]
+    description: ClassVar[str]
+    verb: ClassVar[str]
+    listed: ClassVar[str]
+    adding: ClassVar[Action]
+    removing: ClassVar[Action]
+    keep_setting: ClassVar[str]
+
+    http: HttpClient
+
+    @property
+    def lists(self) -> str:
+        """Such as "PredictLeads follows"."""
+        return f"{self.name} {self.verb}"
+
+    # Only where a company may be listed under another domain than it was added by: the domains
+    # under which the service may list the company of a domain, at a cost; see aliases.py.
+    aliases_of: Callable[[str], Sequence[str]] | None = None
+    # What a plan costs, as sentences and as warnings, if up to so many aliases are asked for.
+    cost: Callable[[Plan, int], tuple[Sequence[str], Sequence[str]]] | None = None
+
+    def __init__(self, settings: ServiceSettings, clock: Clock, dry_run: bool) -> None: ...
+
+    @staticmethod
+    def settings(reader: SettingsReader) -> ServiceSettings: ...
+
+    def check(self) -> Finding:
+        """Whether the account can be used; every run begins with it."""
+
+    def fetch_current(self, on_rows: Callable[[int], None]) -> Current:
+        """The whole list, in a new dictionary each time; `on_rows` hears how many rows have come.
+        What a removal needs besides the domain is noted here, anew with every list."""
+
+    def add(self, company: Change) -> None:
+        """What is added already is fine. Raises NotFound where the service does not know the
+        company, which is no failure."""
+
+    def remove(self, domain: str) -> None:
+        """A row, by its bare domain; what is not listed is fine."""
