@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import zlib
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -291,28 +292,60 @@ def test_a_service_that_hangs(connect: Connect, sandbox: Sandbox) -> None:
     assert len(sandbox.requests) == 2
 
 
-def test_an_endless_answer_is_cut_off(
-    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fault", [Fault("drip", pause_s=0.05), Fault("drip_head", pause_s=0.05)])
+def test_an_answer_that_dribbles_in_is_given_up(
+    connect: Connect, sandbox: Sandbox, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_client, "MAX_BODY_BYTES", 1000)
-    bomb = gzip.compress(b" " * 1_000_000)
-    sandbox.faults = [Fault("status", status=200, body=bomb, headers={"Content-Encoding": "gzip"})]
-    with pytest.raises(BadAnswer, match="more than 1,000 bytes"):
-        connect().read(*LIST)
-
-
-def test_an_answer_that_trickles_is_given_up(
-    connect: Connect, sandbox: Sandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("transport.http_client.ANSWER_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(http_client, "ANSWER_TIMEOUT_S", 0.05)
+    sandbox.faults = [fault]
     with pytest.raises(ServiceError, match="no answer, or not all of it, in time, after 6 tries"):
+        connect().request(*FOLLOW)
+
+
+def packed(body: bytes, coding: str = "gzip", **more: Any) -> Fault:
+    return Fault("status", status=200, body=body, headers={"Content-Encoding": coding}, **more)
+
+
+BOMB = gzip.compress(gzip.compress(b"[" * 50_000_000))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("status", status=200, body=b"{" + b" " * 9_000_000 + b"}"), "more than 8,388,608"),
+        (packed(gzip.compress(b" " * 50_000_000)), "more than 8,388,608 bytes"),
+        (packed(zlib.compress(b" " * 50_000_000), "deflate"), "more than 8,388,608 bytes"),
+        (packed(BOMB, "gzip, gzip"), "packed an answer as nobody asked: 'gzip, gzip'"),
+        (packed(BOMB), "no JSON object"),
+        (packed(b"{}", "br"), "as nobody asked: 'br'"),
+        (Fault("status", status=200, body=b'{"a":' * 400_000), "no JSON object"),
+        (Fault("status", status=200, body=b"[" * 8_000_000), "no JSON object"),
+    ],
+)
+def test_an_answer_that_would_take_all_memory(
+    connect: Connect, sandbox: Sandbox, fault: Fault, words: str
+) -> None:
+    sandbox.faults = [fault]
+    with pytest.raises(BadAnswer, match=words):
         connect().read(*LIST)
 
 
-def test_garbled_compression_is_a_lost_answer(connect: Connect, sandbox: Sandbox) -> None:
-    garbled = {"Content-Encoding": "gzip"}
-    sandbox.faults = [Fault("status", times=1, status=200, body="no gzip", headers=garbled)]
+def test_what_is_packed_as_asked_is_unpacked(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.faults = [packed(gzip.compress(b'{"a": 1}'), times=1)]
+    client = connect()
+    assert client.read(*LIST) == {"a": 1}
+    assert sandbox.requests[0].headers["Accept-Encoding"] == "gzip"
+    sandbox.faults = [packed(zlib.compress(b'{"a": 2}'), "Deflate", times=1)]
+    assert client.read(*LIST) == {"a": 2}
+
+
+@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"{}" * 99, mtime=0)[:-9]])
+def test_garbled_compression_is_a_lost_answer(
+    connect: Connect, sandbox: Sandbox, body: bytes
+) -> None:
+    sandbox.faults = [packed(body, times=1)]
     assert "data" in connect().read(*LIST)
+    assert len(sandbox.requests) == 2
 
 
 def test_our_own_keys_are_not_passed_on_even_when_they_are_escaped(

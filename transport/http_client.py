@@ -19,16 +19,8 @@ import tenacity
 from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
+from core import errors
 from core.clock import Clock
-from core.errors import (
-    BadAnswer,
-    CallRejected,
-    Interrupted,
-    ListChanged,
-    NotSent,
-    ServiceDown,
-    ServiceError,
-)
 from core.log import log
 from core.settings import Secret
 from core.words import count
@@ -40,7 +32,7 @@ from transport.throttle import Throttle
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without a byte
 ANSWER_TIMEOUT_S = 120.0  # from the request to the last byte: some answers dribble in for ever
-MAX_BODY_BYTES = 8 * 1024 * 1024  # decoded; a full page of any service here is under 1 MB
+MAX_BODY_BYTES = 8 * 1024 * 1024  # unpacked; a full page of any service here is under 1 MB
 MAX_ATTEMPTS = 6
 MAX_REFUSALS = 30  # of one call (429): the pace adapts meanwhile, so they are no failures
 BACKOFF = tenacity.wait_random_exponential(multiplier=1, max=30, min=0.5)
@@ -83,15 +75,15 @@ class HttpClient:
         self.service = service
         self.usage = Usage()
         self._base_url = base_url
-        self._secrets = [secret.reveal().split()[-1] for secret in auth_headers.values()]
         self._clock = clock
         self._dry_run = dry_run
         self._throttle = Throttle(calls_per_second, clock, service.quota_period_s)
         self._session = _session(auth_headers)
         # http leads to this machine itself: no proxy has to see the keys.
         self._session.trust_env = not base_url.startswith("http:")
-        self._down: ServiceDown | None = None
-        self._lock = threading.Lock()
+        self._our_keys = _any_of([key.reveal().split()[-1] for key in auth_headers.values()])
+        self._down: errors.ServiceDown | None = None
+        self._counting = threading.Lock()
 
     def read(self, method: str, path: str, call: str, **content: Any) -> JsonObject:
         """Like `request`, for an answer that must be a JSON object; raises BadAnswer if not."""
@@ -125,22 +117,24 @@ class HttpClient:
         attempt = functools.partial(self._attempt, method, path, call, params=params, json=body)
         try:
             return self._repeat(attempt, call, repeatable)
-        except ServiceDown as error:
+        except errors.ServiceDown as error:
             if not optional:
                 self._down = self._down or error
             raise
 
     def bad_answer(self, call: str, what: str, after_write: bool = False) -> NoReturn:
         """Raise BadAnswer: `what` says why an answer that came cannot be used."""
-        raise BadAnswer(self._unusable(call, what), outcome_unknown=after_write)
+        text = f"{self.service.name}, {call}: the answer cannot be used: {what}."
+        raise errors.BadAnswer(text, outcome_unknown=after_write)
 
     def list_changed(self, call: str, what: str) -> NoReturn:
         """Raise ListChanged: `what` shows that a list has changed while its pages were read."""
-        raise ListChanged(self._unusable(call, f"{what}; run it again"))
+        text = f"{self.service.name}, {call}: the answer cannot be used: {what}; run it again."
+        raise errors.ListChanged(text)
 
     def give_up(self, text: str) -> NoReturn:
         """Let no more calls be made after one that wrote, and raise ServiceDown with the text."""
-        self._down = self._down or ServiceDown(text, outcome_unknown=True)
+        self._down = self._down or errors.ServiceDown(text, outcome_unknown=True)
         raise self._down
 
     def reopen(self) -> None:
@@ -153,11 +147,8 @@ class HttpClient:
 
     def close(self) -> None:
         """No more calls: a thread that still wants to make one gets NotSent."""
-        self._down = self._down or ServiceDown(f"{self.service.name}: the run is over.")
+        self._down = self._down or errors.ServiceDown(f"{self.service.name}: the run is over.")
         self._session.close()
-
-    def _unusable(self, call: str, what: str) -> str:
-        return f"{self.service.name}, {call}: the answer cannot be used: {what}."
 
     def _repeat(self, attempt: Callable[[], Response], call: str, repeatable: bool) -> Response:
         unknown: list[TryAgain] = []  # attempts that may have been carried out
@@ -170,7 +161,7 @@ class HttpClient:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(can_help),
             stop=_was_last,
-            wait=_seconds_to_wait,
+            wait=_wait_s,
             before_sleep=functools.partial(self._note_wait, call),
             sleep=self._clock.sleep,
             reraise=True,
@@ -179,14 +170,14 @@ class HttpClient:
             return retrying(attempt)._replace(is_repeat=bool(unknown))
         except TryAgain as error:
             problem, tries = error, retrying.statistics["attempt_number"]
-        except (Interrupted, NotSent):  # before the attempt that was to come
+        except (errors.Interrupted, errors.NotSent):  # before the attempt that was to come
             if not unknown:
                 raise
             problem, tries = unknown[-1], retrying.statistics["attempt_number"] - 1
-        except (CallRejected, ServiceError) as refusal:  # of the last attempt alone
+        except (errors.CallRejected, errors.ServiceError) as refusal:  # of the last attempt alone
             refusal.outcome_unknown |= bool(unknown)
             raise
-        raise ServiceError(
+        raise errors.ServiceError(
             f"{self.service.name}, {call}: {problem}, after {count(tries, 'try', 'tries')}."
             " Run it again later.",
             outcome_unknown=bool(unknown),
@@ -196,7 +187,7 @@ class HttpClient:
         problem, wait_s = _problem(state), state.upcoming_sleep
         if problem.rate_limited:
             self._throttle.slow_down(wait_s)
-        with self._lock:
+        with self._counting:
             self.usage.retries += 1
             self.usage.waited_s += wait_s
         level = logging.INFO if wait_s >= LONG_WAIT_S else logging.DEBUG
@@ -206,10 +197,10 @@ class HttpClient:
         self._require_up()  # nobody waits in line for nothing
         self._throttle.wait()
         self._require_up()
-        with self._lock:
+        with self._counting:
             self.usage.calls += 1
         sending = threads.start(lambda: self._send(method, path, **content))
-        # The thread of a late answer is left alone: nothing else can end a read that never ends.
+        # The thread of a late answer is left alone: nothing else ends a read that goes on for ever.
         if not threads.wait_for_any([sending], ANSWER_TIMEOUT_S):
             raise TryAgain("no answer, or not all of it, in time", outcome_unknown=True)
         answer = sending.result()
@@ -225,7 +216,7 @@ class HttpClient:
 
     def _require_up(self) -> None:
         if self._down:
-            raise NotSent(str(self._down))
+            raise errors.NotSent(str(self._down))
 
     def _send(self, method: str, path: str, **content: Any) -> Response:
         """Exactly one call on the wire."""
@@ -241,36 +232,25 @@ class HttpClient:
                 body = self._read_body(answer)
         except (OSError, urllib3_errors.HTTPError, zlib.error) as error:
             raise self._problem_of(error) from None  # its text may hold a proxy's password
-        text = self._scrub(body.decode("utf-8-sig", "replace"))
+        text = self._our_keys.sub("***", body.decode("utf-8-sig", "replace"))
         return Response(answer.status_code, text, response.json_object(text), answer.headers)
 
-    def _read_body(self, answer: requests.Response) -> bytes:
-        """Decoded here and not by urllib3, which before 2.6 has no bound for what it unpacks."""
+    def _read_body(self, answer: requests.Response) -> bytearray:
+        """Unpacked here, once: some versions of urllib3 unpack again and again, without a bound."""
         coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
         if coding not in ("identity", "gzip", "deflate"):
-            raise BadAnswer(f"{self.service.name} sent an answer in the coding {coding[:50]!r}.")
-        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # finds out which of both it is
+            name = self.service.name
+            raise errors.BadAnswer(f"{name} packed an answer as nobody asked: {coding[:50]!r}.")
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding != "identity" else None
         body = bytearray()
         while chunk := answer.raw.read(65_536, decode_content=False):
-            if coding != "identity":
-                chunk = unpacker.decompress(chunk, MAX_BODY_BYTES + 1)
-            body += chunk
+            body += unpacker.decompress(chunk, MAX_BODY_BYTES + 1) if unpacker else chunk
             if len(body) > MAX_BODY_BYTES:
                 name = self.service.name
-                raise BadAnswer(f"{name} sent more than {MAX_BODY_BYTES:,} bytes at once.")
-        if body and coding != "identity" and not unpacker.eof:
+                raise errors.BadAnswer(f"{name} sent more than {MAX_BODY_BYTES:,} bytes at once.")
+        if body and unpacker and not unpacker.eof:
             raise zlib.error("cut short")
-        return bytes(body)
-
-    def _scrub(self, text: str) -> str:
-        """Without our own keys, should they come back; JSON can write any character as an
-        escape."""
-        for secret in self._secrets:
-            if len(secret) >= MIN_SCRUBBED:
-                text = text.replace(secret, "***")
-                if "\\" in text:
-                    text = _escaped(secret).sub("***", text)
-        return text
+        return body
 
     def _problem_of(self, error: Exception) -> Exception:
         """What an error of requests or urllib3 means: they wrap the reason several times."""
@@ -280,15 +260,14 @@ class HttpClient:
             return any(isinstance(reason, kinds) for reason in reasons)
 
         if is_any(ssl.SSLCertVerificationError):
-            return ServiceDown(
+            return errors.ServiceDown(
                 f"{name}: its TLS certificate cannot be verified. Behind a company proxy,"
                 " let REQUESTS_CA_BUNDLE name the file with the proxy's certificate."
             )
-        known = (requests.RequestException, urllib3_errors.HTTPError, zlib.error)
-        if not isinstance(error, known):
-            return ServiceDown(f"{name}: {error}. Check REQUESTS_CA_BUNDLE.")
+        if not is_any(requests.RequestException, urllib3_errors.HTTPError, zlib.error):
+            return errors.ServiceDown(f"{name}: {error}. Check REQUESTS_CA_BUNDLE.")
         if isinstance(error, ValueError):  # of requests: an impossible address or proxy
-            return ServiceDown(
+            return errors.ServiceDown(
                 f"{name}: {url} or the proxy in the environment is no usable address."
             )
         if is_any(socket.gaierror, urllib3_errors.NameResolutionError):
@@ -315,7 +294,7 @@ def _was_last(state: tenacity.RetryCallState) -> bool:
     return state.attempt_number >= most
 
 
-def _seconds_to_wait(state: tenacity.RetryCallState) -> float:
+def _wait_s(state: tenacity.RetryCallState) -> float:
     return max(BACKOFF(state), _problem(state).wait_s)
 
 
@@ -327,11 +306,14 @@ def _reasons(error: BaseException) -> Iterator[BaseException]:
             yield from _reasons(wrapped)
 
 
-@functools.lru_cache
-def _escaped(secret: str) -> re.Pattern[str]:
-    """The secret with any of its characters as JSON may write them."""
-    chars = (rf"(?:\\?{re.escape(char)}|\\u(?i:{ord(char):04x}))" for char in secret)
-    return re.compile("".join(chars))
+def _any_of(secrets: list[str]) -> re.Pattern[str]:
+    """Finds a secret also where JSON writes some of its characters as escapes."""
+    spelled = (
+        "".join(rf"(?:\\?{re.escape(char)}|\\u(?i:{ord(char):04x}))" for char in secret)
+        for secret in secrets
+        if len(secret) >= MIN_SCRUBBED
+    )
+    return re.compile("|".join(spelled) or "(?!)")
 
 
 class _Answer(http.client.HTTPResponse):

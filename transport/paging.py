@@ -97,12 +97,13 @@ def read_numbered(
     for _ in range(MAX_NUMBERED_READS):
         read, claimed = _read_to_the_end(http, call, fetch)
         if len(set(read)) == len(read) >= (claimed or 0):
-            return read, None if claimed in (None, len(read)) else claimed
-        has_new = not rows.keys() >= set(read)
-        rows.update(dict.fromkeys(read))
-        is_whole = len(rows) >= max(claimed or 0, len(read))
-        if read == before or (is_whole and not has_new):
-            return list(rows), None if claimed in (None, len(rows), len(read)) else claimed
+            rows, is_settled = dict.fromkeys(read), True
+        else:
+            known, rows = rows, dict.fromkeys([*rows, *read])
+            is_settled = len(rows) == len(known) and len(rows) >= max(claimed or 0, len(read))
+        if is_settled or read == before:
+            fits = claimed in (None, len(rows), len(read))
+            return list(rows), None if fits else claimed
         before = read
     http.list_changed(call, f"{len(rows):,} rows came, and it does not settle")
 

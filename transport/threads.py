@@ -6,8 +6,8 @@ import itertools
 import math
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any, Callable, Collection, Iterator, Sequence, TypeVar
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, wait
+from typing import Any, Callable, Collection, Sequence, TypeVar
 
 # Python handles signals in its main thread alone. One that comes right before this thread waits for
 # another one is handled after the wait; on Windows every one is. So no wait is longer.
@@ -18,8 +18,8 @@ R = TypeVar("R")
 
 
 def start(work: Callable[[], R]) -> Future[R]:
-    """Run `work` in a daemon thread. Unlike an executor's threads it does not hold up the end of
-    the program: a second Ctrl-C ends at once, even while a call hangs."""
+    """Run `work` in a daemon thread, which unlike an executor's does not hold up the end of the
+    program: a second Ctrl-C ends at once, even while a call hangs."""
     future: Future[R] = Future()
 
     def run() -> None:
@@ -39,15 +39,18 @@ def wait_for_any(
     until = time.monotonic() + timeout_s
     ended: Collection[Future[R]] = ()
     while not ended and time.monotonic() < until:
-        ended = wait(futures, SIGNAL_HEARD_AFTER_S, FIRST_COMPLETED).done
+        ended = wait(futures, min(timeout_s, SIGNAL_HEARD_AFTER_S), FIRST_COMPLETED).done
     return ended
 
 
 def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]:
     """What both return. Raises what fails first, at once, whatever the other still does."""
     both = start(first), start(second)
-    for future in _as_they_end(both):
-        future.result()
+    pending: set[Future[Any]] = set(both)
+    while pending:
+        ended, pending = wait(pending, SIGNAL_HEARD_AFTER_S, FIRST_EXCEPTION)
+        for future in ended:
+            future.result()
     return both[0].result(), both[1].result()
 
 
@@ -64,14 +67,8 @@ def run_all(work: Callable[[T], R], items: Sequence[T], workers: int) -> list[R]
             results[index] = work(items[index])
 
     futures = [start(worker) for _ in range(min(workers, len(items)))]
-    for future in [*_as_they_end(futures)]:
+    while wait(futures, SIGNAL_HEARD_AFTER_S).not_done:
+        pass
+    for future in futures:
         future.result()
     return [results[index] for index in range(len(items))]
-
-
-def _as_they_end(futures: Sequence[Future[Any]]) -> Iterator[Future[Any]]:
-    pending = set(futures)
-    while pending:
-        ended = wait_for_any(pending)
-        pending.difference_update(ended)
-        yield from ended

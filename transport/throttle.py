@@ -10,8 +10,8 @@ from core.clock import Clock
 # Calls go this much slower than allowed: the network may squeeze six of them, sent over 1.06 s,
 # into the one second in which the service takes five.
 HEADROOM = 1.06
-SLOWED = 1.6  # by which a refusal divides the rate
-REGAINED = 0.00002  # of the set rate, times the calls gone well since the last refusal
+SLOWED = 1.4  # by which a refusal divides the rate
+REGAINED = 0.00005  # of the set rate, times the calls gone well since the last refusal
 SLOWEST = 0.25  # calls a second, however often the service refuses
 FOR_OTHERS = 0.1  # of a quota
 FADING = 0.995  # of what other apps were seen to take, with each answer
