@@ -74,6 +74,8 @@ LIST = ("GET", "/followings", "followings")
         ("POST", "/crm/v3/objects/companies"),
         ("POST", "/crm/v3/objects/companies/batch/create"),
         ("POST", "/companies/search/follow"),
+        ("POST", "/crm/v3/objects/companies/search/x"),
+        ("POST", "/v3/crm/v3/objects/companies/search"),
         ("PUT", "/crm/v3/objects/companies/search"),
         ("PATCH", "/x"),
         ("DELETE", "/x"),

@@ -7,7 +7,7 @@ import random
 from typing import Any, Callable, Optional
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.clock import Clock
@@ -57,6 +57,7 @@ def test_a_list_in_order_is_read_once(size: int, count: int | None, end: Page | 
     assert asked == [*range(1, len(asked) + 1)]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30), st.integers(4, 40), st.booleans(), st.randoms(use_true_random=False))
 def test_a_list_without_an_order_is_read_until_nothing_is_missing(
     length: int, size: int, has_count: bool, order: random.Random

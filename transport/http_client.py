@@ -327,7 +327,8 @@ class _Answer(http.client.HTTPResponse):
         return version, status, reason
 
 
-http.client.HTTPConnection.response_class = _Answer  # that of urllib3's connections as well
+# For every connection of this process: those of urllib3, direct or through a proxy, inherit it.
+http.client.HTTPConnection.response_class = _Answer
 
 
 def _session(auth_headers: Mapping[str, Secret]) -> requests.Session:

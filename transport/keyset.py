@@ -41,11 +41,11 @@ class End(NamedTuple):
 
 
 class _Gap:
-    """The ids between two ends, which no page has shown yet. `pages`: under way, by their end."""
+    """The ids between two ends, which no page has shown yet; `pages`: under way, with their end."""
 
     def __init__(self, low: End, high: End) -> None:
         self.low, self.high = low, high
-        self.pages: dict[End, Future[Any]] = {}
+        self.pages: dict[Future[Any], End] = {}
         self.is_empty = False  # as a page without rows has said
 
     def holds(self, row_id: int) -> bool:
@@ -61,13 +61,14 @@ class _Gap:
 
     def free_ends(self) -> list[End]:
         ends = (self.low, self.high) if self.width() > 0 else ()
-        return [end for end in ends if end not in self.pages]
+        return [end for end in ends if end not in self.pages.values()]
 
     def split(self) -> _Gap:
         """Keep the lower half, and return the upper one."""
         middle = (self.low.bound or 0) + int(self.width()) // 2
         upper = _Gap(End(middle, falling=False), self.high)
-        upper.pages = {end: self.pages.pop(end) for end in [*self.pages] if end.falling}
+        upper.pages = {page: end for page, end in self.pages.items() if end.falling}
+        self.pages = {page: end for page, end in self.pages.items() if not end.falling}
         self.high = End(middle + 1, falling=True)
         return upper
 
@@ -85,36 +86,31 @@ def read_pages(
     gaps = [_Gap(End(None, falling=False), End(None, falling=True))]
     ids: list[int] = []  # the first and the last of every page
     _start_pages(gaps, fetch, 2)
-    while under_way := {page: (gap, end) for gap in gaps for end, page in gap.pages.items()}:
-        page = next(iter(threads.wait_for_any(under_way)))
-        gap, end = under_way[page]
-        rows: Sequence[R] = page.result()
-        del gap.pages[end]
-        new = [row for row in rows if gap.holds(row.id)]
-        if (new and gap.is_empty) or (not rows and any(map(end.is_before, ids))):
-            http.list_changed(call, "pages contradict each other")
-        if not rows:
-            gap.is_empty = True
-        elif end.falling:
-            gap.high = End(rows[-1].id, falling=True)
-        else:
-            gap.low = End(rows[-1].id, falling=False)
-        ids += [row.id for row in (*rows[:1], *rows[-1:])]
-        grows = len(under_way) < MAX_CHAINS and has_room()
-        _start_pages(gaps, fetch, 2 if grows else 1)
-        yield new
+    while under_way := [page for gap in gaps for page in gap.pages]:
+        for page in threads.wait_for_any(under_way):
+            gap = next(gap for gap in gaps if page in gap.pages)
+            end, rows = gap.pages.pop(page), page.result()
+            new = [row for row in rows if gap.holds(row.id)]
+            if (new and gap.is_empty) or (not rows and any(map(end.is_before, ids))):
+                http.list_changed(call, "pages contradict each other")
+            if not rows:
+                gap.is_empty = True
+            elif end.falling:
+                gap.high = End(rows[-1].id, falling=True)
+            else:
+                gap.low = End(rows[-1].id, falling=False)
+            ids += [row.id for row in (*rows[:1], *rows[-1:])]
+            chains = 1 + sum(len(each.pages) for each in gaps)
+            _start_pages(gaps, fetch, 2 if chains < MAX_CHAINS and has_room() else 1)
+            yield new
 
 
 def _start_pages(gaps: list[_Gap], fetch: Callable[[End], Sequence[Any]], number: int) -> None:
     """Fetch so many more pages at free ends; the second of them at a split, if need be."""
-    free = _free_ends(gaps)
+    free = [(gap, end) for gap in gaps for end in gap.free_ends()]
     widest = max(gaps, key=_Gap.width)
     if len(free) < number == 2 and 1 < widest.width() < math.inf:
         gaps.append(widest.split())
-        free = _free_ends(gaps)
+        free = [(gap, end) for gap in gaps for end in gap.free_ends()]
     for gap, end in free[:number]:
-        gap.pages[end] = threads.start(functools.partial(fetch, end))
-
-
-def _free_ends(gaps: list[_Gap]) -> list[tuple[_Gap, End]]:
-    return [(gap, end) for gap in gaps for end in gap.free_ends()]
+        gap.pages[threads.start(functools.partial(fetch, end))] = end

@@ -86,10 +86,10 @@ def seconds_to_wait(response: Response, now: datetime) -> float:
 
 
 def quota_of(response: Response) -> tuple[int, int] | None:
-    """The limit and what remains of it, if the service says so."""
+    """How many calls a period has, and how many of them are left, if the service says so."""
     names = ("X-RateLimit-Limit", "X-RateLimit-Remaining")
-    limit, remaining = (_COUNT.fullmatch(response.headers.get(name, "")) for name in names)
-    return (int(limit[0]), int(remaining[0])) if limit and remaining and int(limit[0]) else None
+    limit, left = (_COUNT.fullmatch(response.headers.get(name, "")) for name in names)
+    return (int(limit[0]), int(left[0])) if limit and left and int(limit[0]) else None
 
 
 def excerpt(text: str) -> str:
