@@ -122,8 +122,7 @@ class Run:
         for finding in findings:
             sign, colour = ("OK ", "green") if finding.ok else ("FIX", "red")
             self.say(f"{sign}  {finding.text}", colour)
-        to_fix = sum(not finding.ok for finding in findings)
-        if to_fix:
+        if to_fix := sum(not finding.ok for finding in findings):
             self.summarise(f"{count(to_fix, 'thing')} to fix.", "red")
             return Outcome.FAILED
         self.summarise("Ready.", "green")

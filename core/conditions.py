@@ -74,7 +74,7 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
                 " between them (a value with a comma or a bar in double quotes)"
             )
         values = [each.strip().strip('"') for each in re.findall(_VALUE, match["values"])]
-        filled = tuple(dict.fromkeys(filter(None, values)))
+        filled = tuple(dict.fromkeys(each for each in values if each))
         found.append(Condition(match["name"], match["sign"], filled))
         place = match.end()
     return tuple(found)
