@@ -79,13 +79,12 @@ def _run(run: Run) -> Outcome:
     chosen, first_name, last_name = run.settings(settings)
     wanted = _wanted(run.args, first_name, last_name)
     hubspot = HubSpotClient(chosen, run.clock, run.dry_run)
-    account = chosen.account
-    with run.using(account, hubspot.http, wait_s=run.args.wait):
+    with run.using(chosen.account, hubspot.http, wait_s=run.args.wait):
         if run.args.check:
-            here = check_machine(run, account, lambda path: Memory(path, dry_run=True).close())
+            here = check_machine(run, chosen.account, lambda path: Memory(path, True).close())
             return run.show_findings([*_check(hubspot, wanted), *here])
-        with contextlib.closing(Memory(run.state_path(account), run.dry_run)) as memory:
-            return Creation(run, hubspot, Records(run, hubspot, memory), wanted).carry_out()
+        with contextlib.closing(Memory(run.state_path(chosen.account), run.dry_run)) as memory:
+            return Creation(run, Records(run, hubspot, memory), wanted).carry_out()
 
 
 def _wanted(args: argparse.Namespace, first_name: str, last_name: str) -> NewContact:
@@ -129,10 +128,9 @@ def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
 class Creation:
     """One run: look, then create what is missing, and tell each step."""
 
-    def __init__(
-        self, run: Run, hubspot: HubSpotClient, records: Records, wanted: NewContact
-    ) -> None:
-        self._run, self._hubspot, self._records, self._wanted = run, hubspot, records, wanted
+    def __init__(self, run: Run, records: Records, wanted: NewContact) -> None:
+        self._run, self._records, self._wanted = run, records, wanted
+        self._hubspot = records.hubspot
         self._account: Account | None = None  # None where HubSpot does not tell it: no links then
         self._steps: list[Row] = []
         self._warnings: list[str] = []
@@ -167,10 +165,7 @@ class Creation:
             ids = ", ".join(map(str, found.twins))
             self._warn(f"HubSpot has more companies with the domain {domain}: {ids}.")
         contact = self._find_or_create(found.contact, email, self._records.create_contact)
-        if company.id and contact.id:
-            self._find_or_associate(found, company.id, contact.id, contact.status == "created")
-        else:
-            self._tell(Step("association", "planned", "the contact with the company"))
+        self._find_or_associate(found, company, contact)
         counts = self._run.report.counts
         if counts["planned"]:
             would = [row["step"] for row in self._steps if row["status"] == "planned"]
@@ -193,21 +188,21 @@ class Creation:
         self._tell(step)
         return step
 
-    def _find_or_associate(
-        self, found: plan.Plan, company_id: int, contact_id: int, contact_is_new: bool
-    ) -> None:
-        linked = found.linked
-        if found.contact.id is None and not contact_is_new:  # the search did not show it
-            linked = self._hubspot.companies_of_contact(contact_id)
-        status = "found"
-        if company_id not in linked:
+    def _find_or_associate(self, found: plan.Plan, company: Step, contact: Step) -> None:
+        if not (company.id and contact.id):
+            self._tell(Step("association", "planned", "the contact with the company"))
+            return
+        linked, is_new, status = found.linked, contact.status == "created", "found"
+        if found.contact.id is None and not is_new:  # the search did not show it
+            linked = self._hubspot.companies_of_contact(contact.id)
+        if company.id not in linked:
             status = "planned" if self._run.dry_run else "associated"
         if status == "associated":
-            linked = self._records.associate(contact_id, company_id, contact_is_new)
-        name = f"the contact with the company {company_id}"
-        self._tell(Step("association", status, name, contact_id))
-        if others := [each for each in linked if each not in (company_id, *found.twins)]:
-            self._warn_of(others, contact_is_new)
+            linked = self._records.associate(contact.id, company.id, is_new)
+        name = f"the contact with the company {company.id}"
+        self._tell(Step("association", status, name, contact.id))
+        if others := [each for each in linked if each not in (company.id, *found.twins)]:
+            self._warn_of(others, is_new)
 
     def _warn_of(self, others: Sequence[int], contact_is_new: bool) -> None:
         """Companies that this run neither made nor found. No API tells HubSpot's setting, but a

@@ -71,16 +71,16 @@ class Records:
 
     def __init__(self, run: Run, hubspot: HubSpotClient, memory: Memory) -> None:
         self.in_doubt = False
-        self._run, self._hubspot, self._memory = run, hubspot, memory
+        self.hubspot, self._run, self._memory = hubspot, run, memory
 
     def plan(self, wanted: NewContact) -> Plan:
         """Also a company that is too new for the search is found: the contact has it, or an earlier
         run has asked for it."""
-        domain, contact = wanted.company_domain, self._hubspot.contact_with_email(wanted.email)
+        domain, contact = wanted.company_domain, self.hubspot.contact_with_email(wanted.email)
         companies = self._search(domain)
-        linked = self._hubspot.companies_of_contact(contact.id) if contact else []
+        linked = self.hubspot.companies_of_contact(contact.id) if contact else []
         if linked and not companies:
-            companies = with_domain(self._hubspot.companies_by_id(linked), domain)
+            companies = with_domain(self.hubspot.companies_by_id(linked), domain)
         return make_plan(wanted, companies or self._asked_before(domain), contact, linked)
 
     def create_company(self, wanted: NewContact) -> Created:
@@ -88,7 +88,7 @@ class Records:
         name, domain = wanted.company_name, wanted.company_domain
         self._memory.note(domain, UNKNOWN)
         try:
-            created = self._send(lambda: self._hubspot.create_company(name, domain))
+            created = self._send(lambda: self.hubspot.create_company(name, domain))
         except (CallRejected, Forbidden):  # only these say that there is no company now
             self._memory.forget(domain)
             raise
@@ -109,13 +109,13 @@ class Records:
     def create_contact(self, wanted: NewContact) -> Created:
         """Its address is unique in HubSpot, so a call whose answer is lost is simply repeated."""
         names = (wanted.email, wanted.first_name, wanted.last_name)
-        created = self._send(lambda: self._hubspot.create_contact(*names, repeatable=False))
+        created = self._send(lambda: self.hubspot.create_contact(*names, repeatable=False))
         if created is None:
             self._run.wrote = True
             with self._run.finishing_calls():
-                created = self._hubspot.create_contact(*names, repeatable=True)
+                created = self.hubspot.create_contact(*names, repeatable=True)
             # One that has the address besides its own was there before: no call of ours made it.
-            contacts = self._hubspot.records(CONTACTS, ["email"], [created.id])
+            contacts = self.hubspot.records(CONTACTS, ["email"], [created.id])
             if any((each.values["email"] or "").lower() == wanted.email for each in contacts):
                 created = created._replace(existed=False)
         return created
@@ -124,14 +124,14 @@ class Records:
         """The ids of all companies that the contact has then."""
         try:
             with self._run.finishing_calls():
-                self._hubspot.associate(contact_id, company_id)
+                self.hubspot.associate(contact_id, company_id)
         except ServiceError as error:
             self._run.wrote |= error.outcome_unknown
             raise
         self._run.wrote = True
         if contact_is_new:
             self._run.clock.sleep(OWN_ASSOCIATIONS_S)
-        linked = self._hubspot.companies_of_contact(contact_id)
+        linked = self.hubspot.companies_of_contact(contact_id)
         if company_id not in linked:
             raise ServiceError(
                 f"HubSpot has accepted the association of contact {contact_id} with company"
@@ -153,7 +153,7 @@ class Records:
         return created
 
     def _search(self, domain: str) -> list[Company]:
-        return with_domain(self._hubspot.find_companies(search.naming([domain])), domain)
+        return with_domain(self.hubspot.find_companies(search.naming([domain])), domain)
 
     def _asked_before(self, domain: str) -> list[Company]:
         """The company that an earlier run has created, or may have created."""
@@ -162,7 +162,7 @@ class Records:
             return []
         if asked != UNKNOWN:
             with contextlib.suppress(CallRejected):
-                companies = with_domain(self._hubspot.companies_by_id([asked]), domain)
+                companies = with_domain(self.hubspot.companies_by_id([asked]), domain)
                 if companies:
                     return companies
         log.info("HubSpot: an earlier run asked for the company, but the search does not show it.")
