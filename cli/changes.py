@@ -6,19 +6,13 @@ import contextlib
 import logging
 import threading
 from collections import Counter
-from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence, TypeVar
+from typing import Callable, Iterable, Protocol, Sequence, TypeVar
 
 from cli.progress import Progress
 from cli.run import Run
 from core import errors
 from core.log import log
-from report.model import DONE as DONE
-from report.model import FAILED as FAILED
-from report.model import NOT_REACHED as NOT_REACHED
-from report.model import PLANNED as PLANNED
-from report.model import SKIPPED as SKIPPED
-from report.model import Result as Result
-from report.model import Row
+from report.model import DONE, FAILED, NOT_REACHED, SKIPPED, Result
 from transport import threads
 
 WRITERS = 20  # threads: enough for 10 calls a second when an answer takes 2 s
@@ -122,10 +116,6 @@ def _make(entry: E, change: Callable[[E], None], was_refused: Callable[[E], bool
     return Result(DONE, maybe_applied=True)
 
 
-def done(results: Iterable[HasStatus] | None) -> int:
-    return sum(result.status == DONE for result in results or ())
-
-
 def conclude(run: Run, results: Iterable[HasStatus]) -> errors.Outcome:
     """Count what came of all changes, say what is open, and return the outcome."""
     statuses = Counter(result.status for result in results)
@@ -142,9 +132,3 @@ def conclude(run: Run, results: Iterable[HasStatus]) -> errors.Outcome:
 def in_part(results: Iterable[HasStatus]) -> str:
     is_open = any(result.status in (FAILED, NOT_REACHED) for result in results)
     return "Done in part" if is_open else "Done"
-
-
-def rows_of(entries: Sequence[Mapping[str, Any]], results: Sequence[Result] | None) -> list[Row]:
-    """Rows of the report: entries with what came of each; None while they are only planned."""
-    results = [Result()] * len(entries) if results is None else results
-    return [{**entry, **result.as_row()} for entry, result in zip(entries, results)]

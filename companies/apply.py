@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import AbstractSet, Callable, Collection, Iterator, Mapping, NamedTuple, Sequence
 
-from cli.changes import DONE, FAILED, NOT_REACHED, Changes, Result
+from cli.changes import Changes
 from cli.run import Run
 from companies.aliases import MOST_QUESTIONS, Aliases
 from companies.answers import UNKNOWN, UNLISTED, Answers
@@ -19,6 +19,7 @@ from companies.plan import Diff, Doubt, Plan, Rows, compare, judge_rows
 from core.errors import AppError, CallRejected, Forbidden, Interrupted, NotFound, ServiceError
 from core.log import log
 from core.words import companies
+from report.model import DONE, FAILED, NOT_REACHED, Result
 from state.history import SENT, History
 
 HELD_BACK = "held_back"  # of a removal: a matching company may be listed under this name

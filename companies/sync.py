@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import AbstractSet, Sequence
 
 from cli import command
-from cli.changes import DONE, conclude, in_part
+from cli.changes import conclude, in_part
 from cli.checks import collect_findings, require_ok
 from cli.job import Job, run_job
 from cli.progress import Progress
@@ -26,7 +26,7 @@ from core.errors import Outcome
 from core.log import log
 from core.words import companies, count
 from hubspot_client import HubSpotClient
-from report.model import Finding
+from report.model import DONE, Finding
 from state.history import SENT, History
 from transport import threads
 

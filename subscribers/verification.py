@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import AbstractSet, Iterable, Mapping, NamedTuple
 
-from cli.changes import Result
 from cli.run import Run
 from core.emails import canonical
 from core.errors import AppError
 from core.words import count, listing
 from mailerlite_api.shapes import Written
 from mailerlite_client import MailerLiteClient
-from report.model import DONE, FAILED
+from report.model import DONE, FAILED, Result
 from subscribers.decide import NOT_WRITTEN, Action
 from subscribers.plan import Change, Membership, Plan, by_email
 from subscribers.rules import Mirror

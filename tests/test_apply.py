@@ -10,23 +10,10 @@ from typing import Callable, Iterator, Sequence
 import pytest
 
 from cli import command
-from cli.changes import (
-    DONE,
-    FAILED,
-    NOT_REACHED,
-    PLANNED,
-    SKIPPED,
-    WRITERS,
-    Changes,
-    Result,
-    Skip,
-    conclude,
-    done,
-    in_part,
-    rows_of,
-)
+from cli.changes import WRITERS, Changes, Skip, conclude, in_part
 from cli.run import Run
 from core.errors import CallRejected, Interrupted, NotSent, Outcome, ServiceDown, ServiceError
+from report.model import DONE, FAILED, NOT_REACHED, PLANNED, SKIPPED, Result
 from tests.helpers import FakeClock, RunMain
 
 REFUSED = CallRejected("refused", 400, "")
@@ -68,7 +55,6 @@ def test_each_result_is_in_its_place(run: Run) -> None:
     results = changes.apply("Change", entries, change)
     assert [result.status for result in results] == entries
     assert [result.maybe_applied for result in results] == [entry == DONE for entry in entries]
-    assert done(results) == entries.count(DONE)
     assert run.wrote
     assert conclude(run, results) is Outcome.PARTIAL
     counts = {name: entries.count(name) for name in (DONE, FAILED, NOT_REACHED)}
@@ -170,17 +156,9 @@ def test_the_sum_of_it(run: Run) -> None:
         assert (conclude(run, results), in_part(results)) == (Outcome.PARTIAL, "Done in part")
 
 
-def test_rows_of_the_report() -> None:
-    entries = [{"domain": "a.example"}, {"domain": "b.example"}]
-    assert rows_of(entries, None) == [
-        {"domain": "a.example", "status": PLANNED, "error": None},
-        {"domain": "b.example", "status": PLANNED, "error": None},
-    ]
-    results = [Result(DONE, maybe_applied=True), Result(FAILED, "refused")]
-    assert [(row["status"], row["error"]) for row in rows_of(entries, results)] == [
-        (DONE, None),
-        (FAILED, "refused"),
-    ]
+def test_what_a_result_adds_to_a_row_of_the_report() -> None:
+    assert Result().as_row() == {"status": PLANNED, "error": None}
+    assert Result(FAILED, "refused").as_row() == {"status": FAILED, "error": "refused"}
 
 
 def working(entries: Sequence[int], apply: Callable[[int], None]) -> Callable[..., int]:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.changes import DONE, FAILED, NOT_REACHED, Result
 from companies import apply
 from companies.answers import LISTED, UNKNOWN, UNLISTED, Answer, Answers
 from companies.lookup import HubSpotLookup
@@ -22,6 +21,7 @@ from core.errors import CallRejected, Forbidden, NotFound, ServiceError
 from core.words import iso_day, listing
 from hubspot_api import search
 from hubspot_api.shapes import COMPANY_PROPERTIES, Company
+from report.model import DONE, FAILED, NOT_REACHED, Result
 from tests.helpers import FakeClock
 from transport.keyset import End
 
