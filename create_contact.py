@@ -26,9 +26,8 @@ from core.limits import parse_number
 from core.log import log
 from core.settings import SettingsReader
 from hubspot_api import search
-from hubspot_api.service import hubspot_settings
 from hubspot_api.shapes import COMPANIES, CONTACTS, Account, Company, Created
-from hubspot_client import HubSpotClient
+from hubspot_client import HubSpotClient, hubspot_settings
 from report.model import Finding, Kind, Row, Section
 from transport.service_client import ServiceSettings
 

@@ -1,4 +1,9 @@
-"""HubSpot: the calls of its CRM API, one verb each, with small values in and out."""
+"""HubSpot: the calls of its CRM API, one verb each, with small values in and out.
+
+https://developers.hubspot.com/docs/api-reference/overview
+https://developers.hubspot.com/docs/api-reference/error-handling
+https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
+"""
 
 from __future__ import annotations
 
@@ -8,27 +13,16 @@ from urllib.parse import quote
 
 from core.conditions import Property
 from core.errors import CallRejected, Forbidden, ServiceError
+from core.settings import Secret, SettingsReader, parse_base_url, parse_rate
 from hubspot_api import search, shapes
-from hubspot_api.service import SERVICE, is_not_found
-from hubspot_api.shapes import (
-    COMPANIES,
-    COMPANY_PROPERTIES,
-    CONTACTS,
-    PERSON_PROPERTIES,
-    Account,
-    Company,
-    Contact,
-    Created,
-    ObjectType,
-    Record,
-    RecordList,
-)
+from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Contact, Created, ObjectType, Record
 from transport import paging, threads
 from transport.keyset import End, read_pages
 from transport.response import json_object
-from transport.service_client import ServiceClient
+from transport.service import JsonObject, Response, Service
+from transport.service_client import ServiceClient, ServiceSettings, Shape, total
 
-# One place for the version: https://developers.hubspot.com/docs/api-reference/overview
+# One place for the version.
 _OBJECTS = "/crm/v3/objects"
 _PROPERTIES = "/crm/v3/properties"
 _LISTS = "/crm/v3/lists"
@@ -44,6 +38,14 @@ SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more 
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 READ_LIST_AGAIN_AFTER_S = 10.0  # while HubSpot fills it
 
+KEYS_PAGE = "HubSpot > Development > Keys > Service keys"
+WHERE_KEY = (
+    f"a service key (or private app token) that begins with pat-, from {KEYS_PAGE}, see"
+    " https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/"
+    "account-service-keys"
+)
+_SCOPE_LISTS = ("requiredGranularScopes", "requiredScopes", "missingScopes")  # any one suffices
+
 _LEGAL_BASIS = re.compile("(legal|lawful) ?basis", re.IGNORECASE)
 
 # How HubSpot refuses to create a contact whose address another one has, by status; the second is
@@ -56,24 +58,88 @@ _EXISTING_ID = {
 R = TypeVar("R")
 
 
+def hubspot_settings(reader: SettingsReader) -> ServiceSettings:
+    token = reader.secret("HUBSPOT_ACCESS_TOKEN", WHERE_KEY)
+    return ServiceSettings(
+        reader.get("HUBSPOT_BASE_URL", "https://api.hubapi.com", parse_base_url),
+        {"Authorization": Secret(f"Bearer {token.reveal()}")},
+        reader.get("HUBSPOT_REQUESTS_PER_SECOND", "5", parse_rate),
+    )
+
+
+def _remedy(response: Response) -> str:
+    if response.status == 401:
+        return (
+            "Check HUBSPOT_ACCESS_TOKEN: HubSpot does not know this key, or it has been replaced."
+        )
+    if response.status == 403 and any(_missing_scopes(response.data or {})):
+        return f"Add the scope to the key in {KEYS_PAGE}."
+    if response.status == 404 and not _is_not_found(response.data):
+        return "HubSpot has nothing at this address: check HUBSPOT_BASE_URL."
+    return ""
+
+
+def _is_not_found(body: JsonObject | None) -> bool:
+    """Whether the body of a 404 says that there is no such record or property, which a proxy or a
+    wrong address would not say."""
+    body = body or {}
+    return body.get("category") == "OBJECT_NOT_FOUND" or "not exist" in str(body.get("message"))
+
+
+def _error_details(body: JsonObject) -> Iterator[str]:
+    for scopes in _missing_scopes(body):  # first: HubSpot's own sentence about them is long
+        yield f"the token lacks the scope {scopes}"
+    if isinstance(body.get("correctHublet"), str):
+        yield f"the account is in HubSpot's region {body['correctHublet']}"
+    if isinstance(body.get("correlationId"), str):
+        yield f"correlation id {body['correlationId']} for HubSpot's support"
+
+
+def _missing_scopes(body: JsonObject) -> Iterator[str]:
+    """They stand at the top or in one of the errors, there or in its context."""
+    errors = body.get("errors")
+    places = [body, *(errors if isinstance(errors, list) else ())]
+    places += [place.get("context") for place in places if isinstance(place, dict)]
+    for place in places:
+        for name in _SCOPE_LISTS if isinstance(place, dict) else ():
+            scopes = place.get(name)
+            if isinstance(scopes, list) and scopes:
+                yield " or ".join(map(str, scopes))
+
+
+def _min_wait_s(response: Response) -> float:
+    if response.status == 423:
+        return 2.0
+    if response.status == 429:
+        return 10.0 if "TEN_SECONDLY" in response.text else 1.0
+    return 0.0
+
+
+SERVICE = Service(
+    "HubSpot",
+    _remedy,
+    # https://developers.hubspot.com/docs/api-reference/search/guide
+    read_only_posts=re.compile(r"/crm/.+/(search|batch/read)"),
+    retry_statuses=frozenset({423, 477, 488}),  # locked, moving elsewhere, in another region
+    error_details=_error_details,
+    min_wait_s=_min_wait_s,
+    daily_limit=re.compile("DAILY|daily limit"),
+)
+
+
 class HubSpotClient(ServiceClient):
     service = SERVICE
 
-    def account(self) -> Account:
+    def account(self) -> shapes.Account:
         return self._read("account details", shapes.account, "GET", _ACCOUNT, optional=True)
 
-    def account_if_told(self) -> Account | None:
+    def account_if_told(self) -> shapes.Account | None:
         """None when HubSpot does not tell. Only names and links depend on it, so its failure is
         none of the run's."""
         try:
             return self.account()
         except (CallRejected, ServiceError):
             return None
-
-    def property(self, of: ObjectType, name: str) -> Property | None:
-        """None when the account has none of that name."""
-        call, path = f"definition of the property {name}", f"{_PROPERTIES}/{of.plural}/{name}"
-        return self._read_if_there(call, shapes.definition, path)
 
     def properties(self, of: ObjectType) -> dict[str, Property]:
         """Every property by its name."""
@@ -85,32 +151,38 @@ class HubSpotClient(ServiceClient):
     # new one, or find one that does not match any more; the values are of now.
 
     def companies(self, group: search.Group, on_total: Callable[[int], None]) -> Iterator[Company]:
-        """All companies that the group describes, in no order, but for a few that edits during the
-        read explain. `on_total` hears how many HubSpot says there are; edits move that.
+        """All companies that the group describes, in no order. `on_total` hears how many HubSpot
+        says there are. Edits move that, so a few may be missing; ListChanged when many are."""
+        names = shapes.COMPANY_PROPERTIES
+        return map(shapes.company, self._search(COMPANIES, names, [group], on_total))
 
-        Raises ListChanged when far fewer came than HubSpot says there are, or its pages contradict
-        each other.
-        """
-        found = self._search(COMPANIES, COMPANY_PROPERTIES, [group], on_total)
-        return map(shapes.company, found)
+    def find(
+        self, of: ObjectType, names: Sequence[str], queries: Iterable[search.Query]
+    ) -> list[Record]:
+        """All records that one of the queries finds, with the properties `names`; some may come
+        twice. Raises ListChanged."""
+
+        def find(query: search.Query) -> list[Record]:
+            there_are, first = self._search_page(of, names, query, search.FIRST)
+            return first if len(first) == there_are else [*self._search(of, names, query)]
+
+        pages = threads.run_all(
+            lambda query: paging.retry_if_changed(lambda: find(query)), [*queries], SEARCHES_AT_ONCE
+        )
+        return [record for page in pages for record in page]
 
     def find_companies(self, queries: Iterable[search.Query]) -> list[Company]:
-        """All companies that one of the queries finds; some may come twice. Raises ListChanged."""
-        return [*map(shapes.company, self._find(COMPANIES, COMPANY_PROPERTIES, queries))]
-
-    def find_contacts(self, queries: Iterable[search.Query], names: Sequence[str]) -> list[Contact]:
-        """Like `find_companies`, with the properties `names`."""
-        return self._find(CONTACTS, names, queries)
+        return [*map(shapes.company, self.find(COMPANIES, shapes.COMPANY_PROPERTIES, queries))]
 
     def contact_with_email(self, email: str) -> Contact | None:
         """The contact whose own address this is, in lower case, with its PERSON_PROPERTIES."""
-        found = self.find_contacts([search.with_email(email)], PERSON_PROPERTIES)
+        found = self.find(CONTACTS, shapes.PERSON_PROPERTIES, [search.with_email(email)])
         return next((each for each in found if (each.values["email"] or "").lower() == email), None)
 
     def count(self, of: ObjectType, group: search.Group = search.EVERYTHING) -> int:
         """How many records a search finds."""
         body = {**search.page([group], search.FIRST, []), "limit": 1}
-        return self._read_search(of, shapes.total, body)
+        return self._read_search(of, total, body)
 
     # Read without a lag
 
@@ -140,7 +212,7 @@ class HubSpotClient(ServiceClient):
         return found
 
     def companies_by_id(self, ids: Sequence[int], deleted: bool = False) -> list[Company]:
-        found = self.records(COMPANIES, COMPANY_PROPERTIES, ids, deleted=deleted)
+        found = self.records(COMPANIES, shapes.COMPANY_PROPERTIES, ids, deleted=deleted)
         return [*map(shapes.company, found)]
 
     def contacts(self, names: Sequence[str], needed: Sequence[str] = ()) -> Iterator[Contact]:
@@ -159,34 +231,39 @@ class HubSpotClient(ServiceClient):
 
     def companies_of_contact(self, contact_id: int) -> list[int]:
         """The ids of all companies that the contact is associated with."""
-        shape = shapes.results(lambda each: shapes.record_id(str(each["toObjectId"])))
         path = f"{_ASSOCIATIONS.format(contact_id)}/company"
+        shape = shapes.results(shapes.associated_id)
         return [*self._list("companies of the contact", shape, path)]
 
-    def list_called(self, wanted: str, of: ObjectType) -> RecordList | None:
+    def list_called(self, wanted: str, of: ObjectType) -> shapes.RecordList | None:
         """The list with this id, if it is a number, of any type; else that of the type with this
         name in any letter case. None when there is none.
         https://developers.hubspot.com/docs/api-reference/crm-lists-v3/guide"""
         by_name = f"{_LISTS}/object-type-id/{of.id}/name/{quote(wanted, safe='')}"
         path = f"{_LISTS}/{wanted}" if wanted.isdecimal() else by_name
-        return self._read_if_there(f"list {wanted}", shapes.record_list, path)
+        try:
+            return self._read(f"list {wanted}", shapes.record_list, "GET", path)
+        except CallRejected as error:
+            if error.status == 404 and _is_not_found(json_object(error.body)):
+                return None
+            raise
 
-    def members(self, wanted: RecordList) -> frozenset[int]:
+    def members(self, wanted: shapes.RecordList) -> frozenset[int]:
         """The ids of all records in a list. Raises ListChanged when HubSpot is still filling the
         list, or fewer came than it says there are."""
         call, path = f"members of the list {wanted.name}", f"{_LISTS}/{wanted.id}/memberships"
-        totals: list[int] = []
-
-        def page(data: Any) -> list[int]:
-            totals.append(shapes.total(data))
-            return shapes.results(shapes.member)(data)
 
         def read() -> frozenset[int]:
             found = self.list_called(wanted.id, CONTACTS)
             if found is None or found.is_processing:
                 why = "HubSpot is still filling it" if found else "it is gone"
                 self.http.list_changed(call, why)
-            totals.clear()
+            totals: list[int] = []
+
+            def page(data: Any) -> list[int]:
+                totals.append(total(data))
+                return shapes.results(shapes.member_id)(data)
+
             members = frozenset(self._list(call, page, path, {"limit": MEMBERS_PAGE_SIZE}))
             self._require_all(call, "members", min(totals), len(members))
             return members
@@ -205,7 +282,7 @@ class HubSpotClient(ServiceClient):
     ) -> Created:
         """HubSpot lets no two contacts have one address, so repeating does no harm; only `existed`
         then does not say whether it was there before."""
-        properties = dict(zip(PERSON_PROPERTIES, (email, first_name, last_name)))
+        properties = dict(zip(shapes.PERSON_PROPERTIES, (email, first_name, last_name)))
         filled = {name: value for name, value in properties.items() if value}
         return self._create(CONTACTS, filled, repeatable)
 
@@ -220,18 +297,21 @@ class HubSpotClient(ServiceClient):
         is not repeated when its answer is lost.
         https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences/v3/guide
         """
-        call, body = "opt someone out", {"emailAddress": email, "subscriptionId": subscription_id}
+
+        def check(data: Any) -> None:
+            if data.get("status") in (None, "SUBSCRIBED"):
+                raise ValueError("it does not say that it is done")
+
+        body = {"emailAddress": email, "subscriptionId": subscription_id}
         if legal_basis:
             body["legalBasis"] = legal_basis
             body["legalBasisExplanation"] = "unsubscribed in MailerLite"
         try:
-            response = self.http.request("POST", _OPT_OUT, call, body=body, repeatable=False)
+            self._write("opt someone out", check, _OPT_OUT, body=body, repeatable=False)
         except CallRejected as error:
             if legal_basis or not _LEGAL_BASIS.search(error.detail):
                 raise
             raise Forbidden(f"{error} Let HUBSPOT_LEGAL_BASIS name one.") from None
-        if (response.data or {}).get("status") in (None, "SUBSCRIBED"):
-            self.http.bad_answer(call, "it does not say that it is done", after_write=True)
 
     # What these share
 
@@ -239,13 +319,7 @@ class HubSpotClient(ServiceClient):
         call, path = f"create the {of.singular}", f"{_OBJECTS}/{of.plural}"
         body = {"properties": properties}
         try:
-            id = self._write(
-                call,
-                lambda data: shapes.record_id(data["id"]),
-                path,
-                body=body,
-                repeatable=repeatable,
-            )
+            id = self._write(call, shapes.new_id, path, body=body, repeatable=repeatable)
         except CallRejected as error:
             pattern = _EXISTING_ID.get(error.status)
             existing = pattern.search(error.body) if pattern else None
@@ -254,49 +328,19 @@ class HubSpotClient(ServiceClient):
             raise
         return Created(id, existed=False)
 
-    def _read_if_there(self, call: str, shape: Callable[[Any], R], path: str) -> R | None:
-        """None where HubSpot itself says that there is no such thing."""
-        try:
-            return self._read(call, shape, "GET", path)
-        except CallRejected as error:
-            if error.status == 404 and is_not_found(json_object(error.body)):
-                return None
-            raise
-
     def _list(
-        self,
-        call: str,
-        shape: Callable[[Any], list[R]],
-        path: str,
-        params: Mapping[str, object] = {},
+        self, call: str, shape: Shape[list[R]], path: str, params: Mapping[str, object] = {}
     ) -> Iterator[R]:
         """All results of a list that goes by cursor."""
 
+        def page(data: Any) -> tuple[list[R], str | None]:
+            return shape(data), shapes.next_cursor(data)
+
         def fetch(after: str | None) -> tuple[list[R], str | None]:
-            asked = {**params, "after": after}
-            return self._read(
-                call,
-                lambda data: (shape(data), shapes.next_cursor(data)),
-                "GET",
-                path,
-                params=asked,
-            )
+            return self._read(call, page, "GET", path, params={**params, "after": after})
 
-        for page in paging.read_by_cursor(self.http, call, fetch):
-            yield from page
-
-    def _find(
-        self, of: ObjectType, names: Sequence[str], queries: Iterable[search.Query]
-    ) -> list[Record]:
-        def find(query: search.Query) -> list[Record]:
-            total, first = self._search_page(of, names, query, search.FIRST)
-            return first if len(first) == total else [*self._search(of, names, query)]
-
-        def find_settled(query: search.Query) -> list[Record]:
-            return paging.retry_if_changed(lambda: find(query))
-
-        pages = threads.run_all(find_settled, [*queries], SEARCHES_AT_ONCE)
-        return [record for page in pages for record in page]
+        for results in paging.read_by_cursor(self.http, call, fetch):
+            yield from results
 
     def _search(
         self,
@@ -306,14 +350,15 @@ class HubSpotClient(ServiceClient):
         on_total: Callable[[int], None] | None = None,
     ) -> Iterator[Record]:
         """With `on_total`, a few may be missing of the total that it hears."""
-        call, totals, came = f"{of.singular} search", [], 0
+        call, came = f"{of.singular} search", 0
+        totals: list[int] = []
 
         def fetch(end: End) -> list[Record]:
-            total, records = self._search_page(of, names, query, end)
+            there_are, records = self._search_page(of, names, query, end)
             if end.bound is None:
-                totals.append(total)
+                totals.append(there_are)
                 if on_total:
-                    on_total(total)
+                    on_total(there_are)
             return records
 
         def has_room() -> bool:
@@ -335,16 +380,14 @@ class HubSpotClient(ServiceClient):
             ids = [*([] if end.bound is None else [end.bound]), *(each.id for each in found)]
             if any((b >= a) if end.falling else (b <= a) for a, b in zip(ids, ids[1:])):
                 raise ValueError("the ids are not in order, so nothing shows what is missing")
-            return shapes.total(data), found
+            return total(data), found
 
         return self._read_search(of, page, search.page(query, end, names))
 
-    def _read_search(
-        self, of: ObjectType, shape: Callable[[Any], R], body: Mapping[str, object]
-    ) -> R:
+    def _read_search(self, of: ObjectType, shape: Shape[R], body: Mapping[str, object]) -> R:
         path = f"{_OBJECTS}/{of.plural}/search"
         return self._read(f"{of.singular} search", shape, "POST", path, body=body)
 
-    def _require_all(self, call: str, what: str, total: int, came: int, accepted: int = 0) -> None:
-        if total - came > accepted:
-            self.http.list_changed(call, f"it promises {total:,} {what}, but {came:,} came")
+    def _require_all(self, call: str, of: str, claimed: int, came: int, accepted: int = 0) -> None:
+        if claimed - came > accepted:
+            self.http.list_changed(call, f"it promises {claimed:,} {of}, but {came:,} came")

@@ -6,7 +6,6 @@ The API is described at https://developers.mailerlite.com/docs/subscribers.html,
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
@@ -18,7 +17,7 @@ from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, Value, Writte
 from transport import paging
 from transport.response import json_object
 from transport.service import JsonObject, Service
-from transport.service_client import ServiceClient, ServiceSettings
+from transport.service_client import ServiceClient, ServiceSettings, Shape, total
 
 # The maximum of the members of a group; of all subscribers no document names it, and what is given
 # is taken.
@@ -84,11 +83,11 @@ class MailerLiteClient(ServiceClient):
 
     def count_subscribers(self, statuses: Sequence[str] = SUBSCRIBER_STATUSES) -> int:
         """How many there are: the cheapest call, one for each status."""
-        total = 0
+        found = 0
         for status in statuses:
             call, params = f"number of {status} subscribers", {"limit": 0, "filter[status]": status}
-            total += self._read(call, shapes.total, "GET", "/subscribers", params=params)
-        return total
+            found += self._read(call, total, "GET", "/subscribers", params=params)
+        return found
 
     def subscribers(
         self,
@@ -110,10 +109,11 @@ class MailerLiteClient(ServiceClient):
             for page in self._pages("/subscribers", keys, with_groups):
                 found += page
                 on_read(len(page))
-            total = min(before, self.count_subscribers())
+            there_are = min(before, self.count_subscribers())
             came = len({person.id for person in found})
-            if came < total:
-                self.http.list_changed("subscribers", f"it has {total:,} people, but {came:,} came")
+            if came < there_are:
+                what = f"it has {there_are:,} people, but {came:,} came"
+                self.http.list_changed("subscribers", what)
             return found
 
         return paging.retry_if_changed(read)
@@ -136,7 +136,7 @@ class MailerLiteClient(ServiceClient):
                 if answer["code"] == 404:
                     found[each] = None
                 elif answer["code"] == 200:
-                    found[each] = shapes.subscriber(answer["body"], each, tuple(keys), with_groups)
+                    found[each] = shapes.subscriber(answer["body"], each, keys, with_groups)
             return found
 
         body = _batch("GET", map(_path, whom))
@@ -147,7 +147,7 @@ class MailerLiteClient(ServiceClient):
         subscriber. A dry run may ask this, and not `look_up`: a batch can write."""
 
         def person(data: Any) -> Subscriber | None:
-            return shapes.subscriber(data, email, tuple(keys), with_groups=True)
+            return shapes.subscriber(data, email, keys, with_groups=True)
 
         try:
             return self._read("one subscriber", person, "GET", _path(email))
@@ -254,31 +254,24 @@ class MailerLiteClient(ServiceClient):
     ) -> Iterator[list[Subscriber]]:
         shape = shapes.page(keys, with_groups)
         for status in SUBSCRIBER_STATUSES:
-            call, params = f"{status} subscribers", {"filter[status]": status}
-            if with_groups:
-                params["include"] = "groups"
-            # `links.next` lacks the limit and the filter, so each page is asked for in full.
-            fetch = functools.partial(self._page, call, shape, path, params)
-            yield from paging.read_by_cursor(self.http, call, fetch)
+            params = {"filter[status]": status, **({"include": "groups"} if with_groups else {})}
+            yield from self._list(f"{status} subscribers", shape, path, params)
 
-    def _page(
-        self,
-        call: str,
-        shape: Callable[[Any], shapes.Page],
-        path: str,
-        params: Mapping[str, str],
-        cursor: str | None,
-    ) -> shapes.Page:
-        """As large as MailerLite takes it."""
-        size = self._page_size
-        asked = {**params, "cursor": cursor, "limit": size}
-        try:
-            return self._read(call, shape, "GET", path, params=asked)
-        except CallRejected as error:
-            if error.status not in (400, 422) or size == SAFE_PAGE_SIZE:
-                raise
-        self._page_size = SAFE_PAGE_SIZE
-        return self._page(call, shape, path, params, cursor)
+    def _list(
+        self, call: str, shape: Shape[shapes.Page], path: str, params: Mapping[str, str]
+    ) -> Iterator[list[Subscriber]]:
+        def fetch(cursor: str | None) -> shapes.Page:
+            """As large a page as MailerLite takes. `links.next` lacks the limit and the filter."""
+            asked = {**params, "cursor": cursor, "limit": self._page_size}
+            try:
+                return self._read(call, shape, "GET", path, params=asked)
+            except CallRejected as error:
+                if error.status not in (400, 422) or self._page_size == SAFE_PAGE_SIZE:
+                    raise
+            self._page_size = SAFE_PAGE_SIZE
+            return fetch(cursor)
+
+        return paging.read_by_cursor(self.http, call, fetch)
 
     def _pairs(self, path: str, key: str, value: str) -> dict[str, str]:
         """One value by another of all rows of a list that goes by page number."""

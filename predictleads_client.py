@@ -16,7 +16,7 @@ from transport.response import excerpt
 from transport.service import Service
 from transport.service_client import ServiceClient, ServiceSettings
 
-FOLLOWINGS_PAGE_SIZE = 1000  # the maximum; each page may cost a credit
+PAGE_SIZE = 1000  # the maximum; each page may cost a credit
 
 WHERE_KEY = "the authentication key in PredictLeads > Subscription Plans"
 WHERE_SECOND_KEY = "the authentication token in PredictLeads > Subscription Plans"
@@ -88,15 +88,22 @@ class PredictLeadsClient(ServiceClient):
         when the list does not settle."""
 
         def fetch(number: int) -> paging.Page | None:
-            page = self._page(number)
-            on_read(len(page.rows) if page else 0)
+            """None past the last page."""
+            call, params = f"followings, page {number}", {"page": number, "limit": PAGE_SIZE}
+            try:
+                page = self._read(call, _followings, "GET", "/followings", params=params)
+            except CallRejected as error:
+                is_past_an_empty_list = error.status == 404 and '"error"' in error.body
+                if number > 1 or is_past_an_empty_list:
+                    return None
+                raise
+            on_read(len(page.rows))
             return page
 
-        pairs, claimed = paging.read_numbered(self.http, "followings", fetch)
         rows: dict[str, tuple[str, ...]] = {}
+        pairs, claimed = paging.read_numbered(self.http, "followings", fetch)
         for domain, identifier in pairs:
-            others = (identifier,) if identifier != domain else ()
-            rows[domain] = rows.get(domain, ()) + others
+            rows[domain] = rows.get(domain, ()) + ((identifier,) if identifier != domain else ())
         return Followings(rows, claimed)
 
     def aliases_of(self, domain: str) -> tuple[str, ...]:
@@ -142,18 +149,6 @@ class PredictLeadsClient(ServiceClient):
         if _says_no(response.data or {}):
             what = excerpt(response.text)
             raise CallRejected(f"PredictLeads, {call}: it says no: {what}", outcome_unknown=True)
-
-    def _page(self, number: int) -> paging.Page | None:
-        """None past the last page."""
-        call = f"followings, page {number}"
-        params = {"page": number, "limit": FOLLOWINGS_PAGE_SIZE}
-        try:
-            return self._read(call, _followings, "GET", "/followings", params=params)
-        except CallRejected as error:
-            is_past_an_empty_list = error.status == 404 and '"error"' in error.body
-            if number > 1 or is_past_an_empty_list:
-                return None
-            raise
 
 
 def _path(domain: str) -> str:

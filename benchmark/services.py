@@ -22,9 +22,8 @@ from benchmark.measuring import (
 from core.clock import Clock
 from core.settings import SettingsReader
 from hubspot_api import search
-from hubspot_api.service import hubspot_settings
 from hubspot_api.shapes import COMPANIES
-from hubspot_client import HubSpotClient
+from hubspot_client import HubSpotClient, hubspot_settings
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
 from sandbox.core import Answer
 

@@ -15,7 +15,7 @@ from core.domains import parse_domain, parse_domains
 from core.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
 from core.settings import SettingsReader, parse_names, parse_positive
 from core.words import companies
-from hubspot_api.service import hubspot_settings
+from hubspot_client import hubspot_settings
 from transport.service_client import ServiceSettings
 
 

@@ -33,11 +33,12 @@ class CompanySource:
 
     def check(self) -> list[Finding]:
         """Whether HubSpot has the properties that the criteria are about; call it first."""
-        definitions: dict[str, Property | None] = {}
+        definitions: dict[str, Property] = {}
 
         def check(name: str, needed_type: str) -> Finding:
-            definitions[name] = self._hubspot.property(COMPANIES, name)
-            return _judge_property(definitions[name], name, needed_type)
+            if not definitions:
+                definitions.update(self._hubspot.properties(COMPANIES))
+            return _judge_property(definitions.get(name), name, needed_type)
 
         findings = collect_findings(
             lambda: check("ecommerce_platform", "enumeration"), lambda: check("alexa", "number")

@@ -8,12 +8,8 @@ from core.conditions import Property
 from core.values import Packed
 
 COMPANY_PROPERTIES = (
-    "name",
-    "domain",
-    "ecommerce_platform",
-    "alexa",
-    "hs_additional_domains",
-    "hs_merged_object_ids",
+    *("name", "domain", "ecommerce_platform", "alexa"),
+    *("hs_additional_domains", "hs_merged_object_ids"),
 )
 PERSON_PROPERTIES = ("email", "firstname", "lastname")
 ADDITIONAL_EMAILS = "hs_additional_emails"  # of a contact, several with ";" between them
@@ -113,9 +109,9 @@ def results(shape: Callable[[Any], R]) -> Callable[[Any], list[R]]:
 
 
 def records(names: Sequence[str], needed: Sequence[str] = ()) -> Callable[[Any], list[Record]]:
-    """`needed`: the names without which an answer says nothing: a property that is unset comes as
-    null."""
-    shared = tuple(names)  # by all records
+    """`needed`: the names without which an answer says nothing: HubSpot writes null for a property
+    that is unset."""
+    shared = tuple(names)  # one for all records
 
     def record(result: Any) -> Record:
         id, properties = record_id(result["id"]), result["properties"]
@@ -154,26 +150,28 @@ def record_list(data: Any) -> RecordList:
     return RecordList(str(found["listId"]), name, object_type, is_processing)
 
 
-def member(result: Any) -> int:
-    """HubSpot has answered both an id alone and an object with one."""
-    return record_id(result["recordId"] if isinstance(result, dict) else result)
-
-
-def total(data: Any) -> int:
-    if not isinstance(data["total"], int):
-        raise ValueError("total is no number")
-    return int(data["total"])
-
-
 def next_cursor(data: Any) -> str | None:
     """None at the end, where `paging.next` is missing."""
     following = (data.get("paging") or {}).get("next")
     if following is None:
         return None
-    after = following["after"]
-    if not isinstance(after, str) or not after:
+    if not isinstance(following["after"], str) or not following["after"]:
         raise ValueError("the cursor to the next page is no text")
-    return after
+    return str(following["after"])
+
+
+def new_id(data: Any) -> int:
+    return record_id(data["id"])
+
+
+def associated_id(result: Any) -> int:
+    """HubSpot has answered both a number and a text."""
+    return record_id(str(result["toObjectId"]))
+
+
+def member_id(result: Any) -> int:
+    """HubSpot has answered both an id alone and an object with one."""
+    return record_id(result["recordId"] if isinstance(result, dict) else result)
 
 
 def record_id(value: Any) -> int:

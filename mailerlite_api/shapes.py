@@ -55,10 +55,10 @@ def page(keys: Sequence[str], with_groups: bool) -> Callable[[Any], Page]:
     return subscribers
 
 
-def subscriber(data: Any, whom: str, keys: tuple[str, ...], with_groups: bool) -> Subscriber | None:
+def subscriber(data: Any, whom: str, keys: Sequence[str], with_groups: bool) -> Subscriber | None:
     """The one that was asked for by id or address; None for someone who is shown as deleted."""
     row = data["data"]
-    person = _subscriber(row, keys, with_groups)
+    person = _subscriber(row, tuple(keys), with_groups)
     if canonical(whom) not in (person.id, canonical(person.email)):
         raise ValueError("it is about somebody else")
     return None if row.get("deleted_at") else person
@@ -68,12 +68,6 @@ def written(data: Any, is_new: bool) -> Written:
     status, fields = _status(data["data"]), data["data"].get("fields")
     kept = fields.items() if isinstance(fields, dict) else ()
     return Written(status, is_new, {key: _text(value) for key, value in kept})
-
-
-def total(data: Any) -> int:
-    if not isinstance(data["total"], int):
-        raise ValueError("total is no number")
-    return int(data["total"])
 
 
 def responses(data: Any, number: int) -> list[Any]:
@@ -87,21 +81,20 @@ def responses(data: Any, number: int) -> list[Any]:
 def _subscriber(row: Any, keys: tuple[str, ...], with_groups: bool) -> Subscriber:
     email, fields = row["email"].strip().lower(), row["fields"] or {}
     values = Packed(keys, [_text(fields.get(key)) for key in keys])
-    groups = (str(group["id"]) for group in row["groups"]) if with_groups else ()
-    shared = _shared(frozenset(groups))
-    return Subscriber(str(row["id"]), email, _status(row), values, shared)
+    groups = tuple(str(group["id"]) for group in row["groups"]) if with_groups else ()
+    return Subscriber(str(row["id"]), email, _status(row), values, _shared(groups))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _shared(groups: tuple[str, ...]) -> frozenset[str]:
+    """One set for all who are in the same groups: even an empty one takes 200 bytes."""
+    return frozenset(groups)
 
 
 def _status(row: Any) -> str:
     if row["status"] not in SUBSCRIBER_STATUSES:
         raise ValueError("a subscriber has no known status")
     return SUBSCRIBER_STATUSES[SUBSCRIBER_STATUSES.index(row["status"])]  # one text for all
-
-
-@functools.lru_cache(maxsize=10_000)
-def _shared(groups: frozenset[str]) -> frozenset[str]:
-    """One set for all who are in the same groups: even an empty one takes 200 bytes."""
-    return groups
 
 
 def _text(value: Any) -> str | None:

@@ -109,7 +109,7 @@ class ContactReader:
         """Every contact that has one of these canonical addresses, also as an additional one, or
         had it when it was written last."""
         queries = search.called([form for each in emails for form in spellings(each)])
-        found = self._hubspot.find_contacts(queries, ["email"])
+        found = self._hubspot.find(CONTACTS, ["email"], queries)
         return self.having([each.id for each in found], emails, store)
 
     def _read(self, keys: Sequence[int] | Sequence[str], key: str) -> list[Contact]:

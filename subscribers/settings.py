@@ -8,7 +8,7 @@ from typing import Mapping, NamedTuple
 from core.conditions import Condition, parse_conditions
 from core.limits import Limit, parse_number
 from core.settings import SettingsReader, parse_names
-from hubspot_api.service import hubspot_settings
+from hubspot_client import hubspot_settings
 from mailerlite_client import mailerlite_settings
 from subscribers import limits
 from subscribers.consent import parse_legal_basis

@@ -13,7 +13,7 @@ from typing import Any, Sequence
 
 import pytest
 
-from hubspot_api.service import KEYS_PAGE
+from hubspot_client import KEYS_PAGE
 from sandbox import Fault, Sandbox
 from tests import contacts
 from tests.contacts import (

@@ -13,9 +13,8 @@ import hubspot_client
 import mailerlite_client
 from core.errors import BadAnswer, CallRejected, ListChanged, ServiceError
 from core.settings import SettingsReader
-from hubspot_api.service import hubspot_settings
 from hubspot_api.shapes import CONTACTS
-from hubspot_client import HubSpotClient
+from hubspot_client import HubSpotClient, hubspot_settings
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber
 from mailerlite_client import PERSON, VALUES, MailerLiteClient, Refused, mailerlite_settings
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox

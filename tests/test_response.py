@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import CallRejected, Forbidden, ServiceDown, ServiceError
-from hubspot_api.service import SERVICE as HUBSPOT
+from hubspot_client import SERVICE as HUBSPOT
 from mailerlite_client import SERVICE as MAILERLITE
 from transport.response import (
     EXCERPT,

@@ -10,6 +10,7 @@ from transport.http_client import HttpClient
 from transport.service import Service
 
 R = TypeVar("R")
+Shape = Callable[[Any], R]
 
 
 class ServiceSettings(NamedTuple):
@@ -41,18 +42,14 @@ class ServiceClient:
         self._clock = clock
         self.http = HttpClient(self.service, *settings, clock=clock, dry_run=dry_run)
 
-    def _read(
-        self, call: str, shape: Callable[[Any], R], method: str, path: str, **content: Any
-    ) -> R:
+    def _read(self, call: str, shape: Shape[R], method: str, path: str, **content: Any) -> R:
         return self._parse(call, shape, self.http.read(method, path, call, **content))
 
-    def _write(self, call: str, shape: Callable[[Any], R], path: str, **content: Any) -> R:
+    def _write(self, call: str, shape: Shape[R], path: str, **content: Any) -> R:
         data = self.http.request("POST", path, call, **content).data
         return self._parse(call, shape, data, after_write=True)
 
-    def _parse(
-        self, call: str, shape: Callable[[Any], R], data: Any, after_write: bool = False
-    ) -> R:
+    def _parse(self, call: str, shape: Shape[R], data: Any, after_write: bool = False) -> R:
         try:
             return shape(data)
         except KeyError as error:
@@ -62,3 +59,10 @@ class ServiceClient:
         except (TypeError, AttributeError, IndexError):
             what = "it is not as documented" if data is not None else "it is no JSON object"
         self.http.bad_answer(call, what, after_write)
+
+
+def total(data: Any) -> int:
+    """The shape of an answer that says how many there are."""
+    if not isinstance(data["total"], int):
+        raise ValueError("total is no number")
+    return int(data["total"])
