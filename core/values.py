@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -62,8 +63,7 @@ class Packed(Mapping[str, Optional[str]]):
     def __getitem__(self, name: str) -> str | None:
         if name not in self._names:
             raise KeyError(name)
-        text: str | None = json.loads(self._json)[self._names.index(name)]
-        return text
+        return _unpacked(self._json)[self._names.index(name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -73,3 +73,10 @@ class Packed(Mapping[str, Optional[str]]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+
+@functools.lru_cache(maxsize=64)
+def _unpacked(text: str) -> list[str | None]:
+    """Kept for a while: what is looked at of a record is looked at in one go."""
+    texts: list[str | None] = json.loads(text)
+    return texts
