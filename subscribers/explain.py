@@ -33,13 +33,7 @@ from subscribers.rules import Rules
 from subscribers.sections import VERBS
 from subscribers.setup import Setup
 
-WOULD = {
-    Action.CREATE.value: "be created",
-    Action.UPDATE.value: "be updated",
-    Action.UNSUBSCRIBE.value: "be unsubscribed",
-    Action.OPT_OUT.value: "be opted out in HubSpot",
-    Action.LEAVE.value: "be removed from a group",
-}
+WOULD = {key: f"be {verb}" for key, verb in VERBS.items()}
 WHO = "this person"
 ALL_THERE = "MailerLite has what HubSpot has"
 COUNTS = "has this address, and counts"

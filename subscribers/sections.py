@@ -55,6 +55,15 @@ _HINTS = {
 }
 
 
+_TITLES = {  # on the screen, of the changes of a plan
+    Action.CREATE: ("Create {}", Kind.ADD),
+    Action.UPDATE: ("Update {}", Kind.CHANGE),
+    Action.UNSUBSCRIBE: ("Unsubscribe {}", Kind.REMOVE),
+    Action.OPT_OUT: ("Opt out {} in HubSpot", Kind.REMOVE),
+    Action.LEAVE: ("Remove {} from a group", Kind.REMOVE),
+}
+
+
 def sections(plan: Plan, groups: Mapping[str, str], is_applied: bool = False) -> list[Section]:
     """`groups`: id -> name. Who was left out right before the write, or by it, is a skipped person
     and no failure."""
@@ -114,13 +123,7 @@ def say_plan(
     say(f"Create {count(len(fields), 'field')}", Kind.ADD, fields)
     made = [(row["name"], "") for row in rows["create_groups"]]
     say(f"Create {count(len(made), 'group')}", Kind.ADD, made)
-    for action, title, kind in (
-        (Action.CREATE, "Create {}", Kind.ADD),
-        (Action.UPDATE, "Update {}", Kind.CHANGE),
-        (Action.UNSUBSCRIBE, "Unsubscribe {}", Kind.REMOVE),
-        (Action.OPT_OUT, "Opt out {} in HubSpot", Kind.REMOVE),
-        (Action.LEAVE, "Remove {} from a group", Kind.REMOVE),
-    ):
+    for action, (title, kind) in _TITLES.items():
         lines = [(each.address, _describe_change(each, groups)) for each in plan.of(action)]
         number = plan.leaving if action is Action.LEAVE else len(lines)
         say(title.format(people(number)), kind, lines)
@@ -161,34 +164,34 @@ def say_results(
 def describe_dry_run(plan: Plan) -> str:
     """What it would do: words that follow "Dry run:"."""
     fields = sum(bool(each.type) for each in plan.creations)
-    groups, opt_out = len(plan.creations) - fields, len(plan.of(Action.OPT_OUT))
-    told = [
-        f"{len(plan.of(Action.CREATE)):,} would be created",
-        f"{len(plan.of(Action.UPDATE)):,} updated",
-        f"{len(plan.of(Action.UNSUBSCRIBE)):,} unsubscribed",
-        f"{opt_out:,} opted out in HubSpot" if opt_out else "",
-        f"{plan.leaving:,} removed from a group" if plan.leaving else "",
-        f"{count(fields, 'field')} created" if fields else "",
-        f"{count(groups, 'group')} created" if groups else "",
+    groups = len(plan.creations) - fields
+    created = f"{len(plan.of(Action.CREATE)):,} would be created"
+    made = [
+        count(number, what) for number, what in ((fields, "field"), (groups, "group")) if number
     ]
-    return ", ".join(filter(None, told))
+    told = _describe_numbers(plan.changes, created, bool(plan.leaving))
+    return ", ".join([*told, *(f"{what} created" for what in made)])
 
 
 def describe_results(plan: Plan, is_mirrored: bool, skipped: int) -> str:
     """What was done: words that follow "Done:"."""
     done = [each for each in plan.changes if each.result.status == DONE]
-    numbers = Counter(each.action for each in done)
-    left = len({each.membership.email for each in done if each.action is Action.LEAVE})
-    told = [
-        f"{people(numbers[Action.CREATE])} created",
+    created = f"{people(sum(each.action is Action.CREATE for each in done))} created"
+    told = _describe_numbers(done, created, is_mirrored)
+    return f"{', '.join(told)}, {plan.unchanged:,} left as they were, {skipped:,} skipped."
+
+
+def _describe_numbers(changes: Sequence[Change], created: str, is_mirrored: bool) -> list[str]:
+    numbers = Counter(each.action for each in changes)
+    opted_out = numbers[Action.OPT_OUT]
+    left = len({each.membership.email for each in changes if each.action is Action.LEAVE})
+    return [
+        created,
         f"{numbers[Action.UPDATE]:,} updated",
         f"{numbers[Action.UNSUBSCRIBE]:,} unsubscribed",
-        f"{numbers[Action.OPT_OUT]:,} opted out in HubSpot" if numbers[Action.OPT_OUT] else "",
-        f"{left:,} removed from a group" if is_mirrored else "",
-        f"{plan.unchanged:,} left as they were",
-        f"{skipped:,} skipped.",
+        *([f"{opted_out:,} opted out in HubSpot"] if opted_out else []),
+        *([f"{left:,} removed from a group"] if is_mirrored else []),
     ]
-    return ", ".join(filter(None, told))
 
 
 def describe_orphans(plan: Plan) -> str:

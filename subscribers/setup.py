@@ -251,33 +251,13 @@ class Setup:
     def _judge_mirror(self, joined: Sequence[str]) -> Mirror:
         """`joined`: the groups that everybody joins."""
         settings, may_be_made = self._settings, bool(self._args.create_groups)
+        everyone, wanted, taken = "", settings.mirror_group, dict.fromkeys(joined, "joined")
         names: dict[str, str] = {}
-        everyone, wanted = "", settings.mirror_group
-
-        def judge(name: str, ids: Sequence[str], setting: str, may_be_made: bool) -> str:
-            """The id of the group, or its placeholder; "" if it cannot be used."""
-            id = ids[0] if ids else placeholder(name)
-            mine = f"The group {name} is to hold the people who are meant, and nobody else"
-            mistake = ""
-            if len(ids) > 1:
-                mistake = f"MailerLite has several groups {name}: rename all but one, or give the"
-                mistake += " id."
-            elif id in joined:
-                mistake = f"{mine}: take it out of MAILERLITE_GROUPS, or give {setting} one of its"
-                mistake += " own."
-            elif id == everyone:
-                mistake = f"The group {name} is MIRROR_GROUP already: set GROUP_PREFIX to another"
-                mistake += " name."
-            elif not ids:
-                mistake = self._mistake_of_new_group(name, setting, may_be_made)
-            self._say(not mistake, mistake or f"{mine}{'' if ids else ', and is to be created'}.")
-            if not mistake:
-                names[id] = self._groups.get(id, name)
-            return "" if mistake else id
-
         if wanted:
             may_be_named = may_be_made and not wanted.isdecimal()
-            everyone = judge(wanted, self._ids_of(wanted), "MIRROR_GROUP", may_be_named)
+            ids = self._ids_of(wanted)
+            everyone = self._judge_mirrored(wanted, ids, "MIRROR_GROUP", may_be_named, taken)
+            names, taken[everyone] = {everyone: self._groups.get(everyone, wanted)}, "mirrored"
         by = self._properties.get(settings.group_by)
         what = "is no property of contacts with fixed values (an enumeration)"
         if by and by.type == "enumeration":
@@ -289,16 +269,40 @@ class Setup:
         for value, label in by.options.items() if by else ():
             name = f"{settings.group_prefix} {label}".strip()
             ids = [id for id, each in self._groups.items() if each == name]
-            by_value[value] = judge(name, ids, "GROUP_BY", may_be_made)
+            by_value[value] = self._judge_mirrored(name, ids, "GROUP_BY", may_be_made, taken)
+            names[by_value[value]] = name
         return Mirror(everyone, by, by_value, names)
 
-    def _mistake_of_new_group(self, name: str, setting: str, may_be_made: bool) -> str:
+    def _judge_mirrored(
+        self,
+        name: str,
+        ids: Sequence[str],
+        setting: str,
+        may_be_made: bool,
+        taken: Mapping[str, str],
+    ) -> str:
+        """The id of the group, or its placeholder; "" if it cannot be used. `taken`: the ids of
+        groups that are "joined" by everybody, or "mirrored" already."""
+        id = ids[0] if ids else placeholder(name)
         alike = [each for each in self._groups.values() if each.lower() == name.lower()]
-        if alike:
-            return f"MailerLite has the group {alike[0]}, but none {name}: spell both alike."
-        is_allowed = self._args.create_groups
-        how = " (digits alone are an id)" if is_allowed else ", or make it by --create-groups"
-        return "" if may_be_made else f"MailerLite has no group {name}: fix {setting}{how}."
+        text = f"The group {name} is to hold the people who are meant, and nobody else"
+        if len(ids) > 1:
+            text = f"MailerLite has several groups {name}: rename all but one, or give the id."
+        elif taken.get(id) == "joined":
+            text += f": take it out of MAILERLITE_GROUPS, or give {setting} one of its own."
+        elif id in taken:
+            text = f"The group {name} is MIRROR_GROUP already: set GROUP_PREFIX to another name."
+        elif not ids and alike:
+            text = f"MailerLite has the group {alike[0]}, but none {name}: spell both alike."
+        elif not ids and not may_be_made:
+            made = self._args.create_groups
+            how = " (digits alone are an id)" if made else ", or make it by --create-groups"
+            text = f"MailerLite has no group {name}: fix {setting}{how}."
+        else:
+            self._say(True, f"{text}{'' if ids else ', and is to be created'}.")
+            return id
+        self._say(False, text)
+        return ""
 
     def _judge_opt_out(self, consent: Mapping[str, str]) -> OptOut | None:
         """From which kind of mail: None unless it is clear which one is meant."""
