@@ -191,8 +191,7 @@ class Sync:
     def _remember(self, plan: Plan, everybody: Everybody) -> None:
         """Before the first write: should the run be killed, the next one knows whom there was."""
         store, opt_out = self.store, self.rules.opt_out
-        if store.is_new:
-            store.make_file()
+        if store.make_file():
             self.history.begin_run(self.settings.keep_history_days)
         ids = {contact_address(contact): contact.id for contact in everybody.contacts}
         store.note_lists((email, ids.get(email)) for email in everybody.subscribers)

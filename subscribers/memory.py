@@ -96,12 +96,14 @@ class PersonStore(Store):
             self.close()
             raise
 
-    def make_file(self) -> None:
-        """To be called before anything is noted that is to last."""
-        if not self.path.exists():
-            self.close()
-            super().__init__(self.path, self._schema, _REMEDY, dry_run=False)
-            self.is_new = True
+    def make_file(self) -> bool:
+        """Before anything is noted that is to last. Whether it was missing: then what was noted so
+        far is lost."""
+        if self.path.exists():
+            return False
+        self.close()
+        super().__init__(self.path, self._schema, _REMEDY, dry_run=False)
+        return True
 
     def __enter__(self) -> PersonStore:
         return self

@@ -102,6 +102,10 @@ def test_a_memory_that_a_killed_run_left_empty_is_none(
         memory.make_file()
     with make([], [subscriber(AL)], clock) as sandbox:
         assert run(run_main, sandbox, "--state", str(path)).code == 3
+        assert run_first(run_main, sandbox, "--state", str(path)).code == 0
+        told = run(run_main, sandbox, "--state", str(path), "--history")
+    assert [row["outcome"] for row in told.report["runs"]] == ["refused"]
+    assert told.out.splitlines()[0] == "  1 run with nothing to do"
 
 
 def test_after_a_first_run_without_subscribers_they_may_come(
