@@ -13,19 +13,8 @@ from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANIES, CONTACTS, Contact, 
 from report.history import Next, change_row, describe_next, describe_past
 from report.model import Kind, Row, Section
 from state.history import ChangeEntry, History
-from subscribers import consent
-from subscribers.decide import (
-    NEVER_A_CONTACT,
-    NO_CONTACT,
-    OLDER,
-    Action,
-    Decision,
-    KnownPerson,
-    Person,
-    by_change,
-    company_id,
-    decide,
-)
+from subscribers import consent, decide
+from subscribers.decide import Action, Decision, KnownPerson, Person
 from subscribers.memory import PersonStore
 from subscribers.plan import find_people
 from subscribers.reading import ContactReader, Services, subscribers_called
@@ -51,10 +40,10 @@ def explain(
     for email in emails:
         person, known = people.get(email, Person(email)), store.lookup(email)
         changes = history.changes_of(store.hash_of(email))
-        decision = decide(person, store, rules)
+        decision = decide.decide(person, store, rules)
         row = {
             **_next_row(decision, setup.group_names),
-            "hubspot": _contact_rows(person, by_change(contacts), known, rules, setup),
+            "hubspot": _contact_rows(person, decide.by_change(contacts), known, rules, setup),
             "remembered": _describe_known(known, person.subscriber is not None),
             "history": [change_row(change) for change in changes],
         }
@@ -86,8 +75,8 @@ def next_of(decision: Decision, groups: Mapping[str, str]) -> Next:
         return Next("skip", f"{words}, and is asked again from {day} on")
     if action is Action.SKIP:
         return Next("skip", reason)
-    is_stranger = reason == NO_CONTACT and decision.person.subscriber is None
-    return Next("nothing", NEVER_A_CONTACT if is_stranger else reason or ALL_THERE)
+    is_stranger = reason == decide.NO_CONTACT and decision.person.subscriber is None
+    return Next("nothing", decide.NEVER_A_CONTACT if is_stranger else reason or ALL_THERE)
 
 
 def _next_row(decision: Decision, groups: Mapping[str, str]) -> dict[str, Any]:
@@ -129,7 +118,7 @@ def _contact_rows(
             "how": _how(each, ids, known),
             "objections": [one.reason for one in consent.suppressions([each], rules.consent)],
             "reason": rules.scope.out_of_scope([each]),
-            "company_id": company_id(each) if rules.company_properties else None,
+            "company_id": decide.company_id(each) if rules.company_properties else None,
         }
         for each in naming
     ]
@@ -138,7 +127,7 @@ def _contact_rows(
 def _how(contact: Contact, ids: Sequence[int], known: KnownPerson) -> str:
     now = contact.values["email"] or "none"
     if contact.id in ids[:-1]:
-        return f"has this address; {OLDER}"
+        return f"has this address; {decide.OLDER}"
     if contact.id in ids:
         return COUNTS + (", because it was changed last" if len(ids) > 1 else "")
     if contact.id == known.contact_id:

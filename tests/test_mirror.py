@@ -396,6 +396,20 @@ def test_who_is_meant_after_all_stays(run_main: RunMain, clock: FakeClock) -> No
     assert outcome.report["checked_after"] == {"listed": 3, "missing": [], "unwanted": []}
 
 
+def test_of_a_service_that_is_down_nobody_is_removed_any_more(
+    run_main: RunMain, clock: FakeClock
+) -> None:
+    """And the report does not say otherwise."""
+    out = [f"p{n}@mail.example" for n in range(3)]
+    contacts = [contact(JO), *(contact(each, hs_email_optout="true") for each in out)]
+    with shops(clock, contacts, [member(AL), *map(subscriber, out)]) as sandbox:
+        sandbox.faults = [Fault("status", path="^/subscribers$", method="POST", status=500)]
+        outcome = run_first(run_main, sandbox, *MIRROR, "--unsubscribe-opted-out")
+        assert batches(sandbox) == []
+        assert members(sandbox) == {AL}
+    assert [row["status"] for row in outcome.report["leave"]] == ["not_reached"]
+
+
 def refuse_one(payload: Row) -> Row:
     """A batch whose first deletion failed."""
     if payload["responses"][0]["code"] != 204:
