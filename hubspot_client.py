@@ -8,6 +8,7 @@ https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar
 from urllib.parse import quote
 
@@ -144,8 +145,7 @@ class HubSpotClient(ServiceClient):
     def properties(self, of: ObjectType) -> dict[str, Property]:
         """Every property by its name."""
         call, path = f"list of {of.singular} properties", f"{_PROPERTIES}/{of.plural}"
-        found = self._list(call, shapes.results(shapes.definition), path)
-        return {each.name: each for each in found}
+        return {each.name: each for each in self._list(call, shapes.definition, path)}
 
     # Found by a search. Its index lags behind the records by up to half a minute, so it may miss a
     # new one, or find one that does not match any more; the values are of now.
@@ -204,7 +204,8 @@ class HubSpotClient(ServiceClient):
         call, path = f"{of.plural} by {key}", f"{_OBJECTS}/{of.plural}/batch/read"
         by = {} if key == "id" else {"idProperty": key}
         params = {"archived": "true"} if deleted else None
-        shape, found = shapes.records(names, needed), []
+        shape = partial(shapes.results, partial(shapes.record, tuple(names), needed))
+        found: list[Record] = []
         for start in range(0, len(keys), BATCH_SIZE):
             inputs = [{"id": str(each)} for each in keys[start : start + BATCH_SIZE]]
             body = {"properties": [*names], "inputs": inputs, **by}
@@ -221,7 +222,7 @@ class HubSpotClient(ServiceClient):
         The list, unlike a search, has no end at 10,000, and its cursor is an id, so that edits
         during the read move nothing: https://developers.hubspot.com/docs/api/crm/contacts
         """
-        shape, path = shapes.records(names, needed), f"{_OBJECTS}/contacts"
+        shape, path = partial(shapes.record, tuple(names), needed), f"{_OBJECTS}/contacts"
         params = {"limit": LIST_PAGE_SIZE, "properties": ",".join(names)}
         ids: set[int] = set()
         for contact in self._list("contacts", shape, path, params):
@@ -232,8 +233,7 @@ class HubSpotClient(ServiceClient):
     def companies_of_contact(self, contact_id: int) -> list[int]:
         """The ids of all companies that the contact is associated with."""
         path = f"{_ASSOCIATIONS.format(contact_id)}/company"
-        shape = shapes.results(shapes.associated_id)
-        return [*self._list("companies of the contact", shape, path)]
+        return [*self._list("companies of the contact", shapes.associated_id, path)]
 
     def list_called(self, wanted: str, of: ObjectType) -> shapes.RecordList | None:
         """The list with this id, if it is a number, of any type; else that of the type with this
@@ -252,6 +252,7 @@ class HubSpotClient(ServiceClient):
         """The ids of all records in a list. Raises ListChanged when HubSpot is still filling the
         list, or fewer came than it says there are."""
         call, path = f"members of the list {wanted.name}", f"{_LISTS}/{wanted.id}/memberships"
+        params = {"limit": MEMBERS_PAGE_SIZE}
 
         def read() -> frozenset[int]:
             found = self.list_called(wanted.id, CONTACTS)
@@ -259,14 +260,9 @@ class HubSpotClient(ServiceClient):
                 why = "HubSpot is still filling it" if found else "it is gone"
                 self.http.list_changed(call, why)
             totals: list[int] = []
-
-            def page(data: Any) -> list[int]:
-                totals.append(total(data))
-                return shapes.results(shapes.member_id)(data)
-
-            members = frozenset(self._list(call, page, path, {"limit": MEMBERS_PAGE_SIZE}))
-            self._require_all(call, "members", min(totals), len(members))
-            return members
+            ids = frozenset(self._list(call, shapes.member_id, path, params, totals))
+            self._require_all(call, "members", min(totals), len(ids))
+            return ids
 
         return paging.retry_if_changed(read, lambda: self._clock.sleep(READ_LIST_AGAIN_AFTER_S))
 
@@ -329,12 +325,19 @@ class HubSpotClient(ServiceClient):
         return Created(id, existed=False)
 
     def _list(
-        self, call: str, shape: Shape[list[R]], path: str, params: Mapping[str, object] = {}
+        self,
+        call: str,
+        shape: Shape[R],
+        path: str,
+        params: Mapping[str, object] = {},
+        totals: list[int] | None = None,
     ) -> Iterator[R]:
-        """All results of a list that goes by cursor."""
+        """All results of a list that goes by cursor. `totals`: what its pages say there are."""
 
         def page(data: Any) -> tuple[list[R], str | None]:
-            return shape(data), shapes.next_cursor(data)
+            if totals is not None:
+                totals.append(total(data))
+            return shapes.page(shape, data)
 
         def fetch(after: str | None) -> tuple[list[R], str | None]:
             return self._read(call, page, "GET", path, params={**params, "after": after})
@@ -376,7 +379,7 @@ class HubSpotClient(ServiceClient):
         """The total of the query, and the records next to the end."""
 
         def page(data: Any) -> tuple[int, list[Record]]:
-            found = shapes.records(names)(data)
+            found = shapes.results(partial(shapes.record, tuple(names), ()), data)
             ids = [*([] if end.bound is None else [end.bound]), *(each.id for each in found)]
             if any((b >= a) if end.falling else (b <= a) for a, b in zip(ids, ids[1:])):
                 raise ValueError("the ids are not in order, so nothing shows what is missing")

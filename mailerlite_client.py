@@ -7,6 +7,7 @@ The API is described at https://developers.mailerlite.com/docs/subscribers.html,
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
@@ -132,11 +133,11 @@ class MailerLiteClient(ServiceClient):
 
         def people(data: Any) -> dict[str, Subscriber | None]:
             found: dict[str, Subscriber | None] = {}
-            for each, answer in zip(whom, shapes.responses(data, len(whom))):
+            for each, answer in zip(whom, shapes.responses(len(whom), data)):
                 if answer["code"] == 404:
                     found[each] = None
                 elif answer["code"] == 200:
-                    found[each] = shapes.subscriber(answer["body"], each, keys, with_groups)
+                    found[each] = shapes.subscriber(keys, with_groups, each, answer["body"])
             return found
 
         body = _batch("GET", map(_path, whom))
@@ -145,12 +146,9 @@ class MailerLiteClient(ServiceClient):
     def subscriber(self, email: str, keys: Sequence[str]) -> Subscriber | None:
         """How it is now with one person, groups included; None when MailerLite has no such
         subscriber. A dry run may ask this, and not `look_up`: a batch can write."""
-
-        def person(data: Any) -> Subscriber | None:
-            return shapes.subscriber(data, email, keys, with_groups=True)
-
+        shape = partial(shapes.subscriber, keys, True, email)
         try:
-            return self._read("one subscriber", person, "GET", _path(email))
+            return self._read("one subscriber", shape, "GET", _path(email))
         except CallRejected as error:
             if error.status == 404:
                 return None
@@ -212,7 +210,7 @@ class MailerLiteClient(ServiceClient):
         body = _batch("DELETE", (f"{_path(person)}/groups/{group}" for person, group in members))
 
         def refusals(data: Any) -> list[CallRejected | None]:
-            return [_refusal_to_leave(each) for each in shapes.responses(data, len(members))]
+            return [_refusal_to_leave(each) for each in shapes.responses(len(members), data)]
 
         return self._write("leave a group", refusals, "/batch", body=body)
 
@@ -245,14 +243,12 @@ class MailerLiteClient(ServiceClient):
     def _write_subscriber(self, call: str, body: JsonObject) -> Written:
         response = self.http.request("POST", "/subscribers", call, body=body)
         is_new = response.status == 201 or response.is_repeat  # a repeat finds what was made before
-        return self._parse(
-            call, lambda data: shapes.written(data, is_new), response.data, after_write=True
-        )
+        return self._parse(call, partial(shapes.written, is_new), response.data, after_write=True)
 
     def _pages(
         self, path: str, keys: Sequence[str], with_groups: bool
     ) -> Iterator[list[Subscriber]]:
-        shape = shapes.page(keys, with_groups)
+        shape = partial(shapes.page, tuple(keys), with_groups)
         for status in SUBSCRIBER_STATUSES:
             params = {"filter[status]": status, **({"include": "groups"} if with_groups else {})}
             yield from self._list(f"{status} subscribers", shape, path, params)

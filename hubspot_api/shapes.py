@@ -94,35 +94,36 @@ def company(record: Record) -> Company:
     return Company(record.id, *(record.values[name] for name in COMPANY_PROPERTIES))
 
 
-# Shapes, as `transport.service_client` describes them.
+# Shapes, as `transport.service_client` describes them; those of what an answer lists take the shape
+# of one entry first.
 
 
-def results(shape: Callable[[Any], R]) -> Callable[[Any], list[R]]:
-    """The shape of an answer whose results have this one."""
-
-    def all_results(data: Any) -> list[R]:
-        if not isinstance(data["results"], list):
-            raise ValueError("results is no list")
-        return [shape(each) for each in data["results"]]
-
-    return all_results
+def results(shape: Callable[[Any], R], data: Any) -> list[R]:
+    if not isinstance(data["results"], list):
+        raise ValueError("results is no list")
+    return [shape(each) for each in data["results"]]
 
 
-def records(names: Sequence[str], needed: Sequence[str] = ()) -> Callable[[Any], list[Record]]:
+def page(shape: Callable[[Any], R], data: Any) -> tuple[list[R], str | None]:
+    """With the cursor of the next page; None at the end, where `paging.next` is missing."""
+    following = (data.get("paging") or {}).get("next")
+    if following is None:
+        return results(shape, data), None
+    if not isinstance(following["after"], str) or not following["after"]:
+        raise ValueError("the cursor to the next page is no text")
+    return results(shape, data), following["after"]
+
+
+def record(names: tuple[str, ...], needed: Sequence[str], result: Any) -> Record:
     """`needed`: the names without which an answer says nothing: HubSpot writes null for a property
     that is unset."""
-    shared = tuple(names)  # one for all records
-
-    def record(result: Any) -> Record:
-        id, properties = record_id(result["id"]), result["properties"]
-        values = [properties.get(name) for name in shared]
-        if not all(value is None or isinstance(value, str) for value in values):
-            raise ValueError("the value of a property is no text")
-        for name in needed:
-            properties[name]
-        return Record(id, Packed(shared, values))
-
-    return results(record)
+    id, properties = record_id(result["id"]), result["properties"]
+    values = [properties.get(name) for name in names]
+    if not all(value is None or isinstance(value, str) for value in values):
+        raise ValueError("the value of a property is no text")
+    for name in needed:
+        properties[name]
+    return Record(id, Packed(names, values))
 
 
 def account(data: Any) -> Account:
@@ -148,16 +149,6 @@ def record_list(data: Any) -> RecordList:
     is_processing = str(found.get("processingStatus")) == "PROCESSING"
     name, object_type = str(found["name"]), str(found["objectTypeId"])
     return RecordList(str(found["listId"]), name, object_type, is_processing)
-
-
-def next_cursor(data: Any) -> str | None:
-    """None at the end, where `paging.next` is missing."""
-    following = (data.get("paging") or {}).get("next")
-    if following is None:
-        return None
-    if not isinstance(following["after"], str) or not following["after"]:
-        raise ValueError("the cursor to the next page is no text")
-    return str(following["after"])
 
 
 def new_id(data: Any) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from core.emails import canonical
 from core.values import Packed
@@ -39,38 +39,32 @@ class Written(NamedTuple):
     fields: Mapping[str, str | None]
 
 
-# Shapes, as `transport.service_client` describes them.
+# Shapes, as `transport.service_client` describes them: with the fields `keys`, perhaps with groups.
 
 
-def page(keys: Sequence[str], with_groups: bool) -> Callable[[Any], Page]:
-    """The shape of a page, of whose subscribers the fields `keys` are wanted."""
-    shared = tuple(keys)  # by all subscribers
-
-    def subscribers(data: Any) -> Page:
-        cursor = data["meta"]["next_cursor"]
-        if cursor is not None and not isinstance(cursor, str):
-            raise ValueError("meta.next_cursor is no text")
-        return [_subscriber(row, shared, with_groups) for row in data["data"]], cursor
-
-    return subscribers
+def page(keys: tuple[str, ...], with_groups: bool, data: Any) -> Page:
+    cursor = data["meta"]["next_cursor"]
+    if cursor is not None and not isinstance(cursor, str):
+        raise ValueError("meta.next_cursor is no text")
+    return [_subscriber(keys, with_groups, row) for row in data["data"]], cursor
 
 
-def subscriber(data: Any, whom: str, keys: Sequence[str], with_groups: bool) -> Subscriber | None:
+def subscriber(keys: Sequence[str], with_groups: bool, whom: str, data: Any) -> Subscriber | None:
     """The one that was asked for by id or address; None for someone who is shown as deleted."""
     row = data["data"]
-    person = _subscriber(row, tuple(keys), with_groups)
+    person = _subscriber(tuple(keys), with_groups, row)
     if canonical(whom) not in (person.id, canonical(person.email)):
         raise ValueError("it is about somebody else")
     return None if row.get("deleted_at") else person
 
 
-def written(data: Any, is_new: bool) -> Written:
+def written(is_new: bool, data: Any) -> Written:
     status, fields = _status(data["data"]), data["data"].get("fields")
     kept = fields.items() if isinstance(fields, dict) else ()
     return Written(status, is_new, {key: _text(value) for key, value in kept})
 
 
-def responses(data: Any, number: int) -> list[Any]:
+def responses(number: int, data: Any) -> list[Any]:
     """One for each request of a batch, in their order."""
     found = data["responses"]
     if not isinstance(found, list) or len(found) != number:
@@ -78,7 +72,7 @@ def responses(data: Any, number: int) -> list[Any]:
     return found
 
 
-def _subscriber(row: Any, keys: tuple[str, ...], with_groups: bool) -> Subscriber:
+def _subscriber(keys: tuple[str, ...], with_groups: bool, row: Any) -> Subscriber:
     email, fields = row["email"].strip().lower(), row["fields"] or {}
     values = Packed(keys, [_text(fields.get(key)) for key in keys])
     groups = tuple(str(group["id"]) for group in row["groups"]) if with_groups else ()
