@@ -45,11 +45,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def _in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
@@ -62,14 +57,14 @@ Main = Callable[..., int]
 
 
 @pytest.fixture
-def run_main(
-    clock: FakeClock,
+def clock(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> Callable[..., Ended]:
-    """Run a script's `main` in this process, against a sandbox, and return all that it showed but
-    the line that leads to the report."""
+) -> FakeClock:
+    """Its `run` runs a script's `main` in this process, against a sandbox, and returns all that it
+    showed but the line that leads to the report."""
+    clock = FakeClock()
 
     def run(
         main: Main,
@@ -88,4 +83,5 @@ def run_main(
         out = shown.out.replace(f"Report: {path}\n", "")
         return Ended(code, out, shown.err, json.loads(path.read_text()))
 
-    return run
+    clock.run = run
+    return clock

@@ -59,8 +59,8 @@ class Job(NamedTuple):
 
 
 @pytest.fixture
-def job(run_main: RunMain, clock: FakeClock) -> Job:
-    return Job(run_main, clock)
+def job(clock: FakeClock) -> Job:
+    return Job(clock.run, clock)
 
 
 def state(sandbox: Sandbox) -> tuple[list[Any], list[Any], list[list[int]]]:

@@ -29,8 +29,28 @@ MATCH = {"ecommerce_platform": "shopify", "alexa": "1"}
 HOSTILE = "\x1b]0;pwned\x07=cmd|'/c calc'!A1\r\nDone: all well"
 
 
+class Ended(NamedTuple):
+    """A run of a script's `main`: exit code, what it showed, and its report."""
+
+    code: int
+    out: str
+    err: str
+    report: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+
+RunMain = Callable[..., Ended]
+
+
 class FakeClock(Clock):
-    """Time passes only when somebody sleeps. Services of the sandbox count by it as well."""
+    """Time passes only when somebody sleeps. Services of the sandbox count by it as well.
+
+    `run`: see conftest, of the fixture alone."""
+
+    run: RunMain
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,22 +72,6 @@ class FakeClock(Clock):
             self.now += seconds
             self.slept.append(seconds)
         self.check()
-
-
-class Ended(NamedTuple):
-    """A run of a script's `main`: exit code, what it showed, and its report."""
-
-    code: int
-    out: str
-    err: str
-    report: dict[str, Any]
-
-    @property
-    def text(self) -> str:
-        return self.out + self.err
-
-
-RunMain = Callable[..., Ended]
 
 
 def make(

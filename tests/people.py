@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterator, Sequence
 
 import sync_subscribers
 from sandbox import HubSpot, MailerLite, Request, Sandbox
-from tests.helpers import Ended, RunMain
+from tests.helpers import Ended, FakeClock
 
 Row = Dict[str, Any]
 JO, AL, BO = "jo@mail.example", "al@mail.example", "bo@mail.example"
@@ -33,12 +33,12 @@ def make(
     return Sandbox(crm, mailerlite=MailerLite(people, **mailerlite), clock=clock)
 
 
-def run(run_main: RunMain, sandbox: Sandbox, *flags: str, **settings: str) -> Ended:
-    return run_main(sync_subscribers.main, sandbox, *flags, **settings)
+def run(clock: FakeClock, sandbox: Sandbox, *flags: str, **settings: str) -> Ended:
+    return clock.run(sync_subscribers.main, sandbox, *flags, **settings)
 
 
-def run_first(run_main: RunMain, sandbox: Sandbox, *flags: str, **settings: str) -> Ended:
-    return run(run_main, sandbox, "--first-run", *flags, **settings)
+def run_first(clock: FakeClock, sandbox: Sandbox, *flags: str, **settings: str) -> Ended:
+    return run(clock, sandbox, "--first-run", *flags, **settings)
 
 
 def statuses(sandbox: Sandbox) -> dict[str, str]:

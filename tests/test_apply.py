@@ -14,7 +14,7 @@ from cli.changes import WRITERS, Changes, Skip, conclude, in_part
 from cli.run import Run
 from core.errors import CallRejected, Interrupted, NotSent, Outcome, ServiceDown, ServiceError
 from report.model import DONE, FAILED, NOT_REACHED, PLANNED, SKIPPED, Result
-from tests.helpers import FakeClock, RunMain
+from tests.helpers import FakeClock
 
 REFUSED = CallRejected("refused", 400, "")
 ERRORS = {
@@ -138,10 +138,7 @@ NO_ANSWER = ServiceError("no answer")
     ],
 )
 def test_one_failure_does_not_stop_the_others_and_three_in_a_row_do(
-    run: Run,
-    monkeypatch: pytest.MonkeyPatch,
-    errors: Sequence[Exception | None],
-    statuses: str,
+    run: Run, monkeypatch: pytest.MonkeyPatch, errors: Sequence[Exception | None], statuses: str
 ) -> None:
     monkeypatch.setattr("cli.changes.WRITERS", 1)
     results = Changes(run).apply("Change", errors, raise_it)
@@ -170,19 +167,19 @@ def working(entries: Sequence[int], apply: Callable[[int], None]) -> Callable[..
     )
 
 
-def test_a_mistake_in_the_program_does_not_hide_what_was_written(run_main: RunMain) -> None:
+def test_a_mistake_in_the_program_does_not_hide_what_was_written(clock: FakeClock) -> None:
     def apply(entry: int) -> None:
         if entry == 7:
             raise ZeroDivisionError("oops")
 
-    outcome = run_main(working(range(50), apply), None)
+    outcome = clock.run(working(range(50), apply), None)
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert "ZeroDivisionError: oops" in outcome.err
     assert "Nothing has been changed" not in outcome.err
 
 
-def test_a_mistake_in_the_only_change_may_come_after_its_write(run_main: RunMain) -> None:
+def test_a_mistake_in_the_only_change_may_come_after_its_write(clock: FakeClock) -> None:
     def apply(_entry: int) -> None:
         raise ZeroDivisionError("oops")
 
-    assert run_main(working([1], apply), None).code == 4
+    assert clock.run(working([1], apply), None).code == 4

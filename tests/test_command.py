@@ -22,7 +22,7 @@ from core.clock import Clock
 from core.errors import AnotherRunActive, AppError, NotSent, Outcome
 from state.files import state_folder
 from state.lock import run_lock
-from tests.helpers import HOSTILE, FakeClock, RunMain
+from tests.helpers import HOSTILE, FakeClock
 from transport.http_client import HttpClient
 from transport.service import Service
 
@@ -34,22 +34,22 @@ def script(work: Callable[[Run], Outcome]) -> Callable[..., int]:
     return main
 
 
-def test_a_mistake_in_the_program_shows_a_traceback(run_main: RunMain) -> None:
+def test_a_mistake_in_the_program_shows_a_traceback(clock: FakeClock) -> None:
     def work(_run: Run) -> Outcome:
         raise ZeroDivisionError("oops")
 
-    outcome = run_main(script(work), None)
+    outcome = clock.run(script(work), None)
     assert (outcome.code, outcome.report["outcome"]) == (1, "failed")
     assert "ZeroDivisionError: oops" in outcome.err
     assert "please report it" in outcome.err
 
 
-def test_a_failure_after_a_write_is_partial(run_main: RunMain) -> None:
+def test_a_failure_after_a_write_is_partial(clock: FakeClock) -> None:
     def work(run: Run) -> Outcome:
         run.wrote = True
         raise AppError("Something broke.")
 
-    outcome = run_main(script(work), None)
+    outcome = clock.run(script(work), None)
     assert outcome.code == 4
     assert "Nothing has been changed" not in outcome.err
     assert outcome.report["error"] == "Something broke."
@@ -121,7 +121,7 @@ def test_nothing_that_a_terminal_would_obey_is_printed(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("must_finish", [True, False])
 def test_a_signal_ends_reads_at_once_and_lets_writes_finish(
-    run_main: RunMain, must_finish: bool
+    clock: FakeClock, must_finish: bool
 ) -> None:
     went_on: list[bool] = []
 
@@ -131,18 +131,18 @@ def test_a_signal_ends_reads_at_once_and_lets_writes_finish(
             went_on.append(True)
         return Outcome.SYNCED
 
-    assert run_main(script(work), None).code == 130
+    assert clock.run(script(work), None).code == 130
     assert bool(went_on) == must_finish
 
 
-def test_a_signal_that_is_ignored_stays_ignored(run_main: RunMain) -> None:
+def test_a_signal_that_is_ignored_stays_ignored(clock: FakeClock) -> None:
     def work(_run: Run) -> Outcome:
         signal.raise_signal(signal.SIGHUP)
         return Outcome.SYNCED
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does it
     try:
-        assert run_main(script(work), None).code == 0
+        assert clock.run(script(work), None).code == 0
     finally:
         signal.signal(signal.SIGHUP, before)
 

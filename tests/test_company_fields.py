@@ -8,7 +8,7 @@ import pytest
 
 import hubspot_client
 from sandbox import Fault, Sandbox
-from tests.helpers import FakeClock, RunMain
+from tests.helpers import FakeClock
 from tests.people import AL, BO, JO, Row, contact, fields, make, run, run_first, subscriber
 
 MAPPING = {
@@ -29,7 +29,7 @@ def shops(clock: FakeClock, *contacts: Row, people: list[Row], **more: Any) -> S
 
 @pytest.mark.parametrize("in_list", [False, True])
 def test_values_of_the_primary_company(
-    run_main: RunMain, clock: FakeClock, in_list: bool, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, in_list: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hubspot_client, "BATCH_SIZE", 1)
     there = [subscriber(AL, "New", platform="Wix"), subscriber(BO, "New", website="old.example")]
@@ -40,22 +40,20 @@ def test_values_of_the_primary_company(
             sandbox.hubspot.link(person, company, 1)
         sandbox.hubspot.add_list("All", "contacts", 101, 102, 103)
         flags = ["--list", "All"] if in_list else []
-        outcome = run_first(run_main, sandbox, *flags, **MAPPING)
+        outcome = run_first(clock, sandbox, *flags, **MAPPING)
         of_shop = {"platform": "Magento 2", "rank": 12, "website": "shop.example"}
         assert fields(sandbox, JO) == {"name": "New", **of_shop}
         assert fields(sandbox, AL) == {"name": "New", **of_shop}
         assert fields(sandbox, BO) == {"name": "New", "website": "old.example"}
-        again = run(run_main, sandbox, *flags, **MAPPING)
+        again = run(clock, sandbox, *flags, **MAPPING)
         sandbox.hubspot.edit("companies", 7, domain="new.example")
-        assert run(run_main, sandbox, *flags, **MAPPING).report["counts"]["update"] == 2
+        assert run(clock, sandbox, *flags, **MAPPING).report["counts"]["update"] == 2
         assert fields(sandbox, AL)["website"] == "new.example"
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
 
 
 @pytest.mark.parametrize("how", ["archive", "merge", "odd"])
-def test_a_company_that_is_gone_leaves_the_field_alone(
-    run_main: RunMain, clock: FakeClock, how: str
-) -> None:
+def test_a_company_that_is_gone_leaves_the_field_alone(clock: FakeClock, how: str) -> None:
     person = contact(JO, associatedcompanyid="x" if how == "odd" else "7")
     with shops(clock, person, people=[subscriber(JO, website="old.example")]) as sandbox:
         if how == "merge":
@@ -63,35 +61,35 @@ def test_a_company_that_is_gone_leaves_the_field_alone(
             sandbox.hubspot.merge("companies", 8, 7)
         elif how == "archive":
             sandbox.hubspot.archive("companies", 7)
-        outcome = run_first(run_main, sandbox, "--create-fields", **MAPPING)
+        outcome = run_first(clock, sandbox, "--create-fields", **MAPPING)
         assert fields(sandbox, JO) == {"name": "New", "website": "old.example"}
     assert outcome.code == 0
 
 
-def test_create_fields_knows_the_types(run_main: RunMain, clock: FakeClock) -> None:
+def test_create_fields_knows_the_types(clock: FakeClock) -> None:
     with shops(clock, contact(JO), people=[]) as sandbox:
-        assert run(run_main, sandbox, "--create-fields", **MAPPING).code == 0
+        assert run(clock, sandbox, "--create-fields", **MAPPING).code == 0
         types = {field["key"]: field["type"] for field in sandbox.mailerlite.fields[8:]}
     assert types == {"platform": "text", "rank": "number", "website": "text"}
 
 
-def test_a_company_property_that_is_not_there(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_company_property_that_is_not_there(clock: FakeClock) -> None:
     with shops(clock, contact(JO), people=[]) as sandbox:
         mapping = {"MAILERLITE_FIELDS": "company.size:size"}
-        outcome = run(run_main, sandbox, **mapping)
-        checked = run(run_main, sandbox, "--check", **MAPPING)
+        outcome = run(clock, sandbox, **mapping)
+        checked = run(clock, sandbox, "--check", **MAPPING)
     assert outcome.code == 2
     assert "HubSpot has no company property size: fix MAILERLITE_FIELDS" in outcome.err
     assert "OK   HubSpot's companies can be read" in checked.out
 
 
 @pytest.mark.parametrize("scope", ["crm.schemas.companies.read", "crm.objects.companies.read"])
-def test_a_missing_scope_is_named(run_main: RunMain, clock: FakeClock, scope: str) -> None:
+def test_a_missing_scope_is_named(clock: FakeClock, scope: str) -> None:
     with shops(clock, contact(JO), people=[], fields=FIELDS) as sandbox:
         sandbox.hubspot.scopes.remove(scope)
-        plain = run(run_main, sandbox, "--dry-run")
-        outcome = run(run_main, sandbox, **MAPPING)
-        checked = run(run_main, sandbox, "--check", **MAPPING)
+        plain = run(clock, sandbox, "--dry-run")
+        outcome = run(clock, sandbox, **MAPPING)
+        checked = run(clock, sandbox, "--check", **MAPPING)
         assert sandbox.writes == []
     assert outcome.code != 0
     assert f"the token lacks the scope {scope}" in outcome.err
@@ -100,11 +98,11 @@ def test_a_missing_scope_is_named(run_main: RunMain, clock: FakeClock, scope: st
     assert plain.code == 0
 
 
-def test_an_odd_answer_ends_the_run(run_main: RunMain, clock: FakeClock) -> None:
+def test_an_odd_answer_ends_the_run(clock: FakeClock) -> None:
     answer: dict[str, Any] = {"results": [{"id": "x", "properties": {}}]}
     with shops(clock, contact(JO), people=[], fields=FIELDS) as sandbox:
         sandbox.faults = [Fault("body", path="/companies/batch/read$", body=answer)]
-        outcome = run(run_main, sandbox, **MAPPING)
+        outcome = run(clock, sandbox, **MAPPING)
         assert sandbox.writes == []
     assert outcome.code == 1
     assert "companies by id: the answer cannot be used" in outcome.err

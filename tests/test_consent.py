@@ -7,7 +7,7 @@ from typing import Any, Callable, Tuple
 import pytest
 
 from sandbox import Fault, Request, Sandbox
-from tests.helpers import FakeClock, RunMain
+from tests.helpers import FakeClock
 from tests.people import (
     AL,
     BO,
@@ -35,15 +35,13 @@ FROM_OFFERS = {f"hs_email_optout_{OFFERS}": "true"}
 # Opt-outs by kind of mail
 
 
-def test_an_opt_out_from_any_kind_of_mail_is_an_objection(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_an_opt_out_from_any_kind_of_mail_is_an_objection(clock: FakeClock) -> None:
     contacts = [contact(JO, **FROM_OFFERS), contact(AL, **FROM_NEWSLETTER), contact(BO)]
     with make(contacts, [subscriber(AL)], clock) as sandbox:
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
         assert statuses(sandbox) == {AL: "active", BO: "active"}
         assert fields(sandbox, AL) == {"name": "Old"}
-        stopped = run(run_main, sandbox, "--unsubscribe-opted-out")
+        stopped = run(clock, sandbox, "--unsubscribe-opted-out")
         assert statuses(sandbox) == {AL: "unsubscribed", BO: "active"}
     assert reasons(outcome) == {
         JO: "opted out of Marketing Information in HubSpot",
@@ -64,9 +62,7 @@ LABEL = "Opted out of email: Newsletter"
         ("Newsletter", "newsletter"),
     ],
 )
-def test_only_the_kinds_that_are_named_count(
-    run_main: RunMain, clock: FakeClock, label: str, named: str
-) -> None:
+def test_only_the_kinds_that_are_named_count(clock: FakeClock, label: str, named: str) -> None:
     contacts = [
         contact(JO, **FROM_OFFERS),
         contact(AL, **FROM_NEWSLETTER),
@@ -74,7 +70,7 @@ def test_only_the_kinds_that_are_named_count(
     ]
     with make(contacts, [], clock) as sandbox:
         sandbox.hubspot.properties["contacts"]["hs_email_optout_11"]["label"] = label
-        outcome = run(run_main, sandbox, HUBSPOT_SUBSCRIPTIONS=named)
+        outcome = run(clock, sandbox, HUBSPOT_SUBSCRIPTIONS=named)
         assert statuses(sandbox) == {JO: "active"}
     assert reasons(outcome) == {
         AL: "opted out of Newsletter in HubSpot",
@@ -82,9 +78,9 @@ def test_only_the_kinds_that_are_named_count(
     }
 
 
-def test_a_kind_of_mail_that_hubspot_does_not_know(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_kind_of_mail_that_hubspot_does_not_know(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        outcome = run(run_main, sandbox, HUBSPOT_SUBSCRIPTIONS="Newsletter, Offers")
+        outcome = run(clock, sandbox, HUBSPOT_SUBSCRIPTIONS="Newsletter, Offers")
         assert sandbox.writes == []
     assert outcome.code == 2
     assert (
@@ -93,20 +89,20 @@ def test_a_kind_of_mail_that_hubspot_does_not_know(run_main: RunMain, clock: Fak
     ) in outcome.err
 
 
-def test_two_kinds_of_mail_with_one_name(run_main: RunMain, clock: FakeClock) -> None:
+def test_two_kinds_of_mail_with_one_name(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         sandbox.hubspot.properties["contacts"]["hs_email_optout_12"]["label"] = LABEL
-        outcome = run(run_main, sandbox, HUBSPOT_SUBSCRIPTIONS="Newsletter")
+        outcome = run(clock, sandbox, HUBSPOT_SUBSCRIPTIONS="Newsletter")
     assert outcome.code == 2
     assert (
         "several kinds of mail Newsletter: let HUBSPOT_SUBSCRIPTIONS say 11 or 12." in outcome.err
     )
 
 
-def test_check_lists_the_kinds_of_mail(run_main: RunMain, clock: FakeClock) -> None:
+def test_check_lists_the_kinds_of_mail(clock: FakeClock) -> None:
     with make([], [], clock) as sandbox:
-        every = run(run_main, sandbox, "--check")
-        one = run(run_main, sandbox, "--check", HUBSPOT_SUBSCRIPTIONS="12")
+        every = run(clock, sandbox, "--check")
+        one = run(clock, sandbox, "--check", HUBSPOT_SUBSCRIPTIONS="12")
     assert (
         "OK   Who has opted out of any kind of mail (subscription type) in HubSpot is left out."
         " Kinds besides all mail: Newsletter (11), Marketing Information (12).\n"
@@ -128,32 +124,30 @@ def without(name: str) -> Callable[[Any], Any]:
     "name", ["hs_email_optout", "hs_email_optout_12", "hs_email_bad_address", "email"]
 )
 def test_an_answer_without_a_consent_property_is_no_answer(
-    run_main: RunMain, clock: FakeClock, path: str, name: str
+    clock: FakeClock, path: str, name: str
 ) -> None:
     with make([contact(JO), contact(AL)], [subscriber(AL)], clock) as sandbox:
         sandbox.faults = [Fault("edit", "hubspot", path=path, edit=without(name))]
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
         assert list(people_written(sandbox)) == []
     assert outcome.code == (4 if "batch" in path else 1)
     assert name in outcome.err
 
 
-def test_without_the_opt_out_property_nothing_is_written(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_without_the_opt_out_property_nothing_is_written(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         del sandbox.hubspot.properties["contacts"]["hs_email_optout"]
-        outcome = run(run_main, sandbox)
+        outcome = run(clock, sandbox)
         assert sandbox.writes == []
     assert outcome.code == 1
     assert "HubSpot shows no contact property hs_email_optout" in outcome.err
 
 
-def test_an_account_that_lacks_the_other_properties(run_main: RunMain, clock: FakeClock) -> None:
+def test_an_account_that_lacks_the_other_properties(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         for name in ("bad_address", "quarantined", "hard_bounce_reason_enum"):
             del sandbox.hubspot.properties["contacts"][f"hs_email_{name}"]
-        assert run(run_main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
 
 
 # The lists are complete, or nothing is written
@@ -174,7 +168,7 @@ def cut_off(payload: Any) -> Any:
 @pytest.mark.parametrize(("edit", "came"), [(emptied, 150), (cut_off, 100)])
 @pytest.mark.parametrize("times", [1, 999])
 def test_a_page_that_is_missing_makes_nobody_new(
-    run_main: RunMain, clock: FakeClock, edit: Callable[[Any], Any], came: int, times: int
+    clock: FakeClock, edit: Callable[[Any], Any], came: int, times: int
 ) -> None:
     people = many(250)
     with make(
@@ -191,7 +185,7 @@ def test_a_page_that_is_missing_makes_nobody_new(
                 edit=only_lists(edit),
             )
         ]
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
         assert list(people_written(sandbox)) == []
     if times == 1:
         assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
@@ -206,7 +200,7 @@ def only_lists(edit: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda payload: edit(payload) if payload.get("data") else payload
 
 
-def test_people_who_come_during_the_read_are_no_gap(run_main: RunMain, clock: FakeClock) -> None:
+def test_people_who_come_during_the_read_are_no_gap(clock: FakeClock) -> None:
     people = many(120)
     with make(
         [*map(contact, people)], [subscriber(each, "New") for each in people], clock
@@ -217,7 +211,7 @@ def test_people_who_come_during_the_read_are_no_gap(run_main: RunMain, clock: Fa
                 sandbox.mailerlite.add(f"new.{len(sandbox.requests)}@mail.example")
 
         sandbox.on_request = sign_up
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
     assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
     assert "Reading it again" not in outcome.err
 
@@ -271,13 +265,13 @@ CHANGES: dict[str, tuple[Callable[[Sandbox], object], str]] = {
 @pytest.mark.parametrize("is_there", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_happens_after_the_plan_leaves_the_person_out(
-    run_main: RunMain, clock: FakeClock, change: str, is_there: bool
+    clock: FakeClock, change: str, is_there: bool
 ) -> None:
     happen, reason = CHANGES[change]
     people = [subscriber(JO)] if is_there else []
     with make([contact(JO), contact(AL), contact(None)], people, clock) as sandbox:
         before_looks(sandbox, lambda: happen(sandbox))
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
         assert JO not in [body["email"] for body in people_written(sandbox)]
         assert statuses(sandbox)[AL] == "active"
     still = ", but still subscribed in MailerLite"
@@ -286,25 +280,23 @@ def test_what_happens_after_the_plan_leaves_the_person_out(
     assert emails(outcome.report["create"] + outcome.report["update"]) == [AL]
 
 
-def test_nobody_who_was_deleted_after_the_plan_comes_back(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_nobody_who_was_deleted_after_the_plan_comes_back(clock: FakeClock) -> None:
     people = many(9)
     with make([*map(contact, people)], [*map(subscriber, people)], clock) as sandbox:
         before_looks(sandbox, lambda: [*map(sandbox.mailerlite.delete, people)])
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
         assert statuses(sandbox) == {}
-        assert run(run_main, sandbox, "--max-deleted", "9", "--first-run").code == 0
+        assert run(clock, sandbox, "--max-deleted", "9", "--first-run").code == 0
         assert statuses(sandbox) == {}
     assert set(reasons(outcome).values()) == {"deleted in MailerLite"}
     assert outcome.code == 0
 
 
-def test_people_are_looked_at_right_before_their_round(run_main: RunMain, clock: FakeClock) -> None:
+def test_people_are_looked_at_right_before_their_round(clock: FakeClock) -> None:
     """120 people: three looks, each after the writes before it, at most 50 people in each."""
     people = many(120)
     with make([*map(contact, people)], [], clock) as sandbox:
-        assert run(run_main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
         looks = [each for each in sandbox.requests if each.path == "/batch"]
         assert [len(each.json()["requests"]) for each in looks] == [50, 50, 20]
         assert {call["method"] for each in looks for call in each.json()["requests"]} == {"GET"}
@@ -321,7 +313,7 @@ def test_people_are_looked_at_right_before_their_round(run_main: RunMain, clock:
 
 
 def test_a_person_of_whom_mailerlite_does_not_say_is_left_for_the_next_run(
-    run_main: RunMain, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     def lose_one(payload: Any) -> Any:
         payload["responses"][0] = {"code": 500, "body": {"message": "Server Error"}}
@@ -329,10 +321,10 @@ def test_a_person_of_whom_mailerlite_does_not_say_is_left_for_the_next_run(
 
     with make([contact(AL), contact(JO)], [], clock) as sandbox:
         sandbox.faults = [Fault("edit", path="/batch$", times=1, edit=lose_one)]
-        outcome = run(run_main, sandbox)
+        outcome = run(clock, sandbox)
         assert statuses(sandbox) == {JO: "active"}
         assert outcome.code == 4
-        assert run(run_main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
         assert statuses(sandbox) == {AL: "active", JO: "active"}
     assert "MailerLite does not say how it is with this person now" in outcome.err
 
@@ -349,24 +341,22 @@ def drop(payload: Any) -> Any:
 
 @pytest.mark.parametrize("edit", [swap, drop])
 def test_answers_that_do_not_fit_the_questions_are_none(
-    run_main: RunMain, clock: FakeClock, edit: Callable[[Any], Any]
+    clock: FakeClock, edit: Callable[[Any], Any]
 ) -> None:
     people = [subscriber(JO), subscriber(AL, status="unconfirmed")]
     with make([contact(JO), contact(AL)], people, clock) as sandbox:
         sandbox.faults = [Fault("edit", path="/batch$", edit=edit)]
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
         assert list(people_written(sandbox)) == []
     assert outcome.code == 4
     assert "MailerLite, subscribers one by one: the answer cannot be used" in outcome.err
 
 
-def test_who_unsubscribes_in_the_last_second_is_skipped(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_who_unsubscribes_in_the_last_second_is_skipped(clock: FakeClock) -> None:
     for status in ("unsubscribed", "bounced", "junk"):
         with make([contact(JO), contact(AL)], [subscriber(JO)], clock) as sandbox:
             before_writes(sandbox, lambda: set_status(sandbox, status))  # noqa: B023
-            outcome = run_first(run_main, sandbox, "--state", f"{status}.sqlite3")
+            outcome = run_first(clock, sandbox, "--state", f"{status}.sqlite3")
             assert statuses(sandbox) == {JO: status, AL: "active"}
             assert fields(sandbox, JO) == {"name": "Old"}
         assert outcome.code == 0
@@ -375,17 +365,17 @@ def test_who_unsubscribes_in_the_last_second_is_skipped(
 
 @pytest.mark.parametrize("moment", [before_looks, before_writes])
 def test_someone_who_confirms_meanwhile_is_no_alarm(
-    run_main: RunMain, clock: FakeClock, moment: Callable[..., None]
+    clock: FakeClock, moment: Callable[..., None]
 ) -> None:
     people = [subscriber(each, status="unconfirmed") for each in (JO, AL, BO)]
     with make([contact(JO), contact(AL), contact(BO)], people, clock) as sandbox:
         moment(sandbox, lambda: set_status(sandbox, "active"))
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
         assert statuses(sandbox) == {JO: "active", AL: "unconfirmed", BO: "unconfirmed"}
     assert (outcome.code, outcome.report["counts"]["done"]) == (0, 3)
 
 
-def test_writes_that_confirm_everybody_stop_the_run(run_main: RunMain, clock: FakeClock) -> None:
+def test_writes_that_confirm_everybody_stop_the_run(clock: FakeClock) -> None:
     people = [subscriber(each, status="unconfirmed") for each in many(100)]
 
     def confirm(payload: Any) -> Any:
@@ -393,18 +383,18 @@ def test_writes_that_confirm_everybody_stop_the_run(run_main: RunMain, clock: Fa
 
     with make([*map(contact, many(100))], people, clock) as sandbox:
         sandbox.faults = [Fault("edit", method="POST", path="/subscribers$", edit=confirm)]
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
         assert 3 <= len(sandbox.writes) < 30
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert "3 people in a row who were unconfirmed are active after an update." in outcome.err
 
 
-def test_who_opts_in_again_is_not_unsubscribed(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_opts_in_again_is_not_unsubscribed(clock: FakeClock) -> None:
     with make([contact(JO, hs_email_optout="true")], [subscriber(JO)], clock) as sandbox:
         before_looks(
             sandbox, lambda: sandbox.hubspot.edit("contacts", 101, hs_email_optout="false")
         )
-        outcome = run_first(run_main, sandbox, "--unsubscribe-opted-out")
+        outcome = run_first(clock, sandbox, "--unsubscribe-opted-out")
         assert statuses(sandbox) == {JO: "active"}
         assert list(people_written(sandbox)) == []
     assert outcome.code == 0

@@ -13,7 +13,7 @@ import sync_subscribers
 from companies.apply import Application
 from sandbox import HubSpot, MailerLite, PredictLeads, Sandbox
 from sandbox.predictleads import OddAnswer
-from tests.helpers import MATCH, Ended, FakeClock, RunMain
+from tests.helpers import MATCH, Ended, FakeClock
 
 DAY_S = 86_400
 
@@ -64,15 +64,10 @@ ANSWERS: dict[str, Any] = {
     ("companies", "followed", "coming", "reason"), ANSWERS.values(), ids=ANSWERS.keys()
 )
 def test_each_answer(
-    run_main: RunMain,
-    clock: FakeClock,
-    companies: list[dict[str, Any]],
-    followed: list[str],
-    coming: str,
-    reason: str,
+    clock: FakeClock, companies: list[dict[str, Any]], followed: list[str], coming: str, reason: str
 ) -> None:
     with world(clock, companies, *followed) as sandbox:
-        outcome = run_main(sync.main, sandbox, "--explain", "https://www.A.example/de")
+        outcome = clock.run(sync.main, sandbox, "--explain", "https://www.A.example/de")
         assert sandbox.writes == []
     assert outcome.code == 0
     (told,) = outcome.report["explain"]
@@ -82,13 +77,13 @@ def test_each_answer(
     assert list(Path.home().iterdir()) == []
 
 
-def test_what_is_told_of_a_company(run_main: RunMain, clock: FakeClock) -> None:
+def test_what_is_told_of_a_company(clock: FakeClock) -> None:
     with world(clock, [shop("a.example"), shop("c.example")], "b.example") as sandbox:
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         sandbox.hubspot.companies[101]["ecommerce_platform"] = "woocommerce"
         clock.now += 11 * DAY_S
-        run_main(sync.main, sandbox)
-        outcome = run_main(sync.main, sandbox, "--explain", "a.example", "--explain", "b.example")
+        clock.run(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox, "--explain", "a.example", "--explain", "b.example")
     assert outcome.out.splitlines()[:10] == [
         "a.example",
         "  HubSpot: A shop, id 101, https://app.hubspot.com/contacts/12345/record/0-2/101 has this"
@@ -106,16 +101,16 @@ def test_what_is_told_of_a_company(run_main: RunMain, clock: FakeClock) -> None:
     ]
 
 
-def test_what_is_remembered_of_a_company(run_main: RunMain, clock: FakeClock) -> None:
+def test_what_is_remembered_of_a_company(clock: FakeClock) -> None:
     companies = [shop("new.example"), shop("nobody-knows.example")]
     with world(clock, companies, "old.example") as sandbox:
         service = sandbox.predictleads
         service.redirects["new.example"], service.with_identifiers = "old.example", False
         service.unknown.add("nobody-knows.example")
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         clock.now += DAY_S
         flags = [text for each in companies for text in ("--explain", each["domain"])]
-        outcome = run_main(sync.main, sandbox, *flags)
+        outcome = clock.run(sync.main, sandbox, *flags)
     assert "  PredictLeads lists it as old.example.\n" in outcome.out
     new, unknown = (row["remembered"] for row in outcome.report["explain"])
     assert new == "PredictLeads said on 21 Nov 2026 that it keeps it as old.example."
@@ -133,10 +128,7 @@ def test_a_word_that_is_no_domain(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("main", [sync.main, sync_subscribers.main])
 def test_one_run_answers_one_question(
-    run_main: RunMain,
-    main: Callable[..., int],
-    clock: FakeClock,
-    capsys: pytest.CaptureFixture[str],
+    clock: FakeClock, main: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     who = "jo@a.example" if main is sync_subscribers.main else "a.example"
     with pytest.raises(SystemExit) as ended:
@@ -145,7 +137,7 @@ def test_one_run_answers_one_question(
     assert "argument --history: not allowed with argument --explain" in capsys.readouterr().err
     with Sandbox(HubSpot([]), PredictLeads({}), MailerLite([]), clock=clock) as sandbox:
         for question in (["--explain", who], ["--history"]):
-            assert run_main(main, sandbox, "--check", *question).report["findings"]
+            assert clock.run(main, sandbox, "--check", *question).report["findings"]
 
 
 CASES = [
@@ -161,13 +153,13 @@ CASES = [
 ]
 
 
-def test_it_needs_few_calls(run_main: RunMain, clock: FakeClock) -> None:
+def test_it_needs_few_calls(clock: FakeClock) -> None:
     """Of companies that an earlier run knew as matching."""
     companies = [shop(f"shop-{n}.example") for n in range(2_000)]
     names = ("wix", "deleted", "merged", "münze")
     calls: dict[Any, int] = {}
     with world(clock, [*companies, *(shop(f"{name}.example") for name in names)]) as sandbox:
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         hubspot, followings = sandbox.hubspot, sandbox.predictleads.followings
         ids = {each["domain"]: key for key, each in hubspot.table("companies").items()}
         hubspot.edit("companies", ids["wix.example"], ecommerce_platform="wix")
@@ -179,42 +171,42 @@ def test_it_needs_few_calls(run_main: RunMain, clock: FakeClock) -> None:
             if row:
                 followings[row] = domain
             before = len(sandbox.requests)
-            assert run_main(sync.main, sandbox, "--explain", domain).code == 0
+            assert clock.run(sync.main, sandbox, "--explain", domain).code == 0
             asked = [each for each in sandbox.requests[before:] if each.service == "hubspot"]
             calls[domain, row] = len(asked)
     assert {case: number for case, number in calls.items() if number > 5} == {}
 
 
-def test_a_row_that_the_next_run_holds_back(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_row_that_the_next_run_holds_back(clock: FakeClock) -> None:
     with world(clock, [shop("new.example")], "old.example") as sandbox:
         sandbox.predictleads.unlisted.add("new.example")
         sandbox.predictleads.odd_answers["look_up"] = OddAnswer(404)
-        run_main(sync.main, sandbox)
-        outcome = run_main(sync.main, sandbox, "--explain", "old.example")
-        assert run_main(sync.main, sandbox).report["unfollow"] == []
+        clock.run(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox, "--explain", "old.example")
+        assert clock.run(sync.main, sandbox).report["unfollow"] == []
     (told,) = outcome.report["explain"]
     assert told["next"] == "nothing"
     assert told["reason"].startswith("it may be new.example, which PredictLeads has accepted")
 
 
-def test_rows_while_another_company_was_refused(run_main: RunMain, clock: FakeClock) -> None:
+def test_rows_while_another_company_was_refused(clock: FakeClock) -> None:
     """What is told of each is what the run does."""
     rows = {"wix.example", "strange.example"}
     companies = [shop("new.example"), shop("wix.example", ecommerce_platform="wix")]
     with world(clock, companies, "z.example") as sandbox:
         service = sandbox.predictleads
         service.unknown.add("new.example")
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         service.followings.update(dict.fromkeys(rows))
         flags = [text for row in sorted(rows) for text in ("--explain", row)]
-        told = run_main(sync.main, sandbox, *flags).report["explain"]
-        run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        told = clock.run(sync.main, sandbox, *flags).report["explain"]
+        clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         stayed = set(service.followings)
     assert "wix.example" not in stayed
     assert {row["domain"] for row in told if row["next"] == "nothing"} == rows & stayed
 
 
-def test_a_domain_that_is_a_name_of_another(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_domain_that_is_a_name_of_another(clock: FakeClock) -> None:
     """An identifier, and additional domains of a company that waits and of one without its own."""
     companies = [
         shop("new.example", ecommerce_platform="wix"),
@@ -223,12 +215,12 @@ def test_a_domain_that_is_a_name_of_another(run_main: RunMain, clock: FakeClock)
     ]
     with world(clock, companies) as sandbox:
         sandbox.predictleads.unknown.add("unknown.example")
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         sandbox.predictleads.followings["old.example"] = "new.example"
         names = ("new.example", "second.example", "third.example")
         flags = [text for name in names for text in ("--explain", name)]
-        told = run_main(sync.main, sandbox, *flags).report["explain"]
-        done = run_main(sync.main, sandbox, "--max-unfollow", "100%").report["unfollow"]
+        told = clock.run(sync.main, sandbox, *flags).report["explain"]
+        done = clock.run(sync.main, sandbox, "--max-unfollow", "100%").report["unfollow"]
     assert [row["next"] for row in told] == ["unfollow", "nothing", "skip"]
     assert [(row["domain"], row["reason"]) for row in done] == [("old.example", told[0]["reason"])]
     assert "and it is not asked for again yet" in told[1]["reason"]
@@ -247,15 +239,15 @@ def random_company(rng: random.Random, number: int) -> dict[str, Any]:
 
 
 @pytest.mark.no_cover
-def test_explain_and_run_never_disagree(run_main: RunMain, clock: FakeClock) -> None:
+def test_explain_and_run_never_disagree(clock: FakeClock) -> None:
     rng = random.Random(7)
     companies = [random_company(rng, number) for number in range(400)]
     names = [f"shop-{n}.example" for n in range(450)] + [f"other-{n}.example" for n in range(50)]
     with world(clock, companies, *rng.sample(names, 150)) as sandbox:
         sandbox.hubspot.searches_per_second = None
         flags = [text for name in names for text in ("--explain", name)]
-        told = run_main(sync.main, sandbox, *flags, HUBSPOT_REQUESTS_PER_SECOND="1000")
-        done = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        told = clock.run(sync.main, sandbox, *flags, HUBSPOT_REQUESTS_PER_SECOND="1000")
+        done = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
     coming = {row["domain"]: row["next"] for row in told.report["explain"]}
     follows = {row["domain"] for row in done.report["follow"]}
     unfollows = {row["domain"] for row in done.report["unfollow"]}
@@ -274,17 +266,17 @@ def history_lines(outcome: Ended) -> list[str]:
     return [line.split("  ", 1)[1] for line in outcome.out.splitlines()]
 
 
-def test_history(run_main: RunMain, clock: FakeClock) -> None:
+def test_history(clock: FakeClock) -> None:
     companies = [shop("a.example"), shop("b.example", name="B shop", alexa="5000000")]
     with world(clock, companies, "b.example") as sandbox:
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         for _ in range(3):
             clock.now += 3600
-            run_main(sync.main, sandbox)
+            clock.run(sync.main, sandbox)
         sandbox.hubspot.companies.clear()
-        run_main(sync.main, sandbox)
-        outcome = run_main(sync.main, sandbox, "--history")
-        one = run_main(sync.main, sandbox, "--history", "1")
+        clock.run(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox, "--history")
+        one = clock.run(sync.main, sandbox, "--history", "1")
     assert history_lines(outcome) == [
         "refused for safety",
         "3 runs with nothing to do",
@@ -300,38 +292,36 @@ def test_history(run_main: RunMain, clock: FakeClock) -> None:
 
 
 @pytest.mark.usefixtures("_in_berlin")
-def test_times_are_those_of_the_reader(run_main: RunMain, clock: FakeClock) -> None:
+def test_times_are_those_of_the_reader(clock: FakeClock) -> None:
     clock.now += 10 * DAY_S + 16 * 3600
     with world(clock, [shop("a.example")]) as sandbox:
-        run_main(sync.main, sandbox)
-        outcome = run_main(sync.main, sandbox, "--history")
-        told = run_main(sync.main, sandbox, "--explain", "a.example")
+        clock.run(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox, "--history")
+        told = clock.run(sync.main, sandbox, "--explain", "a.example")
     assert outcome.out == "2 Dec 2026, 01:00 CET  done: 1 followed\n"
     assert outcome.report["runs"][0]["at"] == "2 Dec 2026, 01:00 CET"
     assert "followed on 2 Dec 2026." in told.out
 
 
-def test_runs_that_changed_nothing_are_counted(run_main: RunMain, clock: FakeClock) -> None:
+def test_runs_that_changed_nothing_are_counted(clock: FakeClock) -> None:
     with world(clock, [shop("a.example"), shop("b.example")]) as sandbox:
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         sandbox.hubspot.companies[102]["domain"] = "c.example"
         sandbox.predictleads.unknown.add("c.example")
-        run_main(sync.main, sandbox, "--keep", "b.example")
-        run_main(sync.main, sandbox, "--keep", "b.example")
-        outcome = run_main(sync.main, sandbox, "--history")
+        clock.run(sync.main, sandbox, "--keep", "b.example")
+        clock.run(sync.main, sandbox, "--keep", "b.example")
+        outcome = clock.run(sync.main, sandbox, "--history")
     assert history_lines(outcome) == ["2 runs with nothing to do", "done: 2 followed"]
 
 
-def test_a_run_that_fails_at_the_start_is_in_the_history(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_run_that_fails_at_the_start_is_in_the_history(clock: FakeClock) -> None:
     with world(clock, [shop("a.example")]) as sandbox:
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         sandbox.predictleads.status = "disabled"
         del sandbox.hubspot.properties["companies"]["alexa"]
-        failed = run_main(sync.main, sandbox)
-        run_main(sync.main, sandbox, "--dry-run")
-        outcome = run_main(sync.main, sandbox, "--history")
+        failed = clock.run(sync.main, sandbox)
+        clock.run(sync.main, sandbox, "--dry-run")
+        outcome = clock.run(sync.main, sandbox, "--history")
     assert failed.code == 1
     assert history_lines(outcome) == [
         "failed: HubSpot has no company property alexa: create it, with the type number, in HubSpot"
@@ -343,7 +333,7 @@ def test_a_run_that_fails_at_the_start_is_in_the_history(
 
 
 def test_what_a_broken_off_run_did_is_known(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -352,20 +342,18 @@ def test_what_a_broken_off_run_did_is_known(
         with monkeypatch.context() as patch:
             patch.setattr(Application, "_judge", killed)
             with pytest.raises(KeyboardInterrupt):
-                run_main(sync.main, sandbox)
-        outcome = run_main(sync.main, sandbox, "--history")
-        told = run_main(sync.main, sandbox, "--explain", "a.example")
+                clock.run(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox, "--history")
+        told = clock.run(sync.main, sandbox, "--explain", "a.example")
     assert history_lines(outcome) == ["broken off: up to 2 changes may have been made"]
     assert "followed (nobody knows whether it arrived) on 21 Nov 2026." in told.out
     assert [row["who"] for row in outcome.report["changes"]] == ["a.example", "b.example"]
 
 
-def test_a_damaged_memory_stops_no_question(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_a_damaged_memory_stops_no_question(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "memory.sqlite3"
     path.write_bytes(b"no database" * 999)
     with world(clock, [shop("a.example")]) as sandbox:
-        outcome = run_main(sync.main, sandbox, "--explain", "a.example", "--state", str(path))
+        outcome = clock.run(sync.main, sandbox, "--explain", "a.example", "--state", str(path))
     assert (outcome.code, outcome.report["explain"][0]["next"]) == (0, "follow")
     assert "Cannot use" in outcome.err

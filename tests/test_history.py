@@ -16,7 +16,7 @@ from report.history import recent_runs
 from sandbox import Request
 from state.history import BROKEN_OFF, RUNNING, SQL, History
 from state.store import Store
-from tests.helpers import FAST, PATIENCE_S, START, FakeClock, RunMain, real_time, start
+from tests.helpers import FAST, PATIENCE_S, START, FakeClock, real_time, start
 
 BEGAN_AT = START.timestamp()
 
@@ -111,7 +111,7 @@ def test_what_is_older_than_it_is_kept_is_forgotten(path: Path, clock: FakeClock
 
 
 @pytest.mark.usefixtures("_in_berlin")
-def test_a_run_is_running_until_it_is_killed(run_main: RunMain) -> None:
+def test_a_run_is_running_until_it_is_killed(clock: FakeClock) -> None:
     """In a process of its own, which hangs in its third follow."""
     reached, go_on = threading.Event(), threading.Event()
     seen: list[Request] = []
@@ -127,13 +127,13 @@ def test_a_run_is_running_until_it_is_killed(run_main: RunMain) -> None:
         process = start("sync.py", sandbox)
         try:
             assert reached.wait(PATIENCE_S)
-            running = run_main(sync.main, sandbox, "--history", **FAST)
-            dry = run_main(sync.main, sandbox, "--dry-run", "--report", "page.html", **FAST)
+            running = clock.run(sync.main, sandbox, "--history", **FAST)
+            dry = clock.run(sync.main, sandbox, "--dry-run", "--report", "page.html", **FAST)
         finally:
             process.kill()
             go_on.set()
         process.communicate()
-        killed = run_main(sync.main, sandbox, "--history", **FAST)
+        killed = clock.run(sync.main, sandbox, "--history", **FAST)
     assert dry.code == 0
     began, words = running.out.splitlines()[0].split("  ")
     assert began.endswith(f"{words[14:19]} CET")

@@ -10,7 +10,7 @@ import sync_subscribers
 from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
 from subscribers import importing
-from tests.helpers import FakeClock, RunMain
+from tests.helpers import FakeClock
 from tests.people import (
     AL,
     BO,
@@ -52,13 +52,13 @@ def is_import(request: Request) -> bool:
 
 
 def test_everybody_arrives_with_values_and_group(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a tenth of the people in one call this stands for 2,100."""
     monkeypatch.setattr(importing, "IMPORT_SIZE", 100)
     people = many(210)
     with make([*map(contact, people)], [], clock, **GROUPS) as sandbox:
-        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        outcome = run(clock, sandbox, FLAG, **SHOPS)
         assert outcome.code == 0, outcome.err
         assert sorted(map(len, imports(sandbox))) == [10, 100, 100]
         assert list(people_written(sandbox)) == []
@@ -72,7 +72,7 @@ def test_everybody_arrives_with_values_and_group(
         calls = sum(each.service == "mailerlite" for each in sandbox.requests)
         assert calls < 45
         writes = len(sandbox.writes)
-        again = run(run_main, sandbox, FLAG, **SHOPS)
+        again = run(clock, sandbox, FLAG, **SHOPS)
         assert len(sandbox.writes) == writes
     assert again.report["outcome"] == "in_sync"
     assert {row["status"] for row in outcome.report["create"]} == {"done"}
@@ -91,26 +91,26 @@ def test_everybody_arrives_with_values_and_group(
         {"MIRROR_GROUP": "Shops", "GROUP_BY": "tier"},
     ],
 )
-def test_it_needs_one_group(run_main: RunMain, clock: FakeClock, settings: dict[str, str]) -> None:
+def test_it_needs_one_group(clock: FakeClock, settings: dict[str, str]) -> None:
     with make([contact(JO)], [], clock, {"properties": TIERS}, **GROUPS) as sandbox:
-        outcome = run(run_main, sandbox, FLAG, "--create-groups", **settings)
+        outcome = run(clock, sandbox, FLAG, "--create-groups", **settings)
         assert statuses(sandbox) == {}
     assert outcome.code == 2
     assert "let MAILERLITE_GROUPS name it, and no other" in outcome.err
 
 
-def test_the_group_may_be_a_mirrored_one(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_group_may_be_a_mirrored_one(clock: FakeClock) -> None:
     contacts = [contact(JO), contact(AL), contact(BO, hs_email_optout="true")]
     flags = [FLAG, "--list", "Customers", "--mirror-group", "News"]
     with make(contacts, [], clock, **GROUPS) as sandbox:
         sandbox.hubspot.add_list("Customers", "contacts", 101, 103)
-        outcome = run(run_main, sandbox, *flags, "--create-groups")
+        outcome = run(clock, sandbox, *flags, "--create-groups")
         assert outcome.code == 0, outcome.err
         assert [row["email"] for rows in imports(sandbox) for row in rows] == [JO]
         assert list(people_written(sandbox)) == []
         assert statuses(sandbox) == {JO: "active"}
         writes = len(sandbox.writes)
-        again = run(run_main, sandbox, *flags)
+        again = run(clock, sandbox, *flags)
         assert len(sandbox.writes) == writes
     assert again.report["outcome"] == "in_sync"
     assert [(row["email"], row["status"]) for row in outcome.report["create"]] == [(JO, "done")]
@@ -118,7 +118,7 @@ def test_the_group_may_be_a_mirrored_one(run_main: RunMain, clock: FakeClock) ->
     assert "New people come by import into the group News: 1 person" in outcome.out
 
 
-def test_each_value_has_an_import_of_its_own(run_main: RunMain, clock: FakeClock) -> None:
+def test_each_value_has_an_import_of_its_own(clock: FakeClock) -> None:
     """Who belongs into no group, into several, or into another one by now, is written singly."""
     contacts = [
         contact(JO, tier="a"),
@@ -130,42 +130,40 @@ def test_each_value_has_an_import_of_its_own(run_main: RunMain, clock: FakeClock
     flags = [FLAG, "--create-groups"]
     with make(contacts, [], clock, {"properties": TIERS}) as sandbox:
         before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 103, tier="b"))
-        outcome = run(run_main, sandbox, *flags, GROUP_BY="tier")
+        outcome = run(clock, sandbox, *flags, GROUP_BY="tier")
         assert outcome.code == 0, outcome.err
         assert sorted(row["email"] for rows in imports(sandbox) for row in rows) == [AL, JO]
         names, people = sandbox.mailerlite.groups, sandbox.mailerlite.subscribers
         found = {email: {names[id] for id in each["groups"]} for email, each in people.items()}
         both = {"both@mail.example": {"A", "B"}, "none@mail.example": set()}
         assert found == {JO: {"A"}, AL: {"B"}, BO: {"B"}, **both}
-        assert run(run_main, sandbox, *flags, GROUP_BY="tier").report["outcome"] == "in_sync"
+        assert run(clock, sandbox, *flags, GROUP_BY="tier").report["outcome"] == "in_sync"
     assert {row["status"] for row in outcome.report["create"]} == {"done"}
     assert "by import into the groups B, A: 3 people, up to 1,000 in one call" in outcome.out
 
 
-def test_who_is_taken_off_the_list_before_the_import_is_left_out(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_who_is_taken_off_the_list_before_the_import_is_left_out(clock: FakeClock) -> None:
     filtered = {"CONTACT_FILTER": "city=Anytown"}
     contacts = [contact(JO, city="Anytown"), contact(AL, city="Anytown")]
     with make(contacts, [], clock, **GROUPS) as sandbox:
         before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, city="Elsewhere"))
-        assert run(run_main, sandbox, FLAG, **SHOPS, **filtered).code == 0
+        assert run(clock, sandbox, FLAG, **SHOPS, **filtered).code == 0
         assert [row["email"] for rows in imports(sandbox) for row in rows] == [AL]
         assert statuses(sandbox) == {AL: "active"}
 
 
-def test_a_dry_run_imports_nobody(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_dry_run_imports_nobody(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, **GROUPS) as sandbox:
-        outcome = run(run_main, sandbox, FLAG, "--dry-run", **SHOPS)
+        outcome = run(clock, sandbox, FLAG, "--dry-run", **SHOPS)
         assert (statuses(sandbox), imports(sandbox)) == ({}, [])
     assert "New people come by import into the group Shops: 1 person" in outcome.out
 
 
-def test_who_does_not_arrive_is_written_singly(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_does_not_arrive_is_written_singly(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL), contact(BO)], [], clock, **GROUPS) as sandbox:
         sandbox.mailerlite.import_loses = {JO, AL}
         sandbox.mailerlite.not_taken = {AL}
-        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        outcome = run(clock, sandbox, FLAG, **SHOPS)
         assert statuses(sandbox) == {JO: "active", BO: "active"}
         assert sorted(each["email"] for each in people_written(sandbox)) == [AL, JO]
     status = {row["email"]: row["status"] for row in outcome.report["create"]}
@@ -173,39 +171,39 @@ def test_who_does_not_arrive_is_written_singly(run_main: RunMain, clock: FakeClo
     assert "must be a valid email address" in str(outcome.report["create"])
 
 
-def test_nobody_who_was_deleted_is_revived(run_main: RunMain, clock: FakeClock) -> None:
+def test_nobody_who_was_deleted_is_revived(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [], clock, **GROUPS) as sandbox:
-        assert run(run_main, sandbox, FLAG, **SHOPS).code == 0
+        assert run(clock, sandbox, FLAG, **SHOPS).code == 0
         sandbox.mailerlite.delete(JO)
         sandbox.hubspot.add("contacts", contact(BO))
-        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        outcome = run(clock, sandbox, FLAG, **SHOPS)
         assert statuses(sandbox) == {AL: "active", BO: "active"}
         assert reasons(outcome)[JO] == "deleted in MailerLite"
-        restored = run(run_main, sandbox, FLAG, "--restore", JO, **SHOPS)
+        restored = run(clock, sandbox, FLAG, "--restore", JO, **SHOPS)
         assert [row["email"] for rows in imports(sandbox)[1:] for row in rows] == [BO]
         assert statuses(sandbox)[JO] == "active"
     assert restored.code == 0
     assert "come by import" not in restored.out
 
 
-def test_who_objects_before_the_import_is_left_out(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_objects_before_the_import_is_left_out(clock: FakeClock) -> None:
     def change() -> None:
         sandbox.hubspot.edit("contacts", 101, hs_email_optout="true")
         sandbox.mailerlite.add(AL, status="unsubscribed")
 
     with make([contact(JO), contact(AL), contact(BO)], [], clock, **GROUPS) as sandbox:
         before_looks(sandbox, change)
-        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        outcome = run(clock, sandbox, FLAG, **SHOPS)
         assert [row["email"] for rows in imports(sandbox) for row in rows] == [BO]
         assert statuses(sandbox) == {AL: "unsubscribed", BO: "active"}
     assert reasons(outcome) == {JO: "opted out in HubSpot", AL: "unsubscribed in MailerLite"}
 
 
-def test_double_opt_in_of_the_import_is_left_so(run_main: RunMain, clock: FakeClock) -> None:
+def test_double_opt_in_of_the_import_is_left_so(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, import_double_opt_in=True, **GROUPS) as sandbox:
-        assert run(run_main, sandbox, FLAG, **SHOPS).code == 0
+        assert run(clock, sandbox, FLAG, **SHOPS).code == 0
         assert statuses(sandbox) == {JO: "unconfirmed"}
-        assert run(run_main, sandbox, FLAG, **SHOPS).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, FLAG, **SHOPS).report["outcome"] == "in_sync"
 
 
 @pytest.mark.no_cover
@@ -224,23 +222,21 @@ def test_double_opt_in_of_the_import_is_left_so(run_main: RunMain, clock: FakeCl
         (Fault("status", path="/groups/7/subscribers", times=40), 0),
     ],
 )
-def test_whatever_fails_the_next_run_converges(
-    run_main: RunMain, clock: FakeClock, fault: Fault, code: int
-) -> None:
+def test_whatever_fails_the_next_run_converges(clock: FakeClock, fault: Fault, code: int) -> None:
     people = many(60)
     with make([*map(contact, people)], [], clock, import_s=0.0, **GROUPS) as sandbox:
         sandbox.faults = [fault]
-        first = run(run_main, sandbox, FLAG, **SHOPS)
+        first = run(clock, sandbox, FLAG, **SHOPS)
         assert bool(first.code) is bool(code), first.text
         sandbox.faults = []
-        assert run(run_main, sandbox, FLAG, "--first-run", **SHOPS).code == 0
+        assert run(clock, sandbox, FLAG, "--first-run", **SHOPS).code == 0
         assert statuses(sandbox) == dict.fromkeys(people, "active")
-        assert run(run_main, sandbox, FLAG, **SHOPS).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, FLAG, **SHOPS).report["outcome"] == "in_sync"
 
 
 @pytest.mark.parametrize("status", [403, 413, 422, 500])
 def test_who_is_in_an_import_that_is_refused_is_written_singly(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, status: int
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """Several refusals in a row are none of the service."""
     monkeypatch.setattr(importing, "IMPORT_SIZE", 2)
@@ -248,7 +244,7 @@ def test_who_is_in_an_import_that_is_refused_is_written_singly(
     with make([*map(contact, people)], [], clock, **GROUPS) as sandbox:
         sandbox.faults = [Fault("status", path=PATH, status=status, body={"message": "No."})]
         sandbox.mailerlite.not_taken = {people[3]}
-        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        outcome = run(clock, sandbox, FLAG, **SHOPS)
         assert statuses(sandbox) == dict.fromkeys([*people[:3], *people[4:]], "active")
     assert f"import subscribers: {status}" in outcome.err
     failed = [row["email"] for row in outcome.report["create"] if row["status"] != "done"]
@@ -256,7 +252,7 @@ def test_who_is_in_an_import_that_is_refused_is_written_singly(
 
 
 @pytest.mark.parametrize("path", ["/import-subscribers", "/subscribers/import/", "/batch"])
-def test_a_stop_at_any_call(run_main: RunMain, clock: FakeClock, path: str) -> None:
+def test_a_stop_at_any_call(clock: FakeClock, path: str) -> None:
     people = many(60)
     sent, not_sent = ("failed", importing.NOT_SEEN), ("not_reached", "stopped on request")
 
@@ -267,7 +263,7 @@ def test_a_stop_at_any_call(run_main: RunMain, clock: FakeClock, path: str) -> N
 
     with make([*map(contact, people)], [], clock, **GROUPS) as sandbox:
         sandbox.on_request = stop
-        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        outcome = run(clock, sandbox, FLAG, **SHOPS)
         assert outcome.report["outcome"] == "interrupted"
         told = {(row["status"], row["error"]) for row in outcome.report["create"]}
         assert told == {sent if any(map(is_import, sandbox.requests)) else not_sent}
@@ -275,22 +271,22 @@ def test_a_stop_at_any_call(run_main: RunMain, clock: FakeClock, path: str) -> N
         later.now = clock.now + 60
         sandbox.mailerlite.clock = sandbox.hubspot.clock = later
         flags = [FLAG, "--first-run"]
-        assert run_main(sync_subscribers.main, sandbox, *flags, clock=later, **SHOPS).code == 0
+        assert clock.run(sync_subscribers.main, sandbox, *flags, clock=later, **SHOPS).code == 0
         assert statuses(sandbox) == dict.fromkeys(people, "active")
 
 
 def test_an_import_that_never_ends_is_not_waited_for(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "POLLS", 3)
     with make([contact(JO)], [], clock, import_s=1e9, **GROUPS) as sandbox:
-        assert run(run_main, sandbox, FLAG, **SHOPS).code == 0
+        assert run(clock, sandbox, FLAG, **SHOPS).code == 0
         assert statuses(sandbox) == {JO: "active"}
         assert [each["email"] for each in people_written(sandbox)] == [JO]
 
 
 def test_who_arrives_late_was_created_all_the_same(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the group was read, and before the look that precedes a single write."""
 
@@ -301,11 +297,11 @@ def test_who_arrives_late_was_created_all_the_same(
     monkeypatch.setattr(importing, "POLLS", 0)
     with make([contact(JO), contact(AL)], [], clock, import_s=500.0, **GROUPS) as sandbox:
         sandbox.on_request = arrive
-        outcome = run(run_main, sandbox, FLAG, **SHOPS)
+        outcome = run(clock, sandbox, FLAG, **SHOPS)
         assert statuses(sandbox) == {JO: "active", AL: "active"}
         assert list(people_written(sandbox)) == []
         sandbox.hubspot.edit("contacts", 101, email=None)
-        later = run(run_main, sandbox, FLAG, **SHOPS)
+        later = run(clock, sandbox, FLAG, **SHOPS)
     assert {row["email"]: row["status"] for row in outcome.report["create"]} == {
         JO: "done",
         AL: "done",
@@ -314,8 +310,8 @@ def test_who_arrives_late_was_created_all_the_same(
     assert emails(later.report["leavers"]) == [JO]
 
 
-def test_known_people_are_updated_as_ever(run_main: RunMain, clock: FakeClock) -> None:
+def test_known_people_are_updated_as_ever(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [subscriber(AL)], clock, **GROUPS) as sandbox:
-        assert run_first(run_main, sandbox, FLAG, **SHOPS).code == 0
+        assert run_first(clock, sandbox, FLAG, **SHOPS).code == 0
         assert [row["email"] for rows in imports(sandbox) for row in rows] == [JO]
         assert fields(sandbox, AL) == {"name": "New"}

@@ -15,7 +15,7 @@ import pytest
 import sync
 from sandbox import Fault, HubSpot, PredictLeads, Request, Sandbox
 from sandbox.predictleads import OddAnswer
-from tests.helpers import MATCH, Ended, FakeClock, RunMain
+from tests.helpers import MATCH, Ended, FakeClock
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same lines
 
@@ -52,12 +52,12 @@ def asked(requests: list[Request]) -> list[str]:
     return [f"{each.method} {each.path}" for each in requests if "/companies/" in each.path[:11]]
 
 
-def run_once(run_main: RunMain, sandbox: Sandbox, *flags: str, **settings: str) -> Ended:
+def run_once(clock: FakeClock, sandbox: Sandbox, *flags: str, **settings: str) -> Ended:
     """The first of two runs; the second one writes, asks and says nothing."""
-    first = run_main(sync.main, sandbox, "--max-unfollow", "100%", *flags, **settings)
+    first = clock.run(sync.main, sandbox, "--max-unfollow", "100%", *flags, **settings)
     assert "Traceback" not in first.text
     before = len(sandbox.requests)
-    again = run_main(sync.main, sandbox, "-q", *flags, **settings)
+    again = clock.run(sync.main, sandbox, "-q", *flags, **settings)
     assert (again.code, again.text, asked(sandbox.requests[before:])) == (0, "", [])
     return first
 
@@ -88,15 +88,13 @@ ROWS = ((None, True), (OLD, True), (OLD, False))
 @pytest.mark.parametrize("names", range(len(ONE_COMPANY)))
 @pytest.mark.parametrize("again", range(len(FOLLOW_AGAIN)))
 @pytest.mark.parametrize("shows", range(len(SHOWS)))
-def test_a_rebranded_shop(
-    run_main: RunMain, clock: FakeClock, names: int, again: int, shows: int
-) -> None:
+def test_a_rebranded_shop(clock: FakeClock, names: int, again: int, shows: int) -> None:
     """Every row meets every two of the other switches."""
     row, with_identifiers = ROWS[(names + again + shows) % len(ROWS)]
     switches = {"with_identifiers": with_identifiers, "follow_again": FOLLOW_AGAIN[again]}
     switches.update({"look_up_shows": SHOWS[shows], **ONE_COMPANY[names]})
     with make(clock, [shop(NEW)], {OLD: row}, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert sandbox.predictleads.followed == {sandbox.predictleads.entity(NEW)}
         unfollows = [each for each in sandbox.writes if each.path.endswith("/unfollow")]
         assert not unfollows or FOLLOW_AGAIN[again] == "add"  # which makes a second row
@@ -110,37 +108,35 @@ def test_a_rebranded_shop(
 
 @pytest.mark.parametrize("status", [404, 422])
 @pytest.mark.parametrize("rows", [{}, {"other.example": None}])
-def test_of_the_refused_only_some_are_asked_for(
-    run_main: RunMain, clock: FakeClock, rows: Rows, status: int
-) -> None:
+def test_of_the_refused_only_some_are_asked_for(clock: FakeClock, rows: Rows, status: int) -> None:
     domains = [f"shop-{n:02}.example" for n in range(30)]
     switches = {"unknown": set(domains), "unknown_status": status}
     with make(clock, list(map(shop, domains)), rows, **switches) as sandbox:
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         look_ups = [each for each in asked(sandbox.requests) if each.startswith("GET ")]
         assert look_ups == [f"GET /companies/{domain}" for domain in domains[: 20 * len(rows)]]
         assert sandbox.predictleads.followings == rows  # which may be one of the other ten
         clock.now += 7 * DAY_S
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         assert sandbox.predictleads.followings == {}
 
 
 @pytest.mark.parametrize("shows", SHOWS[:3])
 def test_a_rebranded_shop_that_is_followed_by_its_main_name_alone(
-    run_main: RunMain, clock: FakeClock, shows: str
+    clock: FakeClock, shows: str
 ) -> None:
     """Following the other name is answered with 404, as if nobody knew it."""
     no = {"follow new.example": OddAnswer(404)}
     switches = {"redirects": {NEW: OLD}, "odd_answers": no, "look_up_shows": shows}
     with make(clock, [shop(NEW)], {OLD: None, "other.example": None}, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD}
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
 
 
 @pytest.mark.parametrize("status", [404, 422])
 def test_a_company_that_was_refused_is_not_said_to_be_accepted_by_a_later_run(
-    run_main: RunMain, clock: FakeClock, status: int
+    clock: FakeClock, status: int
 ) -> None:
     """PredictLeads knows it by its own name, and does not tell of the rows."""
     odd = {f"follow {NEW}": OddAnswer(status)}
@@ -148,9 +144,9 @@ def test_a_company_that_was_refused_is_not_said_to_be_accepted_by_a_later_run(
     with make(
         clock, [shop(NEW), shop("a.example")], {"z.example": None}, odd_answers=odd
     ) as sandbox:
-        first = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        first = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         sandbox.predictleads.followings["y.example"] = None
-        second = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        second = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         assert set(sandbox.predictleads.followings) == {"a.example"}
     assert statuses(first, "unfollow") == {"z.example": "done"}
     assert statuses(second, "unfollow") == {"y.example": "done"}
@@ -158,27 +154,25 @@ def test_a_company_that_was_refused_is_not_said_to_be_accepted_by_a_later_run(
 
 @pytest.mark.parametrize("shows", SHOWS[:3])
 def test_a_rebranded_shop_that_was_refused_by_an_earlier_run_that_unfollowed_nothing(
-    run_main: RunMain, clock: FakeClock, shows: str
+    clock: FakeClock, shows: str
 ) -> None:
     no = {"follow new.example": OddAnswer(404)}
     switches = {"redirects": {NEW: OLD}, "odd_answers": no, "look_up_shows": shows}
     with make(clock, [shop(NEW)], {OLD: None, "other.example": None}, **switches) as sandbox:
-        run_main(sync.main, sandbox, "--no-unfollow")
-        run_once(run_main, sandbox)
+        clock.run(sync.main, sandbox, "--no-unfollow")
+        run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD}
 
 
 @pytest.mark.parametrize("shows", SHOWS)
-def test_a_shop_that_is_rebranded_between_two_runs(
-    run_main: RunMain, clock: FakeClock, shows: str
-) -> None:
+def test_a_shop_that_is_rebranded_between_two_runs(clock: FakeClock, shows: str) -> None:
     """The first run has followed it by its old domain, under which it stays listed."""
     names = {"aliases": {OLD: NEW}, "look_up_shows": shows, "identifier_again": "keep"}
     with make(clock, [shop(OLD)], {}, **names) as sandbox:
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         (key,) = sandbox.hubspot.table("companies")
         sandbox.hubspot.edit("companies", key, domain=NEW)
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert sandbox.predictleads.followings == {OLD: OLD}
     is_told = shows in ("redirects_to_domain", "domain")
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, is_told)
@@ -186,14 +180,14 @@ def test_a_shop_that_is_rebranded_between_two_runs(
 
 
 def test_a_rebranded_shop_is_followed_again_while_nobody_can_tell_of_another(
-    run_main: RunMain, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     """HubSpot knows its row as another company, which does not match."""
     switches: dict[str, Any] = {"aliases": {OLD: NEW}, "look_up_shows": "entity"}
     switches.update({"unknown": {"odd.example"}, "unknown_status": 200, "with_identifiers": False})
     companies, rows = [shop(NEW), gone(OLD), shop("odd.example")], {OLD: None, "z.example": None}
     with make(clock, companies, rows, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox, "--max-unfollow", "100%")
+        outcome = run_once(clock, sandbox, "--max-unfollow", "100%")
         assert set(sandbox.predictleads.followings) == {NEW, "z.example"}
     assert statuses(outcome, "unfollow") == {OLD: "done", "z.example": "held_back"}
     assert outcome.report["checked_after"]["missing"] == ["odd.example"]
@@ -202,26 +196,26 @@ def test_a_rebranded_shop_is_followed_again_while_nobody_can_tell_of_another(
 @pytest.mark.parametrize("with_identifiers", [True, False])
 @pytest.mark.parametrize("shows", SHOWS)
 def test_one_of_two_companies_that_share_a_row_matches_no_more(
-    run_main: RunMain, clock: FakeClock, shows: str, with_identifiers: bool
+    clock: FakeClock, shows: str, with_identifiers: bool
 ) -> None:
     """PredictLeads knows both as one, and lists that which was followed first."""
     switches = {"with_identifiers": with_identifiers, "identifier_again": "keep"}
     switches.update({"aliases": {OLD: NEW}, "look_up_shows": shows})
     with make(clock, [shop(OLD)], {}, **switches) as sandbox:
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         (key,) = sandbox.hubspot.table("companies")
         sandbox.hubspot.add("companies", shop(NEW))
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD}
         sandbox.hubspot.edit("companies", key, ecommerce_platform="wix")
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         assert sandbox.predictleads.followed == {NEW}
 
 
 @pytest.mark.parametrize("names", ONE_COMPANY)
 @pytest.mark.parametrize("follow_again", FOLLOW_AGAIN)
 def test_a_rebranded_shop_of_which_nothing_tells(
-    run_main: RunMain, clock: FakeClock, follow_again: str, names: dict[str, Any]
+    clock: FakeClock, follow_again: str, names: dict[str, Any]
 ) -> None:
     """No identifier, and whatever name is asked for is told, without an id. So the row is
     unfollowed, which shows what it was, and the company is followed again in the same run."""
@@ -232,14 +226,14 @@ def test_a_rebranded_shop_of_which_nothing_tells(
     switches = {"look_up_shows": "asked", "with_identifiers": False, "follow_again": follow_again}
     with make(clock, [shop(NEW)], {OLD: None}, **switches, **names) as sandbox:
         sandbox.faults = [Fault("edit", path="^/companies/[^/]*$", edit=without_id)]
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         assert sandbox.predictleads.followed == {sandbox.predictleads.entity(NEW)}
 
 
 @pytest.mark.parametrize("with_identifiers", [True, False])
 @pytest.mark.parametrize("names", ["subdomain", "two as one", "20 of 100"])
 def test_more_companies_with_two_names(
-    run_main: RunMain, clock: FakeClock, names: str, with_identifiers: bool
+    clock: FakeClock, names: str, with_identifiers: bool
 ) -> None:
     pairs = {
         "subdomain": {"shop.brand.example": "brand.example"},
@@ -251,7 +245,7 @@ def test_more_companies_with_two_names(
     rows = dict.fromkeys([*pairs.values(), *others])
     switches: dict[str, Any] = {"redirects": pairs, "with_identifiers": with_identifiers}
     with make(clock, [shop(each) for each in wanted], rows, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert sandbox.predictleads.followed == {*pairs.values(), *others}
         assert not [each for each in sandbox.writes if each.path.endswith("/unfollow")]
     assert (outcome.code, outcome.out.endswith(all_listed(len(wanted)))) == (0, True)
@@ -259,48 +253,44 @@ def test_more_companies_with_two_names(
 
 @pytest.mark.parametrize("shows", SHOWS)
 def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
-    run_main: RunMain, clock: FakeClock, shows: str
+    clock: FakeClock, shows: str
 ) -> None:
     """Two rows of one company, of which one is wanted: an unfollow of the other takes both."""
     names = {"aliases": {OLD: NEW}, "look_up_shows": shows, "with_identifiers": False}
     with make(clock, [shop(NEW), gone(OLD)], {OLD: None, NEW: None}, **names) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert sandbox.predictleads.followings == {NEW: NEW}
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
 
 
 @pytest.mark.parametrize(("status", "came"), [(200, "followed"), (403, "followed (failed)")])
 def test_the_history_knows_what_came_of_following_again(
-    run_main: RunMain, clock: FakeClock, status: int, came: str
+    clock: FakeClock, status: int, came: str
 ) -> None:
     with make(clock, [shop(NEW), gone(OLD)], {NEW: NEW, OLD: OLD}, aliases={OLD: NEW}) as sandbox:
         sandbox.predictleads.odd_answers[f"follow {NEW}"] = OddAnswer(status, done=status == 200)
-        run_main(sync.main, sandbox, "--max-unfollow", "100%")
-        told = run_main(sync.main, sandbox, "--explain", NEW)
+        clock.run(sync.main, sandbox, "--max-unfollow", "100%")
+        told = clock.run(sync.main, sandbox, "--explain", NEW)
     assert f"  Earlier runs: {came} on 21 Nov 2026.\n" in told.out
 
 
-def test_a_company_that_a_refused_unfollow_took_along_is_followed_again(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_company_that_a_refused_unfollow_took_along_is_followed_again(clock: FakeClock) -> None:
     """Both names are listed after the follow, and the unfollow of one takes both."""
     switches: dict[str, Any] = {"aliases": {OLD: NEW}, "follow_again": "add"}
     switches["odd_answers"] = {"unfollow": OddAnswer(422, done=True)}
     with make(clock, [shop(NEW), gone(OLD)], {OLD: OLD}, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert sandbox.predictleads.followings == {NEW: NEW}
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
 
 
-def test_a_company_that_cannot_be_followed_again_is_no_success(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_company_that_cannot_be_followed_again_is_no_success(clock: FakeClock) -> None:
     names = {"aliases": {OLD: NEW}, "look_up_shows": "asked", "with_identifiers": False}
     with make(clock, [shop(NEW), gone(OLD)], {OLD: None, NEW: None}, **names) as sandbox:
         sandbox.faults = [Fault("status", path=f"{NEW}/follow$", status=403)]
-        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         sandbox.faults = []
-        assert run_main(sync.main, sandbox).code == 0
+        assert clock.run(sync.main, sandbox).code == 0
         assert sandbox.predictleads.followings == {NEW: NEW}
     assert (outcome.code, outcome.report["checked_after"]["missing"]) == (4, [NEW])
     assert "Done in part" in outcome.out
@@ -308,11 +298,11 @@ def test_a_company_that_cannot_be_followed_again_is_no_success(
     assert f"Missing: {NEW}." in outcome.out
 
 
-def test_a_company_that_was_never_listed_is_not_lost(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_company_that_was_never_listed_is_not_lost(clock: FakeClock) -> None:
     """It is followed again after the unfollow, in case that took it along."""
     with make(clock, [shop(NEW), gone(OLD)], {OLD: OLD}, unlisted={NEW}) as sandbox:
         sandbox.faults = [Fault("status", path=f"{NEW}/follow$", nth=2, status=422)]
-        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         assert sandbox.faults[0].seen >= 2
     assert (outcome.code, statuses(outcome, "follow")) == (0, {NEW: "unlisted"})
     assert statuses(outcome, "unfollow") == {OLD: "done"}
@@ -320,26 +310,24 @@ def test_a_company_that_was_never_listed_is_not_lost(run_main: RunMain, clock: F
 
 @pytest.mark.parametrize("lag", [{"lag_reads": 3}, {"lag_s": 29.0}])
 def test_a_name_that_was_told_before_the_list_shows_it(
-    run_main: RunMain, clock: FakeClock, lag: dict[str, Any]
+    clock: FakeClock, lag: dict[str, Any]
 ) -> None:
     """The list is late with a row of another name, and its identifier is not handed back."""
     switches = {"redirects": {NEW: OLD}, "with_identifiers": False, **lag}
     with make(clock, [shop(NEW)], {"z.example": None}, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert sandbox.predictleads.followed == {OLD}
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
 
 
-def test_a_name_is_remembered_even_when_the_list_shows_it_only_later(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_name_is_remembered_even_when_the_list_shows_it_only_later(clock: FakeClock) -> None:
     switches = {"redirects": {NEW: OLD}, "with_identifiers": False, "lag_s": 60.0}
     with make(clock, [shop(NEW), shop("a.example")], {"a.example": None}, **switches) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert statuses(outcome, "follow") == {NEW: "unlisted"}
         assert (outcome.code, outcome.report["checked_after"]["missing"]) == (0, [NEW])
         clock.now += 60
-        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
         assert sandbox.predictleads.followed == {OLD, "a.example"}
 
 
@@ -358,7 +346,7 @@ NO_ANSWER = {
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER.keys())
 def test_in_doubt_what_hubspot_does_not_know_is_held_back(
-    run_main: RunMain, clock: FakeClock, answer: OddAnswer
+    clock: FakeClock, answer: OddAnswer
 ) -> None:
     switches: dict[str, Any] = {
         "aliases": {OLD: NEW},
@@ -367,27 +355,25 @@ def test_in_doubt_what_hubspot_does_not_know_is_held_back(
     }
     companies = [shop(NEW), gone("wix.example")]
     with make(clock, companies, {OLD: None, "wix.example": None}, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD}
         assert statuses(outcome, "follow") == {NEW: "unlisted"}
         assert statuses(outcome, "unfollow") == {OLD: "held_back", "wix.example": "done"}
         assert outcome.code == 0
         assert f"held back: it may be {NEW}, which PredictLeads has accepted" in outcome.out
-        waiting = run_main(sync.main, sandbox).report["waiting"]
+        waiting = clock.run(sync.main, sandbox).report["waiting"]
         assert [(row["domain"], row["asked_again_on"]) for row in waiting] == [(NEW, "2026-11-28")]
         clock.now += 7 * DAY_S
-        run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         assert sandbox.predictleads.followed == {NEW}  # and not the row: it was unfollowed, at last
         assert set(sandbox.predictleads.followings) == {NEW}
 
 
-def test_a_conflict_may_say_that_the_company_is_followed_already(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_conflict_may_say_that_the_company_is_followed_already(clock: FakeClock) -> None:
     """Under which name, nobody tells."""
     odd = {"follow new.example": OddAnswer(409), "look_up": OddAnswer(402)}
     with make(clock, [shop(NEW)], {OLD: None}, aliases={OLD: NEW}, odd_answers=odd) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD}
     assert statuses(outcome, "unfollow") == {OLD: "held_back"}
     assert (outcome.code, statuses(outcome, "follow")) == (4, {NEW: "failed"})
@@ -395,27 +381,27 @@ def test_a_conflict_may_say_that_the_company_is_followed_already(
 
 @pytest.mark.parametrize("days", ["0", "1"])
 def test_doubt_ends_with_the_days_in_which_nothing_is_asked_again(
-    run_main: RunMain, clock: FakeClock, days: str
+    clock: FakeClock, days: str
 ) -> None:
     switches = {"unlisted": {NEW}, "look_up_unknown": 404, "unknown": {NEW}, "unknown_status": 200}
     with make(clock, [shop(NEW)], {"z.example": None}, **switches) as sandbox:
         flags = ("--max-unfollow", "100%")
-        run_main(sync.main, sandbox, *flags, ASK_AGAIN_DAYS=days)
+        clock.run(sync.main, sandbox, *flags, ASK_AGAIN_DAYS=days)
         assert set(sandbox.predictleads.followings) == {"z.example"}
         clock.now += int(days) * DAY_S + 1
-        run_main(sync.main, sandbox, *flags, ASK_AGAIN_DAYS=days)
+        clock.run(sync.main, sandbox, *flags, ASK_AGAIN_DAYS=days)
         assert set(sandbox.predictleads.followings) == set()
 
 
 def test_a_company_that_moved_is_not_unfollowed_before_its_new_domain_is_listed(
-    run_main: RunMain, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     switches: dict[str, Any] = {"aliases": {OLD: NEW}, "with_identifiers": False}
     with make(clock, [shop(OLD)], {OLD: None}, **switches) as sandbox:
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         sandbox.hubspot.edit("companies", 101, domain=NEW)
         sandbox.predictleads.odd_answers = {"look_up": OddAnswer(404)}
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD}
     reason = f"its domain in HubSpot is now {NEW}, which PredictLeads does not list yet"
     assert [row["error"] for row in outcome.report["unfollow"]] == [reason]
@@ -423,15 +409,15 @@ def test_a_company_that_moved_is_not_unfollowed_before_its_new_domain_is_listed(
 
 @pytest.mark.parametrize("shows", SHOWS)
 def test_a_row_that_got_another_name_while_its_company_is_waited_for(
-    run_main: RunMain, clock: FakeClock, shows: str
+    clock: FakeClock, shows: str
 ) -> None:
     """A name that an earlier run was told is out of date, and the company is not followed again:
     it is asked for once more before a row is unfollowed that may be it."""
     names = {"aliases": {NEW: OLD}, "look_up_shows": shows, "with_identifiers": False}
     with make(clock, [shop(NEW)], {}, unlisted={NEW}, **names) as sandbox:
-        assert statuses(run_once(run_main, sandbox), "follow") == {NEW: "unlisted"}
+        assert statuses(run_once(clock, sandbox), "follow") == {NEW: "unlisted"}
         sandbox.predictleads.rename(NEW, OLD)
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         assert [each.path for each in sandbox.writes if each.path.endswith("/unfollow")] == []
         assert set(sandbox.predictleads.followings) == {OLD}
 
@@ -439,21 +425,21 @@ def test_a_row_that_got_another_name_while_its_company_is_waited_for(
 @pytest.mark.parametrize("others", [[], ["nobody-knows.example"]])
 @pytest.mark.parametrize("shows", SHOWS)
 def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remove_it(
-    run_main: RunMain, clock: FakeClock, shows: str, others: list[str]
+    clock: FakeClock, shows: str, others: list[str]
 ) -> None:
     """HubSpot has a company of that name, which does not match."""
     names = {"redirects": {NEW: OLD}, "look_up_shows": shows, "with_identifiers": False}
     unknown = {"unknown": set(others), "unknown_status": 200}
     companies = [gone(OLD), *map(shop, [NEW, *others])]
     with make(clock, companies, {"z.example": None}, **names, **unknown) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert outcome.report["checked_after"]["missing"] == others
         assert OLD in sandbox.predictleads.followed
 
 
 @pytest.mark.parametrize("wanted", [[NEW, OLD], [OLD, NEW]])
 def test_two_wanted_companies_that_are_one_row_of_a_third_name(
-    run_main: RunMain, clock: FakeClock, wanted: list[str]
+    clock: FakeClock, wanted: list[str]
 ) -> None:
     row = "row.example"
     switches: dict[str, Any] = {
@@ -463,30 +449,28 @@ def test_two_wanted_companies_that_are_one_row_of_a_third_name(
         "with_identifiers": False,
     }
     with make(clock, [shop(NEW), shop(OLD)], {row: None}, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {row}
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {row: "held_back"})
 
 
 def test_a_row_of_which_nothing_is_told_is_held_back_without_asking_on_every_run(
-    run_main: RunMain, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     """Of the company that is accepted and not listed the service does tell a name: its own."""
     odd = {"look_up z.example": OddAnswer(404)}
     with make(clock, [shop(NEW)], {"z.example": None}, unlisted={NEW}, odd_answers=odd) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert statuses(outcome, "unfollow") == {"z.example": "held_back"}
         clock.now += 7 * DAY_S
-        run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         assert set(sandbox.predictleads.followings) == {NEW}
 
 
 # 2 to 6. Which companies stay, and why
 
 
-def test_a_second_look_that_promises_more_than_it_shows_unfollows_nothing(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_second_look_that_promises_more_than_it_shows_unfollows_nothing(clock: FakeClock) -> None:
     domains = [f"shop-{n}.example" for n in range(9)]
     with make(clock, [shop(each) for each in domains], dict.fromkeys(domains)) as sandbox:
         sandbox.hubspot.stale = {key: gone(domains[key - 101]) for key in range(101, 106)}
@@ -501,7 +485,7 @@ def test_a_second_look_that_promises_more_than_it_shows_unfollows_nothing(
 
         sandbox.on_request = note
         sandbox.faults = [Fault("edit", path=SEARCH, edit=empty)]
-        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         assert sandbox.writes == []
     assert (outcome.code, "promises 5 companies, but 0 came" in outcome.err) == (1, True)
 
@@ -514,18 +498,18 @@ SPELLED = (
 
 @pytest.mark.parametrize("text", SPELLED)
 def test_the_second_look_finds_a_company_however_its_domain_is_written(
-    run_main: RunMain, clock: FakeClock, text: str
+    clock: FakeClock, text: str
 ) -> None:
     with make(clock, [shop(text), shop("a.example")], {"shop.example": None}) as sandbox:
         sandbox.hubspot.stale = {101: shop(text, alexa="5000000")}
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert "shop.example" in sandbox.predictleads.followings
         assert outcome.report["kept"][0]["reason"] == (
             "a company in HubSpot with this domain matches after all"
         )
         sandbox.hubspot.stale = {}
         sandbox.hubspot.edit("companies", 101, ecommerce_platform="wix")
-        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         assert outcome.report["unfollow"][0]["reason"] == "its platform is now wix"
         assert set(sandbox.predictleads.followings) == {"a.example"}
 
@@ -540,17 +524,17 @@ UNUSABLE = {
 
 @pytest.mark.parametrize(("text", "row"), UNUSABLE.items())
 def test_a_field_that_names_a_domain_and_is_none_keeps_its_company(
-    run_main: RunMain, clock: FakeClock, text: str, row: str
+    clock: FakeClock, text: str, row: str
 ) -> None:
     with make(clock, [shop(text), shop("a.example")], {row: None}) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {row, "a.example"}
     assert outcome.report["skipped"][0]["hubspot_id"] == 101
     reason = f"a matching company in HubSpot names it as {text!r}"
     assert outcome.report["kept"] == [{"domain": row, "reason": reason}]
 
 
-def test_hubspot_is_asked_again_after_the_follows(run_main: RunMain, clock: FakeClock) -> None:
+def test_hubspot_is_asked_again_after_the_follows(clock: FakeClock) -> None:
     with make(clock, [shop(NEW), gone("late.example")], {"late.example": None}) as sandbox:
 
         def match_again(request: Request) -> None:
@@ -558,40 +542,34 @@ def test_hubspot_is_asked_again_after_the_follows(run_main: RunMain, clock: Fake
                 sandbox.hubspot.edit("companies", 102, **MATCH)
 
         sandbox.on_request = match_again
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {NEW, "late.example"}
     assert statuses(outcome, "unfollow") == {"late.example": "held_back"}
     assert outcome.code == 0
 
 
-def test_a_row_that_has_gone_is_not_unfollowed_by_its_old_name(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_row_that_has_gone_is_not_unfollowed_by_its_old_name(clock: FakeClock) -> None:
     """PredictLeads would take it for the wanted company."""
     names = {"aliases": {OLD: NEW}, "follow_again": "rename"}
     with make(clock, [shop(NEW)], {OLD: None}, **names) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert asked(sandbox.requests) == [f"POST /companies/{NEW}/follow"]
     assert statuses(outcome, "unfollow") == {OLD: "no_longer_listed"}
     assert "Done: 1 company newly followed, 0 no longer followed" in outcome.out
 
 
 @pytest.mark.parametrize("text", ["b.example", "x.test; WWW.b.example/", "https://b.example"])
-def test_a_company_that_is_followed_under_an_additional_domain(
-    run_main: RunMain, clock: FakeClock, text: str
-) -> None:
+def test_a_company_that_is_followed_under_an_additional_domain(clock: FakeClock, text: str) -> None:
     companies = [shop("a.example", hs_additional_domains=text)]
     with make(clock, companies, {"b.example": None}) as sandbox:
-        assert run_once(run_main, sandbox).report["outcome"] == "in_sync"
+        assert run_once(clock, sandbox).report["outcome"] == "in_sync"
         assert sandbox.writes == []
 
 
-def test_companies_that_share_the_additional_domain_that_is_followed(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_companies_that_share_the_additional_domain_that_is_followed(clock: FakeClock) -> None:
     companies = [shop(f"{name}.example", hs_additional_domains="x.test") for name in "ab"]
     with make(clock, companies, {"x.test": None}) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert sandbox.predictleads.followings == {"x.test": None}
     assert outcome.report["outcome"] == "in_sync"
 
@@ -619,28 +597,26 @@ WHY = [
 
 @pytest.mark.parametrize(("change", "reason"), WHY)
 def test_the_reason_is_that_of_the_record(
-    run_main: RunMain, clock: FakeClock, change: Callable[[HubSpot], None], reason: str
+    clock: FakeClock, change: Callable[[HubSpot], None], reason: str
 ) -> None:
     rows = {"was.example": None, "heir.example": None}
     with make(clock, [shop("was.example"), shop("heir.example")], rows) as sandbox:
         sandbox.hubspot.index_lag_s = 30.0
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         change(sandbox.hubspot)
         clock.now += 31
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert "was.example" not in sandbox.predictleads.followings
     assert outcome.report["unfollow"][0]["reason"] == reason
 
 
-def test_a_merge_that_no_search_finds_yet_is_no_deletion(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_merge_that_no_search_finds_yet_is_no_deletion(clock: FakeClock) -> None:
     rows = {"a.example": None, "b.example": None, "c.example": None}
     with make(clock, [shop(domain) for domain in rows], rows) as sandbox:
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         sandbox.hubspot.index_lag_s = 30.0
         sandbox.hubspot.merge("companies", 101, 102)
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert (outcome.report["outcome"], sandbox.writes) == ("in_sync", [])
         assert [row["domain"] for row in outcome.report["kept"]] == ["a.example", "b.example"]
 
@@ -652,14 +628,12 @@ SAYS_NO = [{"success": False}, {"status": "error"}, {"success": {"type": "follow
 
 @pytest.mark.parametrize("is_done", [True, False])
 @pytest.mark.parametrize("body", SAYS_NO)
-def test_a_2xx_that_says_no(
-    run_main: RunMain, clock: FakeClock, body: dict[str, Any], is_done: bool
-) -> None:
+def test_a_2xx_that_says_no(clock: FakeClock, body: dict[str, Any], is_done: bool) -> None:
     odd = {"follow": OddAnswer(200, body, is_done)}
     with make(
         clock, [shop(NEW), shop("a.example")], {"a.example": None}, odd_answers=odd
     ) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert (NEW in sandbox.predictleads.followings) is is_done
     assert statuses(outcome, "follow") == {NEW: "done" if is_done else "failed"}
     assert outcome.code == (0 if is_done else 4)
@@ -672,7 +646,7 @@ def test_a_2xx_that_says_no(
 
 
 @pytest.mark.parametrize("is_followed", [True, False])
-def test_accepted_and_never_listed(run_main: RunMain, clock: FakeClock, is_followed: bool) -> None:
+def test_accepted_and_never_listed(clock: FakeClock, is_followed: bool) -> None:
     odd = (
         {}
         if is_followed
@@ -680,7 +654,7 @@ def test_accepted_and_never_listed(run_main: RunMain, clock: FakeClock, is_follo
     )
     switches = {"unlisted": {NEW}, "odd_answers": odd}
     with make(clock, [shop(NEW)], {"z.example": None}, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         accepted = {NEW} if is_followed else set()
         assert sandbox.predictleads.followed == {*accepted, "z.example"}
         assert outcome.code == 0
@@ -691,15 +665,15 @@ def test_accepted_and_never_listed(run_main: RunMain, clock: FakeClock, is_follo
             f"lists 0 of 1 wanted company. Missing: {NEW}. Followed and not wanted: z.example.\n"
         )
         clock.now += 7 * DAY_S
-        assert statuses(run_main(sync.main, sandbox), "unfollow") == {"z.example": "done"}
+        assert statuses(clock.run(sync.main, sandbox), "unfollow") == {"z.example": "done"}
         assert sandbox.predictleads.followed == accepted
-        again = run_main(sync.main, sandbox)
+        again = clock.run(sync.main, sandbox)
         assert again.out.endswith(
             "Nothing to do now: PredictLeads follows 0 of 1 wanted company.\n"
         )
         sandbox.predictleads.unlisted = set()
         sandbox.predictleads.followings = {NEW: None}
-        assert run_main(sync.main, sandbox).report["waiting"] == []
+        assert clock.run(sync.main, sandbox).report["waiting"] == []
 
 
 LOST = [OddAnswer(500, done=True), OddAnswer(503, done=True), OddAnswer(404, done=True)]
@@ -708,10 +682,10 @@ LOST = [OddAnswer(500, done=True), OddAnswer(503, done=True), OddAnswer(404, don
 @pytest.mark.parametrize("answer", LOST, ids=["500", "503", "404"])
 @pytest.mark.parametrize("verb", ["follow", "unfollow"])
 def test_what_was_done_counts_whatever_was_answered(
-    run_main: RunMain, clock: FakeClock, verb: str, answer: OddAnswer
+    clock: FakeClock, verb: str, answer: OddAnswer
 ) -> None:
     with make(clock, [shop(NEW)], {"z.example": None}, odd_answers={verb: answer}) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {NEW}
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert "Nothing has been changed" not in outcome.err
@@ -720,22 +694,20 @@ def test_what_was_done_counts_whatever_was_answered(
 
 @pytest.mark.parametrize("status", [200, 404, 422])
 @pytest.mark.parametrize("path", ["/follow$", "/unfollow$"])
-def test_an_answer_that_was_lost(
-    run_main: RunMain, clock: FakeClock, path: str, status: int
-) -> None:
+def test_an_answer_that_was_lost(clock: FakeClock, path: str, status: int) -> None:
     with make(clock, [shop(NEW)], {"z.example": None}, unfollow_missing=status) as sandbox:
         sandbox.faults = [Fault("reset_after", path=path, times=1)]
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {NEW}
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
 
 
-def test_a_check_that_fails_is_told(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_check_that_fails_is_told(clock: FakeClock) -> None:
     with make(clock, [shop(NEW)], {}) as sandbox:
         sandbox.faults = [Fault("status", path="^/followings$", nth=2, times=99)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert set(sandbox.predictleads.followings) == {NEW}
-        told = run_main(sync.main, sandbox, "--history")
+        told = clock.run(sync.main, sandbox, "--history")
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert statuses(outcome, "follow") == {NEW: "sent"}
     assert "Not checked afterwards: PredictLeads, followings" in outcome.out
@@ -743,68 +715,66 @@ def test_a_check_that_fails_is_told(run_main: RunMain, clock: FakeClock) -> None
 
 
 def test_a_doubt_of_an_earlier_run_holds_nothing_back_once_the_list_shows_the_company(
-    run_main: RunMain, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     """The first run could not tell whether its follow was carried out, nor under which name."""
     odd = {"look_up": OddAnswer(404)}
     with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
         sandbox.faults = [Fault("status", path=f"{NEW}/follow$")]
-        assert statuses(run_main(sync.main, sandbox), "unfollow") == {"z.example": "held_back"}
+        assert statuses(clock.run(sync.main, sandbox), "unfollow") == {"z.example": "held_back"}
         sandbox.faults = []
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         assert sandbox.predictleads.followings == {NEW: NEW}
 
 
-def test_the_list_is_checked_even_when_the_credits_end(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_list_is_checked_even_when_the_credits_end(clock: FakeClock) -> None:
     switches: dict[str, Any] = {"unlisted": {OLD}, "credits_quota": 1}
     companies = [shop(NEW), shop(OLD), gone("z.example")]
     with make(clock, companies, {"z.example": None}, **switches) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
     assert statuses(outcome, "follow") == {NEW: "done", OLD: "unlisted"}
     assert (outcome.code, statuses(outcome, "unfollow")) == (4, {"z.example": "failed"})
     checked = {"listed": 2, "missing": [OLD], "unwanted": ["z.example"]}
     assert outcome.report["checked_after"] == checked
 
 
-def test_unknown_companies_are_news_once_and_count_against_no_limit(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_unknown_companies_are_news_once_and_count_against_no_limit(clock: FakeClock) -> None:
     strange = [f"strange-{n:02}.example" for n in range(15)]
     companies = [shop(each) for each in ["a.example", *strange]]
     with make(clock, companies, {"a.example": None}, unknown=set(strange)) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert set(statuses(outcome, "follow").values()) == {"unknown"}
         assert (outcome.code, outcome.report["checked_after"]["missing"]) == (0, strange)
         sandbox.hubspot.add("companies", shop(NEW))
-        outcome = run_main(sync.main, sandbox, "--max-follow", "10")
+        outcome = clock.run(sync.main, sandbox, "--max-follow", "10")
         assert (outcome.code, NEW in sandbox.predictleads.followings) == (0, True)
         line = "PredictLeads did not take 15 companies, and is asked again from 28 Nov 2026 on:"
         assert line in outcome.out
         assert outcome.report["waiting"][0]["reason"].endswith("404 not_found: Company not found.")
-        again = run_main(sync.main, sandbox, "--max-follow", "10", ASK_AGAIN_DAYS="0")
+        again = clock.run(sync.main, sandbox, "--max-follow", "10", ASK_AGAIN_DAYS="0")
         assert (again.code, set(statuses(again, "follow").values())) == (0, {"unknown"})
         sandbox.predictleads.unknown = set()
-        assert run_main(sync.main, sandbox, ASK_AGAIN_DAYS="0").code == 0
+        assert clock.run(sync.main, sandbox, ASK_AGAIN_DAYS="0").code == 0
         assert sandbox.predictleads.followed == {"a.example", NEW, *strange}
 
 
-def test_a_refusal_of_another_kind_is_partial_once(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_refusal_of_another_kind_is_partial_once(clock: FakeClock) -> None:
     odd = {f"follow {NEW}": OddAnswer(422), "unfollow z.example": OddAnswer(422)}
     with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert (outcome.code, set(sandbox.predictleads.followings)) == (4, {"z.example"})
         assert "Not done: 2 failed, 0 not reached. Later runs try them again." in outcome.out
         before = len(sandbox.requests)
-        hourly = run_main(sync.main, sandbox, "-q")  # an unfollow is tried by every run
+        hourly = clock.run(sync.main, sandbox, "-q")  # an unfollow is tried by every run
         assert (hourly.code, hourly.text) == (0, "")
         assert asked(sandbox.requests[before:]) == ["POST /companies/z.example/unfollow"]
         clock.now += 7 * DAY_S
-        weekly = run_main(sync.main, sandbox, "-q")
+        weekly = clock.run(sync.main, sandbox, "-q")
         assert statuses(weekly, "follow") == {NEW: "failed"}
         assert (weekly.code, weekly.report["outcome"]) == (0, "in_sync")
         assert f"Not as planned, 2 companies:\n  ! {NEW}" in weekly.out
-        assert run_main(sync.main, sandbox, "-q").text == ""
-        assert run_main(sync.main, sandbox, ASK_AGAIN_DAYS="0").code == 0
+        assert clock.run(sync.main, sandbox, "-q").text == ""
+        assert clock.run(sync.main, sandbox, ASK_AGAIN_DAYS="0").code == 0
 
 
 # 10 and 11. Lists and counts
@@ -827,22 +797,20 @@ LISTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("switches", LISTS.values(), ids=LISTS.keys())
-def test_the_list_is_read_whole(
-    run_main: RunMain, clock: FakeClock, switches: dict[str, Any]
-) -> None:
+def test_the_list_is_read_whole(clock: FakeClock, switches: dict[str, Any]) -> None:
     wanted = [f"shop-{n}.example" for n in range(14)]
     rows = dict.fromkeys([*wanted[:9], "z-1.example", "z-2.example"])
     if "shuffle" in switches:
         switches = {**switches, "shuffle": random.Random(switches["shuffle"])}
     with make(clock, [shop(each) for each in wanted], rows, **switches) as sandbox:
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         assert sandbox.predictleads.followed == set(wanted)
     assert (outcome.code, outcome.out.endswith(all_listed(14))) == (0, True)
     told = [line for line in outcome.report["summary"] if "says that it follows" in line]
     assert bool(told) is bool({"count_off", "count_of"} & set(switches))
 
 
-def test_a_list_that_never_settles_is_an_error(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_list_that_never_settles_is_an_error(clock: FakeClock) -> None:
     with make(clock, [shop(NEW)], {"z.example": None}, with_count=False) as sandbox:
         names = itertools.count()
 
@@ -851,20 +819,18 @@ def test_a_list_that_never_settles_is_an_error(run_main: RunMain, clock: FakeClo
             return {**payload, "data": payload["data"] and new}
 
         sandbox.faults = [Fault("edit", path="^/followings$", edit=grow)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert (outcome.code, sandbox.writes) == (1, [])
     assert "6 rows came, and it does not settle; run it again." in outcome.err
 
 
-def test_companies_that_hubspot_counts_and_does_not_show(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_companies_that_hubspot_counts_and_does_not_show(clock: FakeClock) -> None:
     def count_more(page: Any) -> Any:
         return {**page, "total": page["total"] + 5}
 
     with make(clock, [shop("a.example")], {"a.example": None}) as sandbox:
         sandbox.faults = [Fault("edit", path=SEARCH, edit=count_more)]
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
     assert outcome.code == 0
     assert outcome.report["summary"][0].startswith("HubSpot counts 5 companies more than it shows")
 
@@ -873,41 +839,37 @@ def test_companies_that_hubspot_counts_and_does_not_show(
 
 
 @pytest.mark.parametrize("left", [4, 3, 2, 1, -500])
-def test_the_plan_says_what_it_costs(run_main: RunMain, clock: FakeClock, left: int) -> None:
+def test_the_plan_says_what_it_costs(clock: FakeClock, left: int) -> None:
     switches = {"credits_used": 10_000 - left}
     rows = {"y.example": None, "z.example": None}
     with make(clock, [shop("a.example")], rows, **switches) as sandbox:
-        outcome = run_main(sync.main, sandbox, "--dry-run")
+        outcome = clock.run(sync.main, sandbox, "--dry-run")
     words = "Stopping to follow 2 companies takes about 2 credits"
     assert f"{words}; {max(left, 0)} of 10,000 are left this month." in outcome.out
     assert ("will not last" in outcome.out) is (left < 2)
     assert ("may not last" in outcome.out) is (left == 2)
 
 
-def test_nothing_is_asked_for_unfollows_that_are_not_made(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_nothing_is_asked_for_unfollows_that_are_not_made(clock: FakeClock) -> None:
     """Once several follows in a row have failed, no further change is sent."""
     shops, rows = [shop(f"shop-{n}.example") for n in range(3)], {"z.example": None}
     with make(clock, [*shops, shop("a.example")], {**rows, "a.example": None}) as sandbox:
         sandbox.faults = [Fault("status", path="/follow$", status=403)]
-        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         assert not [each for each in asked(sandbox.requests) if each.startswith("GET ")]
     assert (outcome.code, statuses(outcome, "unfollow")) == (1, {"z.example": "not_reached"})
 
 
-def test_no_kept_row_is_asked_about(run_main: RunMain, clock: FakeClock) -> None:
+def test_no_kept_row_is_asked_about(clock: FakeClock) -> None:
     """Though any row may be the company that is accepted and not listed."""
     with make(clock, [shop(NEW)], {"kept.example": None}, unlisted={NEW}) as sandbox:
-        run_once(run_main, sandbox, "--keep", "kept.example")
+        run_once(clock, sandbox, "--keep", "kept.example")
         assert "GET /companies/kept.example" not in asked(sandbox.requests)
 
 
-def test_a_run_that_writes_reads_the_list_at_most_twice_more(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_run_that_writes_reads_the_list_at_most_twice_more(clock: FakeClock) -> None:
     with make(clock, [shop(NEW)], {"z.example": None}) as sandbox:
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         reads = [each for each in sandbox.requests if each.query.get("page") == "1"]
         assert len(reads) == 3 + 1  # the last is that of the second run
 
@@ -924,11 +886,7 @@ BROKEN = {
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
 @pytest.mark.parametrize("with_identifiers", [True, False])
 def test_every_run_ends_right_without_its_memory(
-    run_main: RunMain,
-    clock: FakeClock,
-    tmp_path: Path,
-    content: bytes | None,
-    with_identifiers: bool,
+    clock: FakeClock, tmp_path: Path, content: bytes | None, with_identifiers: bool
 ) -> None:
     path = tmp_path / "memory.sqlite3"
     switches = {"redirects": {NEW: OLD}, "with_identifiers": with_identifiers}
@@ -937,14 +895,14 @@ def test_every_run_ends_right_without_its_memory(
             if content is not None:
                 path.write_bytes(content)
             flags = ("--state", str(path), "--max-unfollow", "100%")
-            assert run_main(sync.main, sandbox, *flags).code == 0
+            assert clock.run(sync.main, sandbox, *flags).code == 0
             assert set(sandbox.predictleads.followings) == {OLD}
             for each in tmp_path.glob("memory.sqlite3*"):
                 each.unlink()
 
 
 def test_a_memory_that_breaks_during_the_writes_is_told_once(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
+    clock: FakeClock, tmp_path: Path
 ) -> None:
     path = tmp_path / "memory.sqlite3"
     domains = {f"shop-{n}.example" for n in range(60)}
@@ -956,45 +914,43 @@ def test_a_memory_that_breaks_during_the_writes_is_told_once(
 
     with make(clock, list(map(shop, domains)), {"z.example": None}) as sandbox:
         sandbox.on_request = damage
-        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%", "--state", str(path))
+        outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%", "--state", str(path))
         assert sandbox.predictleads.followings.keys() == domains
     assert (outcome.code, outcome.err.count("Cannot use")) == (0, 1)
 
 
-def test_the_memory_of_another_account_is_not_used(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_the_memory_of_another_account_is_not_used(clock: FakeClock, tmp_path: Path) -> None:
     path = str(tmp_path / "memory.sqlite3")
     with make(clock, [shop(NEW)], {}) as sandbox:
-        assert run_main(sync.main, sandbox, "--state", path).code == 0
+        assert clock.run(sync.main, sandbox, "--state", path).code == 0
         sandbox.predictleads.api_key = "key-of-another-account"
-        outcome = run_main(sync.main, sandbox, "--state", path)
+        outcome = clock.run(sync.main, sandbox, "--state", path)
     assert (outcome.code, "is the memory of another account" in outcome.err) == (0, True)
 
 
-def test_a_name_that_is_not_true_any_more_is_found_out(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_name_that_is_not_true_any_more_is_found_out(clock: FakeClock) -> None:
     """The companies were one, and then PredictLeads told them apart."""
     switches: dict[str, Any] = {"redirects": {NEW: OLD}, "with_identifiers": False}
     with make(clock, [shop(NEW), shop(OLD)], {}, **switches) as sandbox:
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD}
         sandbox.predictleads.redirects = {}
         clock.now += 8 * DAY_S
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD, NEW}
 
 
-def test_names_that_cannot_be_asked_for_again_will_do(run_main: RunMain, clock: FakeClock) -> None:
+def test_names_that_cannot_be_asked_for_again_will_do(clock: FakeClock) -> None:
     """a.example is kept under its own name, and not listed: there is no other one to ask for."""
     names = {"b.example": "c.example", "d.example": "e.example"}
     companies, rows = [shop(each) for each in ("a.example", *names)], dict.fromkeys(names.values())
     switches = {"redirects": names, "with_identifiers": False}
     with make(clock, companies, rows, unlisted={"a.example"}, **switches) as sandbox:
-        run_once(run_main, sandbox)
+        run_once(clock, sandbox)
         clock.now += 8 * DAY_S
         sandbox.predictleads.odd_answers = {"look_up": OddAnswer(403)}
         before = len(sandbox.requests)
-        outcome = run_once(run_main, sandbox)
+        outcome = run_once(clock, sandbox)
         looked_up = [each for each in asked(sandbox.requests[before:]) if each.startswith("GET")]
         assert looked_up == ["GET /companies/b.example", "GET /companies/a.example"]
         assert sandbox.predictleads.followed == {"a.example", *rows}

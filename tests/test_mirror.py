@@ -14,7 +14,7 @@ from sandbox.hubspot_properties import opt_out_name
 from subscribers.plan import Membership
 from subscribers.rules import Mirror, placeholder
 from subscribers.verification import compare, describe
-from tests.helpers import Ended, FakeClock, RunMain
+from tests.helpers import Ended, FakeClock
 from tests.people import (
     AL,
     BO,
@@ -68,7 +68,7 @@ def batches(sandbox: Sandbox) -> list[Request]:
     return [each for each in found if each.json()["requests"][0]["method"] == "DELETE"]
 
 
-def test_the_group_holds_who_is_meant_and_may_get_mail(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_group_holds_who_is_meant_and_may_get_mail(clock: FakeClock) -> None:
     contacts = [
         contact(JO),
         contact(AL, hs_email_optout="true"),
@@ -89,15 +89,15 @@ def test_the_group_holds_who_is_meant_and_may_get_mail(run_main: RunMain, clock:
     ]
     with shops(clock, contacts, people) as sandbox:
         sandbox.hubspot.add_list("Customers", "contacts", 101, 102, 104, 105, 106)
-        dry = run_first(run_main, sandbox, *MIRROR, *LIST, "--dry-run")
+        dry = run_first(clock, sandbox, *MIRROR, *LIST, "--dry-run")
         assert sandbox.writes == []
-        outcome = run_first(run_main, sandbox, *MIRROR, *LIST)
+        outcome = run_first(clock, sandbox, *MIRROR, *LIST)
         left_alone = {"left@mail.example", "bounced@mail.example"}
         assert members(sandbox) == {JO, "in@mail.example", *left_alone}
         assert members(sandbox, "8") == {"other@mail.example"}
         assert statuses(sandbox)["stranger@mail.example"] == "active"
         written = len(sandbox.writes)
-        again = run(run_main, sandbox, *MIRROR, *LIST)
+        again = run(clock, sandbox, *MIRROR, *LIST)
         assert len(sandbox.writes) == written
     assert why(outcome) == {
         AL: "opted out in HubSpot",
@@ -120,22 +120,22 @@ def test_the_group_holds_who_is_meant_and_may_get_mail(run_main: RunMain, clock:
     assert words in outcome.out
 
 
-def test_who_is_not_meant_any_more_leaves(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_is_not_meant_any_more_leaves(clock: FakeClock) -> None:
     people = [contact(JO), contact(AL), contact(BO), contact("di@mail.example")]
     contacts = [{**each, "lifecyclestage": "customer"} for each in people]
     conditions = {"CONTACT_FILTER": "lifecyclestage=customer"}
     with shops(clock, contacts) as sandbox:
         sandbox.hubspot.add_list("Customers", "contacts", 101, 102, 103, 104)
-        assert run(run_main, sandbox, *MIRROR, *LIST, **conditions).code == 0
+        assert run(clock, sandbox, *MIRROR, *LIST, **conditions).code == 0
         assert members(sandbox) == {JO, AL, BO, "di@mail.example"}
         sandbox.hubspot.lists[1].members.discard(101)
         sandbox.hubspot.edit("contacts", 102, lifecyclestage="lead")
         sandbox.hubspot.archive("contacts", 103)
-        outcome = run(run_main, sandbox, *MIRROR, *LIST, **conditions)
+        outcome = run(clock, sandbox, *MIRROR, *LIST, **conditions)
         assert members(sandbox) == {"di@mail.example"}
         assert set(statuses(sandbox).values()) == {"active"}
         sandbox.hubspot.lists[1].members.add(101)
-        back = run(run_main, sandbox, *MIRROR, *LIST, **conditions)
+        back = run(clock, sandbox, *MIRROR, *LIST, **conditions)
         assert members(sandbox) == {JO, "di@mail.example"}
     assert why(outcome) == {
         JO: "no longer in the list Customers",
@@ -145,44 +145,44 @@ def test_who_is_not_meant_any_more_leaves(run_main: RunMain, clock: FakeClock) -
     assert f"  ~ {JO}  joins Shops\n" in back.out
 
 
-def test_what_is_changed_by_hand_is_undone_and_told(run_main: RunMain, clock: FakeClock) -> None:
+def test_what_is_changed_by_hand_is_undone_and_told(clock: FakeClock) -> None:
     with shops(clock, [contact(JO)], [subscriber(AL)]) as sandbox:
-        assert run_first(run_main, sandbox, *MIRROR).code == 0
+        assert run_first(clock, sandbox, *MIRROR).code == 0
         sandbox.mailerlite.subscribers[JO]["groups"] = []
         sandbox.mailerlite.subscribers[AL]["groups"] = ["7"]
-        outcome = run(run_main, sandbox, *MIRROR)
+        outcome = run(clock, sandbox, *MIRROR)
         assert members(sandbox) == {JO}
     assert f"  ~ {JO}  joins Shops again (taken out by hand)\n" in outcome.out
     assert outcome.report["update"][0]["reason"] == "somebody took them out of Shops"
     assert why(outcome) == {AL: "no contact in HubSpot has this address"}
 
 
-def test_who_has_left_under_an_earlier_address_leaves(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_has_left_under_an_earlier_address_leaves(clock: FakeClock) -> None:
     with shops(clock, [contact(JO), contact(AL)]) as sandbox:
-        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert run(clock, sandbox, *MIRROR).code == 0
         sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
         sandbox.hubspot.edit("contacts", 101, email=BO)
         sandbox.mailerlite.add(**member(BO))
-        outcome = run(run_main, sandbox, *MIRROR)
+        outcome = run(clock, sandbox, *MIRROR)
         assert members(sandbox) == {JO, AL}
-        assert run(run_main, sandbox, *MIRROR).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, *MIRROR).report["outcome"] == "in_sync"
     assert why(outcome) == {BO: "unsubscribed in MailerLite under an earlier address"}
 
 
-def test_who_is_to_stay_in_the_group(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_is_to_stay_in_the_group(clock: FakeClock) -> None:
     with shops(clock, [contact(JO)], [member(AL), member(BO)]) as sandbox:
         flags = ["--keep-in-group", AL.upper(), *MIRROR]
-        outcome = run_first(run_main, sandbox, *flags)
+        outcome = run_first(clock, sandbox, *flags)
         assert members(sandbox) == {JO, AL}
-        assert run(run_main, sandbox, *flags).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, *flags).report["outcome"] == "in_sync"
     assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
 
 
-def test_who_is_unsubscribed_does_not_leave_besides(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_is_unsubscribed_does_not_leave_besides(clock: FakeClock) -> None:
     with shops(clock, [contact(JO, hs_email_optout="true")], [member(JO)]) as sandbox:
         flags = [*MIRROR, "--unsubscribe-opted-out", "--allow-empty"]
-        assert run_first(run_main, sandbox, *flags, "--dry-run").report["leave"] == []
-        outcome = run_first(run_main, sandbox, *flags)
+        assert run_first(clock, sandbox, *flags, "--dry-run").report["leave"] == []
+        outcome = run_first(clock, sandbox, *flags)
         assert statuses(sandbox) == {JO: "unsubscribed"}
         assert members(sandbox) == {JO}
     assert (outcome.code, outcome.report["leave"]) == (0, [])
@@ -202,17 +202,12 @@ def test_who_is_unsubscribed_does_not_leave_besides(run_main: RunMain, clock: Fa
     ],
 )
 def test_how_many_may_leave(
-    run_main: RunMain,
-    clock: FakeClock,
-    number: int,
-    flags: list[str],
-    settings: dict[str, str],
-    code: int,
+    clock: FakeClock, number: int, flags: list[str], settings: dict[str, str], code: int
 ) -> None:
     there = [f"p{n}@mail.example" for n in range(10)]
     contacts = [contact(each) for each in there[number:]]
     with shops(clock, contacts, [*map(member, there)]) as sandbox:
-        outcome = run_first(run_main, sandbox, *MIRROR, *flags, **settings)
+        outcome = run_first(clock, sandbox, *MIRROR, *flags, **settings)
         assert len(members(sandbox)) == (10 if code else 10 - number)
     assert outcome.code == code
     if code:
@@ -221,9 +216,7 @@ def test_how_many_may_leave(
 
 
 @pytest.mark.parametrize(("number", "code"), [(6, 3), (5, 0)])
-def test_who_leaves_several_groups_is_one_person(
-    run_main: RunMain, clock: FakeClock, number: int, code: int
-) -> None:
+def test_who_leaves_several_groups_is_one_person(clock: FakeClock, number: int, code: int) -> None:
     """Of twenty, of whom each is in the group of all and in that of a stage."""
     there = [f"p{n:02d}@mail.example" for n in range(20)]
     contacts = [contact(each, lifecyclestage="lead") for each in there[number:]]
@@ -231,8 +224,8 @@ def test_who_leaves_several_groups_is_one_person(
     groups = {**GROUPS, "9": "Lead", "10": "Customer"}
     with make(contacts, people, clock, {"properties": STAGES}, groups=groups) as sandbox:
         flags = [*MIRROR, "--max-leave", "25%"]
-        dry = run_first(run_main, sandbox, *flags, "--dry-run", GROUP_BY="lifecyclestage")
-        outcome = run_first(run_main, sandbox, *flags, GROUP_BY="lifecyclestage")
+        dry = run_first(clock, sandbox, *flags, "--dry-run", GROUP_BY="lifecyclestage")
+        outcome = run_first(clock, sandbox, *flags, GROUP_BY="lifecyclestage")
         assert len(members(sandbox)) == (20 if code else 15)
     assert (dry.code, outcome.code) == (code, code)
     assert f"Remove {number} people from a group:\n" in outcome.out
@@ -244,14 +237,14 @@ def test_who_leaves_several_groups_is_one_person(
         assert "0 unsubscribed, 5 removed from a group" in outcome.out
 
 
-def test_an_empty_selection_is_refused(run_main: RunMain, clock: FakeClock) -> None:
+def test_an_empty_selection_is_refused(clock: FakeClock) -> None:
     with shops(clock, [contact(JO)], [member(JO)]) as sandbox:
         sandbox.hubspot.add_list("Customers", "contacts")
-        outcome = run_first(run_main, sandbox, *MIRROR, *LIST)
+        outcome = run_first(clock, sandbox, *MIRROR, *LIST)
         assert members(sandbox) == {JO}
-        allowed = run_first(run_main, sandbox, *MIRROR, *LIST, "--allow-empty")
+        allowed = run_first(clock, sandbox, *MIRROR, *LIST, "--allow-empty")
         assert members(sandbox) == set()
-        assert run(run_main, sandbox, *MIRROR, *LIST).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, *MIRROR, *LIST).report["outcome"] == "in_sync"
     assert (outcome.code, allowed.code) == (3, 0)
     assert "Nobody belongs into a mirrored group, while 1 person is in one." in outcome.out
     assert "run it once more with: --allow-empty\n" in outcome.out
@@ -262,16 +255,16 @@ def test_an_empty_selection_is_refused(run_main: RunMain, clock: FakeClock) -> N
 # The group itself
 
 
-def test_a_missing_group_is_created(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_missing_group_is_created(clock: FakeClock) -> None:
     with shops(clock, [contact(JO)], [subscriber(AL)]) as sandbox:
         settings = {"MIRROR_GROUP": "Customers"}
-        refused = run_first(run_main, sandbox, **settings)
-        dry = run_first(run_main, sandbox, "--create-groups", "--dry-run", **settings)
+        refused = run_first(clock, sandbox, **settings)
+        dry = run_first(clock, sandbox, "--create-groups", "--dry-run", **settings)
         assert sandbox.writes == []
-        outcome = run_first(run_main, sandbox, "--create-groups", **settings)
+        outcome = run_first(clock, sandbox, "--create-groups", **settings)
         (made,) = (id for id, name in sandbox.mailerlite.groups.items() if name == "Customers")
         assert members(sandbox, made) == {JO}
-        again = run(run_main, sandbox, "--create-groups", **settings)
+        again = run(clock, sandbox, "--create-groups", **settings)
     assert refused.code == 2
     assert "MailerLite has no group Customers: fix MIRROR_GROUP, or make it by" in refused.err
     assert "Create 1 group:\n  + Customers" in dry.out
@@ -284,15 +277,15 @@ def test_a_missing_group_is_created(run_main: RunMain, clock: FakeClock) -> None
 
 
 @pytest.mark.parametrize("kind", ["status", "body", "reset_after"])
-def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, kind: str) -> None:
+def test_a_group_that_could_not_be_created(clock: FakeClock, kind: str) -> None:
     flags = ["--mirror-group", "Customers", "--create-groups"]
     details: dict[str, dict[str, Any]] = {"status": {"status": 422}, "body": {"body": {}}}
     more = details.get(kind, {})
     with shops(clock, [contact(JO)]) as sandbox:
         sandbox.faults = [Fault(kind, method="POST", path="^/groups$", times=1, **more)]
-        outcome = run(run_main, sandbox, *flags)
+        outcome = run(clock, sandbox, *flags)
         assert statuses(sandbox) == {}
-        assert run(run_main, sandbox, *flags).code == 0
+        assert run(clock, sandbox, *flags).code == 0
         assert list(sandbox.mailerlite.groups.values()).count("Customers") == 1
     assert outcome.code in (1, 4)
     assert "MailerLite, create the group Customers" in outcome.err
@@ -321,11 +314,11 @@ def test_a_group_that_could_not_be_created(run_main: RunMain, clock: FakeClock, 
     ],
 )
 def test_a_group_that_cannot_be_a_mirror(
-    run_main: RunMain, clock: FakeClock, settings: dict[str, str], words: str
+    clock: FakeClock, settings: dict[str, str], words: str
 ) -> None:
     with shops(clock, [contact(JO)]) as sandbox:
         sandbox.mailerlite.groups.update({"9": "Twice", "10": "Twice"})
-        outcome = run(run_main, sandbox, "--create-groups", **settings)
+        outcome = run(clock, sandbox, "--create-groups", **settings)
         assert sandbox.writes == []
     assert outcome.code == 2
     assert words in outcome.err
@@ -334,17 +327,15 @@ def test_a_group_that_cannot_be_a_mirror(
 # One group for each value
 
 
-def test_groups_that_cannot_be_read_are_not_called_missing(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_groups_that_cannot_be_read_are_not_called_missing(clock: FakeClock) -> None:
     with shops(clock, [contact(JO)]) as sandbox:
         sandbox.faults = [Fault("status", path="^/groups$", status=403)]
-        checked = run(run_main, sandbox, "--check", *MIRROR, MAILERLITE_GROUPS="8")
+        checked = run(clock, sandbox, "--check", *MIRROR, MAILERLITE_GROUPS="8")
     assert "FIX  MailerLite, list of groups: 403" in checked.out
     assert checked.out.count("FIX ") == 1
 
 
-def test_who_changes_the_stage_changes_the_group(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_changes_the_stage_changes_the_group(clock: FakeClock) -> None:
     settings = {"GROUP_BY": "lifecyclestage", "GROUP_PREFIX": "Stage"}
     contacts = [
         contact(JO, lifecyclestage="lead"),
@@ -352,16 +343,16 @@ def test_who_changes_the_stage_changes_the_group(run_main: RunMain, clock: FakeC
         contact(BO),
     ]
     with shops(clock, contacts) as sandbox:
-        assert run(run_main, sandbox, **settings).code == 2
-        first = run(run_main, sandbox, "--create-groups", **settings)
+        assert run(clock, sandbox, **settings).code == 2
+        first = run(clock, sandbox, "--create-groups", **settings)
         ids = {name: id for id, name in sandbox.mailerlite.groups.items()}
         customers, leads = ids["Stage Customer"], ids["Stage Lead"]
         assert (members(sandbox, customers), members(sandbox, leads)) == ({AL}, {JO})
         sandbox.hubspot.edit("contacts", 101, lifecyclestage="customer")
         sandbox.hubspot.edit("contacts", 102, lifecyclestage=None)
-        second = run(run_main, sandbox, **settings)
+        second = run(clock, sandbox, **settings)
         assert (members(sandbox, customers), members(sandbox, leads)) == ({JO}, set())
-        assert run(run_main, sandbox, **settings).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, **settings).report["outcome"] == "in_sync"
     assert (
         "Checked afterwards: 2 groups have all 2 people who belong there and nobody else"
         in first.out
@@ -375,36 +366,34 @@ def test_who_changes_the_stage_changes_the_group(run_main: RunMain, clock: FakeC
 # What may go wrong
 
 
-def test_leaving_takes_one_request_for_fifty(run_main: RunMain, clock: FakeClock) -> None:
+def test_leaving_takes_one_request_for_fifty(clock: FakeClock) -> None:
     there = [f"p{n:03d}@mail.example" for n in range(120)]
     with shops(clock, [contact(JO)], [*map(member, there)]) as sandbox:
-        outcome = run_first(run_main, sandbox, *MIRROR, "--max-leave", "120")
+        outcome = run_first(clock, sandbox, *MIRROR, "--max-leave", "120")
         assert members(sandbox) == {JO}
         sizes = [len(each.json()["requests"]) for each in batches(sandbox)]
     assert outcome.code == 0
     assert sizes == [50, 50, 20]
 
 
-def test_who_is_meant_after_all_stays(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_is_meant_after_all_stays(clock: FakeClock) -> None:
     contacts = [contact(JO), contact(AL, lifecyclestage="lead"), contact(BO)]
     with shops(clock, contacts, [member(AL), member(BO)]) as sandbox:
         edit = {"lifecyclestage": "customer"}
         before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 102, **edit))
-        outcome = run_first(run_main, sandbox, *MIRROR, CONTACT_FILTER="lifecyclestage!=lead")
+        outcome = run_first(clock, sandbox, *MIRROR, CONTACT_FILTER="lifecyclestage!=lead")
         assert members(sandbox) == {JO, AL, BO}
     assert (outcome.code, outcome.report["leave"]) == (0, [])
     assert outcome.report["checked_after"] == {"listed": 3, "missing": [], "unwanted": []}
 
 
-def test_of_a_service_that_is_down_nobody_is_removed_any_more(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_of_a_service_that_is_down_nobody_is_removed_any_more(clock: FakeClock) -> None:
     """And the report does not say otherwise."""
     out = [f"p{n}@mail.example" for n in range(3)]
     contacts = [contact(JO), *(contact(each, hs_email_optout="true") for each in out)]
     with shops(clock, contacts, [member(AL), *map(subscriber, out)]) as sandbox:
         sandbox.faults = [Fault("status", path="^/subscribers$", method="POST", status=500)]
-        outcome = run_first(run_main, sandbox, *MIRROR, "--unsubscribe-opted-out")
+        outcome = run_first(clock, sandbox, *MIRROR, "--unsubscribe-opted-out")
         assert batches(sandbox) == []
         assert members(sandbox) == {AL}
     assert [row["status"] for row in outcome.report["leave"]] == ["not_reached"]
@@ -418,7 +407,7 @@ def refuse_one(payload: Row) -> Row:
     return {**payload, "responses": [first, *payload["responses"][1:]]}
 
 
-def test_each_answer_of_a_batch_is_judged(run_main: RunMain, clock: FakeClock) -> None:
+def test_each_answer_of_a_batch_is_judged(clock: FakeClock) -> None:
     def put_back(request: Request) -> None:
         if request.path == "/groups/7/subscribers":
             sandbox.mailerlite.subscribers[AL]["groups"] = ["7"]
@@ -426,9 +415,9 @@ def test_each_answer_of_a_batch_is_judged(run_main: RunMain, clock: FakeClock) -
     with shops(clock, [contact(JO)], [member(AL), member(BO)]) as sandbox:
         sandbox.faults = [Fault("edit", path="^/batch$", edit=refuse_one)]
         sandbox.on_request = put_back
-        outcome = run_first(run_main, sandbox, *MIRROR)
+        outcome = run_first(clock, sandbox, *MIRROR)
         sandbox.faults, sandbox.on_request = [], None
-        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert run(clock, sandbox, *MIRROR).code == 0
         assert members(sandbox) == {JO}
     assert outcome.code == 4
     failed = [row for row in outcome.report["leave"] if row["status"] == "failed"]
@@ -439,51 +428,47 @@ LOST = Fault("reset_after", path="^/batch$", nth=2, times=6)  # the first one lo
 
 
 @pytest.mark.parametrize("fault", [Fault("edit", path="^/batch$", edit=refuse_one), LOST])
-def test_who_left_whatever_the_answer_says_has_left(
-    run_main: RunMain, clock: FakeClock, fault: Fault
-) -> None:
+def test_who_left_whatever_the_answer_says_has_left(clock: FakeClock, fault: Fault) -> None:
     with shops(clock, [contact(JO), contact(AL)]) as sandbox:
-        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert run(clock, sandbox, *MIRROR).code == 0
         sandbox.hubspot.archive("contacts", 102)
         sandbox.faults = [fault]
-        outcome = run(run_main, sandbox, *MIRROR)
+        outcome = run(clock, sandbox, *MIRROR)
         sandbox.faults = []
         assert members(sandbox) == {JO}
         sandbox.hubspot.add("contacts", contact(AL))
-        again = run(run_main, sandbox, *MIRROR)
+        again = run(clock, sandbox, *MIRROR)
     assert outcome.code == 0, outcome.text
     assert [(row["email"], row["status"]) for row in outcome.report["leave"]] == [(AL, "done")]
     assert "1 removed from a group" in outcome.out
     assert f"  ~ {AL}  joins Shops\n" in again.out
 
 
-def test_who_joined_by_a_lost_call_has_joined(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_joined_by_a_lost_call_has_joined(clock: FakeClock) -> None:
     with shops(clock, [contact(JO), contact(AL)], [subscriber(AL)]) as sandbox:
         sandbox.faults = [Fault("reset_after", method="POST", path="^/subscribers$")]
-        outcome = run_first(run_main, sandbox, *MIRROR)
+        outcome = run_first(clock, sandbox, *MIRROR)
         sandbox.faults = []
         assert members(sandbox) == {JO, AL}
         sandbox.hubspot.archive("contacts", 101)
-        later = run(run_main, sandbox, *MIRROR)
+        later = run(clock, sandbox, *MIRROR)
     assert outcome.code == 0, outcome.text
     rows = [*outcome.report["create"], *outcome.report["update"]]
     assert [(row["email"], row["status"]) for row in rows] == [(JO, "done"), (AL, "done")]
     assert [row["email"] for row in later.report["leavers"]] == [JO]
 
 
-def test_who_is_to_leave_and_of_whom_mailerlite_says_nothing(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_who_is_to_leave_and_of_whom_mailerlite_says_nothing(clock: FakeClock) -> None:
     def lose_one(payload: Row) -> Row:
         lost = {"code": 500, "body": {"message": "Server Error"}}
         return {**payload, "responses": [lost, *payload["responses"][1:]]}
 
     with shops(clock, [contact(JO)], [member(JO), member(AL), member(BO)]) as sandbox:
         sandbox.faults = [Fault("edit", path="^/batch$", times=1, edit=lose_one)]
-        outcome = run_first(run_main, sandbox, *MIRROR)
+        outcome = run_first(clock, sandbox, *MIRROR)
         assert members(sandbox) == {JO, AL}
         sandbox.faults = []
-        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert run(clock, sandbox, *MIRROR).code == 0
         assert members(sandbox) == {JO}
     lost, left = outcome.report["leave"]
     assert (outcome.code, lost["status"], left["status"]) == (4, "failed", "done")
@@ -492,7 +477,7 @@ def test_who_is_to_leave_and_of_whom_mailerlite_says_nothing(
     assert words in outcome.err
 
 
-def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_list_decides(clock: FakeClock) -> None:
     """MailerLite says that somebody left and somebody joined, and its list says otherwise."""
 
     def undo(request: Request) -> None:
@@ -502,9 +487,9 @@ def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
 
     with shops(clock, [contact(JO)], [member(AL)]) as sandbox:
         sandbox.on_request = undo
-        outcome = run_first(run_main, sandbox, *MIRROR)
+        outcome = run_first(clock, sandbox, *MIRROR)
         sandbox.on_request = None
-        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert run(clock, sandbox, *MIRROR).code == 0
         assert members(sandbox) == {JO}
     assert outcome.code == 4
     assert outcome.report["checked_after"] == {"listed": 1, "missing": [JO], "unwanted": [AL]}
@@ -515,19 +500,19 @@ def test_the_list_decides(run_main: RunMain, clock: FakeClock) -> None:
     assert f"{words} There and not wanted: al@mail.example.\n" in outcome.out
 
 
-def test_a_list_that_lags_is_looked_at_again(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_list_that_lags_is_looked_at_again(clock: FakeClock) -> None:
     with shops(clock, [contact(JO)]) as sandbox:
         empty: dict[str, Any] = {"edit": lambda page: {**page, "data": []}}
         sandbox.faults = [Fault("edit", path="^/groups/7/subscribers$", times=5, **empty)]
-        outcome = run(run_main, sandbox, *MIRROR)
+        outcome = run(clock, sandbox, *MIRROR)
     assert outcome.code == 0
     assert outcome.report["checked_after"] == {"listed": 1, "missing": [], "unwanted": []}
 
 
-def test_a_list_that_cannot_be_read_afterwards(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_list_that_cannot_be_read_afterwards(clock: FakeClock) -> None:
     with shops(clock, [contact(JO)]) as sandbox:
         sandbox.faults = [Fault("status", path="^/groups/7/subscribers$", status=403)]
-        outcome = run(run_main, sandbox, *MIRROR)
+        outcome = run(clock, sandbox, *MIRROR)
         assert members(sandbox) == {JO}
     assert outcome.code == 4
     assert "Not checked afterwards: MailerLite, " in outcome.out
@@ -546,17 +531,17 @@ def test_a_list_that_cannot_be_read_afterwards(run_main: RunMain, clock: FakeClo
     ],
 )
 def test_whatever_fails_the_next_run_converges(
-    run_main: RunMain, clock: FakeClock, kind: str, more: dict[str, Any]
+    clock: FakeClock, kind: str, more: dict[str, Any]
 ) -> None:
     with shops(clock, [contact(JO), contact(BO)], [member(AL), member(BO, "8")]) as sandbox:
         fault = Fault(kind, path="^/batch$", nth=2, times=30, **more)
         sandbox.faults = [fault]
-        outcome = run_first(run_main, sandbox, *MIRROR)
+        outcome = run_first(clock, sandbox, *MIRROR)
         assert outcome.code in (1, 4)
         sandbox.faults = []
-        assert run(run_main, sandbox, *MIRROR).code == 0
+        assert run(clock, sandbox, *MIRROR).code == 0
         assert members(sandbox) == {JO, BO}
-        assert run(run_main, sandbox, *MIRROR).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, *MIRROR).report["outcome"] == "in_sync"
 
 
 # Pure decisions
@@ -624,9 +609,7 @@ def kinds(email: str) -> list[Kind]:
 
 @pytest.mark.no_cover
 @pytest.mark.parametrize(("number", "in_list"), [(5_000, 0.2), (200, 1.0)])
-def test_contacts_of_all_kinds(
-    run_main: RunMain, clock: FakeClock, number: int, in_list: float
-) -> None:
+def test_contacts_of_all_kinds(clock: FakeClock, number: int, in_list: float) -> None:
     """In and out of a list: exactly the right group, values and opt-outs after one run, and nothing
     to do afterwards."""
     contacts: list[Row] = []
@@ -653,13 +636,13 @@ def test_contacts_of_all_kinds(
         flags = [*MIRROR, *LIST, "--opt-out-unsubscribed"]
         flags += ["--max-leave", "5000", "--max-new", "5000"]
         conditions = {"CONTACT_FILTER": "lifecyclestage=customer", **NEWS}
-        outcome = run_first(run_main, sandbox, *flags, **conditions)
+        outcome = run_first(clock, sandbox, *flags, **conditions)
         assert members(sandbox) == after
         assert {email: fields(sandbox, email)["name"] for email in statuses(sandbox)} == names
         contacts_after, opt_out = sandbox.hubspot.contacts.values(), opt_out_name(NEWSLETTER)
         assert {each["email"] for each in contacts_after if each.get(opt_out) == "true"} == left
         written = len(sandbox.writes)
-        again = run(run_main, sandbox, *flags, **conditions)
+        again = run(clock, sandbox, *flags, **conditions)
         assert len(sandbox.writes) == written
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
     checked = outcome.report["checked_after"]
@@ -670,20 +653,20 @@ def test_contacts_of_all_kinds(
 @pytest.mark.parametrize("status", [401, 503])
 @pytest.mark.parametrize("nth", range(1, 9))
 def test_a_run_that_breaks_off_anywhere_is_finished_by_the_next(
-    run_main: RunMain, clock: FakeClock, nth: int, status: int
+    clock: FakeClock, nth: int, status: int
 ) -> None:
     contacts = [contact(JO, lifecyclestage="lead"), contact(BO, lifecyclestage="customer")]
     flags = [*MIRROR, "--create-groups"]
     with shops(clock, contacts, [member(AL), subscriber(BO)]) as sandbox:
         fault = Fault("status", "mailerlite", method="POST", nth=nth, times=1_000, status=status)
         sandbox.faults = [fault]
-        broken = run_first(run_main, sandbox, *flags, GROUP_BY="lifecyclestage")
+        broken = run_first(clock, sandbox, *flags, GROUP_BY="lifecyclestage")
         sandbox.faults = []
-        assert run_first(run_main, sandbox, *flags).code == 0
+        assert run_first(clock, sandbox, *flags).code == 0
         assert members(sandbox) == {JO, BO}
         ids = {name: id for id, name in sandbox.mailerlite.groups.items()}
         assert members(sandbox, ids["Customer"]) == {BO}
         assert members(sandbox, ids["Lead"]) == {JO}
         assert len(ids) == len(sandbox.mailerlite.groups)
-        assert run(run_main, sandbox, *flags).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, *flags).report["outcome"] == "in_sync"
     assert broken.report["outcome"] in ("failed", "partial", "synced")

@@ -9,7 +9,7 @@ import pytest
 
 from state.notifications import SQL, Notifications
 from state.store import Store
-from tests.helpers import FakeClock, RunMain
+from tests.helpers import FakeClock
 from tests.people import AL, BO, JO, contact, emails, make, run, run_first, subscriber
 
 DAY_S = 86_400.0
@@ -55,27 +55,27 @@ OUT = {"hs_email_optout": "true"}
 STILL = "opted out in HubSpot, but still subscribed in MailerLite"
 
 
-def test_who_waits_for_a_decision_is_told_once_a_week(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_waits_for_a_decision_is_told_once_a_week(clock: FakeClock) -> None:
     contacts = [contact(JO, "Old", **OUT), contact(AL), contact(BO, "Old")]
     with make(contacts, [subscriber(JO), subscriber(BO)], clock) as sandbox:
-        run(run_main, sandbox, "-q", "--dry-run")
-        refused = run(run_main, sandbox, "-q")
-        first = run_first(run_main, sandbox, "-q")
-        silent = run(run_main, sandbox, "-q")
-        loud = run(run_main, sandbox)
+        run(clock, sandbox, "-q", "--dry-run")
+        refused = run(clock, sandbox, "-q")
+        first = run_first(clock, sandbox, "-q")
+        silent = run(clock, sandbox, "-q")
+        loud = run(clock, sandbox)
         sandbox.hubspot.edit("contacts", 103, **OUT)
         sandbox.hubspot.archive("contacts", 102)
         clock.now += 3 * DAY_S
-        second = run(run_main, sandbox, "-q")
+        second = run(clock, sandbox, "-q")
         clock.now += 4 * DAY_S
-        again = run(run_main, sandbox, "-q")
+        again = run(clock, sandbox, "-q")
         clock.now += 3 * DAY_S
-        others = run(run_main, sandbox, "-q")
-        quiet = run(run_main, sandbox, "-q")
+        others = run(clock, sandbox, "-q")
+        quiet = run(clock, sandbox, "-q")
         clock.now += 7 * DAY_S
-        run(run_main, sandbox, "-q", "--unsubscribe-opted-out")
+        run(clock, sandbox, "-q", "--unsubscribe-opted-out")
         sandbox.mailerlite.subscribers[JO]["status"] = "active"
-        third = run(run_main, sandbox, "-q")
+        third = run(clock, sandbox, "-q")
         content = next(Path.home().rglob("*.sqlite3")).read_bytes()
     for told_in in (refused, first, loud, again, third):
         assert f"  ? {JO}  {STILL}\n" in told_in.out

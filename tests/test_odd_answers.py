@@ -19,7 +19,7 @@ import sync_subscribers
 from sandbox import Fault, HubSpot, Request, Sandbox
 from state import lock
 from state.files import account_file, state_folder
-from tests.helpers import ROOT, START, FakeClock, RunMain, make, real_time
+from tests.helpers import ROOT, START, FakeClock, make, real_time
 from tests.helpers import start as start_script
 from transport import http_client
 
@@ -35,34 +35,28 @@ SCOPE_PLACES = (
 
 
 @pytest.mark.parametrize("place", SCOPE_PLACES)
-def test_a_missing_scope_is_named_wherever_it_stands(
-    run_main: RunMain, clock: FakeClock, place: str
-) -> None:
+def test_a_missing_scope_is_named_wherever_it_stands(clock: FakeClock, place: str) -> None:
     with make([1], [], clock) as sandbox:
         sandbox.hubspot.scopes_named_in = place
         sandbox.hubspot.scopes.discard("crm.schemas.companies.read")
-        out = run_main(sync.main, sandbox, "--check").out
+        out = clock.run(sync.main, sandbox, "--check").out
     assert "the token lacks the scope crm.schemas.companies.read" in out
     assert "Add the scope to the key in HubSpot > Development > Keys > Service keys." in out
 
 
-def test_a_banned_address_is_not_told_as_a_missing_scope(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_banned_address_is_not_told_as_a_missing_scope(clock: FakeClock) -> None:
     body = {"category": "BANNED", "message": "Your IP address is blocked"}
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("status", "hubspot", status=403, body=body)]
-        err = run_main(sync.main, sandbox).err
+        err = clock.run(sync.main, sandbox).err
     assert "403 Your IP address is blocked." in err
     assert "scope" not in err
 
 
-def test_a_wrong_address_is_not_told_as_a_missing_property(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_wrong_address_is_not_told_as_a_missing_property(clock: FakeClock) -> None:
     with make([1], [], clock) as sandbox:
         wrong = sandbox.settings["HUBSPOT_BASE_URL"] + "/elsewhere"
-        outcome = run_main(sync.main, sandbox, HUBSPOT_BASE_URL=wrong)
+        outcome = clock.run(sync.main, sandbox, HUBSPOT_BASE_URL=wrong)
     assert outcome.code == 1
     assert "HubSpot has nothing at this address: check HUBSPOT_BASE_URL." in outcome.err
     assert "create it" not in outcome.err
@@ -71,26 +65,24 @@ def test_a_wrong_address_is_not_told_as_a_missing_property(
 HUBLET = {"message": "Hub 12345 is unknown to this Hublet", "correctHublet": "eu1"}
 
 
-def test_unknown_to_this_hublet_passes(run_main: RunMain, clock: FakeClock) -> None:
+def test_unknown_to_this_hublet_passes(clock: FakeClock) -> None:
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("status", "hubspot", times=2, status=488, body=HUBLET)]
-        assert run_main(sync.main, sandbox).code == 0
+        assert clock.run(sync.main, sandbox).code == 0
 
 
-def test_unknown_to_this_hublet_for_good_names_the_region(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_unknown_to_this_hublet_for_good_names_the_region(clock: FakeClock) -> None:
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("status", "hubspot", status=488, body=HUBLET)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
     assert outcome.code == 1
     assert "488 the account is in HubSpot's region eu1" in outcome.err
 
 
-def test_a_mailerlite_token_dies_with_its_user(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_mailerlite_token_dies_with_its_user(clock: FakeClock) -> None:
     with Sandbox(clock=clock) as sandbox:
         settings = {**sandbox.settings, "MAILERLITE_API_KEY": "another-token"}
-        err = run_main(sync_subscribers.main, sandbox, **settings).err
+        err = clock.run(sync_subscribers.main, sandbox, **settings).err
     assert "with the user who made it" in err
 
 
@@ -98,12 +90,10 @@ def test_a_mailerlite_token_dies_with_its_user(run_main: RunMain, clock: FakeClo
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422, 500, 503, 524])
-def test_one_company_that_fails_stops_no_other(
-    run_main: RunMain, clock: FakeClock, status: int
-) -> None:
+def test_one_company_that_fails_stops_no_other(clock: FakeClock, status: int) -> None:
     with make([1, 2, 3, 4, 5], [6], clock) as sandbox:
         sandbox.faults = [Fault("status", path="/shop-3.example/follow$", status=status)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         followed = set(sandbox.predictleads.followings)
     assert {f"shop-{n}.example" for n in (1, 2, 4, 5)} <= followed
     failed = {404: "unknown"}.get(status, "failed")
@@ -115,12 +105,12 @@ def test_one_company_that_fails_stops_no_other(
 
 @pytest.mark.parametrize("status", [403, 500, 503])
 def test_three_failures_in_a_row_are_the_service(
-    run_main: RunMain, clock: FakeClock, status: int, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cli.changes.WRITERS", 1)
     with make([*range(10)], [], clock) as sandbox:
         sandbox.faults = [Fault("status", path="/follow$", status=status)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         asked = {r.path for r in sandbox.requests if r.path.endswith("/follow")}
     assert len(asked) == 3
     assert [row["status"] for row in outcome.report["follow"]].count("not_reached") == 7
@@ -128,9 +118,7 @@ def test_three_failures_in_a_row_are_the_service(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 500, 503])
-def test_one_person_who_fails_stops_no_other(
-    run_main: RunMain, clock: FakeClock, status: int
-) -> None:
+def test_one_person_who_fails_stops_no_other(clock: FakeClock, status: int) -> None:
     people = [{"email": f"p{n}@mail.example"} for n in range(5)]
 
     def third(request: Request) -> None:
@@ -139,7 +127,7 @@ def test_one_person_who_fails_stops_no_other(
     with Sandbox(HubSpot(contacts=people), clock=clock) as sandbox:
         refusal = Fault("status", "mailerlite", "POST", "^/subscribers$", status=status)
         sandbox.on_request = third
-        outcome = run_main(sync_subscribers.main, sandbox)
+        outcome = clock.run(sync_subscribers.main, sandbox)
         there = set(sandbox.mailerlite.subscribers)
     assert there == {f"p{n}@mail.example" for n in (0, 1, 2, 4)}
     assert outcome.code == 4
@@ -149,7 +137,7 @@ def more_than_there_are(payload: dict[str, Any]) -> dict[str, Any]:
     return {**payload, "total": payload.get("total", 0) + 50}
 
 
-def test_a_read_that_contradicts_itself_is_read_again(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_read_that_contradicts_itself_is_read_again(clock: FakeClock) -> None:
     with make([1, 2, 3], [], clock) as sandbox:
         sandbox.faults = [Fault("edit", path="/search$", edit=more_than_there_are)]
         beginnings: list[Request] = []
@@ -164,7 +152,7 @@ def test_a_read_that_contradicts_itself_is_read_again(run_main: RunMain, clock: 
                 sandbox.faults.clear()
 
         sandbox.on_request = end_with_the_first_read
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert len(sandbox.predictleads.followings) == 3
     assert outcome.code == 0
     assert "Reading it again." in outcome.err
@@ -173,34 +161,30 @@ def test_a_read_that_contradicts_itself_is_read_again(run_main: RunMain, clock: 
 # Every write, when the work is done and 503 is answered
 
 
-def test_503_after_the_work_of_every_follow_and_unfollow(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_503_after_the_work_of_every_follow_and_unfollow(clock: FakeClock) -> None:
     with make([1, 2], [2, 3], clock) as sandbox:
         sandbox.faults = [Fault("status_after", path="follow$", status=503)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert set(sandbox.predictleads.followings) == {"shop-1.example", "shop-2.example"}
     assert outcome.code == 0
     assert "Checked afterwards: PredictLeads lists all 2 wanted companies" in outcome.out
 
 
-def test_503_after_the_work_of_every_subscriber(run_main: RunMain, clock: FakeClock) -> None:
+def test_503_after_the_work_of_every_subscriber(clock: FakeClock) -> None:
     people = [{"email": f"p{n}@mail.example"} for n in range(3)]
     with Sandbox(HubSpot(contacts=people), clock=clock) as sandbox:
         fault = Fault("status_after", "mailerlite", "POST", "^/subscribers$", times=3, status=503)
         sandbox.faults = [fault]
-        assert run_main(sync_subscribers.main, sandbox).code == 0
+        assert clock.run(sync_subscribers.main, sandbox).code == 0
         assert len(sandbox.mailerlite.subscribers) == 3
 
 
 @pytest.mark.parametrize("path", ["companies$", "contacts$", "/default/company/"])
-def test_503_after_the_work_of_a_contact_makes_nothing_twice(
-    run_main: RunMain, clock: FakeClock, path: str
-) -> None:
+def test_503_after_the_work_of_a_contact_makes_nothing_twice(clock: FakeClock, path: str) -> None:
     with Sandbox(HubSpot(), clock=clock) as sandbox:
         sandbox.faults = [Fault("status_after", "hubspot", path=path, times=1, status=503)]
-        run_main(create_contact.main, sandbox)
-        run_main(create_contact.main, sandbox)
+        clock.run(create_contact.main, sandbox)
+        clock.run(create_contact.main, sandbox)
         hubspot = sandbox.hubspot
         assert (len(hubspot.companies), len(hubspot.contacts)) == (1, 1)
         assert [len(links) for links in hubspot.associations.values()] == [1]
@@ -210,27 +194,27 @@ def test_503_after_the_work_of_a_contact_makes_nothing_twice(
 
 
 def test_a_header_that_dribbles_in_has_an_end(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_client, "ANSWER_TIMEOUT_S", 0.1)
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("drip_head", "hubspot", path="/search$", pause_s=0.01)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
     assert outcome.code == 1
     assert "no answer, or not all of it, in time" in outcome.err
 
 
-def test_early_hints_are_passed_over(run_main: RunMain, clock: FakeClock) -> None:
+def test_early_hints_are_passed_over(clock: FakeClock) -> None:
     with make([1], [2], clock) as sandbox:
         sandbox.faults = [Fault("early_hints")]
-        assert run_main(sync.main, sandbox).code == 0
+        assert clock.run(sync.main, sandbox).code == 0
         assert set(sandbox.predictleads.followings) == {"shop-1.example"}
 
 
-def test_a_name_that_cannot_be_resolved(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_name_that_cannot_be_resolved(clock: FakeClock) -> None:
     with make([1], [2], clock) as sandbox:
         url = "https://no-such-host.invalid/api"
-        outcome = run_main(sync.main, sandbox, PREDICTLEADS_BASE_URL=url)
+        outcome = clock.run(sync.main, sandbox, PREDICTLEADS_BASE_URL=url)
     assert outcome.code == 1
     assert f"the name in {url} cannot be resolved" in outcome.err
     assert "Nothing has been changed." in outcome.err
@@ -238,7 +222,7 @@ def test_a_name_that_cannot_be_resolved(run_main: RunMain, clock: FakeClock) -> 
 
 @pytest.mark.parametrize("wrong_by_s", [-7200, 7200])
 def test_a_wrong_local_clock_neither_shortens_nor_lengthens_a_wait(
-    run_main: RunMain, clock: FakeClock, wrong_by_s: int
+    clock: FakeClock, wrong_by_s: int
 ) -> None:
     moment = START + timedelta(seconds=wrong_by_s)
     until = (moment + timedelta(seconds=20)).strftime("%a, %d %b %Y %H:%M:%S GMT")
@@ -247,15 +231,15 @@ def test_a_wrong_local_clock_neither_shortens_nor_lengthens_a_wait(
         headers = {"Retry-After": until}
         fault = Fault("status", path="/api_subscription", times=1, status=503, headers=headers)
         sandbox.faults = [fault]
-        assert run_main(sync.main, sandbox).code == 0
+        assert clock.run(sync.main, sandbox).code == 0
     assert max(clock.slept) == 20
 
 
-def test_a_rate_far_too_high_still_gets_through(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_rate_far_too_high_still_gets_through(clock: FakeClock) -> None:
     with make([*range(40)], [], clock) as sandbox:
         sandbox.predictleads.requests_per_second = 5
         settings = {"PREDICTLEADS_REQUESTS_PER_SECOND": "1000"}
-        assert run_main(sync.main, sandbox, **settings).code == 0
+        assert clock.run(sync.main, sandbox, **settings).code == 0
         assert len(sandbox.predictleads.followings) == 40
 
 
@@ -295,12 +279,12 @@ def test_missing_packages_are_one_line_with_the_remedy() -> None:
     assert "-m pip install -r requirements.txt" in line
 
 
-def test_a_lock_path_that_is_a_folder_is_one_line(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_lock_path_that_is_a_folder_is_one_line(clock: FakeClock) -> None:
     with make([1], [], clock) as sandbox:
         settings = sandbox.settings
         key, url = settings["PREDICTLEADS_API_KEY"], settings["PREDICTLEADS_BASE_URL"]
         account_file("companies", f"{url} {key}", ".lock").mkdir(parents=True)
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
     assert outcome.code == 1
     assert ".lock as a lock: Is a directory. Let XDG_STATE_HOME name" in outcome.err
     assert "Traceback" not in outcome.err

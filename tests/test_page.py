@@ -17,14 +17,14 @@ from core.limits import Refusal
 from report import page
 from report.model import Finding, Kind, Report, Row, Section
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox
-from tests.helpers import HOSTILE, MATCH, FakeClock, RunMain
+from tests.helpers import HOSTILE, MATCH, FakeClock
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 WIDTHS = {"phone": 390, "desk": 1280}
 
 
 @pytest.fixture
-def run_page(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> Path:
+def run_page(clock: FakeClock, tmp_path: Path) -> Path:
     """The page of a run that followed, unfollowed, kept, skipped and failed."""
     companies = [
         {"name": "<script>document.title='pwned'</script>", "domain": "a.example", **MATCH},
@@ -38,7 +38,7 @@ def run_page(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> Path:
     path = tmp_path / "run.html"
     with Sandbox(HubSpot(companies), PredictLeads(dict(followings)), clock=clock) as sandbox:
         sandbox.faults = [Fault("status", path="/b.example/follow$", status=422, body=error)]
-        run_main(sync.main, sandbox, "--keep", "f.example", "--report", str(path))
+        clock.run(sync.main, sandbox, "--keep", "f.example", "--report", str(path))
     return path
 
 
@@ -93,13 +93,13 @@ def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int, scheme:
 
 
 def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
+    clock: FakeClock, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.html"
     shops = [{"name": "Shop A", "domain": "a.example", **MATCH}]
     with Sandbox(HubSpot(shops), PredictLeads({}, unknown={"a.example"}), clock=clock) as sandbox:
         for _ in range(2):
-            run_main(sync.main, sandbox, "--report", str(path))
+            clock.run(sync.main, sandbox, "--report", str(path))
     decide = path.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
     assert "Not taken" in decide
     assert "Sample" not in decide
@@ -112,26 +112,24 @@ def test_a_company_to_fix_is_for_a_person_to_decide(run_page: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/properties/", "/search$"])
 def test_a_failed_run_keeps_the_recent_ones_on_the_page(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path, path: str
+    clock: FakeClock, tmp_path: Path, path: str
 ) -> None:
     page = tmp_path / "run.html"
     shops = [{"name": "Shop A", "domain": "a.example", **MATCH}]
     with Sandbox(HubSpot(shops), PredictLeads({}), clock=clock) as sandbox:
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         sandbox.hubspot.companies[101]["domain"] = "b.example"
-        run_main(sync.main, sandbox, "--max-unfollow", "1")
+        clock.run(sync.main, sandbox, "--max-unfollow", "1")
         sandbox.faults = [Fault("status", path=path, status=401)]
-        assert run_main(sync.main, sandbox, "--report", str(page)).code == 1
+        assert clock.run(sync.main, sandbox, "--report", str(page)).code == 1
     recent = page.read_text(encoding="utf-8").split('<h2 id="history">')[1]
     assert "1 followed, 1 no longer followed" in recent
 
 
-def test_the_page_of_a_check_begins_with_its_verdict(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_the_page_of_a_check_begins_with_its_verdict(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "run.html"
     with Sandbox(HubSpot([]), PredictLeads({}, status="disabled"), clock=clock) as sandbox:
-        run_main(sync.main, sandbox, "--check", "--report", str(path))
+        clock.run(sync.main, sandbox, "--check", "--report", str(path))
     text = path.read_text(encoding="utf-8")
     assert '<p class="lead">1 thing to fix.</p>' in text
     assert "dry run" not in text.lower().split("<body>")[1]
@@ -297,14 +295,12 @@ def test_rows_within_a_row_are_lines_that_lead_to_their_records() -> None:
     assert ">done</td>" in text
 
 
-def test_the_page_of_a_question_is_headed_by_it(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_the_page_of_a_question_is_headed_by_it(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "run.html"
     with Sandbox(HubSpot([]), PredictLeads({"a.example": None}), clock=clock) as sandbox:
-        run_main(sync.main, sandbox, "--history", "--report", str(path))
+        clock.run(sync.main, sandbox, "--history", "--report", str(path))
         assert "dry run" not in path.read_text(encoding="utf-8").lower()
-        run_main(sync.main, sandbox, "--explain", "a.example", "--report", str(path))
+        clock.run(sync.main, sandbox, "--explain", "a.example", "--report", str(path))
     text = path.read_text(encoding="utf-8")
     assert "dry run" not in text.lower()
     assert ": what becomes of these companies, and why</title>" in text

@@ -20,7 +20,7 @@ from core.errors import Outcome
 from core.settings import SettingsReader
 from sandbox.data import sample_sandbox
 from subscribers import limits
-from tests.helpers import ROOT, FakeClock, RunMain
+from tests.helpers import ROOT, FakeClock
 from tests.layers import product_files, scripts
 
 FILES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -103,10 +103,10 @@ def keys(report: Any) -> Iterator[str]:
         yield from usage
 
 
-def test_every_key_of_the_reports(clock: FakeClock, run_main: RunMain) -> None:
+def test_every_key_of_the_reports(clock: FakeClock) -> None:
     with sample_sandbox(clock=clock) as services:
         reports = [
-            run_main(importlib.import_module(script).main, services, *arguments).report
+            clock.run(importlib.import_module(script).main, services, *arguments).report
             for script, arguments in RUNS
         ]
     found = {key for report in reports for key in keys(report)}

@@ -17,7 +17,7 @@ from core.errors import CallRejected
 from core.settings import SettingsReader
 from predictleads_client import PredictLeadsClient, predictleads_settings
 from sandbox import Fault, Request, Sandbox
-from tests.helpers import FAST, HOSTILE, MATCH, FakeClock, RunMain, make, real_time, start, stop_at
+from tests.helpers import FAST, HOSTILE, MATCH, FakeClock, make, real_time, start, stop_at
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same lines
 
@@ -33,10 +33,10 @@ def numbers(sandbox: Sandbox) -> list[int]:
 
 @pytest.mark.parametrize("flags", [[], ["--dry-run"], ["-q"]])
 def test_too_many_unfollows_are_refused_with_the_flag_that_would_allow_them(
-    run_main: RunMain, clock: FakeClock, flags: list[str]
+    clock: FakeClock, flags: list[str]
 ) -> None:
     with make([*range(22)], [*range(30)], clock) as sandbox:
-        outcome = run_main(sync.main, sandbox, *flags)
+        outcome = clock.run(sync.main, sandbox, *flags)
         assert sandbox.writes == []
         assert (outcome.code, outcome.report["outcome"]) == (3, "refused")
         assert len(outcome.report["unfollow"]) == 8
@@ -44,45 +44,45 @@ def test_too_many_unfollows_are_refused_with_the_flag_that_would_allow_them(
         assert "- shop-29.example  no company in HubSpot has this domain" in outcome.out
         assert "8 companies of 30 (26.7 %) would no longer be followed" in outcome.out
         assert "run it once more with: --max-unfollow 8\n" in outcome.out
-        assert run_main(sync.main, sandbox, "--max-unfollow", "8").code == 0
+        assert clock.run(sync.main, sandbox, "--max-unfollow", "8").code == 0
         assert numbers(sandbox) == [*range(22)]
 
 
 def test_an_empty_hubspot_is_refused_and_each_limit_is_lifted_by_its_own_flag(
-    run_main: RunMain, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     with make([], [*range(9)], clock) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert outcome.code == 3
         assert outcome.out.endswith("once more with: --max-unfollow 9 --allow-empty\n")
-        assert run_main(sync.main, sandbox, "--allow-empty").code == 3
-        assert run_main(sync.main, sandbox, "--max-unfollow", "9").code == 3
+        assert clock.run(sync.main, sandbox, "--allow-empty").code == 3
+        assert clock.run(sync.main, sandbox, "--max-unfollow", "9").code == 3
         assert sandbox.writes == []
-        assert run_main(sync.main, sandbox, "--max-unfollow=9", "--allow-empty").code == 0
+        assert clock.run(sync.main, sandbox, "--max-unfollow=9", "--allow-empty").code == 0
         assert numbers(sandbox) == []
 
 
 def test_where_nothing_is_followed_an_empty_hubspot_is_no_reason_to_refuse(
-    run_main: RunMain, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     with make([], [], clock) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
     assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
 
 
-def test_settings_limit_as_flags_do(run_main: RunMain, clock: FakeClock) -> None:
+def test_settings_limit_as_flags_do(clock: FakeClock) -> None:
     with make([1, 2, 3], [4], clock) as sandbox:
-        outcome = run_main(sync.main, sandbox, MAX_FOLLOW="2", MAX_UNFOLLOW="0")
+        outcome = clock.run(sync.main, sandbox, MAX_FOLLOW="2", MAX_UNFOLLOW="0")
         assert outcome.code == 3
         assert "3 companies would be newly followed, and the limit is 2." in outcome.out
         assert outcome.out.endswith("once more with: --max-unfollow 1 --max-follow 3\n")
         flags = ("--max-follow", "3", "--max-unfollow", "1")
-        assert run_main(sync.main, sandbox, *flags, MAX_FOLLOW="2").code == 0
+        assert clock.run(sync.main, sandbox, *flags, MAX_FOLLOW="2").code == 0
 
 
-def test_kept_on_purpose(run_main: RunMain, clock: FakeClock) -> None:
+def test_kept_on_purpose(clock: FakeClock) -> None:
     with make([1], [2, 3, 4], clock) as sandbox:
-        outcome = run_main(
+        outcome = clock.run(
             sync.main,
             sandbox,
             "--keep",
@@ -97,9 +97,9 @@ def test_kept_on_purpose(run_main: RunMain, clock: FakeClock) -> None:
         ]
 
 
-def test_no_unfollow_asks_for_no_second_look(run_main: RunMain, clock: FakeClock) -> None:
+def test_no_unfollow_asks_for_no_second_look(clock: FakeClock) -> None:
     with make([1], [2], clock) as sandbox:
-        assert run_main(sync.main, sandbox, "--no-unfollow").code == 0
+        assert clock.run(sync.main, sandbox, "--no-unfollow").code == 0
         assert numbers(sandbox) == [1, 2]
         assert not [r for r in sandbox.requests if b"shop-2.example" in r.body]
 
@@ -117,13 +117,11 @@ def test_wrong_flags(flags: list[str], capsys: pytest.CaptureFixture[str]) -> No
 # Every unfollow is confirmed
 
 
-def test_a_company_that_the_index_hides_is_not_unfollowed(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_company_that_the_index_hides_is_not_unfollowed(clock: FakeClock) -> None:
     """The first read misses shop 2, because the index still has its old values."""
     with make([1, 2], [1, 2], clock) as sandbox:
         sandbox.hubspot.stale = {102: {"domain": "shop-2.example", "alexa": "5000000"}}
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert sandbox.writes == []
     assert outcome.report["outcome"] == "in_sync"
     assert (
@@ -131,7 +129,7 @@ def test_a_company_that_the_index_hides_is_not_unfollowed(
     )
 
 
-def test_many_companies_that_share_a_domain(run_main: RunMain, clock: FakeClock) -> None:
+def test_many_companies_that_share_a_domain(clock: FakeClock) -> None:
     """The one that matches is the last of 450, so that it comes on the third page."""
     with make([1], [1, 2], clock) as sandbox:
         twins: dict[int, dict[str, str | None]] = {
@@ -140,13 +138,13 @@ def test_many_companies_that_share_a_domain(run_main: RunMain, clock: FakeClock)
         sandbox.hubspot.companies.update(twins)
         sandbox.hubspot.companies[1449] = {"domain": "shop-2.example", **MATCH}
         sandbox.hubspot.stale = {1449: {"domain": "shop-2.example"}}
-        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
         assert numbers(sandbox) == [1, 2]
 
 
-def test_look_ups_fit_into_3000_bytes(run_main: RunMain, clock: FakeClock) -> None:
+def test_look_ups_fit_into_3000_bytes(clock: FakeClock) -> None:
     with make([*range(100)], [*range(80, 140)], clock) as sandbox:
-        assert run_main(sync.main, sandbox, "--max-unfollow", "40").code == 0
+        assert clock.run(sync.main, sandbox, "--max-unfollow", "40").code == 0
         look_ups = [r for r in sandbox.requests if b'"domain", "operator"' in r.body]
         assert max(len(request.body) for request in look_ups) < 3_000
         assert len(look_ups) < 3 * 40  # for each of the companies to unfollow, in two looks
@@ -159,12 +157,12 @@ def test_look_ups_fit_into_3000_bytes(run_main: RunMain, clock: FakeClock) -> No
 @pytest.mark.parametrize("page", range(1, 9))
 @pytest.mark.parametrize("path", ["/search$", "^/followings$"])
 def test_a_read_that_fails_at_any_page_writes_nothing(
-    run_main: RunMain, clock: FakeClock, path: str, page: int
+    clock: FakeClock, path: str, page: int
 ) -> None:
     with make([*range(12)], [*range(6, 18)], clock) as sandbox:
         sandbox.hubspot.page_limit, sandbox.predictleads.max_limit = 3, 2
         sandbox.faults = [Fault("html", path=path, nth=page)]
-        outcome = run_main(sync.main, sandbox, "--max-unfollow", "100%")
+        outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         if sandbox.faults[0].seen < page:
             assert outcome.code == 0
             return
@@ -186,18 +184,14 @@ def add(sandbox: Sandbox, name: str) -> Callable[[Request], None]:
     return change
 
 
-def test_a_list_that_moves_while_it_is_read_is_read_again(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_list_that_moves_while_it_is_read_is_read_again(clock: FakeClock) -> None:
     with make([1, 2, 3, 4], [1, 2, 3], clock) as sandbox:
         sandbox.predictleads.max_limit = 2
         sandbox.on_request = add(sandbox, "shop-4.example")
-        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
 
 
-def test_a_row_that_slips_to_an_earlier_page_is_not_missed(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_row_that_slips_to_an_earlier_page_is_not_missed(clock: FakeClock) -> None:
     with make([2, 3], [1, 2, 3], clock) as sandbox:
         sandbox.predictleads.max_limit = 2
 
@@ -206,28 +200,28 @@ def test_a_row_that_slips_to_an_earlier_page_is_not_missed(
                 sandbox.predictleads.followings.pop("shop-1.example", None)
 
         sandbox.on_request = unfollow_the_first
-        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
 
 
 def doubled(payload: Any) -> Any:
     return {**payload, "data": payload["data"] * 2, "meta": {"count": 4}}
 
 
-def test_a_list_that_holds_rows_twice_each_time(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_list_that_holds_rows_twice_each_time(clock: FakeClock) -> None:
     with make([1, 2], [1, 2], clock) as sandbox:
         sandbox.faults = [Fault("edit", path="^/followings$", edit=doubled)]
-        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
 
 
 @pytest.mark.parametrize("with_count", [True, False])
 def test_the_same_page_again_and_again_is_the_end_of_the_list(
-    run_main: RunMain, clock: FakeClock, with_count: bool
+    clock: FakeClock, with_count: bool
 ) -> None:
     meta = {"count": 500} if with_count else {}
     body = {"data": [{"domain": "a.example"}], "meta": meta}
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("body", path="^/followings$", body=body)]
-        outcome = run_main(sync.main, sandbox, "--dry-run")
+        outcome = clock.run(sync.main, sandbox, "--dry-run")
         assert len([each for each in sandbox.requests if each.path == "/followings"]) <= 6
     assert (outcome.code, outcome.report["counts"]["followed"]) == (0, 1)
     warning = "PredictLeads says that it follows 500 companies, and lists 1."
@@ -249,12 +243,10 @@ def test_the_same_page_again_and_again_is_the_end_of_the_list(
         ("/properties/", '{"options": 5}'),
     ],
 )
-def test_a_malformed_row_writes_nothing(
-    run_main: RunMain, clock: FakeClock, path: str, body: str
-) -> None:
+def test_a_malformed_row_writes_nothing(clock: FakeClock, path: str, body: str) -> None:
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("body", path=path, body=body)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert (outcome.code, sandbox.writes) == (1, [])
     assert "the answer cannot be used" in outcome.err
     assert "Traceback" not in outcome.err
@@ -271,9 +263,7 @@ def test_a_malformed_row_writes_nothing(
         ("/unfollow$", {"type": "not_followed", "message": "You do not follow this company"}),
     ],
 )
-def test_already_so_is_a_success(
-    run_main: RunMain, clock: FakeClock, path: str, error: dict[str, str]
-) -> None:
+def test_already_so_is_a_success(clock: FakeClock, path: str, error: dict[str, str]) -> None:
     with make([1], [2], clock) as sandbox:
 
         def somebody_else_was_first(request: Request) -> None:
@@ -284,7 +274,7 @@ def test_already_so_is_a_success(
 
         sandbox.on_request = somebody_else_was_first
         sandbox.faults = [Fault("status", path=path, status=422, body={"error": error})]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert numbers(sandbox) == [1]
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert outcome.report["follow"][0]["status"] == "done"
@@ -299,13 +289,11 @@ def test_already_so_is_a_success(
         ("/follow$", "No company for already-followed.example"),
     ],
 )
-def test_a_refusal_is_not_taken_for_already_so(
-    run_main: RunMain, clock: FakeClock, path: str, message: str
-) -> None:
+def test_a_refusal_is_not_taken_for_already_so(clock: FakeClock, path: str, message: str) -> None:
     with make([], [2], clock) as sandbox:
         sandbox.hubspot.companies[9] = {"domain": "already-followed.example", **MATCH}
         sandbox.faults = [Fault("status", path=path, status=422, body={"message": message})]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
 
 
@@ -316,10 +304,10 @@ def test_a_refusal_is_not_taken_for_already_so(
         ('{"error": {"type": "no"}}', "it says no"),
     ],
 )
-def test_a_200_that_is_no_yes(run_main: RunMain, clock: FakeClock, body: str, words: str) -> None:
+def test_a_200_that_is_no_yes(clock: FakeClock, body: str, words: str) -> None:
     with make([1], [], clock) as sandbox:
         sandbox.faults = [Fault("status", path="/follow$", status=200, body=body)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert sandbox.writes == []
     assert outcome.code == 4
     assert f"follow shop-1.example: {words}" in outcome.err
@@ -328,7 +316,7 @@ def test_a_200_that_is_no_yes(run_main: RunMain, clock: FakeClock, body: str, wo
 # Text from outside
 
 
-def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+def test_hostile_text_is_shown_as_text(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
     with make([1], [2], clock) as sandbox:
         sandbox.hubspot.companies[101]["name"] = HOSTILE
@@ -339,7 +327,7 @@ def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_
             "alexa": "1",
         }
         sandbox.hubspot.companies[103] = {"name": "@x", "domain": "../../etc", **MATCH}
-        outcome = run_main(sync.main, sandbox, "--report", str(path), "-v")
+        outcome = clock.run(sync.main, sandbox, "--report", str(path), "-v")
     assert outcome.code == 0
     assert "\x1b" not in outcome.text
     assert "\r" not in outcome.text
@@ -366,44 +354,40 @@ def test_a_domain_is_percent_encoded_in_a_path(clock: FakeClock) -> None:
         client.http.close()
 
 
-def test_an_identifier_from_outside_never_leaves_its_place_in_the_path(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_an_identifier_from_outside_never_leaves_its_place_in_the_path(clock: FakeClock) -> None:
     with make([1], [], clock) as sandbox:
         sandbox.predictleads.followings = {"a.example/unfollow?x=": None, "../b.example": None}
-        outcome = run_main(sync.main, sandbox, "--allow-empty", "--max-unfollow", "9")
+        outcome = clock.run(sync.main, sandbox, "--allow-empty", "--max-unfollow", "9")
         paths = [request.path for request in sandbox.requests if "unfollow" in request.path]
     assert paths == ["/companies/a.example/unfollow"]
     assert outcome.report["skipped"][0]["reason"].startswith("PredictLeads follows '../b.example'")
 
 
-def test_env_file_that_others_can_read(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+def test_env_file_that_others_can_read(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "settings"
     path.touch()
     path.chmod(0o644)
     with make([1], [], clock) as sandbox:
-        outcome = run_main(sync.main, sandbox, "--env-file", str(path))
+        outcome = clock.run(sync.main, sandbox, "--env-file", str(path))
     assert f"Run: chmod 600 {path}" in outcome.err
 
 
 # Stopping, in this process
 
 
-def test_a_signal_during_the_reads_ends_the_run(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_signal_during_the_reads_ends_the_run(clock: FakeClock) -> None:
     with make([1], [2], clock) as sandbox:
         sandbox.on_request = stop_at(clock, lambda call: call.path.endswith("/search"))
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
     assert "Stopping. Once more ends at once" in outcome.err
 
 
-def test_a_signal_during_the_writes_lets_those_under_way_finish(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_signal_during_the_writes_lets_those_under_way_finish(clock: FakeClock) -> None:
     with make([*range(300)], [999], clock) as sandbox:
         sandbox.on_request = stop_at(clock, lambda call: call.path.endswith("/follow"), nth=5)
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         statuses = [row["status"] for row in outcome.report["follow"]]
         assert statuses.count("sent") == len(sandbox.writes)  # the list is not read any more
         assert 5 <= statuses.count("sent") < 100
@@ -417,7 +401,7 @@ def test_a_signal_during_the_writes_lets_those_under_way_finish(
 
 
 @pytest.mark.parametrize("number", range(1, 9))
-def test_killed_after_any_write_the_next_run_converges(run_main: RunMain, number: int) -> None:
+def test_killed_after_any_write_the_next_run_converges(clock: FakeClock, number: int) -> None:
     with real_time([*range(4)], [*range(10, 14)]) as sandbox:
         writes: list[Request] = []
 
@@ -431,14 +415,14 @@ def test_killed_after_any_write_the_next_run_converges(run_main: RunMain, number
         process = start(SCRIPT, sandbox)
         process.communicate()
         sandbox.on_request = None
-        assert run_main(sync.main, sandbox, "--max-unfollow", "100%", **FAST).code == 0
+        assert clock.run(sync.main, sandbox, "--max-unfollow", "100%", **FAST).code == 0
         assert numbers(sandbox) == [*range(4)]
 
 
 @pytest.mark.parametrize("is_lost", [False, True])
 @pytest.mark.parametrize("number", range(1, 6))
 def test_killed_while_companies_have_two_names_the_next_run_converges(
-    run_main: RunMain, number: int, is_lost: bool
+    clock: FakeClock, number: int, is_lost: bool
 ) -> None:
     """The list hands no identifiers back, and two of the followed companies were rebranded."""
     with real_time([1, 2, 3], [10, 11]) as sandbox:
@@ -459,7 +443,7 @@ def test_killed_while_companies_have_two_names_the_next_run_converges(
         sandbox.on_request = None
         for path in Path.home().rglob("*.sqlite3*") if is_lost else ():
             path.unlink()
-        assert run_main(sync.main, sandbox, "--max-unfollow", "100%", **FAST).code == 0
+        assert clock.run(sync.main, sandbox, "--max-unfollow", "100%", **FAST).code == 0
         assert set(service.followings) == {"old-1.example", "old-2.example", "shop-3.example"}
         assert not [each for each in sandbox.writes if each.path.startswith("/companies/old-")]
 

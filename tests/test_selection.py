@@ -13,7 +13,7 @@ from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
 from subscribers.reading import by_id_is_cheaper
 from subscribers.rules import Scope
-from tests.helpers import FakeClock, RunMain
+from tests.helpers import FakeClock
 from tests.people import (
     AL,
     BO,
@@ -51,17 +51,15 @@ def paths(sandbox: Sandbox) -> list[str]:
 
 @pytest.mark.parametrize("others", [0, 200])
 @pytest.mark.parametrize("name", ["Customers", " customers ", "1"])
-def test_only_the_contacts_of_the_list(
-    run_main: RunMain, clock: FakeClock, others: int, name: str
-) -> None:
+def test_only_the_contacts_of_the_list(clock: FakeClock, others: int, name: str) -> None:
     people = [contact(JO), contact(AL), contact(BO), contact("x"), contact("y")]
     contacts = [*people, *crowd(others)]
     with make(contacts, [subscriber(AL)], clock) as sandbox:
         with_list(sandbox, 101, 104)
-        outcome = run_first(run_main, sandbox, "--list", name)
+        outcome = run_first(clock, sandbox, "--list", name)
         assert statuses(sandbox) == {JO: "active", AL: "active"}
-        again = run(run_main, sandbox, HUBSPOT_LIST=name)
-        quiet = run(run_main, sandbox, "-q", HUBSPOT_LIST=name)
+        again = run(clock, sandbox, HUBSPOT_LIST=name)
+        quiet = run(clock, sandbox, "-q", HUBSPOT_LIST=name)
         read_all = paths(sandbox).count("GET /crm/v3/objects/contacts") > 0
     assert read_all is (others == 0)
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
@@ -79,7 +77,7 @@ def test_only_the_contacts_of_the_list(
 
 
 @pytest.mark.parametrize("others", [0, 200])
-def test_consent_comes_before_the_list(run_main: RunMain, clock: FakeClock, others: int) -> None:
+def test_consent_comes_before_the_list(clock: FakeClock, others: int) -> None:
     contacts = [
         contact(JO, hs_email_optout="true"),
         contact(AL, hs_email_optout="true"),
@@ -88,8 +86,8 @@ def test_consent_comes_before_the_list(run_main: RunMain, clock: FakeClock, othe
     ]
     with make(contacts, [subscriber(AL), subscriber(BO)], clock) as sandbox:
         with_list(sandbox, 101, 102)
-        outcome = run_first(run_main, sandbox, *LIST)
-        done = run(run_main, sandbox, *LIST, "--unsubscribe-opted-out")
+        outcome = run_first(clock, sandbox, *LIST)
+        done = run(clock, sandbox, *LIST, "--unsubscribe-opted-out")
         assert statuses(sandbox) == {AL: "unsubscribed", BO: "unsubscribed"}
     still = "opted out in HubSpot, but still subscribed in MailerLite"
     assert reasons(outcome) == {JO: "opted out in HubSpot", AL: still, BO: still}
@@ -97,50 +95,44 @@ def test_consent_comes_before_the_list(run_main: RunMain, clock: FakeClock, othe
 
 
 @pytest.mark.parametrize("others", [0, 200])
-def test_who_changed_the_address_is_known_in_a_list_too(
-    run_main: RunMain, clock: FakeClock, others: int
-) -> None:
+def test_who_changed_the_address_is_known_in_a_list_too(clock: FakeClock, others: int) -> None:
     with make([contact(JO), *crowd(others)], [], clock) as sandbox:
         with_list(sandbox, 101)
-        assert run(run_main, sandbox, *LIST).code == 0
+        assert run(clock, sandbox, *LIST).code == 0
         sandbox.hubspot.edit("contacts", 101, email=AL)
         sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
-        outcome = run(run_main, sandbox, *LIST)
+        outcome = run(clock, sandbox, *LIST)
         assert statuses(sandbox) == {JO: "unsubscribed"}
     assert reasons(outcome) == {AL: "unsubscribed in MailerLite under an earlier address"}
 
 
 @pytest.mark.parametrize("others", [0, 200])
-def test_a_leaver_is_known_in_a_list_too(run_main: RunMain, clock: FakeClock, others: int) -> None:
+def test_a_leaver_is_known_in_a_list_too(clock: FakeClock, others: int) -> None:
     with make([contact(JO), contact(AL), *crowd(others)], [], clock) as sandbox:
         with_list(sandbox, 101, 102)
-        assert run(run_main, sandbox, *LIST).code == 0
+        assert run(clock, sandbox, *LIST).code == 0
         sandbox.hubspot.archive("contacts", 101)
         sandbox.hubspot.lists[1].members.discard(102)
-        outcome = run(run_main, sandbox, *LIST)
+        outcome = run(clock, sandbox, *LIST)
     assert emails(outcome.report["leavers"]) == [JO]
 
 
 @pytest.mark.parametrize("others", [0, 200])
-def test_another_spelling_of_a_members_address_may_object(
-    run_main: RunMain, clock: FakeClock, others: int
-) -> None:
+def test_another_spelling_of_a_members_address_may_object(clock: FakeClock, others: int) -> None:
     twin = contact("jo@xn--mnze-0ra.example", hs_email_optout="true")
     with make([contact("jo@münze.example"), twin, *crowd(others)], [], clock) as sandbox:
         with_list(sandbox, 101)
-        outcome = run(run_main, sandbox, *LIST)
+        outcome = run(clock, sandbox, *LIST)
         assert statuses(sandbox) == {}
     assert set(reasons(outcome).values()) >= {"opted out in HubSpot"}
 
 
-def test_members_as_ids_and_in_pages(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_members_as_ids_and_in_pages(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hubspot_client, "MEMBERS_PAGE_SIZE", 2)
     with make(crowd(7), [], clock) as sandbox:
         sandbox.hubspot.members_as_ids = True
         with_list(sandbox, *range(5000, 5005))
-        assert run(run_main, sandbox, *LIST).code == 0
+        assert run(clock, sandbox, *LIST).code == 0
         assert len(statuses(sandbox)) == 5
 
 
@@ -153,53 +145,49 @@ def test_members_as_ids_and_in_pages(
         (["--list", "2"], "HubSpot's list Shops is not one of contacts: fix HUBSPOT_LIST"),
     ],
 )
-def test_a_list_that_is_not_there(
-    run_main: RunMain, clock: FakeClock, flags: Sequence[str], words: str
-) -> None:
+def test_a_list_that_is_not_there(clock: FakeClock, flags: Sequence[str], words: str) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
         sandbox.hubspot.add_list("Shops", "companies")
-        outcome = run(run_main, sandbox, *flags)
-        checked = run(run_main, sandbox, "--check", *flags)
+        outcome = run(clock, sandbox, *flags)
+        checked = run(clock, sandbox, "--check", *flags)
         assert sandbox.writes == []
     assert (outcome.code, checked.code) == (2, 1)
     assert words in outcome.err
     assert f"FIX  {words}" in checked.out
 
 
-def test_a_missing_scope_is_named(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_missing_scope_is_named(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
         sandbox.hubspot.scopes.remove("crm.lists.read")
-        outcome = run(run_main, sandbox, *LIST)
+        outcome = run(clock, sandbox, *LIST)
     assert outcome.code == 2
     assert "the token lacks the scope crm.lists.read" in outcome.err
     assert "Add the scope to the key" in outcome.err
 
 
-def test_hubspot_that_fails_is_no_wrong_setting(run_main: RunMain, clock: FakeClock) -> None:
+def test_hubspot_that_fails_is_no_wrong_setting(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
         sandbox.faults = [Fault("status", path="/lists/", status=500)]
-        outcome = run(run_main, sandbox, *LIST)
-        checked = run(run_main, sandbox, "--check", *LIST)
+        outcome = run(clock, sandbox, *LIST)
+        checked = run(clock, sandbox, "--check", *LIST)
     assert (outcome.code, checked.code) == (1, 1)
     assert "HubSpot, list Customers: 500" in outcome.err
     assert checked.out.count("FIX  HubSpot, list Customers: 500") == 1
 
 
-def test_the_check_names_the_list(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_check_names_the_list(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
-        checked = run(run_main, sandbox, "--check", *LIST)
+        checked = run(clock, sandbox, "--check", *LIST)
     assert checked.code == 0
     assert "OK   Only the contacts of HubSpot's list Customers (1) are meant.\n" in checked.out
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, 0), (3, 1)])
-def test_a_list_that_is_still_filled_is_read_again(
-    run_main: RunMain, clock: FakeClock, times: int, code: int
-) -> None:
+def test_a_list_that_is_still_filled_is_read_again(clock: FakeClock, times: int, code: int) -> None:
     looks = 0
 
     def fill(request: Request) -> None:
@@ -212,7 +200,7 @@ def test_a_list_that_is_still_filled_is_read_again(
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
         sandbox.on_request = fill
-        outcome = run(run_main, sandbox, *LIST)
+        outcome = run(clock, sandbox, *LIST)
         assert statuses(sandbox) == ({JO: "active"} if code == 0 else {})
     assert outcome.code == code
     assert "members of the list Customers: the answer" in outcome.err
@@ -221,14 +209,12 @@ def test_a_list_that_is_still_filled_is_read_again(
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, 0), (3, 1)])
-def test_a_list_that_lacks_members_is_read_again(
-    run_main: RunMain, clock: FakeClock, times: int, code: int
-) -> None:
+def test_a_list_that_lacks_members_is_read_again(clock: FakeClock, times: int, code: int) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
         more: dict[str, Any] = {"edit": lambda page: {**page, "total": 2}}
         sandbox.faults = [Fault("edit", path="/memberships$", times=times, **more)]
-        assert run(run_main, sandbox, *LIST).code == code
+        assert run(clock, sandbox, *LIST).code == code
         assert statuses(sandbox) == ({JO: "active"} if code == 0 else {})
 
 
@@ -241,24 +227,22 @@ def test_a_list_that_lacks_members_is_read_again(
         ("/contacts/search$", {"results": []}),
     ],
 )
-def test_an_odd_answer_about_a_list_ends_the_run(
-    run_main: RunMain, clock: FakeClock, path: str, body: Row
-) -> None:
+def test_an_odd_answer_about_a_list_ends_the_run(clock: FakeClock, path: str, body: Row) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
         sandbox.faults = [Fault("body", path=path, body=body)]
-        outcome = run(run_main, sandbox, "--list", "1")
+        outcome = run(clock, sandbox, "--list", "1")
         assert sandbox.writes == []
     assert outcome.code in (1, 2)
     assert "the answer cannot be used" in outcome.err
 
 
-def test_a_list_that_vanishes(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_list_that_vanishes(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         with_list(sandbox, 101)
         gone = {"category": "OBJECT_NOT_FOUND"}
         sandbox.faults = [Fault("status", path="/lists/1$", status=404, body=gone)]
-        outcome = run(run_main, sandbox, *LIST)
+        outcome = run(clock, sandbox, *LIST)
         assert sandbox.writes == []
     assert outcome.code == 1
     assert "members of the list Customers: the answer cannot be used: it is gone" in outcome.err
@@ -272,12 +256,12 @@ def test_the_cheaper_way(members: int, subscribers: int, contacts: int, is_cheap
     assert by_id_is_cheaper(members, subscribers, contacts) is is_cheaper
 
 
-def test_subscribers_of_every_status_are_looked_for(run_main: RunMain, clock: FakeClock) -> None:
+def test_subscribers_of_every_status_are_looked_for(clock: FakeClock) -> None:
     """So that many who have unsubscribed make it cheaper to read all contacts."""
     left = [subscriber(each["email"], status="unsubscribed") for each in crowd(150)]
     with make([contact(JO), *crowd(200)], left, clock) as sandbox:
         with_list(sandbox, 101)
-        assert run_first(run_main, sandbox, *LIST).code == 0
+        assert run_first(clock, sandbox, *LIST).code == 0
         assert "GET /crm/v3/objects/contacts" in paths(sandbox)
 
 
@@ -316,32 +300,32 @@ FILTER = {"CONTACT_FILTER": "lifecyclestage=customer, hs_marketable_status=true,
 FITTING = {"lifecyclestage": "customer", "hs_marketable_status": "true", "country": "de"}
 
 
-def test_only_the_contacts_that_conditions_hold_for(run_main: RunMain, clock: FakeClock) -> None:
+def test_only_the_contacts_that_conditions_hold_for(clock: FakeClock) -> None:
     contacts = [
         contact(JO, **FITTING),
         contact(AL, **{**FITTING, "lifecyclestage": "lead"}),
         contact(BO, **{**FITTING, "country": None}),
     ]
     with make(contacts, [], clock, {"properties": PROPERTIES}) as sandbox:
-        outcome = run(run_main, sandbox, **FILTER)
+        outcome = run(clock, sandbox, **FILTER)
         assert statuses(sandbox) == {JO: "active"}
         with_list(sandbox, 102)
-        assert run(run_main, sandbox, *LIST, **FILTER).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, *LIST, **FILTER).report["outcome"] == "in_sync"
     assert outcome.code == 0
     assert "Meant: 1 contact as CONTACT_FILTER says; 2 others are not.\n" in outcome.out
     assert outcome.report["skipped"] == []
 
 
-def test_conditions_are_judged_again_before_a_write(run_main: RunMain, clock: FakeClock) -> None:
+def test_conditions_are_judged_again_before_a_write(clock: FakeClock) -> None:
     with make([contact(JO, **FITTING)], [], clock, {"properties": PROPERTIES}) as sandbox:
         edit = {"lifecyclestage": "lead"}
         before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, **edit))
-        outcome = run(run_main, sandbox, **FILTER)
+        outcome = run(clock, sandbox, **FILTER)
         assert statuses(sandbox) == {}
     assert reasons(outcome) == {JO: "its lifecyclestage is now Lead"}
 
 
-def test_an_answer_without_the_property_is_no_answer(run_main: RunMain, clock: FakeClock) -> None:
+def test_an_answer_without_the_property_is_no_answer(clock: FakeClock) -> None:
     def without(page: Row) -> Row:
         for each in page["results"]:
             each["properties"].pop("lifecyclestage", None)
@@ -349,7 +333,7 @@ def test_an_answer_without_the_property_is_no_answer(run_main: RunMain, clock: F
 
     with make([contact(JO, **FITTING)], [], clock, {"properties": PROPERTIES}) as sandbox:
         sandbox.faults = [Fault("edit", path="/objects/contacts$", edit=without)]
-        outcome = run(run_main, sandbox, **FILTER)
+        outcome = run(clock, sandbox, **FILTER)
     assert outcome.code == 1
     assert "contacts: the answer cannot be used: lifecyclestage is missing" in outcome.err
 
@@ -363,11 +347,9 @@ def test_an_answer_without_the_property_is_no_answer(run_main: RunMain, clock: F
         ("lifecyclestage", "CONTACT_FILTER must be conditions such as lifecyclestage=customer"),
     ],
 )
-def test_a_condition_that_cannot_be(
-    run_main: RunMain, clock: FakeClock, text: str, words: str
-) -> None:
+def test_a_condition_that_cannot_be(clock: FakeClock, text: str, words: str) -> None:
     with make([contact(JO)], [], clock, {"properties": PROPERTIES}) as sandbox:
-        outcome = run(run_main, sandbox, CONTACT_FILTER=text)
+        outcome = run(clock, sandbox, CONTACT_FILTER=text)
         assert sandbox.writes == []
     assert outcome.code == 2
     assert words in outcome.err

@@ -14,7 +14,7 @@ from core.errors import AppError
 from state import files
 from state.store import Store
 from tests.fault_matrix import JOBS
-from tests.helpers import FakeClock, RunMain
+from tests.helpers import FakeClock
 from tests.layers import scripts
 
 SCHEMA = "CREATE TABLE fact (text TEXT);"
@@ -74,15 +74,15 @@ def test_who_may_read_a_file_that_is_replaced(path: Path) -> None:
 
 @pytest.mark.parametrize("script", scripts())
 def test_a_full_disk_is_told_alike_by_every_script(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, script: str
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
     main = importlib.import_module(script).main
     monkeypatch.setattr(Path, "mkdir", full)
     job = next((each for each in JOBS.values() if each.main is main), JOBS["companies"])
     with job.make(clock) as sandbox:
-        outcome = run_main(main, sandbox)
+        outcome = clock.run(main, sandbox)
         monkeypatch.setattr("tempfile.TemporaryFile", full)
-        checked = run_main(main, sandbox, "--check")
+        checked = clock.run(main, sandbox, "--check")
         assert sandbox.writes == []
     assert outcome.code == 1
     assert f".lock as a lock: {FULL}\n" in outcome.err

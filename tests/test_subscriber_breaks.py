@@ -16,7 +16,7 @@ from sandbox.hubspot import definition
 from subscribers import importing, writing
 from subscribers.memory import PersonStore
 from tests.fault_matrix import FAULTS
-from tests.helpers import START, FakeClock, RunMain
+from tests.helpers import START, FakeClock
 from tests.people import (
     AL,
     BO,
@@ -154,7 +154,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_killed_over_any_write_the_next_run_converges(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path, name: str
+    clock: FakeClock, tmp_path: Path, name: str
 ) -> None:
     world, state = WORLDS[name], tmp_path / "people.sqlite3"
     flags = [*world.flags, "--state", str(state), "--max-leave", "5"]
@@ -168,10 +168,10 @@ def test_killed_over_any_write_the_next_run_converges(
         }
         with make(contacts, world.people, clock, {"properties": TIERS}, **options) as sandbox:
             was_killed = kill_at(sandbox, number, state)
-            run(run_main, sandbox, *flags, **world.settings)
+            run(clock, sandbox, *flags, **world.settings)
             if not was_killed():
                 break
-            ended = run(run_main, sandbox, *flags, **world.settings)
+            ended = run(clock, sandbox, *flags, **world.settings)
             assert ended.code == 0, ended.text
             clock.now += 600
             assert groups_of(sandbox) == world.groups
@@ -181,7 +181,7 @@ def test_killed_over_any_write_the_next_run_converges(
 
 
 def test_killed_over_any_opt_out_nobody_is_opted_out_twice(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
+    clock: FakeClock, tmp_path: Path
 ) -> None:
     """Nor is anybody unsubscribed who subscribes again before the next run."""
     state = tmp_path / "people.sqlite3"
@@ -193,13 +193,13 @@ def test_killed_over_any_opt_out_nobody_is_opted_out_twice(
         remember(state, people)
         with make(contacts, people, clock, deleted=[{"email": DI}]) as sandbox:
             was_killed = kill_at(sandbox, number, state)
-            run(run_main, sandbox, *flags, **settings)
+            run(clock, sandbox, *flags, **settings)
             if not was_killed():
                 break
             back = opted_out(sandbox)
             for email in back:
                 sandbox.mailerlite.subscribers[email]["status"] = "active"
-            ended = run(run_main, sandbox, *flags, **settings)
+            ended = run(clock, sandbox, *flags, **settings)
             assert ended.code == 0, ended.text
             assert sorted(opted_out(sandbox)) == [AL, JO]
             assert {sandbox.hubspot.consent(each, NEWSLETTER) for each in (JO, AL)} == {
@@ -231,9 +231,7 @@ CALLS: dict[str, Callable[[Request], bool]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_whatever_fails_the_next_run_converges(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path, call: str
-) -> None:
+def test_whatever_fails_the_next_run_converges(clock: FakeClock, tmp_path: Path, call: str) -> None:
     """Jo comes by import, Al is updated and joins, Bo leaves, and Cy is opted out in HubSpot."""
     state, cy = tmp_path / "people.sqlite3", "cy@mail.example"
     flags = ["--list", "Customers", "--mirror-group", "Shops", "--import", "--state", str(state)]
@@ -246,12 +244,12 @@ def test_whatever_fails_the_next_run_converges(
         with make(contacts, people, clock, **options) as sandbox:
             sandbox.hubspot.add_list("Customers", "contacts", 101, 102, 105)
             sandbox.faults = [FaultOf(CALLS[call], **FAULTS[kind])]
-            broken = run(run_main, sandbox, *flags, HUBSPOT_SUBSCRIPTIONS="Newsletter")
+            broken = run(clock, sandbox, *flags, HUBSPOT_SUBSCRIPTIONS="Newsletter")
             assert sandbox.faults[0].seen
             assert broken.report["outcome"] in ("failed", "wrong_settings", "partial", "synced")
             assert "Traceback" not in broken.err
             sandbox.faults = []
-            ended = run(run_main, sandbox, *flags, HUBSPOT_SUBSCRIPTIONS="Newsletter")
+            ended = run(clock, sandbox, *flags, HUBSPOT_SUBSCRIPTIONS="Newsletter")
             assert ended.code == 0, ended.text
             assert groups_of(sandbox) == {JO: {"Shops"}, AL: {"Shops"}, BO: set(), cy: set()}
             assert fields(sandbox, AL) == {"name": "New"}

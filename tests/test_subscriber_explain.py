@@ -15,7 +15,7 @@ from core.emails import canonical
 from sandbox import Fault, Sandbox
 from sandbox.hubspot import definition
 from subscribers.decide import OLDER
-from tests.helpers import Ended, FakeClock, RunMain
+from tests.helpers import Ended, FakeClock
 from tests.people import AL, BO, JO, Row, contact, make, run, run_first, subscriber
 
 LINK = "https://app.hubspot.com/contacts/12345/record/0-1/"
@@ -30,10 +30,10 @@ def world(clock: FakeClock, contacts: Sequence[Row], people: Sequence[Row] = ())
 
 
 def explain(
-    run_main: RunMain, sandbox: Sandbox, *emails: str, flags: Sequence[str] = (), **more: str
+    clock: FakeClock, sandbox: Sandbox, *emails: str, flags: Sequence[str] = (), **more: str
 ) -> Ended:
     asked = [text for email in emails for text in ("--explain", email)]
-    return run(run_main, sandbox, *asked, *flags, **more)
+    return run(clock, sandbox, *asked, *flags, **more)
 
 
 class Case(NamedTuple):
@@ -95,9 +95,9 @@ ANSWERS: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", ANSWERS.values(), ids=ANSWERS.keys())
-def test_each_answer(run_main: RunMain, clock: FakeClock, case: Case) -> None:
+def test_each_answer(clock: FakeClock, case: Case) -> None:
     with world(clock, case.contacts, case.people) as sandbox:
-        outcome = explain(run_main, sandbox, " Jo@Mail.example", flags=case.flags, **case.settings)
+        outcome = explain(clock, sandbox, " Jo@Mail.example", flags=case.flags, **case.settings)
         assert sandbox.writes == []
     (told,) = outcome.report["explain"]
     assert (outcome.code, told["email"], told["next"]) == (0, JO, case.next)
@@ -106,15 +106,15 @@ def test_each_answer(run_main: RunMain, clock: FakeClock, case: Case) -> None:
     assert list(Path.home().iterdir()) == []
 
 
-def test_all_that_is_told_of_a_person(run_main: RunMain, clock: FakeClock) -> None:
+def test_all_that_is_told_of_a_person(clock: FakeClock) -> None:
     contacts = [contact(JO, "Old"), contact(AL)]
     with world(clock, contacts, [subscriber(JO)]) as sandbox:
-        run_first(run_main, sandbox, "--mirror-group", "Shops")
+        run_first(clock, sandbox, "--mirror-group", "Shops")
         sandbox.hubspot.edit("contacts", 101, firstname="Newer", country="fr")
         sandbox.mailerlite.delete(AL)
         sandbox.mailerlite.subscribers[JO]["groups"] = ["8"]
         clock.now += 86_400
-        outcome = explain(run_main, sandbox, JO, AL, flags=MIRROR)
+        outcome = explain(clock, sandbox, JO, AL, flags=MIRROR)
     assert outcome.out.splitlines() == [
         JO,
         f"  HubSpot: contact 101, {LINK}101 has this address, and counts. It objects to no mail.",
@@ -145,7 +145,7 @@ def test_all_that_is_told_of_a_person(run_main: RunMain, clock: FakeClock) -> No
     assert second["destination"] == []
 
 
-def test_which_contact_counts(run_main: RunMain, clock: FakeClock) -> None:
+def test_which_contact_counts(clock: FakeClock) -> None:
     """An additional address is none that a run goes by; what was the address still counts."""
     contacts = [
         contact(JO, "Older", lastmodifieddate="2026-01-01T00:00:00Z", **OUT),
@@ -155,10 +155,10 @@ def test_which_contact_counts(run_main: RunMain, clock: FakeClock) -> None:
         contact(AL),
     ]
     with world(clock, contacts) as sandbox:
-        run(run_main, sandbox)
+        run(clock, sandbox)
         sandbox.hubspot.edit("contacts", 105, email="al@new.example", hs_email_optout="true")
-        outcome = explain(run_main, sandbox, JO, AL)
-        new = explain(run_main, sandbox, "al@new.example").report["explain"][0]
+        outcome = explain(clock, sandbox, JO, AL)
+        new = explain(clock, sandbox, "al@new.example").report["explain"][0]
     jo, al = outcome.report["explain"]
     assert [(row["id"], row["how"], row["objections"]) for row in jo["hubspot"]] == [
         (
@@ -177,12 +177,12 @@ def test_which_contact_counts(run_main: RunMain, clock: FakeClock) -> None:
     assert new["reason"] == "opted out in HubSpot"
 
 
-def test_who_left_under_an_earlier_address(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_left_under_an_earlier_address(clock: FakeClock) -> None:
     with world(clock, [contact(JO), contact(BO)]) as sandbox:
-        run(run_main, sandbox)
+        run(clock, sandbox)
         sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
         sandbox.hubspot.edit("contacts", 101, email=AL)
-        outcome = explain(run_main, sandbox, AL, BO)
+        outcome = explain(clock, sandbox, AL, BO)
     al, bo = outcome.report["explain"]
     assert (al["next"], al["reason"]) == (
         "skip",
@@ -191,7 +191,7 @@ def test_who_left_under_an_earlier_address(run_main: RunMain, clock: FakeClock) 
     assert bo["next"] == "nothing"
 
 
-def test_values_that_are_not_sent(run_main: RunMain, clock: FakeClock) -> None:
+def test_values_that_are_not_sent(clock: FakeClock) -> None:
     def keep(value: str) -> str | None:
         if value == "Nowhere":
             raise ValueError("no such place")
@@ -204,8 +204,8 @@ def test_values_that_are_not_sent(run_main: RunMain, clock: FakeClock) -> None:
     account: dict[str, Any] = {"groups": GROUPS, "fields": size, "keep": keeps, "not_taken": [AL]}
     with make(contacts, [], clock, **account) as sandbox:
         fields["MAILERLITE_GROUPS"] = "News"
-        run(run_main, sandbox, **fields)
-        outcome = explain(run_main, sandbox, JO, AL, **fields)
+        run(clock, sandbox, **fields)
+        outcome = explain(clock, sandbox, JO, AL, **fields)
     jo, al = outcome.report["explain"]
     assert (jo["next"], al["next"]) == ("nothing", "skip")
     assert jo["details"] == [
@@ -217,22 +217,22 @@ def test_values_that_are_not_sent(run_main: RunMain, clock: FakeClock) -> None:
     assert al["reason"].endswith("and is asked again from 28 Nov 2026 on")
 
 
-def test_who_was_taken_out_of_a_group(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_was_taken_out_of_a_group(clock: FakeClock) -> None:
     with world(clock, [contact(JO)]) as sandbox:
-        run(run_main, sandbox, MAILERLITE_GROUPS="News")
+        run(clock, sandbox, MAILERLITE_GROUPS="News")
         sandbox.mailerlite.subscribers[JO]["groups"] = []
-        outcome = explain(run_main, sandbox, JO, MAILERLITE_GROUPS="News")
+        outcome = explain(clock, sandbox, JO, MAILERLITE_GROUPS="News")
     assert "    stays out of News, because somebody took them out of it\n" in outcome.out
 
 
-def test_the_company_is_told(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_company_is_told(clock: FakeClock) -> None:
     companies = [{"name": "Shop", "domain": "shop.example"}]
     hubspot = {"companies": companies}
     with make([contact(JO), contact(AL)], [], clock, hubspot) as sandbox:
         (company,) = sandbox.hubspot.companies
         sandbox.hubspot.link(101, company)
         fields = {"MAILERLITE_FIELDS": "company.domain:company"}
-        outcome = explain(run_main, sandbox, JO, AL, **fields)
+        outcome = explain(clock, sandbox, JO, AL, **fields)
     jo, al = outcome.report["explain"]
     place = "https://app.hubspot.com/contacts/12345/record/0-2/"
     assert f" The values of company {company}, {place}{company} are used.\n" in outcome.out
@@ -240,11 +240,11 @@ def test_the_company_is_told(run_main: RunMain, clock: FakeClock) -> None:
     assert jo["fields"] == [{"field": "company", "old": None, "new": "shop.example"}]
 
 
-def test_in_the_list_or_not(run_main: RunMain, clock: FakeClock) -> None:
+def test_in_the_list_or_not(clock: FakeClock) -> None:
     with world(clock, [contact(JO), contact(AL), contact(BO, country="de")]) as sandbox:
         sandbox.hubspot.add_list("Customers", "contacts", 102, 103)
-        listed = explain(run_main, sandbox, JO, AL, flags=["--list", "Customers"])
-        meant = explain(run_main, sandbox, BO, HUBSPOT_LIST="1", CONTACT_FILTER="country=de")
+        listed = explain(clock, sandbox, JO, AL, flags=["--list", "Customers"])
+        meant = explain(clock, sandbox, BO, HUBSPOT_LIST="1", CONTACT_FILTER="country=de")
     assert " It is not meant: not in the list Customers.\n" in listed.out
     assert " It is meant: in the list Customers.\n" in listed.out
     assert [row["next"] for row in listed.report["explain"]] == ["nothing", "create"]
@@ -262,16 +262,16 @@ def test_a_word_that_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:
     "fault",
     [Fault("status", path="^/subscribers/", status=500), Fault("truncate", path="/search$")],
 )
-def test_a_service_that_fails(run_main: RunMain, clock: FakeClock, fault: Fault) -> None:
+def test_a_service_that_fails(clock: FakeClock, fault: Fault) -> None:
     with world(clock, [contact(JO)]) as sandbox:
         sandbox.faults = [fault]
-        assert explain(run_main, sandbox, JO).code == 1
+        assert explain(clock, sandbox, JO).code == 1
 
 
-def test_one_person_is_not_looked_for_among_all(run_main: RunMain, clock: FakeClock) -> None:
+def test_one_person_is_not_looked_for_among_all(clock: FakeClock) -> None:
     everyone = [f"p{n}@mail.example" for n in range(500)]
     with world(clock, [*map(contact, everyone)], [*map(subscriber, everyone)]) as sandbox:
-        explain(run_main, sandbox, "p77@mail.example")
+        explain(clock, sandbox, "p77@mail.example")
         paths = [each.path for each in sandbox.requests]
     assert paths.count("/crm/v3/objects/contacts") == paths.count("/subscribers") == 0
     assert len(paths) <= 9
@@ -409,7 +409,6 @@ NUMBERS = itertools.count()
 )
 @given(st.lists(STORIES, min_size=36, max_size=36), FLAGS, SETTINGS)
 def test_explain_and_run_never_disagree(
-    run_main: RunMain,
     clock: FakeClock,
     stories: list[Story],
     flags: Sequence[Sequence[str]],
@@ -427,10 +426,10 @@ def test_explain_and_run_never_disagree(
         **wanted,
     }
     with people_of(stories, clock) as sandbox:
-        run(run_main, sandbox, *told_flags, **every)
+        run(clock, sandbox, *told_flags, **every)
         emails = [canonical(each) for each in go_on(sandbox, stories)]
-        told = explain(run_main, sandbox, *emails, flags=told_flags, **every)
-        done = run(run_main, sandbox, *told_flags, **every)
+        told = explain(clock, sandbox, *emails, flags=told_flags, **every)
+        done = run(clock, sandbox, *told_flags, **every)
         after = {canonical(key): each for key, each in sandbox.mailerlite.subscribers.items()}
     assert (told.code, done.code) == (0, 0)
     rows = told.report["explain"]

@@ -13,7 +13,7 @@ from sandbox.hubspot import definition
 from state import history
 from subscribers import verification
 from subscribers.memory import PersonStore
-from tests.helpers import START, Ended, FakeClock, RunMain
+from tests.helpers import START, Ended, FakeClock
 from tests.people import (
     AL,
     BO,
@@ -77,19 +77,17 @@ SETTINGS = {
 }
 
 
-def test_every_change_is_in_the_history(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path, path: Path
-) -> None:
+def test_every_change_is_in_the_history(clock: FakeClock, tmp_path: Path, path: Path) -> None:
     page, flags = tmp_path / "run.html", ["--state", str(path), "--unsubscribe-opted-out", *BACK]
     with everything_at_once(clock) as sandbox:
-        first = run(run_main, sandbox, *flags, **SETTINGS)
+        first = run(clock, sandbox, *flags, **SETTINGS)
         clock.now += 3600
-        run(run_main, sandbox, *flags, **SETTINGS)
+        run(clock, sandbox, *flags, **SETTINGS)
         change_everybody(sandbox)
-        second = run(run_main, sandbox, *flags, **SETTINGS)
-        outcome = run(run_main, sandbox, *flags[:2], "--history")
+        second = run(clock, sandbox, *flags, **SETTINGS)
+        outcome = run(clock, sandbox, *flags[:2], "--history")
         clock.now += DAY_S
-        run(run_main, sandbox, *flags, "--report", str(page), **SETTINGS)
+        run(clock, sandbox, *flags, "--report", str(page), **SETTINGS)
         content = path.read_bytes()
     assert (first.code, second.code, outcome.code) == (0, 0, 0)
     assert told_lines(outcome) == [
@@ -116,12 +114,10 @@ def test_every_change_is_in_the_history(
     assert '/record/0-1/101">id 101, ' in page.read_text().split('<h2 id="history">')[1]
 
 
-def test_what_was_not_done_is_not_told_as_done(
-    run_main: RunMain, clock: FakeClock, path: Path
-) -> None:
+def test_what_was_not_done_is_not_told_as_done(clock: FakeClock, path: Path) -> None:
     with make([contact(JO), contact(AL)], [], clock, not_taken=[JO]) as sandbox:
-        run(run_main, sandbox, "--state", str(path))
-        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+        run(clock, sandbox, "--state", str(path))
+        outcome = run(clock, sandbox, "--state", str(path), "--history")
     assert "done in part: 1 created" in outcome.out
     assert noted(path, clock, JO) == [("create", "failed")]
     assert noted(path, clock, AL) == [("create", "done")]
@@ -129,7 +125,7 @@ def test_what_was_not_done_is_not_told_as_done(
 
 @pytest.mark.parametrize("stays_in", ["7", "8"])
 def test_the_lists_of_the_groups_judge_what_was_done(
-    run_main: RunMain, clock: FakeClock, path: Path, stays_in: str
+    clock: FakeClock, path: Path, stays_in: str
 ) -> None:
     """Who has not left one of several groups has not left."""
     groups = {"7": "Shops", "8": "De", "9": "Fr"}
@@ -142,44 +138,40 @@ def test_the_lists_of_the_groups_judge_what_was_done(
 
         sandbox.on_request = put_back
         flags = ["--state", str(path), "--mirror-group", "Shops", "--allow-empty"]
-        run_first(run_main, sandbox, *flags, GROUP_BY="country")
+        run_first(clock, sandbox, *flags, GROUP_BY="country")
         assert sandbox.mailerlite.subscribers[AL]["groups"] == [stays_in]
     assert noted(path, clock, AL) == [("leave", "failed")]
 
 
-def test_who_is_written_singly_after_an_import_is_noted_once(
-    run_main: RunMain, clock: FakeClock, path: Path
-) -> None:
+def test_who_is_written_singly_after_an_import_is_noted_once(clock: FakeClock, path: Path) -> None:
     with make([contact(JO), contact(AL)], [], clock, import_loses=[JO], **SHOPS) as sandbox:
         flags = ["--state", str(path), "--import", "--mirror-group", "Shops"]
-        run(run_main, sandbox, *flags)
+        run(clock, sandbox, *flags)
         assert len(statuses(sandbox)) == 2
     assert noted(path, clock, JO) == noted(path, clock, AL) == [("create", "done")]
 
 
-def test_the_counts_in_the_file_tell_no_reasons(
-    run_main: RunMain, clock: FakeClock, path: Path
-) -> None:
+def test_the_counts_in_the_file_tell_no_reasons(clock: FakeClock, path: Path) -> None:
     """Who is not meant any more right before the write is skipped for the value that says so."""
     contacts = [contact(JO, country="de")]
     with make(contacts, [], clock, {"properties": COUNTRY}) as sandbox:
         before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, country="fr"))
-        first = run(run_main, sandbox, "--state", str(path), CONTACT_FILTER="country=de")
-        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+        first = run(clock, sandbox, "--state", str(path), CONTACT_FILTER="country=de")
+        outcome = run(clock, sandbox, "--state", str(path), "--history")
     assert first.report["counts"]["skipped_by_reason"] == {"its country is now Fr": 1}
     assert "is now Fr" not in str(outcome.report)
 
 
-def test_a_refused_run_and_a_failed_one(run_main: RunMain, clock: FakeClock, path: Path) -> None:
+def test_a_refused_run_and_a_failed_one(clock: FakeClock, path: Path) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        run(run_main, sandbox, "--state", str(path))
+        run(clock, sandbox, "--state", str(path))
         sandbox.hubspot.add("contacts", {"email": AL})
-        run(run_main, sandbox, "--state", str(path), "--max-new", "0")
+        run(clock, sandbox, "--state", str(path), "--max-new", "0")
         body = {"message": f"Nobody may see {BO}."}
         sandbox.faults = [Fault("status", path="^/subscribers$", status=403, body=body)]
-        run(run_main, sandbox, "--state", str(path))
+        run(clock, sandbox, "--state", str(path))
         sandbox.faults = []
-        outcome = run(run_main, sandbox, "--state", str(path), "--history", "2")
+        outcome = run(clock, sandbox, "--state", str(path), "--history", "2")
     failed, refused = told_lines(outcome)
     assert refused == "refused for safety"
     assert failed.startswith("failed: MailerLite")
@@ -188,34 +180,34 @@ def test_a_refused_run_and_a_failed_one(run_main: RunMain, clock: FakeClock, pat
 
 @pytest.mark.parametrize("fails", ["^/fields$", "^/subscribers$"])
 def test_a_failed_run_keeps_the_recent_ones_on_the_page(
-    run_main: RunMain, clock: FakeClock, path: Path, tmp_path: Path, fails: str
+    clock: FakeClock, path: Path, tmp_path: Path, fails: str
 ) -> None:
     page = tmp_path / "run.html"
     with make([contact(JO)], [], clock) as sandbox:
-        run(run_main, sandbox, "--state", str(path))
+        run(clock, sandbox, "--state", str(path))
         sandbox.hubspot.add("contacts", {"email": AL})
-        run(run_main, sandbox, "--state", str(path))
+        run(clock, sandbox, "--state", str(path))
         sandbox.faults = [Fault("status", path=fails, status=401)]
-        assert run(run_main, sandbox, "--state", str(path), "--report", str(page)).code == 1
+        assert run(clock, sandbox, "--state", str(path), "--report", str(page)).code == 1
     recent = page.read_text(encoding="utf-8").split('<h2 id="history">')[1]
     assert recent.count(">1 created<") == 2
 
 
-def test_a_run_that_fails_at_the_start(run_main: RunMain, clock: FakeClock, path: Path) -> None:
+def test_a_run_that_fails_at_the_start(clock: FakeClock, path: Path) -> None:
     """It is noted, but makes no file."""
     down = [Fault("status", path="^/fields$", status=401)]
     with make([contact(JO)], [], clock) as sandbox:
         sandbox.faults = down
-        assert run(run_main, sandbox, "--state", str(path)).code == 1
+        assert run(clock, sandbox, "--state", str(path)).code == 1
         assert not path.exists()
         sandbox.faults = []
-        run(run_main, sandbox, "--state", str(path))
+        run(clock, sandbox, "--state", str(path))
         sandbox.faults = down
-        assert run(run_main, sandbox, "--state", str(path)).code == 1
-        run(run_main, sandbox, "--state", str(path), "--dry-run")
+        assert run(clock, sandbox, "--state", str(path)).code == 1
+        run(clock, sandbox, "--state", str(path), "--dry-run")
         sandbox.faults = []
-        lists = run(run_main, sandbox, "--state", str(path), "--list", f"Of {BO}")
-        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+        lists = run(clock, sandbox, "--state", str(path), "--list", f"Of {BO}")
+        outcome = run(clock, sandbox, "--state", str(path), "--history")
         content = path.read_bytes()
     no_list, failed, done = told_lines(outcome)
     assert (lists.code, f"Of {BO}" in lists.err) == (2, True)
@@ -225,36 +217,30 @@ def test_a_run_that_fails_at_the_start(run_main: RunMain, clock: FakeClock, path
     assert BO.encode() not in content
 
 
-def test_a_dry_run_and_a_question_leave_no_trace(
-    run_main: RunMain, clock: FakeClock, path: Path
-) -> None:
+def test_a_dry_run_and_a_question_leave_no_trace(clock: FakeClock, path: Path) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        none = run(run_main, sandbox, "--state", str(path), "--history")
-        run(run_main, sandbox, "--state", str(path), "--dry-run")
+        none = run(clock, sandbox, "--state", str(path), "--history")
+        run(clock, sandbox, "--state", str(path), "--dry-run")
         assert not path.exists()
-        run(run_main, sandbox, "--state", str(path))
+        run(clock, sandbox, "--state", str(path))
         before = path.read_bytes()
         for question in (["--dry-run"], ["--history"], ["--explain", JO]):
-            run(run_main, sandbox, "--state", str(path), *question)
+            run(clock, sandbox, "--state", str(path), *question)
         assert path.read_bytes() == before
     assert "No run is known that changed something, failed or was refused." in none.out
 
 
-def test_runs_are_kept_for_a_while(run_main: RunMain, clock: FakeClock, path: Path) -> None:
+def test_runs_are_kept_for_a_while(clock: FakeClock, path: Path) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        run(run_main, sandbox, "--state", str(path))
+        run(clock, sandbox, "--state", str(path))
         clock.now += 11 * DAY_S
-        run(run_main, sandbox, "--state", str(path), KEEP_HISTORY_DAYS="10")
+        run(clock, sandbox, "--state", str(path), KEEP_HISTORY_DAYS="10")
     assert noted(path, clock, JO) == []
 
 
 @pytest.mark.parametrize("flags", [[], ["--import", "--mirror-group", "Shops"]])
 def test_what_a_killed_run_did_is_known(
-    run_main: RunMain,
-    clock: FakeClock,
-    path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    flags: list[str],
+    clock: FakeClock, path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]
 ) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -263,20 +249,20 @@ def test_what_a_killed_run_did_is_known(
         with monkeypatch.context() as patch:
             patch.setattr(verification, "verify_groups", killed)
             with pytest.raises(KeyboardInterrupt):
-                run(run_main, sandbox, "--state", str(path), *flags)
+                run(clock, sandbox, "--state", str(path), *flags)
         assert len(statuses(sandbox)) == 2
-        outcome = run(run_main, sandbox, "--state", str(path), "--history")
+        outcome = run(clock, sandbox, "--state", str(path), "--history")
     assert told_lines(outcome) == ["broken off: up to 2 changes may have been made"]
     assert [row["action"] for row in outcome.report["changes"]] == ["create", "create"]
     assert noted(path, clock, JO) == [("create", "sent")]
 
 
-def test_what_cannot_be_noted_is_not_done(run_main: RunMain, clock: FakeClock, path: Path) -> None:
+def test_what_cannot_be_noted_is_not_done(clock: FakeClock, path: Path) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        run(run_main, sandbox, "--state", str(path))
+        run(clock, sandbox, "--state", str(path))
         sandbox.hubspot.add("contacts", {"email": AL})
         with contextlib.closing(sqlite3.connect(str(path))) as file, file:
             file.execute("DROP TABLE change")
-        outcome = run(run_main, sandbox, "--state", str(path))
+        outcome = run(clock, sandbox, "--state", str(path))
         assert statuses(sandbox) == {JO: "active"}
     assert (outcome.code, "no such table: change" in outcome.err) == (1, True)

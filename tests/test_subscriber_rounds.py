@@ -18,7 +18,7 @@ from sandbox import Fault
 from subscribers import writing
 from subscribers.decide import Action, Decision, Person
 from subscribers.memory import PersonStore
-from tests.helpers import START, FakeClock, RunMain
+from tests.helpers import START, FakeClock
 from tests.people import (
     AL,
     BO,
@@ -52,11 +52,11 @@ def states(tmp_path: Path) -> list[Path]:
 
 @pytest.mark.parametrize("how", ["key", "home", "file", "link"])
 def test_a_lost_memory_brings_nobody_back(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     path = tmp_path / "people.sqlite3"
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
-        assert run(run_main, sandbox, "--state", str(path)).code == 0
+        assert run(clock, sandbox, "--state", str(path)).code == 0
         sandbox.mailerlite.delete(JO)
         flags = ["--state", str(path)] if how in ("file", "link") else []
         if how == "key":
@@ -69,15 +69,15 @@ def test_a_lost_memory_brings_nobody_back(
             path.symlink_to(tmp_path / "nowhere")
         there = set(tmp_path.rglob("*.sqlite3"))
         for _ in range(2):  # or the next run of cron would do what this one did not
-            outcome = run(run_main, sandbox, *flags)
+            outcome = run(clock, sandbox, *flags)
             assert (outcome.code, outcome.report["outcome"]) == (3, "refused")
             assert set(tmp_path.rglob("*.sqlite3")) == there
-        dry = run(run_main, sandbox, *flags, "--dry-run")
+        dry = run(clock, sandbox, *flags, "--dry-run")
         assert statuses(sandbox) == {AL: "active"}
         assert set(tmp_path.rglob("*.sqlite3")) == there
-        allowed = run(run_main, sandbox, *flags, "--first-run")
+        allowed = run(clock, sandbox, *flags, "--first-run")
         assert statuses(sandbox) == {JO: "active", AL: "active"}
-        assert run(run_main, sandbox, *flags).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, *flags).report["outcome"] == "in_sync"
     assert "go through the people to create: is anybody among them who was deleted" in outcome.out
     assert "run it once more with: --first-run\n" in outcome.out
     assert emails(outcome.report["create"]) == emails(dry.report["create"]) == [JO]
@@ -86,54 +86,48 @@ def test_a_lost_memory_brings_nobody_back(
     assert f"  ! {JO}  active now\n" in allowed.out
 
 
-def test_without_subscribers_there_is_nothing_to_bring_back(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_without_subscribers_there_is_nothing_to_bring_back(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        assert run(run_main, sandbox).code == 0
-        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+        assert run(clock, sandbox).code == 0
+        assert run(clock, sandbox).report["outcome"] == "in_sync"
 
 
-def test_a_memory_that_a_killed_run_left_empty_is_none(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_a_memory_that_a_killed_run_left_empty_is_none(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "people.sqlite3"
     with PersonStore(path, False, START.date(), 7) as memory:
         memory.make_file()
     with make([], [subscriber(AL)], clock) as sandbox:
-        assert run(run_main, sandbox, "--state", str(path)).code == 3
-        assert run_first(run_main, sandbox, "--state", str(path)).code == 0
-        told = run(run_main, sandbox, "--state", str(path), "--history")
+        assert run(clock, sandbox, "--state", str(path)).code == 3
+        assert run_first(clock, sandbox, "--state", str(path)).code == 0
+        told = run(clock, sandbox, "--state", str(path), "--history")
     assert [row["outcome"] for row in told.report["runs"]] == ["refused"]
     assert told.out.splitlines()[0] == "  1 run with nothing to do"
 
 
-def test_after_a_first_run_without_subscribers_they_may_come(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_after_a_first_run_without_subscribers_they_may_come(clock: FakeClock) -> None:
     with make([], [], clock) as sandbox:
-        assert run(run_main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
         sandbox.mailerlite.add(AL)
-        assert run(run_main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
 
 
-def test_the_flag_of_the_first_run_is_not_to_stay(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_flag_of_the_first_run_is_not_to_stay(clock: FakeClock) -> None:
     with make([contact(JO)], [subscriber(AL)], clock) as sandbox:
-        first = run_first(run_main, sandbox)
-        second = run_first(run_main, sandbox)
+        first = run_first(clock, sandbox)
+        second = run_first(clock, sandbox)
     assert "--first-run is not needed any more" not in first.err
     assert "--first-run is not needed any more" in second.err
 
 
-def test_the_memory_of_another_account(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_memory_of_another_account(clock: FakeClock) -> None:
     ours, theirs = many(20), [f"other.{each}" for each in many(20)]
     with make([], [*map(subscriber, ours)], clock) as sandbox:
-        assert run_first(run_main, sandbox, "--state", "people.sqlite3").code == 0
+        assert run_first(clock, sandbox, "--state", "people.sqlite3").code == 0
     with make([contact(JO)], [*map(subscriber, theirs)], clock) as sandbox:
-        outcome = run(run_main, sandbox, "--state", "people.sqlite3")
-        assert run(run_main, sandbox, "--state", "people.sqlite3").code == 3
+        outcome = run(clock, sandbox, "--state", "people.sqlite3")
+        assert run(clock, sandbox, "--state", "people.sqlite3").code == 3
         assert sandbox.writes == []
-        allowed = run_first(run_main, sandbox, "--state", "people.sqlite3", "--max-deleted", "20")
+        allowed = run_first(clock, sandbox, "--state", "people.sqlite3", "--max-deleted", "20")
     assert outcome.code == 3
     assert "Of the 20 people whom people.sqlite3 knows 20 are in no list" in outcome.out
     assert "run it once more with: --first-run --max-deleted 20\n" in outcome.out
@@ -144,15 +138,15 @@ def test_the_memory_of_another_account(run_main: RunMain, clock: FakeClock) -> N
     ("known", "gone", "is_foreign"), [(12, 6, False), (12, 7, True), (5, 5, False), (6, 6, True)]
 )
 def test_how_many_must_be_missing_to_look_like_another_account(
-    run_main: RunMain, clock: FakeClock, known: int, gone: int, is_foreign: bool
+    clock: FakeClock, known: int, gone: int, is_foreign: bool
 ) -> None:
     """More than half of them, and more than five."""
     people = many(known)
     with make([], [*map(subscriber, people)], clock) as sandbox:
-        assert run_first(run_main, sandbox).code == 0
+        assert run_first(clock, sandbox).code == 0
         for each in people[:gone]:
             sandbox.mailerlite.delete(each)
-        outcome = run(run_main, sandbox, "--max-deleted", "100%")
+        outcome = run(clock, sandbox, "--max-deleted", "100%")
     assert outcome.code == (3 if is_foreign else 0)
     assert ("it seems to belong to another account" in outcome.out) is is_foreign
 
@@ -169,18 +163,18 @@ def test_how_many_must_be_missing_to_look_like_another_account(
     ],
 )
 def test_many_new_deletions_look_like_a_shortened_list(
-    run_main: RunMain, clock: FakeClock, gone: int, flags: list[str], code: int
+    clock: FakeClock, gone: int, flags: list[str], code: int
 ) -> None:
     people = many(100)
     with make([*map(contact, people)], [subscriber(p, "New") for p in people], clock) as sandbox:
-        assert run_first(run_main, sandbox).code == 0
+        assert run_first(clock, sandbox).code == 0
         for each in people[:gone]:
             sandbox.mailerlite.delete(each)
-        outcome = run(run_main, sandbox, *flags)
+        outcome = run(clock, sandbox, *flags)
         assert outcome.code == code
         assert sandbox.writes == []
         if code == 0:  # they are known by now, and count no more
-            assert run(run_main, sandbox, "--max-deleted", "0").code == 0
+            assert run(clock, sandbox, "--max-deleted", "0").code == 0
     if code == 3:
         assert (
             f"{gone} people of 100 ({gone}.0 %) would from now on count as deleted" in outcome.out
@@ -188,16 +182,16 @@ def test_many_new_deletions_look_like_a_shortened_list(
         assert f"run it once more with: --max-deleted {gone}\n" in outcome.out
 
 
-def test_the_limits_can_be_set(run_main: RunMain, clock: FakeClock) -> None:
+def test_the_limits_can_be_set(clock: FakeClock) -> None:
     people = many(10)
     with make([*map(contact, people)], [*map(subscriber, people)], clock) as sandbox:
-        run_first(run_main, sandbox)
+        run_first(clock, sandbox)
         sandbox.mailerlite.delete(people[0])
-        assert run(run_main, sandbox, MAX_DELETED="0").code == 3
+        assert run(clock, sandbox, MAX_DELETED="0").code == 3
         sandbox.hubspot.edit("contacts", 102, hs_email_optout="true")
         flags = ["--unsubscribe-opted-out"]
-        assert run(run_main, sandbox, *flags, MAX_DELETED="1", MAX_UNSUBSCRIBE="0").code == 3
-        assert run(run_main, sandbox, *flags, MAX_UNSUBSCRIBE="1").code == 0
+        assert run(clock, sandbox, *flags, MAX_DELETED="1", MAX_UNSUBSCRIBE="0").code == 3
+        assert run(clock, sandbox, *flags, MAX_UNSUBSCRIBE="1").code == 0
 
 
 # Caps
@@ -208,7 +202,7 @@ def test_the_limits_can_be_set(run_main: RunMain, clock: FakeClock) -> None:
     [(5, [], 0), (20, [], 0), (21, [], 3), (21, ["--max-unsubscribe", "21"], 0)],
 )
 def test_not_all_are_unsubscribed_at_once(
-    run_main: RunMain, clock: FakeClock, objectors: int, flags: list[str], code: int
+    clock: FakeClock, objectors: int, flags: list[str], code: int
 ) -> None:
     """Of 100 active subscribers; those who are none any more do not count."""
     people = many(110)
@@ -220,7 +214,7 @@ def test_not_all_are_unsubscribed_at_once(
         subscriber(each, status="active" if n < 100 else "bounced") for n, each in enumerate(people)
     ]
     with make(contacts, there, clock) as sandbox:
-        outcome = run_first(run_main, sandbox, "--unsubscribe-opted-out", *flags)
+        outcome = run_first(clock, sandbox, "--unsubscribe-opted-out", *flags)
         left = list(statuses(sandbox).values()).count("unsubscribed")
     assert (outcome.code, left) == (code, 0 if code else objectors)
     if code == 3:
@@ -228,31 +222,29 @@ def test_not_all_are_unsubscribed_at_once(
         assert "--max-unsubscribe 21\n" in outcome.out
 
 
-def test_500_people_are_created_and_no_more(run_main: RunMain, clock: FakeClock) -> None:
+def test_500_people_are_created_and_no_more(clock: FakeClock) -> None:
     with make([*map(contact, many(501))], [], clock) as sandbox:
-        outcome = run(run_main, sandbox)
+        outcome = run(clock, sandbox)
         assert (outcome.code, sandbox.writes) == (3, [])
-        assert run(run_main, sandbox, "--dry-run", MAX_NEW="501").code == 0
+        assert run(clock, sandbox, "--dry-run", MAX_NEW="501").code == 0
     assert "--max-new 501\n" in outcome.out
 
 
 # Leavers, and people who change their address
 
 
-def test_who_has_no_contact_any_more_is_told(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_who_has_no_contact_any_more_is_told(clock: FakeClock, tmp_path: Path) -> None:
     """Only people whom a run has written: the others are not HubSpot's."""
     page = tmp_path / "run.html"
     with make([contact(JO), contact(AL)], [subscriber(BO)], clock) as sandbox:
-        assert run_first(run_main, sandbox).report["leavers"] == []
+        assert run_first(clock, sandbox).report["leavers"] == []
         sandbox.hubspot.archive("contacts", 101)
         sandbox.hubspot.edit("contacts", 102, email="al@new.example")
-        outcome = run(run_main, sandbox, "--report", str(page))
-        again = run(run_main, sandbox)
+        outcome = run(clock, sandbox, "--report", str(page))
+        again = run(clock, sandbox)
         sandbox.mailerlite.subscribers[AL]["status"] = "unsubscribed"
         sandbox.mailerlite.delete(JO)
-        assert run(run_main, sandbox).report["leavers"] == []
+        assert run(clock, sandbox).report["leavers"] == []
     assert outcome.report["leavers"] == again.report["leavers"]
     assert [(row["email"], row["reason"]) for row in outcome.report["leavers"]] == [
         (AL, "the contact has another address in HubSpot now"),
@@ -264,14 +256,14 @@ def test_who_has_no_contact_any_more_is_told(
     assert words in again.report["summary"]
 
 
-def test_an_opt_out_counts_for_the_earlier_address_too(run_main: RunMain, clock: FakeClock) -> None:
+def test_an_opt_out_counts_for_the_earlier_address_too(clock: FakeClock) -> None:
     new = "jo@new.example"
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
-        run(run_main, sandbox)
+        run(clock, sandbox)
         sandbox.hubspot.edit("contacts", 101, email=new, hs_email_optout="true")
-        told = run(run_main, sandbox)
+        told = run(clock, sandbox)
         assert statuses(sandbox) == {JO: "active", AL: "active"}
-        assert run(run_main, sandbox, "--unsubscribe-opted-out").code == 0
+        assert run(clock, sandbox, "--unsubscribe-opted-out").code == 0
         assert statuses(sandbox) == {JO: "unsubscribed", AL: "active"}
     assert reasons(told) == {
         JO: "opted out in HubSpot, but still subscribed in MailerLite",
@@ -282,46 +274,44 @@ def test_an_opt_out_counts_for_the_earlier_address_too(run_main: RunMain, clock:
 
 @pytest.mark.parametrize("status", ["unsubscribed", "junk"])
 def test_who_left_under_an_earlier_address_is_not_created_under_the_new_one(
-    run_main: RunMain, clock: FakeClock, status: str
+    clock: FakeClock, status: str
 ) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        run(run_main, sandbox)
+        run(clock, sandbox)
         sandbox.mailerlite.subscribers[JO]["status"] = status
         sandbox.hubspot.edit("contacts", 101, email="jo@new.example")
         for _ in range(2):
-            outcome = run(run_main, sandbox)
+            outcome = run(clock, sandbox)
             assert statuses(sandbox) == {JO: status}
     assert reasons(outcome) == {
         "jo@new.example": "unsubscribed in MailerLite under an earlier address"
     }
 
 
-def test_who_leaves_under_an_earlier_address_before_the_write(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_who_leaves_under_an_earlier_address_before_the_write(clock: FakeClock) -> None:
     def leave() -> None:
         sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
 
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
-        run(run_main, sandbox)
+        run(clock, sandbox)
         sandbox.hubspot.edit("contacts", 101, email="jo@new.example")
         sandbox.hubspot.edit("contacts", 102, email="al@new.example")
         before_looks(sandbox, leave)
-        outcome = run(run_main, sandbox)
+        outcome = run(clock, sandbox)
         assert statuses(sandbox) == {JO: "unsubscribed", AL: "active", "al@new.example": "active"}
     assert reasons(outcome) == {
         "jo@new.example": "unsubscribed in MailerLite under an earlier address"
     }
 
 
-def test_an_address_that_was_taken_over(run_main: RunMain, clock: FakeClock) -> None:
+def test_an_address_that_was_taken_over(clock: FakeClock) -> None:
     """What its first holder objects to still counts, run after run."""
     with make([contact(JO), contact(None)], [], clock) as sandbox:
-        run(run_main, sandbox)
+        run(clock, sandbox)
         sandbox.hubspot.edit("contacts", 101, email=None, hs_email_optout="true")
         sandbox.hubspot.edit("contacts", 102, email=JO)
         for _ in range(3):
-            outcome = run(run_main, sandbox)
+            outcome = run(clock, sandbox)
             assert len(sandbox.writes) == 1
             assert reasons(outcome)[JO].startswith("opted out in HubSpot, but still")
 
@@ -370,7 +360,7 @@ KEEPS: dict[str, tuple[str, str, Keep]] = {
 
 @pytest.mark.parametrize("is_there", [False, True])
 def test_a_value_that_is_kept_in_another_form_is_sent_once(
-    run_main: RunMain, clock: FakeClock, is_there: bool
+    clock: FakeClock, is_there: bool
 ) -> None:
     """One person with a field for each form."""
     kinds, values, keeps = zip(*KEEPS.values())
@@ -381,21 +371,21 @@ def test_a_value_that_is_kept_in_another_form_is_sent_once(
     people = [subscriber(JO, "New")] if is_there else []
     jo = contact(JO, **{f"value_{n}": value for n, value in enumerate(values)})
     with make([jo], people, clock, fields=types, keep=dict(zip(held, keeps))) as sandbox:
-        assert run_first(run_main, sandbox, **mapping).code == 0
-        second = run(run_main, sandbox, **mapping)
+        assert run_first(clock, sandbox, **mapping).code == 0
+        second = run(clock, sandbox, **mapping)
         assert len(sandbox.writes) == 1
         sandbox.hubspot.edit("contacts", 101, firstname="Newer")
-        run(run_main, sandbox, **mapping)
+        run(clock, sandbox, **mapping)
         assert [*people_written(sandbox)][1:] == [{"email": JO, "fields": {"name": "Newer"}}]
         sandbox.mailerlite.subscribers[JO]["fields"].update(dict.fromkeys(held, "7"))
-        assert run(run_main, sandbox, **mapping).report["update"][0]["fields"] == held
-        assert run(run_main, sandbox, **mapping).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, **mapping).report["update"][0]["fields"] == held
+        assert run(clock, sandbox, **mapping).report["outcome"] == "in_sync"
         sandbox.mailerlite.keep = {}
         others = [{"text": "other", "number": "8", "date": "2026-04-01"}[kind] for kind in kinds]
         sandbox.hubspot.edit(
             "contacts", 101, **{f"value_{n}": each for n, each in enumerate(others)}
         )
-        run(run_main, sandbox, **mapping)
+        run(clock, sandbox, **mapping)
         assert [str(fields(sandbox, JO)[key]) for key in held] == others
     assert second.report["outcome"] == "in_sync"
     assert second.report["counts"]["kept_in_another_form"] == dict.fromkeys(held, 1)
@@ -407,10 +397,10 @@ def test_a_value_that_is_kept_in_another_form_is_sent_once(
 
 
 def test_a_value_that_is_kept_in_another_form_stands_in_no_file(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
+    clock: FakeClock, tmp_path: Path
 ) -> None:
     with make([contact(JO, "Roberta")], [], clock, keep={"name": str.upper}) as sandbox:
-        run(run_main, sandbox)
+        run(clock, sandbox)
     (path,) = states(tmp_path)
     content = path.read_bytes().lower()
     assert b"roberta" not in content
@@ -420,26 +410,24 @@ def test_a_value_that_is_kept_in_another_form_stands_in_no_file(
 # Refusals
 
 
-def test_an_address_that_mailerlite_does_not_take_is_news_once(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_an_address_that_mailerlite_does_not_take_is_news_once(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [], clock, not_taken=[JO]) as sandbox:
-        first = run(run_main, sandbox)
+        first = run(clock, sandbox)
         assert statuses(sandbox) == {AL: "active"}
         asked = len(sandbox.requests)
-        second = run(run_main, sandbox, "--max-new", "0")
+        second = run(clock, sandbox, "--max-new", "0")
         assert not [r for r in sandbox.requests[asked:] if r.method == "POST"]
-        assert run(run_main, sandbox, "-q").text == ""
+        assert run(clock, sandbox, "-q").text == ""
         clock.now += 7 * DAY_S
-        third = run(run_main, sandbox)
+        third = run(clock, sandbox)
         assert [body["email"] for body in people_written(sandbox)].count(JO) == 2
         clock.now += 6 * DAY_S
-        fourth = run(run_main, sandbox)
+        fourth = run(clock, sandbox)
         sandbox.mailerlite.not_taken.clear()
         clock.now += DAY_S
-        assert run(run_main, sandbox).report["waiting"] == []
+        assert run(clock, sandbox).report["waiting"] == []
         assert statuses(sandbox)[JO] == "active"
-        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+        assert run(clock, sandbox).report["outcome"] == "in_sync"
     assert (first.code, second.code, third.code, fourth.code) == (4, 0, 0, 0)
     assert second.report["outcome"] == fourth.report["outcome"] == "in_sync"
     assert second.report["waiting"] == [
@@ -481,15 +469,13 @@ def test_a_first_refusal_is_a_failure_whatever_other_writes_do(
             refusals.note(jo, refused)
 
 
-def test_a_refused_person_is_asked_again_as_often_as_is_wanted(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_refused_person_is_asked_again_as_often_as_is_wanted(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, not_taken=[JO]) as sandbox:
         for tries in (1, 2, 3):
-            run(run_main, sandbox, ASK_AGAIN_DAYS="0")
+            run(clock, sandbox, ASK_AGAIN_DAYS="0")
             assert len([*people_written(sandbox)]) == tries
         clock.now -= 30 * DAY_S  # the clock was wrong before
-        run(run_main, sandbox)
+        run(clock, sandbox)
         assert len([*people_written(sandbox)]) == 4
 
 
@@ -497,28 +483,28 @@ def refuse(_: str) -> str:
     raise ValueError("The fields.city must not be jo@mail.example.")
 
 
-def test_a_refused_value_does_not_keep_the_person_out(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_refused_value_does_not_keep_the_person_out(clock: FakeClock) -> None:
     contacts = [contact(JO, city="Anytown"), contact(AL, city="Anytown"), contact(BO, city="X")]
     people = [subscriber(AL), subscriber(BO, "New")]
     with make(contacts, people, clock, keep={"city": refuse}) as sandbox:
-        first = run_first(run_main, sandbox)
+        first = run_first(clock, sandbox)
         assert statuses(sandbox) == {JO: "active", AL: "active", BO: "active"}
         assert fields(sandbox, JO) == fields(sandbox, AL) == fields(sandbox, BO) == {"name": "New"}
         tried = len([*people_written(sandbox)])
-        second = run(run_main, sandbox)
+        second = run(clock, sandbox)
         assert len([*people_written(sandbox)]) == tried == 5
         clock.now += 7 * DAY_S
-        third = run(run_main, sandbox)
+        third = run(clock, sandbox)
         assert len([*people_written(sandbox)]) == 8
         sandbox.mailerlite.keep = {}
-        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+        assert run(clock, sandbox).report["outcome"] == "in_sync"
         sandbox.hubspot.edit("contacts", 101, city="Elsewhere")  # another value is tried at once
-        run(run_main, sandbox)
+        run(clock, sandbox)
         assert fields(sandbox, JO)["city"] == "Elsewhere"
         clock.now += 7 * DAY_S
-        run(run_main, sandbox)
+        run(clock, sandbox)
         assert fields(sandbox, AL)["city"] == "Anytown"
-        assert run(run_main, sandbox).report["waiting"] == []
+        assert run(clock, sandbox).report["waiting"] == []
     assert (first.code, second.code) == (0, 0)
     assert "Values that MailerLite does not take:\n" in first.out
     assert "Values that MailerLite does not take:\n" not in second.out + third.out
@@ -530,14 +516,12 @@ def test_a_refused_value_does_not_keep_the_person_out(run_main: RunMain, clock: 
     assert list(reasons(first)) == [BO]
 
 
-def test_a_refused_value_stands_in_no_file(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_a_refused_value_stands_in_no_file(clock: FakeClock, tmp_path: Path) -> None:
     def name_it(value: str) -> str:
         raise ValueError(f"{value} is no city, {JO}, at mail.example.")
 
     with make([contact(JO, city="Anytown")], [], clock, keep={"city": name_it}) as sandbox:
-        outcome = run(run_main, sandbox)
+        outcome = run(clock, sandbox)
     assert outcome.report["waiting"][0]["reason"] == "\u2026 is no city, ***@\u2026, at \u2026."
     (path,) = states(tmp_path)
     content = path.read_bytes().lower()
@@ -546,28 +530,26 @@ def test_a_refused_value_stands_in_no_file(
 
 
 def test_of_a_refused_value_that_holds_another_nothing_is_kept(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
+    clock: FakeClock, tmp_path: Path
 ) -> None:
     def name_it(value: str) -> str:
         raise ValueError(f"{value} is no city.")
 
     city = f"Ann of Anytown, {AL}"
     with make([contact(JO, "Ann", city=city)], [], clock, keep={"city": name_it}) as sandbox:
-        outcome = run(run_main, sandbox)
+        outcome = run(clock, sandbox)
     assert outcome.report["waiting"][0]["reason"] == "\u2026 is no city."
     assert b"anytown" not in states(tmp_path)[0].read_bytes().lower()
 
 
-def test_a_full_plan_stops_the_run_and_is_no_ones_fault(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_full_plan_stops_the_run_and_is_no_ones_fault(clock: FakeClock) -> None:
     people = many(100)
     with make([*map(contact, people)], [subscriber(people[0])], clock, plan_full=422) as sandbox:
-        outcome = run_first(run_main, sandbox)
+        outcome = run_first(clock, sandbox)
         assert 10 < len([*people_written(sandbox)]) < 40
-        again = run(run_main, sandbox)
+        again = run(clock, sandbox)
         sandbox.mailerlite.plan_full = None
-        assert run(run_main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
         assert set(statuses(sandbox)) == set(people)
     assert (outcome.code, again.code) == (4, 1)
     assert "The plan has no room for another subscriber." in outcome.err
@@ -577,44 +559,42 @@ def test_a_full_plan_stops_the_run_and_is_no_ones_fault(
 
 
 def test_who_was_refused_before_everybody_is_waits_and_the_others_do_not(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply, "WRITERS", 1)
     people = many(20)
     with make([*map(contact, people)], [], clock, not_taken=people[:2], plan_full=422) as sandbox:
-        assert run(run_main, sandbox).code == 1
+        assert run(clock, sandbox).code == 1
         assert len([*people_written(sandbox)]) == 12
         sandbox.mailerlite.plan_full = None
-        again = run(run_main, sandbox)
+        again = run(clock, sandbox)
         assert set(statuses(sandbox)) == set(people[2:])
     assert emails(again.report["waiting"]) == people[:2]
 
 
-def test_another_refusal_is_asked_again_by_the_next_run(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_another_refusal_is_asked_again_by_the_next_run(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
         sandbox.faults = [Fault("status", path="^/subscribers$", method="POST", nth=1, status=404)]
-        assert run(run_main, sandbox).code == 4
-        assert run(run_main, sandbox).code == 0
+        assert run(clock, sandbox).code == 4
+        assert run(clock, sandbox).code == 0
         assert len(statuses(sandbox)) == 2
 
 
 # Groups
 
 
-def test_who_was_taken_out_of_a_group_stays_out(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_was_taken_out_of_a_group_stays_out(clock: FakeClock) -> None:
     groups = {"7": "Shops", "8": "Buyers"}
     wanted = {"MAILERLITE_GROUPS": "Shops,Buyers"}
     with make([contact(JO), contact(AL)], [subscriber(AL)], clock, groups=groups) as sandbox:
-        run_first(run_main, sandbox, **wanted)
+        run_first(clock, sandbox, **wanted)
         for email in (JO, AL):
             sandbox.mailerlite.subscribers[email]["groups"] = ["8"]
-        dry = run(run_main, sandbox, "--dry-run", **wanted)
-        told = run(run_main, sandbox, "-q", **wanted)
-        silent = run(run_main, sandbox, "-q", **wanted)
+        dry = run(clock, sandbox, "--dry-run", **wanted)
+        told = run(clock, sandbox, "-q", **wanted)
+        silent = run(clock, sandbox, "-q", **wanted)
         sandbox.hubspot.edit("contacts", 101, firstname="Newer")
-        run(run_main, sandbox, **wanted)
+        run(clock, sandbox, **wanted)
         assert sandbox.mailerlite.subscribers[JO]["groups"] == ["8"]
         assert fields(sandbox, JO) == {"name": "Newer"}
     assert emails(dry.report["taken_out"]) == emails(told.report["taken_out"]) == [AL, JO]
@@ -624,10 +604,10 @@ def test_who_was_taken_out_of_a_group_stays_out(run_main: RunMain, clock: FakeCl
     assert (silent.out, silent.report["taken_out"]) == ("", [])
 
 
-def test_who_was_never_in_a_group_joins_it(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_was_never_in_a_group_joins_it(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, groups={"7": "Shops"}) as sandbox:
-        run(run_main, sandbox)
-        run(run_main, sandbox, MAILERLITE_GROUPS="Shops")
+        run(clock, sandbox)
+        run(clock, sandbox, MAILERLITE_GROUPS="Shops")
         assert sandbox.mailerlite.subscribers[JO]["groups"] == ["7"]
 
 
@@ -637,25 +617,25 @@ def test_who_was_never_in_a_group_joins_it(run_main: RunMain, clock: FakeClock) 
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("typed", ["jo@m\u00fcnze.example", "Jo@xn--mnze-0ra.Example"])
 def test_international_addresses_compare_in_one_form(
-    run_main: RunMain, clock: FakeClock, typed: str, kept: bool
+    clock: FakeClock, typed: str, kept: bool
 ) -> None:
     with make([contact(typed), contact(AL)], [], clock, punycode=kept) as sandbox:
-        assert run(run_main, sandbox).code == 0
-        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+        assert run(clock, sandbox).code == 0
+        assert run(clock, sandbox).report["outcome"] == "in_sync"
         sandbox.hubspot.edit("contacts", 101, firstname="Newer")
-        assert run(run_main, sandbox).report["counts"]["update"] == 1
+        assert run(clock, sandbox).report["counts"]["update"] == 1
         assert len(statuses(sandbox)) == 2
         (email,) = {*statuses(sandbox)} - {AL}
         sandbox.mailerlite.delete(email)
-        assert list(reasons(run(run_main, sandbox)).values()) == ["deleted in MailerLite"]
-        assert run(run_main, sandbox, "--restore", "jo@M\u00dcNZE.example").code == 0
+        assert list(reasons(run(clock, sandbox)).values()) == ["deleted in MailerLite"]
+        assert run(clock, sandbox, "--restore", "jo@M\u00dcNZE.example").code == 0
         assert len(statuses(sandbox)) == 2
 
 
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("is_taken", [False, True])
 def test_values_of_international_addresses_are_sent_once(
-    run_main: RunMain, clock: FakeClock, kept: bool, is_taken: bool
+    clock: FakeClock, kept: bool, is_taken: bool
 ) -> None:
     """Also those that MailerLite keeps in another form, or refuses."""
 
@@ -666,9 +646,9 @@ def test_values_of_international_addresses_are_sent_once(
 
     people = [contact("jo@m\u00fcnze.example", lastname="Lee")]
     with make(people, [], clock, punycode=kept, keep={"name": keep}) as sandbox:
-        run(run_main, sandbox)
+        run(clock, sandbox)
         writes = len(sandbox.writes)
-        assert run(run_main, sandbox).report["outcome"] == "in_sync"
+        assert run(clock, sandbox).report["outcome"] == "in_sync"
         assert len(sandbox.writes) == writes
 
 
@@ -697,23 +677,18 @@ TO_FIELDS = {"MAILERLITE_FIELDS": "colours:city,size:state"}
     ],
 )
 def test_enumerations_are_sent_as_their_labels(
-    run_main: RunMain,
-    clock: FakeClock,
-    colours: str,
-    size: str,
-    settings: dict[str, str],
-    held: dict[str, str],
+    clock: FakeClock, colours: str, size: str, settings: dict[str, str], held: dict[str, str]
 ) -> None:
     people = [contact(JO, colours=colours, size=size)]
     with make(people, [], clock, hubspot=PROPERTIES) as sandbox:
-        assert run(run_main, sandbox, **TO_FIELDS, **settings).code == 0
+        assert run(clock, sandbox, **TO_FIELDS, **settings).code == 0
         assert fields(sandbox, JO) == held
-        assert run(run_main, sandbox, **TO_FIELDS, **settings).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, **TO_FIELDS, **settings).report["outcome"] == "in_sync"
 
 
-def test_values_are_labels_or_internal(run_main: RunMain, clock: FakeClock) -> None:
+def test_values_are_labels_or_internal(clock: FakeClock) -> None:
     with make([], [], clock) as sandbox:
-        outcome = run(run_main, sandbox, MAILERLITE_VALUES="names")
+        outcome = run(clock, sandbox, MAILERLITE_VALUES="names")
     assert outcome.code == 2
     assert "MAILERLITE_VALUES must be labels or internal, not 'names'" in outcome.err
 
@@ -741,14 +716,14 @@ def test_values_are_labels_or_internal(run_main: RunMain, clock: FakeClock) -> N
     ],
 )
 def test_a_key_in_another_setting_is_not_shown(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path, name: str, key: str
+    clock: FakeClock, tmp_path: Path, name: str, key: str
 ) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         keys = {"of ours": sandbox.mailerlite.token, "of another service": "a-very-secret-key"}
         key = keys.get(key, key)
         settings = {**sandbox.settings, "PREDICTLEADS_API_KEY": "a-very-secret-key"}
         page = tmp_path / "run.html"
-        outcome = run_main(
+        outcome = clock.run(
             sync_subscribers.main,
             None,
             "-v",
@@ -762,14 +737,12 @@ def test_a_key_in_another_setting_is_not_shown(
     assert key not in outcome.text + page.read_text() + str(outcome.report)
 
 
-def test_addresses_in_the_errors_of_a_service_are_masked_in_the_log(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_addresses_in_the_errors_of_a_service_are_masked_in_the_log(clock: FakeClock) -> None:
     body = {"message": f"The address {JO} is not allowed."}
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
         sandbox.faults = [
             Fault("status", path="^/subscribers$", method="POST", status=422, body=body)
         ]
-        outcome = run(run_main, sandbox, "-v")
+        outcome = run(clock, sandbox, "-v")
     assert "The address ***@mail.example is not allowed" in outcome.err
     assert JO not in outcome.err

@@ -13,7 +13,7 @@ import hubspot_client
 import sync
 from core.settings import PYTHON
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox, search
-from tests.helpers import FakeClock, RunMain
+from tests.helpers import FakeClock
 
 Company = Dict[str, Optional[str]]
 SEARCH = r"/companies/search$"
@@ -37,12 +37,10 @@ def make(clock: FakeClock, companies: list[Company], followings: dict[str, str |
     return Sandbox(HubSpot(companies), predictleads, clock=clock)
 
 
-def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(clock: FakeClock) -> None:
     companies = [*shops(1, 2), company(3, alexa="1250000")]
     with make(clock, companies, followed(2, 3)) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert sandbox.predictleads.followings == followed(2, 1)
     assert outcome.code == 0
     assert outcome.report["outcome"] == "synced"
@@ -71,7 +69,7 @@ def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(
 
 @pytest.mark.no_cover
 def test_2500_matching_companies_and_2030_followed(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Limits and pages are a tenth of the real ones, so that this stands for 25,000."""
     monkeypatch.setattr(search, "MAX_REACH", 1_000)
@@ -85,11 +83,11 @@ def test_2500_matching_companies_and_2030_followed(
     with make(clock, [*matching, *others], followings) as sandbox:
         sandbox.hubspot.page_limit, sandbox.predictleads.max_limit = 20, 100
         sandbox.predictleads.requests_per_second = None  # the pace is the benchmark's matter
-        first = run_main(sync.main, sandbox)
+        first = clock.run(sync.main, sandbox)
         assert not first.code, first.err
         assert set(sandbox.predictleads.followings) == set(followed(*range(2_500)))
         assert len(sandbox.writes) == 500 + 30
-        second = run_main(sync.main, sandbox)
+        second = clock.run(sync.main, sandbox)
         assert len(sandbox.writes) == 500 + 30
     assert (first.code, second.code) == (0, 0)
     assert "and 450 more (see the report)" in first.out
@@ -100,7 +98,7 @@ def test_2500_matching_companies_and_2030_followed(
     assert second.report["follow"] == second.report["unfollow"] == []
 
 
-def test_every_spelling_of_a_domain_is_one_company(run_main: RunMain, clock: FakeClock) -> None:
+def test_every_spelling_of_a_domain_is_one_company(clock: FakeClock) -> None:
     companies = [
         {**company(1), "domain": "HTTPS://www.Shop-1.example/de?x=1"},
         {**company(2), "domain": "shop-1.example."},
@@ -109,7 +107,7 @@ def test_every_spelling_of_a_domain_is_one_company(run_main: RunMain, clock: Fak
         {**company(5), "domain": None},
     ]
     with make(clock, companies, {"WWW.shop-1.example": None}) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert list(sandbox.predictleads.followings) == [
             "WWW.shop-1.example",
             "xn--mnze-0ra.example",
@@ -124,52 +122,50 @@ def test_every_spelling_of_a_domain_is_one_company(run_main: RunMain, clock: Fak
 
 
 def test_a_company_listed_under_another_domain_is_neither_followed_again_nor_unfollowed(
-    run_main: RunMain, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     with make(clock, shops(1), {}) as sandbox:
         sandbox.predictleads.redirects = {"shop-1.example": "brand.example"}
-        assert run_main(sync.main, sandbox).code == 0
+        assert clock.run(sync.main, sandbox).code == 0
         assert sandbox.predictleads.followings == {"brand.example": "shop-1.example"}
-        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
 
 
 @pytest.mark.parametrize("clamp", [1, 7, 100])
-def test_short_pages_are_not_the_last(run_main: RunMain, clock: FakeClock, clamp: int) -> None:
+def test_short_pages_are_not_the_last(clock: FakeClock, clamp: int) -> None:
     with make(clock, shops(*range(60)), followed(*range(20, 63))) as sandbox:
         sandbox.hubspot.page_limit = sandbox.predictleads.max_limit = clamp
-        assert run_main(sync.main, sandbox).code == 0
+        assert clock.run(sync.main, sandbox).code == 0
         assert set(sandbox.predictleads.followings) == set(followed(*range(60)))
 
 
-def test_followings_without_a_count(run_main: RunMain, clock: FakeClock) -> None:
+def test_followings_without_a_count(clock: FakeClock) -> None:
     with make(clock, shops(*range(250)), followed(*range(250))) as sandbox:
         sandbox.predictleads.with_count, sandbox.predictleads.max_limit = False, 100
-        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
         pages = [r.query["page"] for r in sandbox.requests if r.path == "/followings"]
         assert pages == ["1", "2", "3", "4"]
 
 
-def test_several_platforms_of_one_company(run_main: RunMain, clock: FakeClock) -> None:
+def test_several_platforms_of_one_company(clock: FakeClock) -> None:
     hubspot = HubSpot([company(1, "shopify;woocommerce"), company(2, "woocommerce")])
     hubspot.multi_select_in_matches = False
     hubspot.properties["companies"]["ecommerce_platform"]["fieldType"] = "checkbox"
     with Sandbox(hubspot, PredictLeads({}), clock=clock) as sandbox:
-        assert run_main(sync.main, sandbox).code == 0
+        assert clock.run(sync.main, sandbox).code == 0
         assert list(sandbox.predictleads.followings) == ["shop-1.example"]
 
 
-def test_a_stale_index_follows_nothing_that_does_not_match(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_stale_index_follows_nothing_that_does_not_match(clock: FakeClock) -> None:
     with make(clock, [company(1, "woocommerce"), company(2)], {}) as sandbox:
         sandbox.hubspot.stale = {101: {"ecommerce_platform": "shopify", "alexa": "1"}}
-        assert run_main(sync.main, sandbox).code == 0
+        assert clock.run(sync.main, sandbox).code == 0
         assert list(sandbox.predictleads.followings) == ["shop-2.example"]
 
 
-def test_dry_run_changes_nothing_and_says_so(run_main: RunMain, clock: FakeClock) -> None:
+def test_dry_run_changes_nothing_and_says_so(clock: FakeClock) -> None:
     with make(clock, shops(1), followed(2)) as sandbox:
-        outcome = run_main(sync.main, sandbox, "--dry-run")
+        outcome = clock.run(sync.main, sandbox, "--dry-run")
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
     assert outcome.report["mode"] == "dry-run"
@@ -194,11 +190,11 @@ MALFORMED = {
 
 @pytest.mark.parametrize(("fault", "words"), MALFORMED.values(), ids=MALFORMED.keys())
 def test_an_answer_that_makes_no_sense_changes_nothing(
-    run_main: RunMain, clock: FakeClock, fault: Fault, words: str
+    clock: FakeClock, fault: Fault, words: str
 ) -> None:
     with make(clock, shops(*range(10)), followed(20)) as sandbox:
         sandbox.faults = [fault]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (1, "failed")
     assert words in outcome.err
@@ -207,8 +203,8 @@ def test_an_answer_that_makes_no_sense_changes_nothing(
     assert outcome.err.endswith("Nothing has been changed.\n")
 
 
-def test_missing_settings_are_named_together(run_main: RunMain) -> None:
-    outcome = run_main(sync.main, None, PREDICTLEADS_API_KEY="op://team/predictleads/key")
+def test_missing_settings_are_named_together(clock: FakeClock) -> None:
+    outcome = clock.run(sync.main, None, PREDICTLEADS_API_KEY="op://team/predictleads/key")
     assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
     assert "HUBSPOT_ACCESS_TOKEN is missing" in outcome.err
     assert "PREDICTLEADS_API_TOKEN is missing" in outcome.err
@@ -263,26 +259,22 @@ NOT_IN_PLACE = [
 @pytest.mark.parametrize(("spoil", "words"), NOT_IN_PLACE)
 @pytest.mark.parametrize("flag", ["--check", "--quiet"])
 def test_what_is_not_in_place_is_named_with_its_remedy(
-    run_main: RunMain,
-    clock: FakeClock,
-    spoil: Callable[[Sandbox], None],
-    words: str,
-    flag: str,
+    clock: FakeClock, spoil: Callable[[Sandbox], None], words: str, flag: str
 ) -> None:
     with make(clock, shops(1), followed(2)) as sandbox:
         settings = sandbox.settings
         spoil(sandbox)
-        outcome = run_main(sync.main, sandbox, flag, **settings)
+        outcome = clock.run(sync.main, sandbox, flag, **settings)
         assert sandbox.writes == []
     assert outcome.code == 1
     assert words in outcome.text
     assert "Traceback" not in outcome.text
 
 
-def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
     state = Path.home() / ".local" / "state" / "crm-sync"
     with make(clock, shops(1), followed(2)) as sandbox:
-        outcome = run_main(sync.main, sandbox, "--check")
+        outcome = clock.run(sync.main, sandbox, "--check")
         assert sandbox.writes == []
     assert outcome.code == 0
     assert re.sub(r"-[0-9a-f]{16}", "-HASH", outcome.out).splitlines() == [
@@ -302,89 +294,87 @@ def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_p
     ]
 
 
-def test_check_ends_with_the_number_of_things_to_fix(run_main: RunMain, clock: FakeClock) -> None:
+def test_check_ends_with_the_number_of_things_to_fix(clock: FakeClock) -> None:
     with make(clock, shops(1), {}) as sandbox:
         missing_schema_scope(sandbox)
         inactive(sandbox)
-        outcome = run_main(sync.main, sandbox, "--check")
+        outcome = clock.run(sync.main, sandbox, "--check")
         assert outcome.out.endswith("\n3 things to fix.\n")
         assert outcome.out.count("FIX  ") == 3
-        quiet = run_main(sync.main, sandbox, "--check", "-q")
+        quiet = clock.run(sync.main, sandbox, "--check", "-q")
     assert (outcome.code, quiet.code) == (1, 1)
     assert quiet.out.startswith("3 things to fix.\n\nOK   HubSpot knows the key")
 
 
-def test_check_uses_the_memory_of_earlier_runs(run_main: RunMain, clock: FakeClock) -> None:
+def test_check_uses_the_memory_of_earlier_runs(clock: FakeClock) -> None:
     with make(clock, shops(1), {}) as sandbox:
-        run_main(sync.main, sandbox)
-        assert "OK   The memory of earlier runs can be used: " in check(run_main, sandbox)
+        clock.run(sync.main, sandbox)
+        assert "OK   The memory of earlier runs can be used: " in check(clock, sandbox)
         (path,) = Path.home().rglob("*.sqlite3")
         path.write_bytes(b"no database")
-        assert f"FIX  Cannot use {path}, the memory of earlier runs" in check(run_main, sandbox)
+        assert f"FIX  Cannot use {path}, the memory of earlier runs" in check(clock, sandbox)
         path.unlink()
-        run_main(sync.main, sandbox)
+        clock.run(sync.main, sandbox)
         sandbox.predictleads.api_key = "another"
-        assert "is the memory of another account" in check(run_main, sandbox, "--state", str(path))
+        assert "is the memory of another account" in check(clock, sandbox, "--state", str(path))
 
 
-def check(run_main: RunMain, sandbox: Sandbox, *flags: str) -> str:
-    outcome = run_main(sync.main, sandbox, "--check", *flags)
+def check(clock: FakeClock, sandbox: Sandbox, *flags: str) -> str:
+    outcome = clock.run(sync.main, sandbox, "--check", *flags)
     assert outcome.err == ""
     return outcome.out
 
 
 @pytest.mark.parametrize("flags", [[], ["--dry-run"]])
-def test_a_plan_names_the_accounts(run_main: RunMain, clock: FakeClock, flags: list[str]) -> None:
+def test_a_plan_names_the_accounts(clock: FakeClock, flags: list[str]) -> None:
     with make(clock, shops(1), {}) as sandbox:
         assert (
             "HubSpot is account 12345 on app.hubspot.com. The PredictLeads subscription is active,"
             " 0 of 10,000 credits used this month.\n"
-        ) in run_main(sync.main, sandbox, *flags).err
+        ) in clock.run(sync.main, sandbox, *flags).err
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
-def test_a_run_does_not_need_the_name_of_the_account(
-    run_main: RunMain, clock: FakeClock, status: int
-) -> None:
+def test_a_run_does_not_need_the_name_of_the_account(clock: FakeClock, status: int) -> None:
     with make(clock, shops(1), {}) as sandbox:
         sandbox.faults = [Fault("status", "hubspot", path="account-info", status=status)]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert outcome.code == 0
         assert " The PredictLeads subscription is active" in outcome.err
         assert "HubSpot is account" not in outcome.err
-        assert run_main(sync.main, sandbox, "--check").out.endswith("Ready.\n")
+        assert clock.run(sync.main, sandbox, "--check").out.endswith("Ready.\n")
 
 
-def test_both_missing_scopes_are_found_together(run_main: RunMain, clock: FakeClock) -> None:
+def test_both_missing_scopes_are_found_together(clock: FakeClock) -> None:
     with make(clock, shops(1), {}) as sandbox:
         sandbox.hubspot.scopes.clear()
-        outcome = run_main(sync.main, sandbox, "--check")
+        outcome = clock.run(sync.main, sandbox, "--check")
     assert "crm.schemas.companies.read" in outcome.out
     assert "crm.objects.companies.read" in outcome.out
 
 
-def test_connection_refused(run_main: RunMain, clock: FakeClock) -> None:
+def test_connection_refused(clock: FakeClock) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # and nobody listens
         address = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with make(clock, shops(1), {}) as sandbox:
-            outcome = run_main(sync.main, sandbox, HUBSPOT_BASE_URL=address)
+            outcome = clock.run(sync.main, sandbox, HUBSPOT_BASE_URL=address)
     assert outcome.code == 1
     assert f"cannot connect to {address}, after 6 tries" in outcome.err
     assert "Traceback" not in outcome.text
 
 
-def test_quiet_says_nothing_when_nothing_changes(run_main: RunMain, clock: FakeClock) -> None:
+def test_quiet_says_nothing_when_nothing_changes(clock: FakeClock) -> None:
     with make(clock, shops(1), {}) as sandbox:
-        assert "Done: 1 company newly followed" in run_main(sync.main, sandbox, "-q").out
-        assert run_main(sync.main, sandbox, "-q").text == ""
+        assert "Done: 1 company newly followed" in clock.run(sync.main, sandbox, "-q").out
+        assert clock.run(sync.main, sandbox, "-q").text == ""
 
 
 def test_a_quiet_run_tells_the_result_first_and_the_report_last(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    clock: FakeClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with make(clock, shops(1), {}) as sandbox:
-        assert run_main(sync.main, sandbox, "-q").out.splitlines() == [
+        assert clock.run(sync.main, sandbox, "-q").out.splitlines() == [
             "Done: 1 company newly followed, 0 no longer followed, 0 left as they were, 0 skipped.",
             "Checked afterwards: PredictLeads lists the 1 wanted company and none that is"
             " not wanted.",
@@ -406,9 +396,9 @@ def keep(domain: str) -> list[str]:
     return ["--keep", domain]
 
 
-def test_what_is_as_it_should_be_in_words(run_main: RunMain, clock: FakeClock) -> None:
+def test_what_is_as_it_should_be_in_words(clock: FakeClock) -> None:
     with make(clock, shops(1, 2), followed(1, 2, 3, 4)) as sandbox:
-        out = run_main(sync.main, sandbox, *keep("shop-3.example"), "--dry-run").out
+        out = clock.run(sync.main, sandbox, *keep("shop-3.example"), "--dry-run").out
     assert out.splitlines() == [
         "Stop following 1 company:",
         "  - shop-4.example  no company in HubSpot has this domain",
@@ -422,12 +412,12 @@ def test_what_is_as_it_should_be_in_words(run_main: RunMain, clock: FakeClock) -
     ]
 
 
-def test_international_domains_as_people_write_them(run_main: RunMain, clock: FakeClock) -> None:
+def test_international_domains_as_people_write_them(clock: FakeClock) -> None:
     moved = {**company(2), "domain": "münze.example"}
     with make(
         clock, [company(1), moved], {"shop-2.example": None, "mütze.example": None}
     ) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert "xn--mnze-0ra.example" in sandbox.predictleads.followings
     assert "  + münze.example   Shop 2\n" in outcome.out
     assert "  - mütze.example   no company in HubSpot has this domain\n" in outcome.out
@@ -435,14 +425,12 @@ def test_international_domains_as_people_write_them(run_main: RunMain, clock: Fa
     assert outcome.report["follow"][1]["domain"] == "xn--mnze-0ra.example"
 
 
-def test_companies_with_the_domain_of_another_are_listed_in_the_report(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_companies_with_the_domain_of_another_are_listed_in_the_report(clock: FakeClock) -> None:
     """The oldest stands for all, whatever they are called."""
     twin = {**company(1), "name": "A twin", "domain": "https://www.shop-1.example/"}
     companies = [company(1), twin, company(3), {**twin, "name": None}]
     with make(clock, companies, followed(1, 3)) as sandbox:
-        report = run_main(sync.main, sandbox, "-q").report
+        report = clock.run(sync.main, sandbox, "-q").report
     names = ("hubspot_id", "company", "domain", "shown_by")
     assert report["shared"] == [
         dict(zip(names, (each, name, "shop-1.example", 101)))
@@ -458,14 +446,12 @@ DAY_S = 86_400
 HOUR_S = 3_600
 
 
-def test_a_quiet_run_tells_once_what_waits_and_once_a_week(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_quiet_run_tells_once_what_waits_and_once_a_week(clock: FakeClock) -> None:
     broken = {**company(2), "domain": "n/a"}
     with make(clock, [company(1), broken], followed(1)) as sandbox:
 
         def told() -> str:
-            outcome = run_main(sync.main, sandbox, "-q")
+            outcome = clock.run(sync.main, sandbox, "-q")
             assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
             assert outcome.err == ""
             return outcome.out
@@ -493,34 +479,32 @@ def test_a_quiet_run_tells_once_what_waits_and_once_a_week(
         assert told() == first
 
 
-def test_what_a_dry_run_shows_is_still_mailed(run_main: RunMain, clock: FakeClock) -> None:
+def test_what_a_dry_run_shows_is_still_mailed(clock: FakeClock) -> None:
     with make(clock, [{**company(2), "domain": None}], {}) as sandbox:
         for flags in (["--dry-run"], ["-q", "--dry-run"], ["-q"]):
-            assert "Skip 1 company:" in run_main(sync.main, sandbox, *flags).out
-        assert run_main(sync.main, sandbox, "-q").out == ""
-        assert "Skip 1 company:" in run_main(sync.main, sandbox).out
+            assert "Skip 1 company:" in clock.run(sync.main, sandbox, *flags).out
+        assert clock.run(sync.main, sandbox, "-q").out == ""
+        assert "Skip 1 company:" in clock.run(sync.main, sandbox).out
 
 
-def test_a_quiet_run_that_changes_something_repeats_nothing_that_waits(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_quiet_run_that_changes_something_repeats_nothing_that_waits(clock: FakeClock) -> None:
     with make(clock, [company(1), {**company(2), "domain": None}], {}) as sandbox:
-        assert "Skip 1 company:" in run_main(sync.main, sandbox, "-q").out
+        assert "Skip 1 company:" in clock.run(sync.main, sandbox, "-q").out
         sandbox.predictleads.followings["shop-9.example"] = None
-        out = run_main(sync.main, sandbox, "-q").out
+        out = clock.run(sync.main, sandbox, "-q").out
     assert "Stop following 1 company:" in out
     assert ", 1 skipped." in out
     assert "Skip" not in out
 
 
 def test_what_predictleads_does_not_take_is_told_when_it_appears_and_then_once_a_week(
-    run_main: RunMain, clock: FakeClock
+    clock: FakeClock,
 ) -> None:
     with make(clock, shops(1, 2), followed(1)) as sandbox:
         sandbox.predictleads.unknown = {"shop-2.example"}
 
         def told() -> str:
-            return run_main(sync.main, sandbox, "-q", ASK_AGAIN_DAYS="30").out
+            return clock.run(sync.main, sandbox, "-q", ASK_AGAIN_DAYS="30").out
 
         assert "Not as planned, 1 company:\n  ! shop-2.example  unknown: " in told()
         assert told() == ""
@@ -540,15 +524,15 @@ STILL = "Done in part: 0 companies newly followed, 0 no longer followed"
     ("status", "code", "words"), [(None, 0, NOW_TAKEN), (500, 4, STILL)], ids=["taken", "500"]
 )
 def test_what_comes_of_changes_that_were_refused_before_is_told(
-    run_main: RunMain, clock: FakeClock, status: int | None, code: int, words: str
+    clock: FakeClock, status: int | None, code: int, words: str
 ) -> None:
     with make(clock, [*shops(1, 2), company(3, "wix")], followed(1, 3)) as sandbox:
         path = "/(follow|unfollow)$"
         sandbox.faults = [Fault("status", path=path, status=422)]
-        assert run_main(sync.main, sandbox, "-q").code == 4
+        assert clock.run(sync.main, sandbox, "-q").code == 4
         sandbox.faults = [Fault("status", path=path, status=status)] if status else []
         clock.now += 7 * DAY_S
-        outcome = run_main(sync.main, sandbox, "-q")
+        outcome = clock.run(sync.main, sandbox, "-q")
         assert set(sandbox.predictleads.followings) == set(followed(1, 3 if status else 2))
     assert (outcome.code, outcome.report["outcome"]) == (code, "partial" if code else "synced")
     assert words in outcome.out
@@ -557,27 +541,25 @@ def test_what_comes_of_changes_that_were_refused_before_is_told(
 
 
 @pytest.mark.parametrize("path", [SEARCH, "^/followings$"])
-def test_a_5xx_that_mentions_a_daily_limit_is_repeated(
-    run_main: RunMain, clock: FakeClock, path: str
-) -> None:
+def test_a_5xx_that_mentions_a_daily_limit_is_repeated(clock: FakeClock, path: str) -> None:
     said = {"message": "The daily limit cannot be read.", "policyName": "DAILY"}
     with make(clock, shops(1), followed(1)) as sandbox:
         sandbox.faults = [Fault("status", path=path, status=503, body=said, times=1)]
-        assert run_main(sync.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
 
 
-def test_verbose_names_every_request(run_main: RunMain, clock: FakeClock) -> None:
+def test_verbose_names_every_request(clock: FakeClock) -> None:
     with make(clock, shops(1), {}) as sandbox:
-        err = run_main(sync.main, sandbox, "-v").err
+        err = clock.run(sync.main, sandbox, "-v").err
     assert "HubSpot, company search: POST /crm/v3/objects/companies/search -> 200" in err
     assert (
         "PredictLeads, follow shop-1.example: POST /companies/shop-1.example/follow -> 200" in err
     )
 
 
-def test_a_run_with_nothing_to_do_costs_reads_alone(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_run_with_nothing_to_do_costs_reads_alone(clock: FakeClock) -> None:
     with make(clock, shops(*range(1000)), followed(*range(1000))) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         searches = [r for r in sandbox.requests if r.path.endswith("/search")]
         assert len([each for each in searches if each.status == 200]) <= 5 + 2
         assert (
@@ -586,12 +568,12 @@ def test_a_run_with_nothing_to_do_costs_reads_alone(run_main: RunMain, clock: Fa
         assert outcome.report["requests"]["hubspot"]["calls"] == 2 + len(searches)
 
 
-def test_one_refusal_does_not_stop_the_others(run_main: RunMain, clock: FakeClock) -> None:
+def test_one_refusal_does_not_stop_the_others(clock: FakeClock) -> None:
     with make(clock, shops(1, 2, 3), followed(4)) as sandbox:
         error = {"error": {"type": "invalid", "message": "Not this one."}}
         fault = Fault("status", path="/shop-2.example/follow$", status=422, body=error)
         sandbox.faults = [fault]
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert set(sandbox.predictleads.followings) == set(followed(1, 3))
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "failed", "done"]
@@ -599,12 +581,10 @@ def test_one_refusal_does_not_stop_the_others(run_main: RunMain, clock: FakeCloc
     assert "follow shop-2.example: 422 invalid: Not this one." in outcome.err
 
 
-def test_a_company_that_predictleads_does_not_know_is_no_failure(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_company_that_predictleads_does_not_know_is_no_failure(clock: FakeClock) -> None:
     with make(clock, shops(1, 2), followed(4)) as sandbox:
         sandbox.predictleads.unknown = {"shop-2.example"}
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
         assert set(sandbox.predictleads.followings) == set(followed(1))
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "unknown"]
@@ -614,8 +594,8 @@ def test_a_company_that_predictleads_does_not_know_is_no_failure(
     )
 
 
-def test_a_dry_run_leaves_no_trace(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_dry_run_leaves_no_trace(clock: FakeClock) -> None:
     with make(clock, shops(1), followed(2)) as sandbox:
-        run_main(sync.main, sandbox, "--dry-run")
-        run_main(sync.main, sandbox, "--check")
+        clock.run(sync.main, sandbox, "--dry-run")
+        clock.run(sync.main, sandbox, "--check")
     assert list(Path.home().iterdir()) == []

@@ -22,7 +22,7 @@ from core.settings import PYTHON
 from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
 from state.files import account_file
 from subscribers.memory import PersonStore
-from tests.helpers import FAST, ROOT, START, FakeClock, RunMain, start, stop_at
+from tests.helpers import FAST, ROOT, START, FakeClock, start, stop_at
 
 Row = Dict[str, Any]
 State = Dict[str, Tuple[str, Dict[str, Any]]]
@@ -62,11 +62,11 @@ def is_write(request: Request) -> bool:
     return request.method == "POST" and request.path in ("/subscribers", "/fields")
 
 
-def test_it_creates_updates_and_says_so(run_main: RunMain, clock: FakeClock) -> None:
+def test_it_creates_updates_and_says_so(clock: FakeClock) -> None:
     contacts = [contact(JO), contact(AL, city="Anytown"), contact(BO, "Old")]
     people = [subscriber(AL, "New", city="Elsewhere", phone="1"), subscriber(BO)]
     with make(contacts, people, clock) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--first-run")
+        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run")
         assert state(sandbox) == {
             AL: ("active", {"name": "New", "city": "Anytown", "phone": "1"}),
             BO: ("active", {"name": "Old"}),
@@ -169,7 +169,7 @@ def everyone(number: int) -> tuple[list[Row], list[Row], State]:
 
 @pytest.mark.no_cover
 def test_1000_contacts_of_all_kinds(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In pages of a fifth of the real ones."""
     monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", 20)
@@ -187,13 +187,13 @@ def test_1000_contacts_of_all_kinds(
     with make(contacts, people, clock, fields=FIELDS, deleted=deleted) as sandbox:
         sandbox.mailerlite.max_limit = 20
         flags = ["--state", str(path), "--first-run", "--max-deleted", "100"]
-        first = run_main(sync_subscribers.main, sandbox, *flags, **CUSTOM)
+        first = clock.run(sync_subscribers.main, sandbox, *flags, **CUSTOM)
         assert first.code == 0, first.err
         assert state(sandbox) == after
         assert set(sandbox.mailerlite.deleted) == set(gone)
         written = len(sandbox.writes)
         assert written == first.report["counts"]["done"]
-        second = run_main(sync_subscribers.main, sandbox, "--state", str(path), **CUSTOM)
+        second = clock.run(sync_subscribers.main, sandbox, "--state", str(path), **CUSTOM)
         assert len(sandbox.writes) == written
     assert (second.code, second.report["outcome"]) == (0, "in_sync")
     counts = first.report["counts"]
@@ -222,25 +222,23 @@ def test_1000_contacts_of_all_kinds(
     assert f"Nothing to do: MailerLite has {equal:,} people as HubSpot has them." in second.out
 
 
-def test_the_pace_is_that_of_the_account(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pace_is_that_of_the_account(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         apply, "WRITERS", 1
     )  # with more, this clock moves while calls are under way
     with make([contact(f"p{n}@mail.example") for n in range(300)], [], clock) as sandbox:
-        assert run_main(sync_subscribers.main, sandbox).code == 0
+        assert clock.run(sync_subscribers.main, sandbox).code == 0
         times = [r.at for r in sandbox.requests if r.service == "mailerlite"]
         assert 429 not in {r.status for r in sandbox.requests}
     assert 160 <= times[-1] - times[0] < 185
     assert max(sum(at <= t < at + 60 for t in times) for at in times) <= 120
 
 
-def test_a_refusal_of_the_account_is_waited_out(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_refusal_of_the_account_is_waited_out(clock: FakeClock) -> None:
     """Another client of the account takes nearly all that the minute has."""
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
         sandbox.mailerlite.requests_per_minute = 5
-        assert run_main(sync_subscribers.main, sandbox).code == 0
+        assert clock.run(sync_subscribers.main, sandbox).code == 0
         assert set(state(sandbox)) == {JO, AL}
         assert [r for r in sandbox.requests if r.status == 429]
 
@@ -248,21 +246,19 @@ def test_a_refusal_of_the_account_is_waited_out(run_main: RunMain, clock: FakeCl
 # Fields and groups
 
 
-def test_custom_fields_are_mapped_like_the_others(run_main: RunMain, clock: FakeClock) -> None:
+def test_custom_fields_are_mapped_like_the_others(clock: FakeClock) -> None:
     people = [contact(JO, lifetime_value="12.50", last_order="2026-03-01T00:00:00Z")]
     with make(people, [], clock, fields=FIELDS) as sandbox:
-        assert run_main(sync_subscribers.main, sandbox, **CUSTOM).code == 0
+        assert clock.run(sync_subscribers.main, sandbox, **CUSTOM).code == 0
         assert state(sandbox)[JO][1] == {"name": "New", "value": 12.5, "ordered": "2026-03-01"}
-        assert run_main(sync_subscribers.main, sandbox, **CUSTOM).report["outcome"] == "in_sync"
+        assert clock.run(sync_subscribers.main, sandbox, **CUSTOM).report["outcome"] == "in_sync"
 
 
-def test_a_missing_field_is_a_settings_error_that_names_it(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_missing_field_is_a_settings_error_that_names_it(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, fields=FIELDS[:1]) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, **CUSTOM)
+        outcome = clock.run(sync_subscribers.main, sandbox, **CUSTOM)
         assert sandbox.writes == []
-        checked = run_main(sync_subscribers.main, sandbox, "--check", **CUSTOM)
+        checked = clock.run(sync_subscribers.main, sandbox, "--check", **CUSTOM)
     assert (outcome.code, checked.code) == (2, 1)
     words = "MailerLite has no field ordered: fix MAILERLITE_FIELDS, or create the field with"
     assert f"{words} --create-fields." in outcome.err
@@ -272,17 +268,15 @@ def test_a_missing_field_is_a_settings_error_that_names_it(
     )
 
 
-def test_missing_fields_are_created_with_the_type_of_the_property(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_missing_fields_are_created_with_the_type_of_the_property(clock: FakeClock) -> None:
     person = contact(JO, lifetime_value="12.50", last_order="2026-03-01", nickname="J")
     mapping = {"MAILERLITE_FIELDS": CUSTOM["MAILERLITE_FIELDS"] + ",nickname:nick,createdate:since"}
     with make([person], [], clock) as sandbox:
-        planned = run_main(
+        planned = clock.run(
             sync_subscribers.main, sandbox, "--create-fields", "--dry-run", **mapping
         )
         assert sandbox.writes == []
-        outcome = run_main(sync_subscribers.main, sandbox, "--create-fields", **mapping)
+        outcome = clock.run(sync_subscribers.main, sandbox, "--create-fields", **mapping)
         types = {field["key"]: field["type"] for field in sandbox.mailerlite.fields[8:]}
         assert types == {"value": "number", "ordered": "date", "nick": "text", "since": "date"}
         assert state(sandbox)[JO][1] == {
@@ -292,52 +286,48 @@ def test_missing_fields_are_created_with_the_type_of_the_property(
             "nick": "J",
             "since": "2026-01-05",
         }
-        assert run_main(sync_subscribers.main, sandbox, **mapping).report["outcome"] == "in_sync"
+        assert clock.run(sync_subscribers.main, sandbox, **mapping).report["outcome"] == "in_sync"
     assert planned.code == outcome.code == 0
     assert "Create 4 fields:\n  + value    number\n" in planned.out
     assert {row["status"] for row in outcome.report["create_fields"]} == {"done"}
 
 
-def test_no_field_is_created_under_another_key(run_main: RunMain, clock: FakeClock) -> None:
+def test_no_field_is_created_under_another_key(clock: FakeClock) -> None:
     mapping = {"MAILERLITE_FIELDS": "city:Home_Town"}
     with make([contact(JO)], [], clock) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--create-fields", **mapping)
+        outcome = clock.run(sync_subscribers.main, sandbox, "--create-fields", **mapping)
         assert sandbox.writes == []
     assert outcome.code == 2
     words = "MailerLite makes no key Home_Town: write home_town in MAILERLITE_FIELDS."
     assert words in outcome.err
 
 
-def test_a_missing_field_is_created_even_if_nobody_has_a_value(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_missing_field_is_created_even_if_nobody_has_a_value(clock: FakeClock) -> None:
     with make([contact(JO)], [subscriber(JO, "New")], clock, fields=FIELDS[:1]) as sandbox:
-        outcome = run_main(
+        outcome = clock.run(
             sync_subscribers.main, sandbox, "--first-run", "--create-fields", **CUSTOM
         )
         assert sandbox.mailerlite.fields[-1]["key"] == "ordered"
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
 
 
-def test_no_value_is_sent_when_a_field_could_not_be_created(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_no_value_is_sent_when_a_field_could_not_be_created(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, fields=FIELDS[:1]) as sandbox:
         sandbox.faults = [Fault("status", method="POST", path="^/fields$", status=422)]
-        outcome = run_main(sync_subscribers.main, sandbox, "--create-fields", **CUSTOM)
+        outcome = clock.run(sync_subscribers.main, sandbox, "--create-fields", **CUSTOM)
         assert sandbox.writes == []
         sandbox.faults = [Fault("status", method="POST", path="^/fields$", nth=2, status=422)]
         mapping = {"MAILERLITE_FIELDS": CUSTOM["MAILERLITE_FIELDS"] + ",phone:mobile"}
-        in_part = run_main(sync_subscribers.main, sandbox, "--create-fields", **mapping)
+        in_part = clock.run(sync_subscribers.main, sandbox, "--create-fields", **mapping)
         assert state(sandbox) == {}
-        told = run_main(sync_subscribers.main, sandbox, "--history")
+        told = clock.run(sync_subscribers.main, sandbox, "--history")
     assert (outcome.code, in_part.code) == (1, 4)
     assert "MailerLite, create the field ordered: 422" in outcome.err
     assert "done in part: MailerLite, create the field" in told.out
     assert outcome.err.endswith("Nothing has been changed.\n")
 
 
-def test_everyone_joins_the_groups(run_main: RunMain, clock: FakeClock) -> None:
+def test_everyone_joins_the_groups(clock: FakeClock) -> None:
     groups = {"7": "Shops", "8": "Buyers", "9": "Others"}
     people = [
         {**subscriber(AL), "groups": ["8", "7"]},
@@ -346,12 +336,12 @@ def test_everyone_joins_the_groups(run_main: RunMain, clock: FakeClock) -> None:
     contacts = [contact(JO), contact(AL, "Old"), contact(BO, "Old")]
     wanted = {"MAILERLITE_GROUPS": "Shops, 8"}
     with make(contacts, people, clock, groups=groups) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--first-run", **wanted)
+        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run", **wanted)
         found = {email: p["groups"] for email, p in sandbox.mailerlite.subscribers.items()}
         assert found == {JO: ["7", "8"], AL: ["8", "7"], BO: ["9", "7", "8"]}
         assert {"email": BO, "groups": ["8"]} in written(sandbox)
         assert (
-            run_main(sync_subscribers.main, sandbox, "--first-run", **wanted).report["outcome"]
+            clock.run(sync_subscribers.main, sandbox, "--first-run", **wanted).report["outcome"]
             == "in_sync"
         )
     assert f"+ {JO}  name, joins Shops, joins Buyers" in outcome.out
@@ -359,7 +349,7 @@ def test_everyone_joins_the_groups(run_main: RunMain, clock: FakeClock) -> None:
 
 
 def test_created_fields_and_joined_groups_are_in_every_form_of_the_report(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
+    clock: FakeClock, tmp_path: Path
 ) -> None:
     paths = [tmp_path / "run.csv", tmp_path / "run.html"]
     reports = [word for path in paths for word in ("--report", str(path))]
@@ -368,7 +358,7 @@ def test_created_fields_and_joined_groups_are_in_every_form_of_the_report(
         [contact(JO, nickname="J"), contact(AL)], [subscriber(AL, "New")], clock, **SHOPS
     ) as sandbox:
         flags = ["--first-run", "--create-fields", *reports]
-        outcome = run_main(sync_subscribers.main, sandbox, *flags, **mapping)
+        outcome = clock.run(sync_subscribers.main, sandbox, *flags, **mapping)
     assert outcome.code == 0
     (field,) = outcome.report["create_fields"]
     assert field == {"key": "nick", "type": "text", "status": "done", "error": None}
@@ -390,30 +380,26 @@ def test_created_fields_and_joined_groups_are_in_every_form_of_the_report(
         ("Twice", "MailerLite has several groups Twice: let MAILERLITE_GROUPS say which by its id"),
     ],
 )
-def test_a_group_that_is_not_there(
-    run_main: RunMain, clock: FakeClock, wanted: str, words: str
-) -> None:
+def test_a_group_that_is_not_there(clock: FakeClock, wanted: str, words: str) -> None:
     with make(
         [contact(JO)], [], clock, groups={"7": "Shops", "8": "Twice", "9": "Twice"}
     ) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, MAILERLITE_GROUPS=wanted)
+        outcome = clock.run(sync_subscribers.main, sandbox, MAILERLITE_GROUPS=wanted)
         assert sandbox.writes == []
     assert outcome.code == 2
     assert words in outcome.err
 
 
-def test_fill_only(run_main: RunMain, clock: FakeClock) -> None:
+def test_fill_only(clock: FakeClock) -> None:
     with make([contact(JO, city="Anytown")], [subscriber(JO)], clock) as sandbox:
-        assert run_main(sync_subscribers.main, sandbox, "--first-run", "--fill-only").code == 0
+        assert clock.run(sync_subscribers.main, sandbox, "--first-run", "--fill-only").code == 0
         assert state(sandbox)[JO][1] == {"name": "Old", "city": "Anytown"}
 
 
 # Consent
 
 
-def test_opted_out_and_still_subscribed(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_opted_out_and_still_subscribed(clock: FakeClock, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     contacts = [
         contact(JO, hs_email_optout="true"),
@@ -422,7 +408,7 @@ def test_opted_out_and_still_subscribed(
     ]
     people = [subscriber(JO), subscriber(AL, status="unconfirmed"), subscriber(BO)]
     with make(contacts, people, clock) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--first-run", "--report", str(page))
+        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run", "--report", str(page))
         assert sandbox.writes == []
         assert outcome.report["outcome"] == "in_sync"
         decide = page.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
@@ -431,22 +417,22 @@ def test_opted_out_and_still_subscribed(
         words = "opted out in HubSpot, but still subscribed in MailerLite"
         assert f"  ? {JO}  {words}\n" in outcome.out
         assert [row["email"] for row in outcome.report["to_decide"]] == [AL, JO]
-        done = run_main(sync_subscribers.main, sandbox, "--first-run", "--unsubscribe-opted-out")
+        done = clock.run(sync_subscribers.main, sandbox, "--first-run", "--unsubscribe-opted-out")
         statuses = {email: status for email, (status, _) in state(sandbox).items()}
         assert statuses == {JO: "unsubscribed", AL: "unsubscribed", BO: "active"}
         assert {"email": AL, "status": "unsubscribed"} in written(sandbox)
-        again = run_main(sync_subscribers.main, sandbox, "--first-run", "--unsubscribe-opted-out")
+        again = clock.run(sync_subscribers.main, sandbox, "--first-run", "--unsubscribe-opted-out")
         assert len(sandbox.writes) == 2
     assert [row["status"] for row in done.report["unsubscribe"]] == ["done", "done"]
     assert "0 updated, 2 unsubscribed" in done.out
     assert again.report["counts"]["skipped_by_reason"]["opted out in HubSpot"] == 2
 
 
-def test_nothing_else_ever_says_anything_of_a_status(run_main: RunMain, clock: FakeClock) -> None:
+def test_nothing_else_ever_says_anything_of_a_status(clock: FakeClock) -> None:
     contacts, people, _ = everyone(200)
     with make(contacts, people, clock, fields=FIELDS) as sandbox:
-        run_main(sync_subscribers.main, sandbox, "--first-run", "--fill-only", **CUSTOM)
-        run_main(sync_subscribers.main, sandbox, "--first-run", "--create-fields", **CUSTOM)
+        clock.run(sync_subscribers.main, sandbox, "--first-run", "--fill-only", **CUSTOM)
+        clock.run(sync_subscribers.main, sandbox, "--first-run", "--create-fields", **CUSTOM)
         assert sandbox.writes
         assert {key for body in written(sandbox) for key in body} <= {"email", "fields", "groups"}
         assert {request.method for request in sandbox.requests} == {"GET", "POST"}
@@ -464,15 +450,13 @@ def before_write(sandbox: Sandbox, change: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_who_unsubscribes_in_the_meantime_is_skipped(
-    run_main: RunMain, clock: FakeClock, there: bool
-) -> None:
+def test_who_unsubscribes_in_the_meantime_is_skipped(clock: FakeClock, there: bool) -> None:
     with make([contact(JO), contact(AL)], [subscriber(JO)] if there else [], clock) as sandbox:
         before_write(
             sandbox,
             lambda: sandbox.mailerlite.add(**subscriber(JO, "Old", "unsubscribed")),
         )
-        outcome = run_main(sync_subscribers.main, sandbox, "--first-run")
+        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run")
         assert state(sandbox) == {JO: ("unsubscribed", OLD), AL: ("active", NEW)}
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert outcome.report["skipped"] == [
@@ -486,9 +470,7 @@ def test_who_unsubscribes_in_the_meantime_is_skipped(
     )
 
 
-def test_who_changes_lists_during_the_read_is_not_written(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_who_changes_lists_during_the_read_is_not_written(clock: FakeClock) -> None:
     with make([contact(JO)], [subscriber(JO)], clock) as sandbox:
 
         def unsubscribe(request: Request) -> None:
@@ -496,53 +478,49 @@ def test_who_changes_lists_during_the_read_is_not_written(
                 sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
 
         sandbox.on_request = unsubscribe
-        outcome = run_main(sync_subscribers.main, sandbox)
+        outcome = clock.run(sync_subscribers.main, sandbox)
         assert [r for r in sandbox.requests if r.method == "POST"] == []
     assert outcome.report["skipped"][0]["reason"] == "unsubscribed in MailerLite"
 
 
-def test_double_opt_in_is_left_to_mailerlite(run_main: RunMain, clock: FakeClock) -> None:
+def test_double_opt_in_is_left_to_mailerlite(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, double_opt_in=True) as sandbox:
-        assert run_main(sync_subscribers.main, sandbox).code == 0
+        assert clock.run(sync_subscribers.main, sandbox).code == 0
         assert state(sandbox) == {JO: ("unconfirmed", NEW)}
-        assert run_main(sync_subscribers.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync_subscribers.main, sandbox).report["outcome"] == "in_sync"
 
 
 # The deleted
 
 
-def test_the_deleted_stay_deleted_until_they_are_restored(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_the_deleted_stay_deleted_until_they_are_restored(clock: FakeClock) -> None:
     """Both whom the script wrote and whom it only saw in a list."""
     with make([contact(JO), contact(AL)], [subscriber(AL, "New")], clock) as sandbox:
-        assert run_main(sync_subscribers.main, sandbox, "--first-run").code == 0
+        assert clock.run(sync_subscribers.main, sandbox, "--first-run").code == 0
         sandbox.mailerlite.delete(JO)
         sandbox.mailerlite.delete(AL)
         for flags in ([], ["--dry-run"], []):
-            outcome = run_main(sync_subscribers.main, sandbox, *flags)
+            outcome = clock.run(sync_subscribers.main, sandbox, *flags)
             assert outcome.report["outcome"] == "in_sync"
             reasons = [row["reason"] for row in outcome.report["skipped"]]
             assert reasons == ["deleted in MailerLite"] * 2
             assert state(sandbox) == {}
-        assert run_main(sync_subscribers.main, sandbox, "--restore", f" {JO.upper()}").code == 0
+        assert clock.run(sync_subscribers.main, sandbox, "--restore", f" {JO.upper()}").code == 0
         assert state(sandbox) == {JO: ("active", NEW)}
         sandbox.mailerlite.delete(JO)
-        assert run_main(sync_subscribers.main, sandbox).report["outcome"] == "in_sync"
+        assert clock.run(sync_subscribers.main, sandbox).report["outcome"] == "in_sync"
 
 
-def test_restoring_someone_who_is_no_contact_is_said(run_main: RunMain, clock: FakeClock) -> None:
+def test_restoring_someone_who_is_no_contact_is_said(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--restore", AL, "--restore", JO)
+        outcome = clock.run(sync_subscribers.main, sandbox, "--restore", AL, "--restore", JO)
     assert f"--restore {AL}: there is nobody to create with this address." in outcome.err
     assert f"--restore {JO}" not in outcome.err
 
 
-def test_a_deletion_before_the_first_run_is_told_afterwards(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_deletion_before_the_first_run_is_told_afterwards(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [], clock, deleted=[subscriber(JO)]) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox)
+        outcome = clock.run(sync_subscribers.main, sandbox)
     assert "Not new to MailerLite, and in none of its lists: deleted there once:\n" in outcome.out
     assert f"  ! {JO}  active now\n" in outcome.out
     assert f"! {AL}" not in outcome.out
@@ -550,48 +528,46 @@ def test_a_deletion_before_the_first_run_is_told_afterwards(
 
 @pytest.mark.parametrize("kind", ["reset_after", "status_after"])
 def test_who_was_created_by_a_lost_call_is_not_taken_for_deleted(
-    run_main: RunMain, clock: FakeClock, kind: str
+    clock: FakeClock, kind: str
 ) -> None:
     """The repeat finds a subscriber, as it would find one who was deleted."""
     with make([contact(JO)], [], clock) as sandbox:
         sandbox.faults = [Fault(kind, method="POST", path="/subscribers$", times=1)]
-        outcome = run_main(sync_subscribers.main, sandbox)
+        outcome = clock.run(sync_subscribers.main, sandbox)
         assert state(sandbox) == {JO: ("active", NEW)}
     assert outcome.code == 0
     assert "deleted there" not in outcome.text
 
 
-def test_who_was_not_written_is_not_taken_for_deleted(run_main: RunMain, clock: FakeClock) -> None:
+def test_who_was_not_written_is_not_taken_for_deleted(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", status=422)]
-        assert run_main(sync_subscribers.main, sandbox, ASK_AGAIN_DAYS="0").code == 4
+        assert clock.run(sync_subscribers.main, sandbox, ASK_AGAIN_DAYS="0").code == 4
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", status=401)]
-        assert run_main(sync_subscribers.main, sandbox).code == 1
+        assert clock.run(sync_subscribers.main, sandbox).code == 1
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", status=500)]
-        assert run_main(sync_subscribers.main, sandbox).code == 4
+        assert clock.run(sync_subscribers.main, sandbox).code == 4
         sandbox.faults = []
-        assert run_main(sync_subscribers.main, sandbox).code == 0
+        assert clock.run(sync_subscribers.main, sandbox).code == 0
         assert set(state(sandbox)) == {JO, AL}
 
 
-def test_the_memory_is_one_for_each_key(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_the_memory_is_one_for_each_key(clock: FakeClock, tmp_path: Path) -> None:
     folder = tmp_path / "home" / ".local" / "state" / "crm-sync"
     with make([contact(JO)], [], clock) as sandbox:
-        dry = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        dry = clock.run(sync_subscribers.main, sandbox, "--dry-run")
         assert list(folder.glob("*.sqlite3")) == []
-        first = run_main(sync_subscribers.main, sandbox)
+        first = clock.run(sync_subscribers.main, sandbox)
         (path,) = folder.glob("subscribers-*.sqlite3")
         assert path.stat().st_mode & 0o777 == 0o600
         before = path.read_bytes()
         sandbox.mailerlite.delete(JO)
-        second = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        second = clock.run(sync_subscribers.main, sandbox, "--dry-run")
         assert path.read_bytes() == before
         sandbox.mailerlite.token = "another-made-up-token"
-        third = run_main(sync_subscribers.main, sandbox, "--dry-run", "--state", str(path))
+        third = clock.run(sync_subscribers.main, sandbox, "--dry-run", "--state", str(path))
         sandbox.mailerlite.add(AL)
-        fourth = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        fourth = clock.run(sync_subscribers.main, sandbox, "--dry-run")
     assert first.code == dry.code == 0
     assert "There is no memory of earlier runs in " in fourth.out
     for outcome in (second, third):
@@ -600,14 +576,12 @@ def test_the_memory_is_one_for_each_key(
     assert fourth.report["create"][0]["email"] == JO
 
 
-def test_a_memory_that_cannot_be_used_is_no_fresh_start(
-    run_main: RunMain, clock: FakeClock, tmp_path: Path
-) -> None:
+def test_a_memory_that_cannot_be_used_is_no_fresh_start(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "people.sqlite3"
     path.write_bytes(b"not a database" * 999)
     with make([contact(JO)], [], clock) as sandbox:
         for flags in ([], ["--dry-run"]):
-            outcome = run_main(sync_subscribers.main, sandbox, "--state", str(path), *flags)
+            outcome = clock.run(sync_subscribers.main, sandbox, "--state", str(path), *flags)
             assert outcome.code == 1
             assert "file is not a database. Bring it back from a backup." in outcome.err
             assert "Traceback" not in outcome.err
@@ -615,7 +589,7 @@ def test_a_memory_that_cannot_be_used_is_no_fresh_start(
 
 
 def test_a_memory_that_fails_during_the_writes_stops_them(
-    run_main: RunMain, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note_written = PersonStore.note_written
     calls: list[Any] = []
@@ -628,7 +602,7 @@ def test_a_memory_that_fails_during_the_writes_stops_them(
 
     monkeypatch.setattr(PersonStore, "note_written", full)
     with make([contact(f"p{n}@mail.example") for n in range(200)], [], clock) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox)
+        outcome = clock.run(sync_subscribers.main, sandbox)
         assert len(sandbox.writes) < 50
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert "the memory of earlier runs: disk full" in outcome.err
@@ -638,14 +612,12 @@ def test_a_memory_that_fails_during_the_writes_stops_them(
 
 
 @pytest.mark.parametrize("settings", [{}, {"MAX_NEW": "1"}])
-def test_too_many_new_people_are_refused(
-    run_main: RunMain, clock: FakeClock, settings: Mapping[str, str]
-) -> None:
+def test_too_many_new_people_are_refused(clock: FakeClock, settings: Mapping[str, str]) -> None:
     flags = [] if settings else ["--max-new", "1"]
     contacts = [contact(JO), contact(AL), contact(BO)]
     with make(contacts, [subscriber(BO)], clock) as sandbox:
         for more in ([], ["--dry-run"]):
-            outcome = run_main(
+            outcome = clock.run(
                 sync_subscribers.main, sandbox, "--first-run", *flags, *more, **settings
             )
             assert (outcome.code, outcome.report["outcome"]) == (3, "refused")
@@ -658,7 +630,7 @@ def test_too_many_new_people_are_refused(
             assert outcome.out.endswith("once more with: --max-new 2\n")
             assert sandbox.writes == []
         assert (
-            run_main(
+            clock.run(
                 sync_subscribers.main, sandbox, "--first-run", "--max-new", "2", **settings
             ).code
             == 0
@@ -666,9 +638,9 @@ def test_too_many_new_people_are_refused(
         assert len(sandbox.writes) == 3
 
 
-def test_a_dry_run_changes_nothing_and_says_so(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_dry_run_changes_nothing_and_says_so(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        outcome = clock.run(sync_subscribers.main, sandbox, "--dry-run")
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
     assert outcome.report["create"][0]["status"] == "planned"
@@ -695,8 +667,8 @@ def test_wrong_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) 
 # What must be in place
 
 
-def test_wrong_settings_are_named_together(run_main: RunMain) -> None:
-    outcome = run_main(
+def test_wrong_settings_are_named_together(clock: FakeClock) -> None:
+    outcome = clock.run(
         sync_subscribers.main,
         None,
         MAILERLITE_API_KEY="op://team/mailerlite/key",
@@ -715,8 +687,8 @@ def test_wrong_settings_are_named_together(run_main: RunMain) -> None:
 @pytest.mark.parametrize(
     "fields", ["firstname", "firstname:", ":name", "a:b:c", "../x:name", "a:b c"]
 )
-def test_a_mapping_that_is_none(run_main: RunMain, fields: str) -> None:
-    outcome = run_main(sync_subscribers.main, None, MAILERLITE_FIELDS=fields)
+def test_a_mapping_that_is_none(clock: FakeClock, fields: str) -> None:
+    outcome = clock.run(sync_subscribers.main, None, MAILERLITE_FIELDS=fields)
     assert f"not {fields!r}" in outcome.err
 
 
@@ -753,27 +725,24 @@ NOT_IN_PLACE = [
 @pytest.mark.parametrize(("spoil", "code", "words"), NOT_IN_PLACE)
 @pytest.mark.parametrize("flag", ["--check", "--quiet"])
 def test_what_is_not_in_place_is_named_with_its_remedy(
-    run_main: RunMain,
-    clock: FakeClock,
-    spoil: Callable[[Sandbox], None],
-    code: int,
-    words: str,
-    flag: str,
+    clock: FakeClock, spoil: Callable[[Sandbox], None], code: int, words: str, flag: str
 ) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         settings = sandbox.settings
         spoil(sandbox)
-        outcome = run_main(sync_subscribers.main, sandbox, flag, **settings)
+        outcome = clock.run(sync_subscribers.main, sandbox, flag, **settings)
         assert sandbox.writes == []
     assert outcome.code == (1 if flag == "--check" else code)
     assert outcome.text.count(words) == 1
     assert "Traceback" not in outcome.text
 
 
-def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
     settings = {"MAILERLITE_FIELDS": "firstname:name,city:town", "MAILERLITE_GROUPS": "Shops"}
     with make([contact(JO)], [subscriber(AL)], clock, groups={"7": "Shops"}) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--check", "--create-fields", **settings)
+        outcome = clock.run(
+            sync_subscribers.main, sandbox, "--check", "--create-fields", **settings
+        )
         assert sandbox.writes == []
         url, key = (sandbox.settings[f"MAILERLITE_{name}"] for name in ("BASE_URL", "API_KEY"))
     memory = account_file("subscribers", f"{url} {key}", ".sqlite3")
@@ -801,13 +770,13 @@ def test_check_lists_what_is_in_place(run_main: RunMain, clock: FakeClock, tmp_p
     assert not list(tmp_path.rglob("*.sqlite3"))
 
 
-def test_check_looks_at_the_memory_too(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+def test_check_looks_at_the_memory_too(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "named.sqlite3"
     with make([contact(JO)], [], clock) as sandbox:
-        run_main(sync_subscribers.main, sandbox, "--first-run", "--state", str(path))
-        sound = run_main(sync_subscribers.main, sandbox, "--check", "--state", str(path))
+        clock.run(sync_subscribers.main, sandbox, "--first-run", "--state", str(path))
+        sound = clock.run(sync_subscribers.main, sandbox, "--check", "--state", str(path))
         path.write_text("damaged")
-        damaged = run_main(sync_subscribers.main, sandbox, "--check", "--state", str(path))
+        damaged = clock.run(sync_subscribers.main, sandbox, "--check", "--state", str(path))
     assert f"OK   The memory of earlier runs can be used: {path}.\n" in sound.out
     assert "--first-run" not in sound.out
     assert (sound.code, damaged.code) == (0, 1)
@@ -815,15 +784,15 @@ def test_check_looks_at_the_memory_too(run_main: RunMain, clock: FakeClock, tmp_
     assert damaged.out.endswith("\n1 thing to fix.\n")
 
 
-def test_a_run_names_the_accounts(run_main: RunMain, clock: FakeClock) -> None:
+def test_a_run_names_the_accounts(clock: FakeClock) -> None:
     groups = {str(number): f"Group {number}" for number in range(1, 8)}
     with make([contact(JO)], [], clock, groups=groups) as sandbox:
-        outcome = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        outcome = clock.run(sync_subscribers.main, sandbox, "--dry-run")
         sandbox.faults = [
             Fault("status", path="/groups$", status=403),
             Fault("status", path="/account-info/", status=403),
         ]
-        untold = run_main(sync_subscribers.main, sandbox, "--dry-run")
+        untold = clock.run(sync_subscribers.main, sandbox, "--dry-run")
     words = (
         "HubSpot is account 12345 on app.hubspot.com. MailerLite has the groups Group 1, Group 2"
     )
@@ -835,19 +804,17 @@ def test_a_run_names_the_accounts(run_main: RunMain, clock: FakeClock) -> None:
 # What is said
 
 
-def test_quiet_says_nothing_when_nothing_changes(run_main: RunMain, clock: FakeClock) -> None:
+def test_quiet_says_nothing_when_nothing_changes(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        assert "Done: 1 person created" in run_main(sync_subscribers.main, sandbox, "-q").out
-        assert run_main(sync_subscribers.main, sandbox, "-q").text == ""
+        assert "Done: 1 person created" in clock.run(sync_subscribers.main, sandbox, "-q").out
+        assert clock.run(sync_subscribers.main, sandbox, "-q").text == ""
 
 
-def test_addresses_are_in_the_plan_and_the_report_but_not_in_the_log(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_addresses_are_in_the_plan_and_the_report_but_not_in_the_log(clock: FakeClock) -> None:
     contacts = [contact(JO), contact(AL), contact(BO)]
     with make(contacts, [subscriber(AL)], clock) as sandbox:
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", nth=2, status=422)]
-        outcome = run_main(sync_subscribers.main, sandbox, "--first-run", "-v")
+        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run", "-v")
     assert "MailerLite, create a subscriber: POST /subscribers -> 201" in outcome.err
     assert "MailerLite, active subscribers: GET /subscribers -> 200" in outcome.err
     assert "mail.example" not in outcome.err
@@ -856,7 +823,7 @@ def test_addresses_are_in_the_plan_and_the_report_but_not_in_the_log(
     assert "Failed:\n  ! " in outcome.out
 
 
-def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_path: Path) -> None:
+def test_hostile_text_is_shown_as_text(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
     contacts = [
         contact("=1+1@mail.example"),
@@ -864,7 +831,7 @@ def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_
         contact("@SUM(1)"),
     ]
     with make(contacts, [], clock, groups={"7": "\x1b[31mShops"}) as sandbox:
-        outcome = run_main(
+        outcome = clock.run(
             sync_subscribers.main, sandbox, "--report", str(path), MAILERLITE_GROUPS="7"
         )
     assert outcome.code == 0
@@ -877,10 +844,10 @@ def test_hostile_text_is_shown_as_text(run_main: RunMain, clock: FakeClock, tmp_
     ]
 
 
-def test_one_refusal_does_not_stop_the_others(run_main: RunMain, clock: FakeClock) -> None:
+def test_one_refusal_does_not_stop_the_others(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL), contact(BO)], [], clock) as sandbox:
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", nth=2, status=422)]
-        outcome = run_main(sync_subscribers.main, sandbox)
+        outcome = clock.run(sync_subscribers.main, sandbox)
         assert len(state(sandbox)) == 2
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     statuses = sorted(row["status"] for row in outcome.report["create"])
@@ -898,19 +865,14 @@ def test_one_refusal_does_not_stop_the_others(run_main: RunMain, clock: FakeCloc
     ("service", "path"), [("hubspot", "/objects/contacts$"), ("mailerlite", "/subscribers$")]
 )
 def test_a_read_that_fails_at_any_page_writes_nothing(
-    run_main: RunMain,
-    clock: FakeClock,
-    monkeypatch: pytest.MonkeyPatch,
-    service: str,
-    path: str,
-    page: int,
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, service: str, path: str, page: int
 ) -> None:
     monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", 2)
     contacts = [contact(f"p{n}@mail.example") for n in range(20)]
     with make(contacts, [subscriber(f"p{n}@mail.example") for n in range(9)], clock) as sandbox:
         sandbox.mailerlite.max_limit = 2
         sandbox.faults = [Fault("html", service, "GET", path, nth=page)]
-        outcome = run_main(sync_subscribers.main, sandbox, "--first-run")
+        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run")
         if sandbox.faults[0].seen >= page:
             assert (outcome.code, sandbox.writes) == (1, [])
             assert "the answer cannot be used" in outcome.err
@@ -923,12 +885,10 @@ def test_a_read_that_fails_at_any_page_writes_nothing(
 # Stopping
 
 
-def test_a_signal_during_the_writes_lets_those_under_way_finish(
-    run_main: RunMain, clock: FakeClock
-) -> None:
+def test_a_signal_during_the_writes_lets_those_under_way_finish(clock: FakeClock) -> None:
     with make([contact(f"p{n}@mail.example") for n in range(100)], [], clock) as sandbox:
         sandbox.on_request = stop_at(clock, is_write, nth=5)
-        outcome = run_main(sync_subscribers.main, sandbox)
+        outcome = clock.run(sync_subscribers.main, sandbox)
         statuses = [row["status"] for row in outcome.report["create"]]
         assert statuses.count("done") == len(sandbox.writes)
         assert 5 <= statuses.count("done") < 50
@@ -951,7 +911,7 @@ def seven_to_write() -> Sandbox:
 
 
 @pytest.mark.parametrize("number", range(1, 8))
-def test_killed_after_any_write_the_next_run_converges(run_main: RunMain, number: int) -> None:
+def test_killed_after_any_write_the_next_run_converges(clock: FakeClock, number: int) -> None:
     with seven_to_write() as sandbox:
         writes: list[Request] = []
 
@@ -966,13 +926,13 @@ def test_killed_after_any_write_the_next_run_converges(run_main: RunMain, number
         process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL
         sandbox.on_request = None
-        second = run_main(sync_subscribers.main, sandbox, "--unsubscribe-opted-out", **FAST)
+        second = clock.run(sync_subscribers.main, sandbox, "--unsubscribe-opted-out", **FAST)
         assert second.code == 0
         assert state(sandbox) == {
             **{f"p{n}@mail.example": ("active", NEW) for n in range(6)},
             JO: ("unsubscribed", OLD),
         }
-        third = run_main(sync_subscribers.main, sandbox, "--unsubscribe-opted-out", **FAST)
+        third = clock.run(sync_subscribers.main, sandbox, "--unsubscribe-opted-out", **FAST)
         assert third.report["outcome"] == "in_sync"
 
 

@@ -18,7 +18,7 @@ import pytest
 
 import sync
 from sandbox import Sandbox
-from tests.helpers import FAST, ROOT, FakeClock, RunMain, make, real_time
+from tests.helpers import FAST, ROOT, FakeClock, make, real_time
 from tests.layers import product_files
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,16 +70,16 @@ def test_no_colours_for_those_who_want_none() -> None:
         assert "\x1b[3" not in in_a_terminal(sandbox, TERM="dumb")
 
 
-def test_no_colours_and_no_bars_in_a_pipe(run_main: RunMain, clock: FakeClock) -> None:
+def test_no_colours_and_no_bars_in_a_pipe(clock: FakeClock) -> None:
     with make([1], [2], clock) as sandbox:
-        outcome = run_main(sync.main, sandbox)
+        outcome = clock.run(sync.main, sandbox)
     assert "\x1b" not in outcome.text
     assert "done/s" not in outcome.err
 
 
-def test_unfollows_are_shown_up_to_200(run_main: RunMain, clock: FakeClock) -> None:
+def test_unfollows_are_shown_up_to_200(clock: FakeClock) -> None:
     with make([1], [*range(250)], clock) as sandbox:
-        out = run_main(sync.main, sandbox, "--max-unfollow", "249", "--dry-run").out
+        out = clock.run(sync.main, sandbox, "--max-unfollow", "249", "--dry-run").out
     assert out.count("no company in HubSpot has this domain") == 200
     assert "and 49 more (see the report)" in out
 
