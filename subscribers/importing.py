@@ -83,10 +83,10 @@ class Importer:
         for each in planned:
             if each.decision.person.email in arrived:
                 each.result = Result(DONE, maybe_applied=True)
-        rest = [each for each in planned if each.result.status not in (DONE, FAILED, NOT_REACHED)]
+        rest = [each for each in planned if each.status not in (DONE, FAILED, NOT_REACHED)]
         self._writer.write_each("Create", rest, self._writer.fetch_current, self._write_singly)
         for each in rest:  # a single write that is not reached says nothing of the import
-            if each.result.status == NOT_REACHED and each.decision.person.email in self._sent:
+            if each.status == NOT_REACHED and each.decision.person.email in self._sent:
                 each.result = Result(FAILED, NOT_SEEN, maybe_applied=True)
 
     def _import(self, part: Part) -> None:

@@ -39,6 +39,10 @@ class Change:
     result: Result = PLANNED
 
     @property
+    def status(self) -> str:
+        return self.result.status
+
+    @property
     def address(self) -> str:
         return self.decision.address
 
@@ -56,6 +60,10 @@ class Creation:
     name: str
     type: str = ""
     result: Result = PLANNED
+
+    @property
+    def status(self) -> str:
+        return self.result.status
 
 
 class Waiting(NamedTuple):

@@ -79,7 +79,7 @@ def sections(plan: Plan, groups: Mapping[str, str], is_applied: bool = False) ->
         ):
             rows[key] += [row] if decision.reason.endswith(ending) else []
     for change in plan.changes:
-        if change.result.status != SKIPPED:
+        if change.status != SKIPPED:
             rows[change.action.value].append(_change_row(change, groups))
         elif change.action is not Action.LEAVE:
             rows["skipped"].append(_reason_row(change.decision, change.result.error or ""))
@@ -175,7 +175,7 @@ def describe_dry_run(plan: Plan) -> str:
 
 def describe_results(plan: Plan, is_mirrored: bool, skipped: int) -> str:
     """What was done: words that follow "Done:"."""
-    done = [each for each in plan.changes if each.result.status == DONE]
+    done = [each for each in plan.changes if each.status == DONE]
     created = f"{people(sum(each.action is Action.CREATE for each in done))} created"
     told = _describe_numbers(done, created, is_mirrored)
     return f"{', '.join(told)}, {plan.unchanged:,} left as they were, {skipped:,} skipped."

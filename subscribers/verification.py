@@ -88,7 +88,7 @@ def describe(checked: Checked, belong: AbstractSet[Membership], groups: Iterable
 def _read_members(run: Run, plan: Plan, mirror: Mirror, mailerlite: MailerLiteClient) -> Members:
     """Until they show what was accepted, or for some ten seconds. Raises CallRejected,
     ServiceError."""
-    done = [each for each in plan.changes if each.result.status == DONE]
+    done = [each for each in plan.changes if each.status == DONE]
     left = {each.membership for each in done if each.action is Action.LEAVE}
     joined = {membership for each in done for membership in _joins(each, mirror)}
     for wait_s in (0.0, *LOOK_AGAIN_AFTER_S):
@@ -115,7 +115,7 @@ def _joins(change: Change, mirror: Mirror) -> set[Membership]:
 
 def _correct(change: Change, there: AbstractSet[Membership], writer: Writer) -> None:
     """Also what was done although the answer was lost, or said that it failed."""
-    status, decision, done = change.result.status, change.decision, Result(DONE, maybe_applied=True)
+    status, decision, done = change.status, change.decision, Result(DONE, maybe_applied=True)
     if change.action is Action.LEAVE:
         if status == DONE and change.membership in there:
             change.result = Result(FAILED, NOT_LEFT, True)

@@ -286,11 +286,11 @@ class Writer:
     def note_results(self, plan: Plan) -> None:
         """In the history, in the end. Who was to leave several groups, and has not left one, has
         not left. Raises AppError."""
-        made = sorted(plan.changes, key=lambda each: each.result.status != DONE)
+        made = sorted(plan.changes, key=lambda each: each.status != DONE)
         for action in CHANGES:
             is_leave = action is Action.LEAVE
             chosen = (each for each in made if (each.action is Action.LEAVE) is is_leave)
-            statuses = ((self.store.hash_of(e.address), e.result.status) for e in chosen)
+            statuses = ((self.store.hash_of(e.address), e.status) for e in chosen)
             self._history.set_statuses(action.value, statuses)
 
 
