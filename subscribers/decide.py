@@ -176,6 +176,7 @@ def decide(person: Person, memory: Memory, rules: Rules) -> Decision:
     """The suppression of any contact that has or had the address counts."""
     decision = _decide(person, memory, rules)
     subscriber = person.subscriber
+    # Who is unsubscribed gets no more mail, whatever group they are in.
     is_kept = decision.action is Action.UNSUBSCRIBE or person.email in rules.keep_in_group
     if subscriber is None or not person.is_subscribed or is_kept:
         return decision

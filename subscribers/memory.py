@@ -210,7 +210,7 @@ class PersonStore(Store):
         return Refusal(masked(reason), since, self._again_on(self._today))
 
     def note_opted_out(self, email: str, is_opted_out: bool = True) -> None:
-        """To be called before it is done: who knows whether there is time after it."""
+        """By us, in HubSpot."""
         row = (is_opted_out, self.hash_of(email))
         self.write("UPDATE known SET is_opted_out = ? WHERE hash = ?", [row])
 

@@ -121,6 +121,7 @@ class Plan:
             self.unchanged += 1
         self.unusable.update(values.unusable)
         self.other_form.update(values.other_form)
+        # Beside the rest: who is updated, skipped or not meant may leave groups as well.
         self.changes += (Change(Action.LEAVE, decision, group) for group in groups.leave)
         self.mirrored.update(Membership(email, group) for group in groups.mirrored)
         self.removed_by_hand += [decision] if groups.removed_by_hand else []
@@ -179,6 +180,7 @@ def make_plan(
             reason = decide.INVALID_EMAIL if trimmed(typed) else decide.NO_EMAIL
             plan.add(Decision(Action.SKIP, Person(typed, [contact]), reason))
     for person in find_people(contacts, subscribers, memory):
+        # The values of the contact changed last count; the others are told, unless nobody is meant.
         older = person.contacts[:-1] if not rules.scope.out_of_scope(person.contacts) else ()
         for contact in older:
             plan.add(Decision(Action.SKIP, Person(person.email, [contact]), decide.OLDER))

@@ -126,6 +126,7 @@ class Setup:
         def read() -> Finding:
             types = mailerlite.fields()
             needs_groups = settings.groups or settings.mirror_group or settings.group_by
+            # Without a setting that names groups, they only help to tell one account from another.
             with contextlib.suppress(*(() if needs_groups else (CallRejected, ServiceError))):
                 self._groups = mailerlite.groups()
             self._types = types  # last: without the groups nothing is called missing

@@ -117,6 +117,7 @@ class Writer:
                 # Of a service that is down nothing more is asked, and nothing written.
                 prepared = prepare([] if changes.are_over else batch)
 
+                # A default, so that the threads of this batch keep it whatever comes next.
                 def write_one(change: Change, prepared: T = prepared) -> None:
                     write(change, prepared)
 
@@ -140,6 +141,7 @@ class Writer:
             raise CallRejected(
                 "MailerLite does not say how it is with this person now; nothing was written"
             )
+        # The same judge as for the plan: nothing else decides about a person.
         now = decide(person, self.store, self.rules)
         self.mirrored[email] = now.groups.mirrored
         if change.action is Action.LEAVE:
@@ -190,6 +192,8 @@ class Writer:
         now, opt_out = self.decide_again(change, current), self.rules.opt_out
         assert opt_out  # or else nobody is to be opted out
         hubspot, name = self.services.hubspot, opt_out.property
+        # Before it is done: who subscribes again after a run that was killed here is not taken for
+        # somebody who has opted out by themselves.
         self.store.note_opted_out(now.address)
         try:
             hubspot.opt_out(now.address, opt_out.subscription_id, opt_out.legal_basis)
