@@ -12,8 +12,7 @@ import sys
 import time
 from typing import Any, Iterator
 
-from companies.lookup import HubSpotLookup
-from companies.matching import Criteria, Matching
+from companies.matching import Criteria, HubSpotLookup, Matching
 from companies.plan import Doubt, Kept, Rows, compare, make_plan, names_of
 from hubspot_api.shapes import Company
 

@@ -15,10 +15,10 @@ A destination without `aliases_of` passes through none of this.
 
 from __future__ import annotations
 
-from typing import AbstractSet, Callable, Iterable, Sequence
+from typing import AbstractSet, Callable, Collection, Iterable, Sequence
 
-from companies.answers import LISTED, UNLISTED, Answers
-from companies.plan import Diff
+from companies.plan import LISTED, UNLISTED, Diff
+from companies.state import Answers
 from core.domains import normalise_domain
 from core.errors import ServiceError
 from core.log import log
@@ -33,21 +33,21 @@ class Aliases:
     def __init__(self, aliases_of: Callable[[str], Sequence[str]], answers: Answers) -> None:
         self._aliases_of, self._answers = aliases_of, answers
         self._asked: set[str] = set()
-        self._known: set[str] = set()  # those of which it told something
+        self._known: set[str] = set()  # those of which the destination told something
 
-    def renew(self, matching: AbstractSet[str]) -> None:
+    def renew(self, matching: Collection[str]) -> None:
         """Ask again for what was told long ago: companies that were one may be two by now."""
-        old = [
-            answer
-            for answer in self._answers
-            if answer.status == LISTED and answer.alias and answer.domain in matching
-            and not self._answers.is_recent(answer.asked_at)
-        ]  # fmt: skip
+        known, is_recent = self._answers.by_domain, self._answers.is_recent
+        aliases = [
+            (domain, alias)
+            for domain, alias in sorted(self._answers.aliases().items())
+            if known[domain].status == LISTED and not is_recent(known[domain].asked_at)
+        ]
         names: Sequence[str] | None = ()
-        for domain, alias in sorted((each.domain, each.alias) for each in old)[:MOST_QUESTIONS]:
+        for domain, alias in [each for each in aliases if each[0] in matching][:MOST_QUESTIONS]:
             names = None if names is None else self._names(domain)
             if not names or alias in names:  # it cannot be asked for, so what is known will do
-                self._answers.note_name(domain, alias or "")
+                self._answers.note_name(domain, alias)
             else:
                 self._answers.forget(domain)
 
@@ -58,35 +58,34 @@ class Aliases:
         domains = [domain for domain in domains if domain not in self._asked]
         if domains:
             log.info("Asking under which other name %s may be listed.", companies(len(domains)))
-        is_listed = False
-        can_ask = True
+        can_ask, is_listed = True, False
         for domain in domains:
             can_ask = can_ask and len(self._asked) < MOST_QUESTIONS
             names = self._names(domain) if can_ask else None
-            can_ask = names is not None
+            can_ask = names is not None  # after a failure no more is asked
             listed = [name for name in names or () if name in now.extra or name in now.aliased]
             is_listed = is_listed or bool(listed)
-            told = [*listed, *(names or ()), domain][0] if names is not None else ""
+            told = "" if names is None else [*listed, *names, domain][0]
             self._answers.note_name(domain, told)
             self._asked.add(domain)
             self._known.update([domain] if names else [])
         return is_listed
 
-    def unexplained(
-        self, missing: Iterable[str], accepted: AbstractSet[str] = frozenset()
-    ) -> list[str]:
+    def unexplained(self, missing: Iterable[str], accepted: Collection[str] = ()) -> list[str]:
         """The missing domains that any row may be: `accepted` by this run, or by an earlier one not
         too long ago; or refused, while the question failed."""
-        return [domain for domain in missing if self._is_open(domain, accepted)]
 
-    def _is_open(self, domain: str, accepted: AbstractSet[str]) -> bool:
-        answer = self._answers.get(domain)
-        if answer is None or answer.status == LISTED:
-            return domain in accepted or bool(answer and answer.listed_as == "")
-        is_open = domain in accepted or answer.status == UNLISTED or answer.listed_as == ""
-        return is_open and self._answers.is_recent(answer.since)
+        def is_open(domain: str) -> bool:
+            answer = self._answers.by_domain.get(domain)
+            if answer is None:
+                return domain in accepted
+            is_new = answer.status == LISTED or self._answers.is_recent(answer.since)
+            is_known = answer.status != UNLISTED and answer.listed_as != ""
+            return is_new and (domain in accepted or not is_known)
 
-    def recognise(self, now: Diff, accepted: AbstractSet[str], before: AbstractSet[str]) -> bool:
+        return list(filter(is_open, missing))
+
+    def recognise(self, now: Diff, accepted: AbstractSet[str], before: Collection[str]) -> bool:
         """A row that was not there `before` has come with what was accepted. If one company which
         the destination knows is missing, it is listed so; of several, nobody can tell which."""
         came, missing = now.extra.keys() - before, now.lacks(accepted & self._known)
@@ -98,8 +97,7 @@ class Aliases:
     def _names(self, domain: str) -> list[str] | None:
         """The domains that the destination tells; None when the question fails."""
         try:
-            names = map(normalise_domain, self._aliases_of(domain))
+            return [name for name in map(normalise_domain, self._aliases_of(domain)) if name]
         except ServiceError as error:
             log.info("%s So nobody can tell how %s is listed.", error, domain)
             return None
-        return [name for name in names if name]

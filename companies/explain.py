@@ -3,44 +3,83 @@ run would do with it and why. The plan comes from the functions that decide in a
 
 from __future__ import annotations
 
-from typing import Collection, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Collection, Iterator, Mapping, Sequence
 
-from companies.answers import LISTED, Answer
 from companies.destination import Destination
-from companies.lookup import HubSpotLookup, domains_of
-from companies.matching import Criteria, Matching
-from companies.plan import Plan, Rows
+from companies.job import CompanyJob
+from companies.matching import Matching, domains_of
+from companies.plan import LISTED, Answer, Plan, Rows, names_of
 from core.domains import display_domain, normalise_domain
+from core.errors import Outcome
 from core.words import format_date, local
 from hubspot_api.shapes import Company
 from report.history import Next, change_row, describe_next, describe_past
 from report.model import Kind, Section
-from state.history import ChangeEntry
 
 
-class InHubSpot(NamedTuple):
-    """A company that names the domain. `how`: as its domain, as an additional one, or in a field
-    that is no domain; `mismatch`: why it does not match, or None."""
-
-    company: Company
-    how: str
-    mismatch: str | None
-
-
-class Explained(NamedTuple):
-    """`rows`: how the destination lists it; `answer`: what it last said of the company;
-    `record_url`: what a company's id follows to make its address."""
-
-    domain: str
-    next: Next
-    found: Sequence[InHubSpot]
-    rows: Rows
-    answer: Answer | None
-    history: Sequence[ChangeEntry]
-    record_url: str | None
+def explain(job: CompanyJob, domains: Sequence[str]) -> Outcome:
+    """Why each is listed, or is not; what the next run would do, limits aside."""
+    all_rows = job.destination.fetch_current(lambda _number: None).rows
+    rows: list[dict[str, Any]] = []
+    actions = (job.destination.adding, job.destination.removing)
+    for domain in domains:
+        changes = job.history.changes_of(domain)
+        coming, row = _explain(job, domain, all_rows)
+        history = [change_row(change) for change in changes]
+        rows.append({**row, "remembered": " ".join(row["remembered"]), "history": history})
+        for line in _describe(row, job.destination.name):
+            job.run.say(line)
+        job.run.say(describe_next(coming, {action.key: action.would for action in actions}))
+        job.run.say(describe_past(changes, {action.key: action.was for action in actions}))
+        job.run.say()
+    columns = ("domain", "next", "reason", "hubspot", "destination", "remembered", "history")
+    section = Section("explain", "Explained", Kind.STEP, columns, rows)
+    return job.run.answer("What becomes of these companies, and why", [section])
 
 
-def related(domains: Collection[str], rows: Rows, aliases: Mapping[str, str]) -> Rows:
+def _explain(job: CompanyJob, domain: str, all_rows: Rows) -> tuple[Next, dict[str, Any]]:
+    aliases, url = job.answers.aliases(), job.source.record_url()
+    rows = _related([domain], all_rows, aliases)
+    domains = sorted({domain, *_names_in(rows)})
+    lookup = job.source.look_up(domains, job.state.records(domains), wait=False)
+    matching = Matching(job.source.criteria)
+    for company in lookup.companies():
+        matching.add(company)
+    diff = job.compare(matching, _related([domain, *matching.all_domains()], all_rows, aliases))
+    listed = _names_in(all_rows)
+    waiting = [each for each in job.answers.waiting() if aliases.get(each, each) not in listed]
+    is_known = set(names_of(diff.extra)) <= set(domains)
+    plan = job.plan(matching, diff, waiting, lookup if is_known else None)
+    found = lookup.naming([domain])
+    mismatches = [matching.criteria.mismatch(company) for company in found]
+    coming = _next(domain, plan, matching, mismatches, rows, job.destination)
+    in_hubspot = [
+        {
+            "id": company.id,
+            "name": company.name,
+            "link": f"{url}{company.id}" if url else None,
+            "domain": company.domain,
+            "platform": company.platform,
+            "alexa": company.alexa,
+            "how": _how(domain, company),
+            "matches": mismatch is None,
+            "reason": mismatch,
+        }
+        for company, mismatch in zip(found, mismatches)
+    ]
+    remembered = _remembered(job.answers.by_domain.get(domain), job.destination.name)
+    return coming, {
+        "domain": domain,
+        "next": coming.action,
+        "reason": coming.reason,
+        "fields": [],
+        "hubspot": in_hubspot,
+        "destination": [{"domain": own, "identifiers": [*ids]} for own, ids in rows.items()],
+        "remembered": [*remembered],
+    }
+
+
+def _related(domains: Collection[str], rows: Rows, aliases: Mapping[str, str]) -> Rows:
     """The listed rows that may be a company of these domains, by any of their names."""
     names = {*domains, *(aliases[domain] for domain in domains if domain in aliases)}
     return {
@@ -50,16 +89,8 @@ def related(domains: Collection[str], rows: Rows, aliases: Mapping[str, str]) ->
     }
 
 
-def names_in(rows: Rows) -> set[str]:
-    found = (normalise_domain(name) for row in rows.items() for name in (row[0], *row[1]))
-    return {name for name in found if name}
-
-
-def in_hubspot(domain: str, lookup: HubSpotLookup, criteria: Criteria) -> list[InHubSpot]:
-    return [
-        InHubSpot(company, _how(domain, company), criteria.mismatch(company))
-        for company in lookup.naming([domain])
-    ]
+def _names_in(rows: Rows) -> set[str]:
+    return {name for each in names_of(rows) if (name := normalise_domain(each))}
 
 
 def _how(domain: str, company: Company) -> str:
@@ -71,53 +102,52 @@ def _how(domain: str, company: Company) -> str:
     return f"has it as an additional domain, beside {own or company.domain or 'none'}"
 
 
-def next_of(
+def _next(
     domain: str,
     plan: Plan,
     matching: Matching,
-    found: Sequence[InHubSpot],
+    mismatches: Sequence[str | None],
     rows: Rows,
     destination: Destination,
 ) -> Next:
-    """`plan`: for the companies that have to do with the domain; `rows`: how the destination lists
-    it."""
-    own = {domain, *matching.domains_of(domain)}
-    name, removing = destination.name, destination.removing.key
+    """`plan`: for the companies that have to do with the domain; `mismatches`: why those that name
+    it do not match; `rows`: how the destination lists it."""
+    own, name = {domain, *matching.domains_of(domain)}, destination.name
     if not_now := [each.reason for each in plan.waiting if each.domain in own]:
         return Next("nothing", f"{not_now[0].rstrip('.')}, and it is not asked for again yet")
     if own & {change.domain for change in plan.add}:
         return Next(destination.adding.key, f"it matches, and {name} does not list it")
-    removed = {change.domain: change.reason or "" for change in plan.remove}
-    kept = {each.domain: each.reason for each in plan.kept}
-    if own & set(plan.unchanged) and domain not in {**removed, **kept}:
+    removing = destination.removing.key
+    rows_to_come = {each.domain: Next(removing, each.reason or "") for each in plan.remove}
+    rows_to_come.update((each.domain, Next("nothing", each.reason)) for each in plan.kept)
+    if own & set(plan.unchanged) and domain not in rows_to_come:
         return Next("nothing", f"it matches, and {name} lists it")
     for row in (domain, *sorted(rows)):
-        if row in removed:
-            return Next(removing, removed[row])
-        if row in kept:
-            return Next("nothing", kept[row])
-    if any(each.mismatch is None for each in found):
+        if row in rows_to_come:
+            return rows_to_come[row]
+    if None in mismatches:
         return Next("skip", "its domain field in HubSpot is no usable domain")
-    reasons = [each.mismatch for each in found if each.mismatch]
-    return Next("nothing", reasons[0] if reasons else "no company in HubSpot has this domain")
+    return Next("nothing", next(filter(None, mismatches), "no company in HubSpot has this domain"))
 
 
-def describe(explained: Explained, destination: Destination) -> Iterator[str]:
-    """Plain sentences."""
-    name, actions = destination.name, (destination.adding, destination.removing)
-    yield f"{display_domain(explained.domain)}"
-    if not explained.found:
+def _describe(row: Mapping[str, Any], destination: str) -> Iterator[str]:
+    """What there is, in plain sentences."""
+    yield display_domain(row["domain"])
+    if not row["hubspot"]:
         yield "  HubSpot has no company with this domain."
-    for each in explained.found:
-        yield f"  HubSpot: {_company(each, explained.record_url)}"
-    if not explained.rows:
-        yield f"  {name} does not list it."
-    for listed, others in explained.rows.items():
-        known = f", with the identifier {', '.join(others)}" if others else ""
-        yield f"  {name} lists it as {listed}{known}."
-    yield from (f"  {line}" for line in _remembered(explained.answer, name))
-    yield describe_next(explained.next, {action.key: action.would for action in actions})
-    yield describe_past(explained.history, {action.key: action.was for action in actions})
+    for each in row["hubspot"]:
+        link = f" {each['link']}" if each["link"] else ""
+        who = f"{each['name'] or '(no name)'}, id {each['id']},{link} {each['how']}"
+        facts = f"platform {each['platform'] or 'none'}, Alexa rank {each['alexa'] or 'none'}"
+        verdict = "matches" if each["matches"] else f"does not match: {each['reason']}"
+        yield f"  HubSpot: {who}; {facts}. It {verdict}."
+    if not row["destination"]:
+        yield f"  {destination} does not list it."
+    for each in row["destination"]:
+        ids = each["identifiers"]
+        known = f", with the identifier {', '.join(ids)}" if ids else ""
+        yield f"  {destination} lists it as {each['domain']}{known}."
+    yield from (f"  {sentence}" for sentence in row["remembered"])
 
 
 def _remembered(answer: Answer | None, destination: str) -> Iterator[str]:
@@ -126,46 +156,3 @@ def _remembered(answer: Answer | None, destination: str) -> Iterator[str]:
         yield f"{destination} said on {told} that it keeps it as {answer.alias}."
     if answer and answer.status != LISTED:
         yield f"Not taken since {format_date(local(answer.since))}: {answer.reason}"
-
-
-def _company(each: InHubSpot, record_url: str | None) -> str:
-    company = each.company
-    name = company.name or "(no name)"
-    link = f" {record_url}{company.id}" if record_url else ""
-    verdict = f"does not match: {each.mismatch}" if each.mismatch else "matches"
-    facts = f"platform {company.platform or 'none'}, Alexa rank {company.alexa or 'none'}"
-    return f"{name}, id {company.id},{link} {each.how}; {facts}. It {verdict}."
-
-
-def section(explained: Sequence[Explained], destination: Destination) -> Section:
-    columns = ("domain", "next", "reason", "hubspot", "destination", "remembered", "history")
-    rows = [_row(each, destination.name) for each in explained]
-    return Section("explain", "Explained", Kind.STEP, columns, rows)
-
-
-def _row(each: Explained, destination: str) -> dict[str, object]:
-    return {
-        "domain": each.domain,
-        "next": each.next.action,
-        "reason": each.next.reason,
-        "fields": [],
-        "hubspot": [
-            {
-                "id": found.company.id,
-                "name": found.company.name,
-                "link": f"{each.record_url}{found.company.id}" if each.record_url else None,
-                "domain": found.company.domain,
-                "platform": found.company.platform,
-                "alexa": found.company.alexa,
-                "how": found.how,
-                "matches": found.mismatch is None,
-                "reason": found.mismatch,
-            }
-            for found in each.found
-        ],
-        "destination": [
-            {"domain": listed, "identifiers": list(others)} for listed, others in each.rows.items()
-        ],
-        "remembered": " ".join(_remembered(each.answer, destination)),
-        "history": [change_row(change) for change in each.history],
-    }

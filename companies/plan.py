@@ -3,15 +3,43 @@ only, for any destination that lists companies by domain, alone or with identifi
 
 from __future__ import annotations
 
-from typing import AbstractSet, Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Collection, Dict, Mapping, NamedTuple, Sequence, Tuple
 
-from companies.answers import Answer
-from companies.lookup import HubSpotLookup
-from companies.matching import Change, Matching, Skipped
+from companies.matching import Change, HubSpotLookup, Matching, Skipped
 from core.domains import normalise_domain
+
+# What came of adding a company, beside the statuses that every change may have: the destination
+# does not know it; it accepted it, and does not list it.
+UNKNOWN, UNLISTED = "unknown", "unlisted"
+LISTED = "listed"  # an answer that is kept for the other name alone
 
 # A list: domain as the destination writes it -> the other domains by which it names the company.
 Rows = Dict[str, Tuple[str, ...]]
+
+
+class Answer(NamedTuple):
+    """The last answer about one matching domain.
+
+    `listed_as`: the domain under which the destination says that it lists the company, its own one
+    if it tells no other; "" when the question failed, None when it was never asked. `status`:
+    LISTED, or what came of adding it, for the `reason`; `since`, `asked_at`: seconds since 1970.
+    """
+
+    domain: str
+    listed_as: str | None
+    status: str
+    reason: str
+    since: float
+    asked_at: float
+
+    @property
+    def alias(self) -> str | None:
+        return self.listed_as if self.listed_as != self.domain else None
+
+
+def waiting_key(domain: str) -> str:
+    """Under which it is noted that something waits for a person."""
+    return f"waiting {domain}"
 
 
 class Kept(NamedTuple):
@@ -38,7 +66,7 @@ class Diff(NamedTuple):
     skipped: list[Skipped]
     rows: int
 
-    def lacks(self, domains: AbstractSet[str]) -> list[str]:
+    def lacks(self, domains: Collection[str]) -> list[str]:
         return [domain for domain in self.missing if domain in domains]
 
 
@@ -61,7 +89,7 @@ class Doubt(NamedTuple):
     `unexplained`: those that it does not show, so that any row may be one of them."""
 
     destination: str
-    expected: AbstractSet[str]
+    expected: Collection[str]
     unexplained: Sequence[str] = ()
 
     def about(self, removal: Change) -> str | None:
@@ -69,8 +97,8 @@ class Doubt(NamedTuple):
         if removal.moved_to and removal.moved_to not in self.expected:
             return f"{removal.reason}, which {self.destination} does not list yet"
         if self.unexplained and removal.hubspot_id is None:
-            domain = self.unexplained[0]
-            return f"it may be {domain}, which {self.destination} has accepted and does not list"
+            accepted = f"which {self.destination} has accepted and does not list"
+            return f"it may be {self.unexplained[0]}, {accepted}"
         return None
 
 

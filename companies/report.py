@@ -3,14 +3,13 @@ made of these rows."""
 
 from __future__ import annotations
 
-from typing import AbstractSet, Any, Iterable, Iterator, Sequence
+from typing import Any, Collection, Iterable, Iterator, Sequence
 
 from cli.screen import Screen
-from companies.answers import Answers, waiting_key
-from companies.apply import Applied
 from companies.destination import Action, Destination
 from companies.matching import Change, Matching
-from companies.plan import Diff, Kept, Plan
+from companies.plan import Diff, Plan, waiting_key
+from companies.state import Answers
 from core.words import companies, count, format_date, iso_day, listing, local
 from report.model import Kind, Report, Row, Section
 
@@ -18,12 +17,16 @@ SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
 SHOWN_SKIPPED = 20
 SHOWN_OPEN = 50
-WAITING_HINT = "Is the domain right in HubSpot? Then it is asked for again by itself on that day."
 SKIPPED_HINT = (
     "To fix a company, open it in HubSpot and write its shop's address, such as shop.example, into"
     " “Company domain name”."
 )
+WAITING_HINT = "Is the domain right in HubSpot? Then it is asked for again by itself on that day."
 SHARED_HINT = "They count as one: the oldest of them, whose id is given, stands for all."
+
+SKIPPED, SHARED = ("company", "reason"), ("company", "domain", "shown_by")
+CHANGES = ("domain", "company", "reason", "status", "error")
+WAITING = ("domain", "company", "reason", "since", "asked_again_on")
 
 
 def fill(
@@ -32,102 +35,79 @@ def fill(
     matching: Matching,
     answers: Answers,
     destination: Destination,
-    applied: Applied | None = None,
+    is_over: bool = False,
 ) -> None:
-    """Sections and counts. `applied`: what came of the changes, None before."""
-    is_over = applied is not None
+    """Sections and counts. `is_over`: the changes of the plan have been made."""
     adding, removing = destination.adding, destination.removing
-    kept = f"Still {destination.listed} although they no longer match"
+    still = f"Still {destination.listed} although they no longer match"
+    same = "Companies with the domain of another"
+    kept = [{"domain": each.domain, "reason": each.reason} for each in plan.kept]
     skipped = [each._asdict() for each in plan.skipped]
+    waiting, shared = [*_waiting(plan, matching, answers)], [*_shared(matching)]
     report.sections = [
-        _changes(adding, Kind.ADD, plan.add, is_over),
-        _changes(removing, Kind.REMOVE, plan.remove, is_over),
-        Section("kept", kept, Kind.KEEP, ("domain", "reason"), [*_kept(plan.kept)]),
-        Section(
-            "skipped",
-            "Skipped",
-            Kind.DECIDE,
-            ("company", "reason"),
-            skipped,
-            "company",
-            SKIPPED_HINT,
-        ),
-        _waiting(plan, matching, answers),
-        _shared(matching),
+        _changes(adding, Kind.ADD, plan.add, is_over, "moved_to", "reason"),
+        _changes(removing, Kind.REMOVE, plan.remove, is_over, "moved_to"),
+        Section("kept", still, Kind.KEEP, ("domain", "reason"), kept),
+        Section("skipped", "Skipped", Kind.DECIDE, SKIPPED, skipped, "company", SKIPPED_HINT),
+        Section("waiting", "Not taken", Kind.DECIDE, WAITING, waiting, "company", WAITING_HINT),
+        Section("shared", same, Kind.STEP, SHARED, shared, "company", SHARED_HINT),
     ]
     report.unchanged = len(plan.unchanged)
+    report.counts.update({each.key: len(each.rows) for each in report.sections})
     report.counts.update(
         {
             "matching": matching.total,
             "wanted": plan.matching,
             destination.listed: plan.listed,
-            adding.key: len(plan.add),
-            removing.key: len(plan.remove),
             "keep": len(plan.unchanged),
-            "kept": len(plan.kept),
-            "skipped": len(plan.skipped),
-            "waiting": len(plan.waiting),
-            "shared": len(matching.shared),
         }
     )
 
 
-def _changes(action: Action, kind: Kind, changes: Sequence[Change], is_over: bool) -> Section:
-    left_out = ("moved_to",) if kind is Kind.REMOVE else ("moved_to", "reason")
+def _changes(
+    action: Action, kind: Kind, changes: Iterable[Change], is_over: bool, *left_out: str
+) -> Section:
     rows = [
         {name: value for name, value in each._asdict().items() if name not in left_out}
         for each in changes
     ]
     title = action.done if is_over else action.to_do
-    columns = ("domain", "company", "reason", "status", "error")
-    return Section(action.key, title, kind, columns, rows, linked="company")
+    return Section(action.key, title, kind, CHANGES, rows, "company")
 
 
-def _kept(kept: Iterable[Kept]) -> Iterator[Row]:
-    return ({"domain": each.domain, "reason": each.reason} for each in kept)
-
-
-def _waiting(plan: Plan, matching: Matching, answers: Answers) -> Section:
-    rows = [
-        {
+def _waiting(plan: Plan, matching: Matching, answers: Answers) -> Iterator[Row]:
+    for each in plan.waiting:
+        yield {
             "domain": each.domain,
             "company": matching.companies[each.domain].company,
             "reason": each.reason,
             "since": iso_day(each.since),
             "asked_again_on": iso_day(answers.asked_again_at(each)),
         }
-        for each in plan.waiting
-    ]
-    columns = ("domain", "company", "reason", "since", "asked_again_on")
-    return Section("waiting", "Not taken", Kind.DECIDE, columns, rows, "company", WAITING_HINT)
 
 
-def _shared(matching: Matching) -> Section:
+def _shared(matching: Matching) -> Iterator[Row]:
     """Companies that another one with the same domain stands for, whose id is `shown_by`."""
-    rows = [
-        {
+    for each in sorted(matching.shared, key=lambda each: (each.domain, each.hubspot_id)):
+        yield {
             "hubspot_id": each.hubspot_id,
             "company": each.company,
             "domain": each.domain,
             "shown_by": matching.companies[each.domain].hubspot_id,
         }
-        for each in sorted(matching.shared, key=lambda each: (each.domain, each.hubspot_id))
-    ]
-    title, columns = "Companies with the domain of another", ("company", "domain", "shown_by")
-    return Section("shared", title, Kind.STEP, columns, rows, "company", SHARED_HINT)
 
 
 def show_plan(
     screen: Screen,
-    report: Report,
+    sections: Sequence[Section],
     plan: Plan,
-    news: AbstractSet[str],
+    news: Collection[str],
     answers: Answers,
     destination: Destination,
 ) -> None:
     """The whole plan in words; what is as it should be, as a number; of what waits for a person,
     that which has a key of `news`."""
-    add, remove, kept, skipped, waiting, _ = (section.rows for section in report.sections)
+    add, remove, kept, skipped, waiting, _ = (section.rows for section in sections)
     skipped = [row for row, each in zip(skipped, plan.skipped) if each.key in news]
     waiting = [row for row in waiting if waiting_key(row["domain"]) in news]
     to_add, to_remove = destination.adding.title, destination.removing.title
@@ -137,13 +117,13 @@ def show_plan(
 
     say(f"{to_add} {companies(len(add))}", Kind.ADD, add, SHOWN_ADDED)
     say(f"{to_remove} {companies(len(remove))}", Kind.REMOVE, remove, SHOWN_REMOVED)
-    say(f"{report.sections[2].title}, {companies(len(kept))}", Kind.KEEP, kept, SHOWN_ADDED)
+    say(f"{sections[2].title}, {companies(len(kept))}", Kind.KEEP, kept, SHOWN_ADDED)
     say(f"Skip {companies(len(skipped))}", Kind.SKIP, skipped, SHOWN_SKIPPED)
     are = "is" if len(plan.unchanged) == 1 else "are"
     screen.say(f"{len(plan.unchanged):,} {are} {destination.listed} already.")
     if waiting:
-        shown = [each for each in plan.waiting if waiting_key(each.domain) in news]
-        first = format_date(local(min(map(answers.asked_again_at, shown))))
+        told = [each for each in plan.waiting if waiting_key(each.domain) in news]
+        first = format_date(local(min(map(answers.asked_again_at, told))))
         title = f"{destination.name} did not take {companies(len(waiting))}, and is asked again"
         say(f"{title} from {first} on", Kind.WAIT, waiting, SHOWN_SKIPPED)
 
@@ -175,21 +155,19 @@ def checked_after(plan: Plan, now: Diff) -> dict[str, Any]:
     return {"listed": now.rows, "missing": now.missing, "unwanted": unwanted}
 
 
-def verdict(plan: Plan, now: Diff, listed: str) -> str:
+def verdict(plan: Plan, now: Diff, unwanted: Sequence[str], listed: str) -> str:
     """What the list that was read last shows, as words that follow "PredictLeads lists"."""
-    missing, kept = now.missing, [each for each in plan.kept if each.domain in now.extra]
-    unwanted = sorted(now.extra.keys() - {each.domain for each in kept})
     number = count(plan.matching, "wanted company", "wanted companies")
     text = f"{'the' if plan.matching == 1 else 'all'} {number}"
-    if missing:
-        text = f"{plan.matching - len(missing):,} of {number}"
+    if now.missing:
+        text = f"{plan.matching - len(now.missing):,} of {number}"
+    kept = [each for each in plan.kept if each.domain in now.extra]
     for on_purpose, why in ((True, "on purpose"), (False, "for now")):
-        left = sum(each.on_purpose is on_purpose for each in kept)
-        if left:
+        if left := sum(each.on_purpose is on_purpose for each in kept):
             text += f", and {left:,} more that {'was' if left == 1 else 'were'} kept {why}"
     text += "." if unwanted or kept else " and none that is not wanted."
-    if missing:
-        text += f" Missing: {listing(missing)}."
+    if now.missing:
+        text += f" Missing: {listing(now.missing)}."
     if unwanted:
         text += f" {listed[0].upper()}{listed[1:]} and not wanted: {listing(unwanted)}."
     return text

@@ -6,8 +6,7 @@ import contextlib
 from typing import Callable, Mapping, Sequence
 
 from cli.checks import collect_findings
-from companies.lookup import HubSpotLookup
-from companies.matching import Criteria, Matching
+from companies.matching import Criteria, HubSpotLookup, Matching
 from core.clock import Clock
 from core.conditions import Property
 from core.errors import CallRejected
@@ -27,26 +26,23 @@ class CompanySource:
 
     def __init__(self, hubspot: HubSpotClient, criteria: Criteria, clock: Clock) -> None:
         self._hubspot, self.criteria, self._clock = hubspot, criteria, clock
-        self._platform: Property | None = None
+        self._properties: dict[str, Property] = {}  # once `check` has asked
         self._waited_for: set[str] = set()  # domains whose record is gone
         self.account: Account | None = None  # once `check` has asked, if HubSpot tells
 
     def check(self) -> list[Finding]:
         """Whether HubSpot has the properties that the criteria are about; call it first."""
-        definitions: dict[str, Property] = {}
 
         def check(name: str, needed_type: str) -> Finding:
-            if not definitions:
-                definitions.update(self._hubspot.properties(COMPANIES))
-            return _judge_property(definitions.get(name), name, needed_type)
+            self._properties = self._properties or self._hubspot.properties(COMPANIES)
+            return _judge_property(self._properties.get(name), name, needed_type)
 
         findings = collect_findings(
             lambda: check("ecommerce_platform", "enumeration"), lambda: check("alexa", "number")
         )
-        self._platform = definitions.get("ecommerce_platform")
-        if self._platform and self._platform.type == "enumeration":
-            options = self._platform.options
-            findings += [_check_option(name, options) for name in self.criteria.platforms]
+        platform = self._properties.get("ecommerce_platform")
+        if platform and platform.type == "enumeration":
+            findings += [_judge_option(name, platform.options) for name in self.criteria.platforms]
         self.account = self._hubspot.account_if_told()
         if self.account:
             findings.insert(0, Finding(True, f"HubSpot knows the key: {self.account}."))
@@ -56,26 +52,21 @@ class CompanySource:
         """Whether companies may be read at all, which a run finds out by itself."""
 
         def search_companies() -> Finding:
-            group = search.matching(*self.criteria, multiple=False)
-            total = self._hubspot.count(COMPANIES, group)
+            total = self._hubspot.count(COMPANIES, search.matching(*self.criteria, multiple=False))
             return Finding(True, f"HubSpot can be searched: {companies(total)} found.")
 
         return collect_findings(search_companies)
 
     def read(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Matching:
         """All companies that match; when they change during the read, it begins again."""
-        multiple = self._platform is not None and self._platform.is_multiple
-        group = search.matching(*self.criteria, multiple)
+        platform = self._properties.get("ecommerce_platform")
+        group = search.matching(*self.criteria, multiple=bool(platform and platform.is_multiple))
 
         def read_once() -> Matching:
             matching, number = Matching(self.criteria), 0
             totals: list[int] = []
-
-            def note_total(total: int) -> None:
-                totals.append(total)
-                on_total(total)
-
-            for company in self._hubspot.companies(group, note_total):
+            for company in self._hubspot.companies(group, totals.append):
+                on_total(totals[-1])
                 number += 1
                 matching.add(company)
                 on_company()
@@ -85,16 +76,14 @@ class CompanySource:
         return retry_if_changed(read_once)
 
     def describe(self, matching: Matching) -> str:
-        options = self._platform.options if self._platform else {}
-        labels = [options.get(name, name) for name in self.criteria.platforms]
-        found = (
-            f"{companies(matching.total)} on {alternatives(labels)} with an Alexa rank under"
-            f" {self.criteria.alexa_below:,}"
-        )
-        skipped, shared = len(matching.skipped), len(matching.shared)
+        platform = self._properties.get("ecommerce_platform")
+        options = platform.options if platform else {}
+        labels = alternatives([options.get(name, name) for name in self.criteria.platforms])
+        below, skipped = f"{self.criteria.alexa_below:,}", len(matching.skipped)
+        found = f"{companies(matching.total)} on {labels} with an Alexa rank under {below}"
         if skipped:
             found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
-        if shared:
+        if shared := len(matching.shared):
             found += f"; {shared:,} {'shares' if shared == 1 else 'share'} the domain of another"
         if matching.missing:
             found += f"; HubSpot counts {matching.missing:,} more, which it does not show"
@@ -129,27 +118,20 @@ class CompanySource:
 
 
 def _judge_property(definition: Property | None, name: str, needed_type: str) -> Finding:
+    where = "in HubSpot > Settings > Properties."
     if definition is None:
-        return Finding(
-            False,
-            f"HubSpot has no company property {name}: create it, with the type {needed_type}, in"
-            " HubSpot > Settings > Properties.",
-        )
+        missing = f"HubSpot has no company property {name}: create it, with the type {needed_type},"
+        return Finding(False, f"{missing} {where}")
     if definition.type != needed_type:
-        return Finding(
-            False,
-            f"The company property {name} in HubSpot is of type {definition.type}, and with"
-            f" anything but {needed_type} HubSpot finds the wrong records: make a new property in"
-            " HubSpot > Settings > Properties.",
-        )
+        wrong = f"The company property {name} in HubSpot is of type {definition.type}, and with"
+        finds = f"anything but {needed_type} HubSpot finds the wrong records: make a new property"
+        return Finding(False, f"{wrong} {finds} {where}")
     return Finding(True, f"HubSpot has the company property {name} ({needed_type}).")
 
 
-def _check_option(name: str, options: dict[str, str]) -> Finding:
+def _judge_option(name: str, options: dict[str, str]) -> Finding:
     if name in options:
         return Finding(True, f"HubSpot knows the platform {name} ({options[name]}).")
-    return Finding(
-        False,
-        f"HubSpot has no platform {name}; it has {', '.join(sorted(options)) or 'none'}."
-        " Fix ECOMMERCE_PLATFORMS: it takes the internal names, as they are written there.",
-    )
+    known = f"HubSpot has no platform {name}; it has {', '.join(sorted(options)) or 'none'}."
+    remedy = "Fix ECOMMERCE_PLATFORMS: it takes the internal names, as they are written there."
+    return Finding(False, f"{known} {remedy}")

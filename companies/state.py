@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from pathlib import Path
-from typing import Callable, Iterable, TypeVar
+from typing import Callable, Collection, Iterable, TypeVar
 
-from companies.answers import Answer, Answers
 from companies.matching import Change
-from core.clock import Clock
+from companies.plan import LISTED, Answer, waiting_key
+from core.clock import DAY_S, Clock
 from core.errors import AppError
 from core.log import log
 from state import history, notifications
-from state.store import Row, Store
+from state.store import Row, Rows, Store
 
 SCHEMA = f"""
-CREATE TABLE account (hash TEXT NOT NULL);
 CREATE TABLE record (domain TEXT PRIMARY KEY, hubspot_id INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE answer (
     domain TEXT PRIMARY KEY, listed_as TEXT, status TEXT NOT NULL, reason TEXT NOT NULL,
@@ -29,26 +28,20 @@ CREATE TABLE answer (
 ) WITHOUT ROWID;
 {notifications.SQL}
 {history.SQL}
-"""
+PRAGMA user_version = """
 _REMEDY = "The run goes on without it. Delete the file, or bring it back from a backup."
 
 T = TypeVar("T")
 
 
 def open_store(path: Path, account: str, dry_run: bool = True) -> Store:
-    """`account` may hold keys: only its hash is kept. Raises AppError when the file cannot be used,
-    or is that of another account."""
-    store = Store(path, SCHEMA, _REMEDY, dry_run)
-    account_hash = hashlib.sha256(account.encode()).hexdigest()
-    try:
-        hashes = store.rows("SELECT hash FROM account")
-        if not hashes:
-            store.write("INSERT INTO account VALUES (?)", [(account_hash,)])
-        elif hashes != [(account_hash,)]:
-            raise AppError(f"{path} is the memory of another account. {_REMEDY}")
-    except AppError:
+    """`account` may hold keys: only a few digits of its hash are kept, as SQLite's user version.
+    Raises AppError when the file cannot be used, or is that of another account."""
+    number = int(hashlib.sha256(account.encode()).hexdigest()[:7], 16)
+    store = Store(path, f"{SCHEMA}{number};", _REMEDY, dry_run)
+    if store.rows("PRAGMA user_version") != [(number,)]:
         store.close()
-        raise
+        raise AppError(f"{path} is the memory of another account. {_REMEDY}")
     return store
 
 
@@ -57,8 +50,8 @@ class CompanyState:
     used, one warning is logged, and main memory stands for it to the end of the run."""
 
     def __init__(self, path: Path, account: str, clock: Clock, dry_run: bool) -> None:
-        self._clock, self._lock = clock, threading.Lock()
-        self._stores = [Store(None, SCHEMA, "", dry_run=False)]  # the last one is used
+        self._lock = threading.Lock()
+        self._stores = [Store(None, f"{SCHEMA}0;", "", dry_run=False)]  # the last one is used
         try:
             self._stores.append(open_store(path, account, dry_run))
         except AppError as error:
@@ -77,19 +70,9 @@ class CompanyState:
         )
         self.write(sql, ((each.domain, each.hubspot_id) for each in companies))
 
-    def answers(self, ask_again_days: int) -> Answers:
-        rows = self.rows("SELECT * FROM answer")
-        return Answers((Answer(*row) for row in rows), ask_again_days, self._clock)
-
-    def save_answers(self, answers: Answers) -> None:
-        changed = {domain: answers.get(domain) for domain in answers.changed}
-        gone = [(domain,) for domain, answer in changed.items() if answer is None]
-        self.write("DELETE FROM answer WHERE domain = ?", gone)
-        sql = "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)"
-        self.write(sql, filter(None, changed.values()))
-
-    def was_reported(self, key: str) -> bool:
-        """Of something that waits for a person, and has not stopped to wait since."""
+    def has_waited(self, domain: str) -> bool:
+        """Whether an earlier run has told that it waits for a person, and it has waited since."""
+        key = waiting_key(domain)
         return bool(self.rows("SELECT 1 FROM notified WHERE what = ?", key))
 
     def rows(self, sql: str, *values: object) -> list[Row]:
@@ -112,3 +95,65 @@ class CompanyState:
                     log.warning("%s", error)
                     self._stores.reverse()  # any thread may still be at work on the file
             return work(self._stores[-1])
+
+
+class Answers:
+    """What the destination answered, by matching domain, so that no run asks for the same again and
+    again: not while an answer is younger than `ask_again_days`."""
+
+    def __init__(self, store: Rows, ask_again_days: int, clock: Clock) -> None:
+        self._store, self._clock, self._days_s = store, clock, ask_again_days * DAY_S
+        rows = (Answer(*row) for row in store.rows("SELECT * FROM answer"))
+        self.by_domain = {answer.domain: answer for answer in rows}
+
+    def is_recent(self, moment: float) -> bool:
+        """A moment to come is not: the clock was wrong then, or is now."""
+        now = self._clock.time()
+        return now - self._days_s < moment <= now
+
+    def asked_again_at(self, answer: Answer) -> float:
+        return answer.asked_at + self._days_s
+
+    def aliases(self) -> dict[str, str]:
+        """Domain -> the other one under which the destination lists the company."""
+        return {each.domain: each.alias for each in self.by_domain.values() if each.alias}
+
+    def refused(self) -> dict[str, Answer]:
+        """What was not taken when it was asked for last, however long ago."""
+        return {each.domain: each for each in self.by_domain.values() if each.status != LISTED}
+
+    def waiting(self) -> dict[str, Answer]:
+        """What of it is not to be asked for yet."""
+        refused = self.refused().items()
+        return {domain: each for domain, each in refused if self.is_recent(each.asked_at)}
+
+    def note_refusal(self, domain: str, status: str, reason: str) -> None:
+        known, now = self.by_domain.get(domain), self._clock.time()
+        since = known.since if known and known.status != LISTED else now
+        self._save(Answer(domain, known and known.listed_as, status, reason, since, now))
+
+    def note_name(self, domain: str, listed_as: str) -> None:
+        known, now = self.by_domain.get(domain), self._clock.time()
+        if known and known.status != LISTED:
+            self._save(known._replace(listed_as=listed_as))
+        else:
+            self._save(Answer(domain, listed_as, LISTED, "", now, now))
+
+    def settle(self, listed: Collection[str], matching: Collection[str]) -> None:
+        """What is listed now, or does not match any more, waits no longer. Its other name is kept,
+        also because it explains a row that no company names any more."""
+        listed, matching, now = set(listed), set(matching), self._clock.time()
+        for answer in list(self.by_domain.values()):
+            waits = answer.domain in matching and answer.domain not in listed
+            if not answer.alias and (answer.status == LISTED or not waits):
+                self.forget(answer.domain)
+            elif answer.status != LISTED and not waits:
+                self._save(answer._replace(status=LISTED, reason="", asked_at=now))
+
+    def forget(self, domain: str) -> None:
+        del self.by_domain[domain]
+        self._store.write("DELETE FROM answer WHERE domain = ?", [(domain,)])
+
+    def _save(self, answer: Answer) -> None:
+        self.by_domain[answer.domain] = answer
+        self._store.write("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)", [answer])

@@ -12,16 +12,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from companies import apply
-from companies.answers import LISTED, UNKNOWN, UNLISTED, Answer, Answers
-from companies.lookup import HubSpotLookup
-from companies.matching import Change, Criteria, Matching, Skipped
-from companies.plan import Diff, Doubt, Kept, Plan, Rows, compare, make_plan
+from companies.matching import Change, Criteria, HubSpotLookup, Matching, Skipped
+from companies.plan import (
+    LISTED,
+    UNKNOWN,
+    UNLISTED,
+    Answer,
+    Diff,
+    Doubt,
+    Kept,
+    Plan,
+    Rows,
+    compare,
+    make_plan,
+)
+from companies.state import SCHEMA, Answers
 from core.domains import normalise_domain
 from core.errors import CallRejected, Forbidden, NotFound, ServiceError
 from core.words import iso_day, listing
 from hubspot_api import search
 from hubspot_api.shapes import COMPANY_PROPERTIES, Company
 from report.model import DONE, FAILED, NOT_REACHED, Result
+from state.store import Store
 from tests.helpers import FakeClock
 from transport.keyset import End
 
@@ -274,29 +286,32 @@ def test_a_row_that_nobody_knows_may_be_what_was_accepted_and_is_not_listed() ->
 
 def test_what_is_remembered_of_answers() -> None:
     clock, later = FakeClock(), 86_400.0
-    answers = Answers([], 2, clock)
+    store = Store(None, f"{SCHEMA}0;", "", dry_run=False)
+    answers = Answers(store, 2, clock)
     answers.note_name("a.example", "x.example")
     answers.note_name("b.example", "b.example")
     answers.note_refusal("b.example", UNKNOWN, "404")
     answers.note_refusal("c.example", UNLISTED, "accepted")
     assert answers.aliases() == {"a.example": "x.example"}
-    assert answers.waiting().keys() == answers.refused() == {"b.example", "c.example"}
+    assert answers.waiting().keys() == answers.refused().keys() == {"b.example", "c.example"}
     clock.now += later
     answers.note_refusal("b.example", FAILED, "422")
     clock.now += later
     assert answers.waiting().keys() == {"b.example"}
-    again = answers.get("b.example")
-    assert again is not None
+    again = answers.by_domain["b.example"]
     assert (again.since, again.status) == (again.asked_at - later, FAILED)
     answers.note_name("b.example", "y.example")
     answers.settle(["b.example"], ["a.example", "b.example"])
-    kept = {each.domain: (each.status, each.alias) for each in answers}
+    kept = {
+        each.domain: (each.status, each.alias)
+        for each in Answers(store, 2, clock).by_domain.values()
+    }
     assert kept == {"a.example": (LISTED, "x.example"), "b.example": (LISTED, "y.example")}
-    assert answers.changed == {"a.example", "b.example", "c.example"}
     clock.now -= 9 * later  # the clock was wrong: what lies ahead is not lately
     answers.note_refusal("d.example", UNKNOWN, "404")
     clock.now -= later
     assert answers.waiting() == {}
+    store.close()
 
 
 # What came of a change

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -35,6 +36,7 @@ CHANGES = (
 INDEX_LAG_S = 30.0
 LONG_S = 8 * 86_400.0  # after which everything is asked again
 FLAGS = ["-q", "--max-unfollow", "100%", "--allow-empty", "--state", "memory.sqlite3"]
+FLAGS += ["--report", "report.json"]
 RATES = {"HUBSPOT_REQUESTS_PER_SECOND": "1000", "PREDICTLEADS_REQUESTS_PER_SECOND": "1000"}
 
 SWITCHES = st.fixed_dictionaries(
@@ -152,6 +154,35 @@ class World(RuleBasedStateMachine):
     def a_run(self) -> None:
         self.run()
 
+    @precondition(lambda self: not self.service.lag_reads)
+    @rule()
+    def two_runs_of_a_quiet_hour(self) -> None:
+        """Nothing changes meanwhile, and no search lags behind: the second one writes nothing, and
+        what the first one says is true."""
+        self.clock.now += INDEX_LAG_S + 1
+        self.run()
+        self.check_the_report()
+        before = len(self.sandbox.writes)
+        self.run()
+        assert len(self.sandbox.writes) == before
+
+    @rule(nth=st.integers(1, 12), kind=st.sampled_from(["row", "follow", "unfollow"]), name=NAMES)
+    def a_run_while_somebody_else_is_at_work(self, nth: int, kind: str, name: str) -> None:
+        """Their own unfollows are theirs to answer for."""
+        seen: list[Request] = []
+
+        def change(request: Request) -> None:
+            seen.append(request)
+            if len(seen) == nth and kind == "unfollow":
+                self.service.followings.pop(name, None)
+            elif len(seen) == nth:
+                row = f"stranger-{nth}.example" if kind == "row" else REDIRECTS.get(name, name)
+                self.service.followings.setdefault(row, None)
+
+        self.sandbox.on_request = change
+        self.run(is_checked=kind != "unfollow")
+        self.sandbox.on_request = None
+
     @rule(path=st.sampled_from(["/follow$", "/unfollow$"]), nth=st.integers(1, 2))
     def a_run_that_loses_an_answer(self, path: str, nth: int) -> None:
         self.run(Fault("reset_after", path=path, nth=nth))
@@ -189,19 +220,53 @@ class World(RuleBasedStateMachine):
         assert self.run() == 0
         served = [self.entities(key) for key in self.matching()]
         assert all(entities & self.service.followed for entities in served)
+        if not self.service.followed <= set().union(*served):  # it is held back, but not for ever
+            self.clock.now += LONG_S
+            assert self.run() == 0
+        assert all(entities & self.service.followed for entities in served)
         assert self.service.followed <= set().union(*served)
         before = len(self.sandbox.writes)
         assert self.run() == 0
         assert len(self.sandbox.writes) == before
 
-    def run(self, *faults: Fault) -> int:
+    def check_the_report(self) -> None:
+        report = json.loads(Path(self.home, "report.json").read_text(encoding="utf-8"))
+        rows, followed = self.service.followings, self.service.followed
+        for row in report["follow"]:
+            if row["status"] == "done":
+                assert self.service.entity(row["domain"]) in followed
+        for row in report["unfollow"]:
+            is_there = row["domain"] in rows
+            assert is_there is (row["status"] not in ("done", "no_longer_listed")), row
+        if "checked_after" in report:
+            checked = report["checked_after"]
+            assert checked["listed"] == len(rows)
+            assert set(checked["unwanted"]) <= rows.keys()
+            missing = set(checked["missing"])
+        else:
+            missing = {row["domain"] for row in report["waiting"]}
+            assert len(missing) == report["counts"]["wanted"] - report["counts"]["keep"]
+        shown = {bare(self.hubspot.companies[key]["domain"]) for key in self.matching()} - missing
+        assert {self.service.entity(domain) for domain in shown} <= {
+            *followed,
+            *(self.service.entity(name) for key in self.matching() for name in self.extra(key)),
+        }
+
+    def extra(self, key: int) -> list[str]:
+        return [
+            each
+            for each in (self.hubspot.companies[key].get("hs_additional_domains") or "").split(";")
+            if each
+        ]
+
+    def run(self, *faults: Fault, is_checked: bool = True) -> int:
         served = [self.entities(key) for key in self.matching() if not self.is_hidden(key)]
         before = self.service.followed
         self.sandbox.faults = list(faults)
         with self.environment():
             code = sync.main(FLAGS, self.clock)
         self.sandbox.faults = []
-        for entities in served:
+        for entities in served if is_checked else ():
             assert entities & self.service.followed or not entities & before
         return code
 

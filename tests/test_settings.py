@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Callable
 from unittest import mock
 
 import pytest
 
-from companies.options import Settings, settings
+from cli import command
+from companies.options import Options, add_flags, read_options
 from core import settings as basics_settings
 from core.errors import SettingsError
 from core.limits import Limit
@@ -28,8 +30,15 @@ KEYS = {
 }
 
 
-def load(values: dict[str, str]) -> Settings:
-    return SettingsReader({**KEYS, **values}, "sync.py").load(settings(PredictLeads))
+def load(values: dict[str, str]) -> Options:
+    return SettingsReader({**KEYS, **values}, "sync.py").load(options())
+
+
+def options() -> Callable[[SettingsReader], Options]:
+    """Without flags."""
+    parser = command.parser("A test.")
+    add_flags(parser, PredictLeads)
+    return read_options(PredictLeads, parser.parse_args([]))
 
 
 def problems(values: dict[str, str]) -> str:
@@ -154,7 +163,7 @@ def told_of(name: str) -> str:
     """What is said of a file with this name in it, by sync.py; nothing when all is well."""
     env_file = EnvFile(Path("/here/.env"), {**KEYS, name: ""})
     try:
-        SettingsReader(env_file.values, "sync.py", env_file).load(settings(PredictLeads))
+        SettingsReader(env_file.values, "sync.py", env_file).load(options())
     except SettingsError as error:
         return str(error)
     return ""
