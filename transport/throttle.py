@@ -10,7 +10,7 @@ from core.clock import Clock
 # Calls go this much slower than allowed: the network may squeeze six of them, sent over 1.06 s,
 # into the one second in which the service takes five.
 HEADROOM = 1.06
-SLOWED = 1.4  # by which a refusal divides the rate
+SLOWED = 1.25  # by which a refusal divides the rate
 REGAINED = 0.00005  # of the set rate, times the calls gone well since the last refusal
 SLOWEST = 0.25  # calls a second, however often the service refuses
 FOR_OTHERS = 0.1  # of a quota
