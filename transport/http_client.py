@@ -237,16 +237,15 @@ class HttpClient:
 
     def _read_body(self, answer: requests.Response) -> bytearray:
         """Unpacked here, once: some versions of urllib3 unpack again and again, without a bound."""
+        name = self.service.name
         coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
         if coding not in ("identity", "gzip", "deflate"):
-            name = self.service.name
             raise errors.BadAnswer(f"{name} packed an answer as nobody asked: {coding[:50]!r}.")
         unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32) if coding != "identity" else None
         body = bytearray()
         while chunk := answer.raw.read(65_536, decode_content=False):
             body += unpacker.decompress(chunk, MAX_BODY_BYTES + 1) if unpacker else chunk
             if len(body) > MAX_BODY_BYTES:
-                name = self.service.name
                 raise errors.BadAnswer(f"{name} sent more than {MAX_BODY_BYTES:,} bytes at once.")
         if body and unpacker and not unpacker.eof:
             raise zlib.error("cut short")

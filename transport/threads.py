@@ -32,12 +32,10 @@ def start(work: Callable[[], R]) -> Future[R]:
     return future
 
 
-def wait_for_any(
-    futures: Collection[Future[R]], timeout_s: float = math.inf
-) -> Collection[Future[R]]:
+def wait_for_any(futures: Collection[Future[R]], timeout_s: float = math.inf) -> set[Future[R]]:
     """Those that have ended, as soon as one has; none after the timeout."""
     until = time.monotonic() + timeout_s
-    ended: Collection[Future[R]] = ()
+    ended: set[Future[R]] = set()
     while not ended and time.monotonic() < until:
         ended = wait(futures, min(timeout_s, SIGNAL_HEARD_AFTER_S), FIRST_COMPLETED).done
     return ended
