@@ -44,7 +44,7 @@ def normalise_domain(text: str | None) -> str | None:
 
 def to_ascii(host: str) -> str:
     """In punycode as browsers make it (UTS 46); empty if it cannot be a host name."""
-    if len(host) > MAX_LENGTH:  # IDNA takes for ever over long ones
+    if len(host) > MAX_LENGTH:
         return ""
     try:
         return host if host.isascii() else idna.encode(host, uts46=True).decode().rstrip(".")
