@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Generic, Iterable, Protocol, Sequence, TypeVar
+from typing import Callable, Generic, Iterable, Sequence, TypeVar
 
 from cli.checks import check_machine
 from cli.run import Run
@@ -15,15 +15,10 @@ from report import history as past
 from report.model import Finding
 from state import lock
 from state.history import History
-from state.store import Rows
+from state.store import Store
 from transport.http_client import HttpClient
 
-
-class StateFile(Rows, Protocol):
-    def close(self) -> None: ...
-
-
-S = TypeVar("S", bound=StateFile)
+S = TypeVar("S", bound=Store)
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,15 @@ knows less.
 from __future__ import annotations
 
 import hashlib
-import threading
 from pathlib import Path
-from typing import Callable, Collection, Iterable, TypeVar
+from typing import Collection, Iterable
 
 from companies.matching import Change
 from companies.plan import LISTED, Answer, waiting_key
 from core.clock import DAY_S, Clock
 from core.errors import AppError
-from core.log import log
 from state import history, notifications
-from state.store import Row, Rows, Store
+from state.store import Store
 
 SCHEMA = f"""
 CREATE TABLE record (domain TEXT PRIMARY KEY, hubspot_id INTEGER NOT NULL) WITHOUT ROWID;
@@ -29,34 +27,23 @@ CREATE TABLE answer (
 {notifications.SQL}
 {history.SQL}
 PRAGMA user_version = """
-_REMEDY = "The run goes on without it. Delete the file, or bring it back from a backup."
-
-T = TypeVar("T")
+_REMEDY = "Delete the file, or bring it back from a backup."
 
 
-def open_store(path: Path, account: str, dry_run: bool = True) -> Store:
-    """`account` may hold keys: only a few digits of its hash are kept, as SQLite's user version.
-    Raises AppError when the file cannot be used, or is that of another account."""
-    number = int(hashlib.sha256(account.encode()).hexdigest()[:7], 16)
-    store = Store(path, f"{SCHEMA}{number};", _REMEDY, dry_run)
-    if store.rows("PRAGMA user_version") != [(number,)]:
-        store.close()
-        raise AppError(f"{path} is the memory of another account. {_REMEDY}")
-    return store
+class CompanyState(Store):
+    """The file at `path`, which is that of the account; unless it `may_fail`, raises AppError when
+    it cannot be used. `account` may hold keys: only a few digits of its hash are kept, as SQLite's
+    user version."""
 
-
-class CompanyState:
-    """The file at `path`, which is that of the account. Nothing raises: when the file cannot be
-    used, one warning is logged, and main memory stands for it to the end of the run."""
-
-    def __init__(self, path: Path, account: str, clock: Clock, dry_run: bool) -> None:
-        self._lock = threading.Lock()
-        self._stores = [Store(None, f"{SCHEMA}0;", "", dry_run=False)]  # the last one is used
-        try:
-            self._stores.append(open_store(path, account, dry_run))
-        except AppError as error:
-            log.warning("%s", error)
+    def __init__(
+        self, path: Path, account: str, clock: Clock, dry_run: bool, may_fail: bool = True
+    ) -> None:
+        number = int(hashlib.sha256(account.encode()).hexdigest()[:7], 16)
+        super().__init__(path, f"{SCHEMA}{number};", _REMEDY, dry_run, may_fail)
         self.notifications = notifications.Notifications(self, clock)
+        if self.rows("PRAGMA user_version") != [(number,)]:
+            self.close()
+            self.give_up(AppError(f"{path} is the memory of another account. {_REMEDY}"))
 
     def records(self, domains: Iterable[str]) -> dict[str, int]:
         """Domain -> the id of the HubSpot company that it last stood for."""
@@ -75,33 +62,12 @@ class CompanyState:
         key = waiting_key(domain)
         return bool(self.rows("SELECT 1 FROM notified WHERE what = ?", key))
 
-    def rows(self, sql: str, *values: object) -> list[Row]:
-        return self._use(lambda store: store.rows(sql, *values))
-
-    def write(self, sql: str, rows: Iterable[Row]) -> None:
-        self._use(lambda store: store.write(sql, rows))
-
-    def close(self) -> None:
-        for store in self._stores:
-            store.close()
-
-    def _use(self, work: Callable[[Store], T]) -> T:
-        store = self._stores[-1]
-        try:
-            return work(store)
-        except AppError as error:
-            with self._lock:
-                if self._stores[-1] is store:  # else another thread has said it
-                    log.warning("%s", error)
-                    self._stores.reverse()  # any thread may still be at work on the file
-            return work(self._stores[-1])
-
 
 class Answers:
     """What the destination answered, by matching domain, so that no run asks for the same again and
     again: not while an answer is younger than `ask_again_days`."""
 
-    def __init__(self, store: Rows, ask_again_days: int, clock: Clock) -> None:
+    def __init__(self, store: Store, ask_again_days: int, clock: Clock) -> None:
         self._store, self._clock, self._days_s = store, clock, ask_again_days * DAY_S
         rows = (Answer(*row) for row in store.rows("SELECT * FROM answer"))
         self.by_domain = {answer.domain: answer for answer in rows}

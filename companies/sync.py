@@ -19,7 +19,7 @@ from companies.job import CompanyJob
 from companies.matching import Matching
 from companies.plan import UNLISTED, Plan, waiting_key
 from companies.source import CompanySource
-from companies.state import CompanyState, open_store
+from companies.state import CompanyState
 from core.clock import Clock
 from core.errors import Outcome
 from core.log import log
@@ -57,7 +57,7 @@ def main(
             verbs={action.key: action.was for action in (service.adding, service.removing)},
             check=lambda: [*check(source, service), *source.check_search()],
             open_state=open_state,
-            try_state=lambda path: open_store(path, account).close(),
+            try_state=lambda path: CompanyState(path, account, run.clock, True, False).close(),
             sync=lambda state, history: sync(job(state, history)),
             explain=lambda state, history: explain.explain(job(state, history), run.args.explain),
         )

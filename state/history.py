@@ -7,7 +7,7 @@ from typing import Iterable, Iterator, Mapping, NamedTuple, Sequence, Union
 
 from core.clock import DAY_S, Clock
 from core.errors import Outcome
-from state.store import Rows
+from state.store import Store
 
 SENT = "sent"  # the status of a change until it is known what came of it
 RUNNING = "running"  # the outcome of a run that has not ended and still holds the lock
@@ -58,7 +58,7 @@ class History:
     """`holder`: who holds the lock of the job, which is this run or, where it does not write,
     another one. Any thread may note a change. Raises what the store raises."""
 
-    def __init__(self, store: Rows, clock: Clock, holder: str | None) -> None:
+    def __init__(self, store: Store, clock: Clock, holder: str | None) -> None:
         self._store, self._clock, self._holder = store, clock, holder
         self._run: int | None = None
 

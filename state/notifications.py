@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import AbstractSet, Iterable
 
 from core.clock import Clock
-from state.store import Rows
+from state.store import Store
 
 # A part of the schema of a job. `what` is a key of the job's own: where it names a person, a hash.
 SQL = "CREATE TABLE notified (what TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;"
@@ -15,7 +15,7 @@ AGAIN_AFTER_S = 167 * 3600.0  # an hour less than a week: a daily run keeps to i
 class Notifications:
     """Raises what the store raises."""
 
-    def __init__(self, store: Rows, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 

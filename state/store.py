@@ -6,65 +6,72 @@ import contextlib
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Protocol, Tuple
+from typing import Any, Iterable, Iterator, Tuple
 
+from core.errors import AppError
+from core.log import log
 from state import files
 
 Row = Tuple[Any, ...]
 
 
-class Rows(Protocol):
-    """A Store, or what stands for one."""
-
-    def rows(self, sql: str, *values: object) -> list[Row]: ...
-
-    def write(self, sql: str, rows: Iterable[Row]) -> None: ...
-
-
 class Store:
-    """The file at `path`. A missing one is made by the SQL of `schema`, for its owner alone.
-    Without a path all is forgotten in the end.
+    """The file at `path`; a missing one is made by the SQL of `schema`, for its owner alone. In a
+    dry run all of it happens in main memory, on a copy. Any thread may use it.
 
-    In a dry run all of it happens in main memory, on a copy. Any thread may use it. Everything
-    raises AppError when the file cannot be used, with the `remedy` if it is the file's own fault.
+    Everything raises AppError when the file cannot be used, with the `remedy` if it is the file's
+    own fault. With `may_fail` that is one warning, and main memory stands for the file from then
+    on: for what only saves work.
     """
 
-    def __init__(self, path: Path | None, schema: str, remedy: str, dry_run: bool) -> None:
-        self._path, self._remedy = path, remedy
+    def __init__(
+        self, path: Path, schema: str, remedy: str, dry_run: bool, may_fail: bool = False
+    ) -> None:
+        self._path, self._schema, self._remedy, self._may_fail = path, schema, remedy, may_fail
         self._lock = threading.Lock()
         self._file = sqlite3.connect(":memory:", check_same_thread=False)
         try:
-            with self._errors():
-                self._open(schema, dry_run)
+            with self._using():
+                self._open(dry_run)
         except BaseException:
             self._file.close()
             raise
 
     def rows(self, sql: str, *values: object) -> list[Row]:
-        with self._errors(), self._lock:
-            return self._file.execute(sql, values).fetchall()
+        with self._using() as file:
+            return file.execute(sql, values).fetchall()
+        return []
 
     def write(self, sql: str, rows: Iterable[Row]) -> None:
         """Run `sql` for each of the rows, all or none."""
-        with self._errors(), self._lock, self._file:
-            self._file.executemany(sql, rows)
+        with self._using() as file, file:
+            file.executemany(sql, rows)
 
     def close(self) -> None:
         with self._lock:  # SQLite would crash under a thread that is at work
             self._file.close()
 
-    def _open(self, schema: str, dry_run: bool) -> None:
-        path, is_new = self._path, self._path is None or not self._path.exists()
-        if path is None or (dry_run and is_new):
-            self._file.executescript(schema)
+    def give_up(self, error: AppError) -> None:
+        """The file is not to be used."""
+        if not self._may_fail:
+            raise error from None
+        log.warning("%s The run goes on without it.", error)
+        self._file.close()
+        self._file = sqlite3.connect(":memory:", check_same_thread=False)
+        self._file.executescript(self._schema)
+
+    def _open(self, dry_run: bool) -> None:
+        is_new = not self._path.exists()
+        if dry_run and is_new:
+            self._file.executescript(self._schema)
         elif dry_run:
-            with contextlib.closing(_connect(path)) as file:
+            with contextlib.closing(_connect(self._path)) as file:
                 file.backup(self._file)
         else:
             if is_new:
-                _create(path, schema)
+                _create(self._path, self._schema)
             self._file.close()
-            self._file = _connect(path)
+            self._file = _connect(self._path)
             # A commit need not wait for the disk: a power failure may cost the last few changes, a
             # kill costs none.
             self._file.execute("PRAGMA synchronous = NORMAL")
@@ -72,18 +79,18 @@ class Store:
             raise sqlite3.DatabaseError("the file is empty")
 
     @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError, UnicodeError) as error:  # the last: a damaged schema
-            cause, remedy = error, self._remedy
-            if self._path:
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._file
+            except (sqlite3.Error, OSError, UnicodeError) as error:  # the last: a damaged schema
+                cause, remedy = error, self._remedy
                 try:  # SQLite's own words for a full or read-only disk are many, and name neither
                     files.try_writing(self._path.parent)
                 except OSError as found:
                     cause, remedy = found, files.OTHER_PLACE
-            what = f"{self._path}, the memory of earlier runs"
-            raise files.unusable(what, cause, remedy) from None
+                what = f"{self._path}, the memory of earlier runs"
+                self.give_up(files.unusable(what, cause, remedy))
 
 
 def _create(path: Path, schema: str) -> None:

@@ -4,6 +4,7 @@ input."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from random import Random
 from typing import Mapping, NamedTuple, Sequence
 
@@ -286,7 +287,7 @@ def test_a_row_that_nobody_knows_may_be_what_was_accepted_and_is_not_listed() ->
 
 def test_what_is_remembered_of_answers() -> None:
     clock, later = FakeClock(), 86_400.0
-    store = Store(None, f"{SCHEMA}0;", "", dry_run=False)
+    store = Store(Path("none"), f"{SCHEMA}0;", "", dry_run=True)
     answers = Answers(store, 2, clock)
     answers.note_name("a.example", "x.example")
     answers.note_name("b.example", "b.example")

@@ -88,3 +88,13 @@ def test_a_full_disk_is_told_alike_by_every_script(
     assert f".lock as a lock: {FULL}\n" in outcome.err
     assert f"FIX  Cannot use the folder {Path.home()}: {FULL}\n" in checked.out
     assert "elete" not in outcome.text
+
+
+def test_what_may_fail_is_one_warning(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.write_bytes(b"no database")
+    with contextlib.closing(Store(path, SCHEMA, REMEDY, False, may_fail=True)) as store:
+        store.write("INSERT INTO fact VALUES (?)", [("x",)])
+        assert store.rows("SELECT text FROM fact") == [("x",)]
+    (message,) = caplog.messages
+    assert message.endswith("Delete it. The run goes on without it.")
+    assert path.read_bytes() == b"no database"
