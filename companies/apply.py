@@ -108,7 +108,8 @@ class Application:
         must still be made, going by the list and by HubSpot as they are now."""
         if plan.matching == len(plan.unchanged):
             return None, plan.remove
-        accepted, refused = self._accepted(plan.add), set[str]()
+        accepted = self._accepted(plan.add)
+        refused: set[str] = set()
         if plan.remove and not self.changes.are_over:  # a row may be one of them
             refused = {each.domain for each in plan.add} - accepted
             refused |= {each.domain for each in plan.waiting if each.listed_as is None}
