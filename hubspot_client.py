@@ -29,7 +29,7 @@ _PROPERTIES = "/crm/v3/properties"
 _LISTS = "/crm/v3/lists"
 _ASSOCIATIONS = "/crm/v4/objects/contact/{}/associations"
 _ACCOUNT = "/account-info/v3/details"
-_OPT_OUT = "/communication-preferences/v3/unsubscribe"
+_OPT_OUT = "/communication-preferences/v3/unsubscribe"  # has no twin in version 2026-03
 
 LIST_PAGE_SIZE = 100  # the maximum
 BATCH_SIZE = 100  # the maximum of a batch read
@@ -142,6 +142,15 @@ class HubSpotClient(ServiceClient):
         except (CallRejected, ServiceError):
             return None
 
+    def property(self, of: ObjectType, name: str) -> Property | None:
+        """None when there is none of that name."""
+
+        def shape(data: Any) -> Property:
+            return shapes.definition({"name": name, **data})
+
+        path = f"{_PROPERTIES}/{of.plural}/{name}"
+        return self._read_if_found(f"definition of the property {name}", shape, path)
+
     def properties(self, of: ObjectType) -> dict[str, Property]:
         """Every property by its name."""
         call, path = f"list of {of.singular} properties", f"{_PROPERTIES}/{of.plural}"
@@ -241,12 +250,7 @@ class HubSpotClient(ServiceClient):
         https://developers.hubspot.com/docs/api-reference/crm-lists-v3/guide"""
         by_name = f"{_LISTS}/object-type-id/{of.id}/name/{quote(wanted, safe='')}"
         path = f"{_LISTS}/{wanted}" if wanted.isdecimal() else by_name
-        try:
-            return self._read(f"list {wanted}", shapes.record_list, "GET", path)
-        except CallRejected as error:
-            if error.status == 404 and _is_not_found(json_object(error.body)):
-                return None
-            raise
+        return self._read_if_found(f"list {wanted}", shapes.record_list, path)
 
     def members(self, wanted: shapes.RecordList) -> frozenset[int]:
         """The ids of all records in a list. Raises ListChanged when HubSpot is still filling the
@@ -323,6 +327,15 @@ class HubSpotClient(ServiceClient):
                 return Created(int(existing[1]), existed=True)
             raise
         return Created(id, existed=False)
+
+    def _read_if_found(self, call: str, shape: Shape[R], path: str) -> R | None:
+        """None where HubSpot says that there is no such thing."""
+        try:
+            return self._read(call, shape, "GET", path)
+        except CallRejected as error:
+            if error.status == 404 and _is_not_found(json_object(error.body)):
+                return None
+            raise
 
     def _list(
         self,

@@ -49,6 +49,7 @@ SERVICE = Service(
     error_details=_error_details,
     # https://developers.mailerlite.com/docs/#rate-limits
     quota_period_s=60.0,
+    headers={"Content-Type": "application/json"},  # on reads too, says the documentation
 )
 
 _LEFT = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)

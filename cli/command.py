@@ -12,13 +12,13 @@ from typing import Callable, Iterator, Sequence, TypeVar
 
 from cli.run import Run
 from cli.screen import flush_output, set_up_output
+from core import VERSION
 from core.clock import Clock
 from core.errors import AppError, Interrupted, Outcome
 from core.log import log
 from core.settings import parse_positive
 from report.render import ENDINGS, write_report
 
-VERSION = "1.0.0"
 HISTORY_RUNS = 20
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 EXIT_CODES = (

@@ -34,8 +34,10 @@ class CompanySource:
         """Whether HubSpot has the properties that the criteria are about; call it first."""
 
         def check(name: str, needed_type: str) -> Finding:
-            self._properties = self._properties or self._hubspot.properties(COMPANIES)
-            return _judge_property(self._properties.get(name), name, needed_type)
+            found = self._hubspot.property(COMPANIES, name)
+            if found:
+                self._properties[name] = found
+            return _judge_property(found, name, needed_type)
 
         findings = collect_findings(
             lambda: check("ecommerce_platform", "enumeration"), lambda: check("alexa", "number")

@@ -17,6 +17,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
+from core import VERSION
 from core.errors import (
     BadAnswer,
     CallRejected,
@@ -142,6 +143,78 @@ def test_a_proxy_from_the_environment_is_used(
         "https://shop.example", {}, None, None, None
     )["proxies"]
     assert proxies["https"] == f"http://127.0.0.1:{sandbox.port}"
+
+
+@contextlib.contextmanager
+def server(*answers: bytes) -> Iterator[tuple[int, list[bytes]]]:
+    """Its port, and what it hears: one connection for each answer."""
+    heard: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        for answer in answers:
+            with contextlib.suppress(OSError), listener.accept()[0] as connection:
+                heard.append(connection.recv(65_536))
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        yield listener.getsockname()[1], heard
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "tries", "kind", "words"),
+    [
+        ("407 Proxy Authentication Required", 1, ServiceDown, "refuses the connection: 407 Proxy"),
+        ("403 Forbidden", 1, ServiceDown, "refuses the connection: 403 Forbidden"),
+        ("502 Bad Gateway", MAX_ATTEMPTS, ServiceError, "refuses the connection: 502 Bad Gateway"),
+    ],
+)
+def test_a_proxy_that_refuses_the_tunnel_is_named_and_no_write_counts_as_sent(
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+    tries: int,
+    kind: type[ServiceError],
+    words: str,
+) -> None:
+    with server(*[f"HTTP/1.1 {status}\r\n\r\n".encode()] * tries) as (port, heard):
+        monkeypatch.setenv("https_proxy", f"http://user:secret@127.0.0.1:{port}")
+        with pytest.raises(kind) as caught:
+            connect(url="https://shop.example").request(*FOLLOW)
+    assert f"the proxy 127.0.0.1:{port} {words}" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert not caught.value.outcome_unknown
+    assert len(heard) == tries
+    assert not any(b"X-Api-Key" in each for each in heard)
+
+
+@pytest.mark.parametrize("proxy", ["http://user:secret@127.0.0.1:1", "http://nowhere.invalid:80"])
+def test_a_proxy_that_is_not_there_is_named(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    place = proxy.split("//")[1].split("@")[-1]
+    with pytest.raises(ServiceError, match=f"cannot connect to the proxy {place}: check") as caught:
+        connect(url="https://shop.example").request(*FOLLOW)
+    assert not caught.value.outcome_unknown
+
+
+def test_a_failed_handshake_sends_nothing(connect: Connect) -> None:
+    answers = [b"HTTP/1.1 400 Bad Request\r\n\r\n"] * MAX_ATTEMPTS
+    words = pytest.raises(ServiceError, match="no secure connection")
+    with server(*answers) as (port, _), words as caught:
+        connect(url=f"https://127.0.0.1:{port}").request(*FOLLOW)
+    assert not caught.value.outcome_unknown
+
+
+def test_every_call_says_who_calls(connect: Connect, sandbox: Sandbox) -> None:
+    connect().read(*LIST)
+    (request,) = sandbox.requests
+    assert request.headers["User-Agent"].startswith(f"crm-sync/{VERSION} python-requests/")
 
 
 def test_no_proxy_sees_the_keys_on_the_way_to_this_machine_itself(

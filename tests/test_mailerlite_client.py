@@ -55,6 +55,13 @@ def hubspot(sandbox: Sandbox, clock: FakeClock) -> Iterator[HubSpotClient]:
     client.http.close()
 
 
+def test_reads_say_which_form_they_speak(client: MailerLiteClient, sandbox: Sandbox) -> None:
+    client.groups()
+    for request in sandbox.requests:
+        assert request.headers["Content-Type"] == "application/json"
+        assert request.headers["Accept"] == "application/json"
+
+
 def edited(**more: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda payload: {**payload, **more}
 

@@ -244,7 +244,7 @@ def inactive(sandbox: Sandbox) -> None:
 
 
 NOT_IN_PLACE = [
-    (wrong_token, "HubSpot, list of company properties: 401"),
+    (wrong_token, "HubSpot, definition of the property ecommerce_platform: 401"),
     (wrong_token, "Check HUBSPOT_ACCESS_TOKEN"),
     (wrong_key, "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN"),
     (missing_schema_scope, "the token lacks the scope crm.schemas.companies.read"),
@@ -565,7 +565,7 @@ def test_a_run_with_nothing_to_do_costs_reads_alone(clock: FakeClock) -> None:
         assert (
             outcome.report["requests"]["predictleads"]["calls"] == 3
         )  # the list ends with an empty page
-        assert outcome.report["requests"]["hubspot"]["calls"] == 2 + len(searches)
+        assert outcome.report["requests"]["hubspot"]["calls"] == 3 + len(searches)
 
 
 def test_one_refusal_does_not_stop_the_others(clock: FakeClock) -> None:

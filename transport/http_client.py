@@ -19,7 +19,7 @@ import tenacity
 from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
-from core import errors
+from core import VERSION, errors
 from core.clock import Clock
 from core.log import log
 from core.settings import Secret
@@ -38,6 +38,9 @@ MAX_REFUSALS = 30  # of one call (429): the pace adapts meanwhile, so they are n
 BACKOFF = tenacity.wait_random_exponential(multiplier=1, max=30, min=0.5)
 LONG_WAIT_S = 5.0  # from here on a wait is told to everyone, not only with -v
 POOL_SIZE = 32  # connections kept open to one service
+# How Python tells a proxy's answer, and a handshake that failed before anything was sent.
+_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3}[^')]{0,60})")
+_HANDSHAKE = re.compile("VERSION|PROTOCOL|HANDSHAKE|CIPHER|UNKNOWN_CA")
 MIN_SCRUBBED = 8  # characters; anything shorter is no secret and could stand in any text
 
 
@@ -79,6 +82,7 @@ class HttpClient:
         self._dry_run = dry_run
         self._throttle = Throttle(calls_per_second, clock, service.quota_period_s)
         self._session = _session(auth_headers)
+        self._session.headers.update(service.headers)
         # http leads to this machine itself: no proxy has to see the keys.
         self._session.trust_env = not base_url.startswith("http:")
         self._our_keys = _any_of([key.reveal().split()[-1] for key in auth_headers.values()])
@@ -263,6 +267,10 @@ class HttpClient:
                 f"{name}: its TLS certificate cannot be verified. Behind a company proxy,"
                 " let REQUESTS_CA_BUNDLE name the file with the proxy's certificate."
             )
+        if is_any(urllib3_errors.ProxyError):
+            return self._proxy_problem(" ".join(map(str, reasons)))
+        if any(_HANDSHAKE.search(str(each)) for each in reasons if isinstance(each, ssl.SSLError)):
+            return TryAgain(f"no secure connection (TLS) to {url} can be made: {reasons[-1]}")
         if not is_any(requests.RequestException, urllib3_errors.HTTPError, zlib.error):
             return errors.ServiceDown(f"{name}: {error}. Check REQUESTS_CA_BUNDLE.")
         if isinstance(error, ValueError):  # of requests: an impossible address or proxy
@@ -279,6 +287,22 @@ class HttpClient:
         if is_any(urllib3_errors.TimeoutError, socket.timeout):
             return TryAgain("no answer, or not all of it, in time", outcome_unknown=True)
         return TryAgain("the connection broke before the answer was complete", outcome_unknown=True)
+
+    def _proxy_problem(self, text: str) -> Exception:
+        """Of a call that never got past the proxy. `text`: all that is known of it."""
+        found = requests.utils.select_proxy(
+            self._base_url, requests.utils.get_environ_proxies(self._base_url)
+        )
+        address = (found or "").rpartition("//")[2]
+        proxy = f"the proxy {address.rpartition('@')[2]}"  # without its password
+        refused = _TUNNEL.search(text)
+        if not refused:
+            return TryAgain(f"cannot connect to {proxy}: check HTTPS_PROXY")
+        what = f"{proxy} refuses the connection: {refused[1]}"
+        if refused[1].startswith(("403", "407")):
+            name = self.service.name
+            return errors.ServiceDown(f"{name}: {what}. Check HTTPS_PROXY, and what it allows.")
+        return TryAgain(what)
 
 
 def _problem(state: tenacity.RetryCallState) -> TryAgain:
@@ -338,7 +362,9 @@ def _session(auth_headers: Mapping[str, Secret]) -> requests.Session:
     session = requests.Session()
     # As `auth`, and not among the headers: else requests would prefer what ~/.netrc says.
     session.auth = authenticate
-    session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip"})
+    agent = f"crm-sync/{VERSION} {requests.utils.default_user_agent()}"
+    headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": agent}
+    session.headers.update(headers)
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(pool_maxsize=POOL_SIZE))

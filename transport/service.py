@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Pattern
 
 JsonObject = Dict[str, Any]
@@ -29,7 +30,8 @@ class Service:
     into the body of an error, in words, the most important first. `min_wait_s`: seconds that it
     wants before the next try when it sends no Retry-After. `daily_limit`: how a 429 reads after
     which there is nothing more before tomorrow. `quota_period_s`: of how many seconds, if its
-    answers tell how many calls all apps of the account have left (X-RateLimit-Remaining)."""
+    answers tell how many calls all apps of the account have left (X-RateLimit-Remaining).
+    `headers`: that it wants on every call, besides those of all services."""
 
     name: str
     remedy: Callable[[Response], str]
@@ -39,6 +41,7 @@ class Service:
     min_wait_s: Callable[[Response], float] = lambda _response: 0.0
     daily_limit: Pattern[str] = re.compile("daily limit", re.IGNORECASE)
     quota_period_s: float | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def only_reads(self, method: str, path: str) -> bool:
         if method == "POST" and self.read_only_posts:
