@@ -12,6 +12,7 @@ from companies.options import Options, add_flags, read_options
 from core import settings as basics_settings
 from core.errors import SettingsError
 from core.limits import Limit
+from core.log import log
 from core.settings import (
     NO_FILE,
     PYTHON,
@@ -241,7 +242,11 @@ def test_the_example_is_to_be_copied_only_where_there_is_no_file() -> None:
     assert "cp .env.example" not in told_of("KEEP_FOLOWING")
 
 
-def test_a_file_that_others_can_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_others_can_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "handlers", [caplog.handler])
+    monkeypatch.setattr(log, "propagate", False)
     path = tmp_path / ".env"
     path.touch(mode=0o600)
     read_env_file(str(path))

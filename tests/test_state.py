@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import AppError
+from core.log import log
 from state import files
 from state.store import Store
 from tests.fault_matrix import JOBS
@@ -90,7 +91,11 @@ def test_a_full_disk_is_told_alike_by_every_script(
     assert "elete" not in outcome.text
 
 
-def test_what_may_fail_is_one_warning(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_may_fail_is_one_warning(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "handlers", [caplog.handler])
+    monkeypatch.setattr(log, "propagate", False)
     path.write_bytes(b"no database")
     with contextlib.closing(Store(path, SCHEMA, REMEDY, False, may_fail=True)) as store:
         store.write("INSERT INTO fact VALUES (?)", [("x",)])
