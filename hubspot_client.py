@@ -202,28 +202,25 @@ class HubSpotClient(ServiceClient):
         keys: Sequence[int | str],
         key: str = "id",
         needed: Sequence[str] = (),
-        deleted: bool = False,
     ) -> list[Record]:
-        """Those of the records that there are, or that were `deleted`, with the properties `names`
-        and in no order. One that was archived, or merged into another one, is not there.
+        """Those of the records that there are, with the properties `names` and in no order. One
+        that was archived, or merged into another one, is not there.
 
         `keys` are values of `key`: of "id", or of "email" in lower case. Raises BadAnswer when the
         answer leaves out one of the properties `needed`.
         """
         call, path = f"{of.plural} by {key}", f"{_OBJECTS}/{of.plural}/batch/read"
         by = {} if key == "id" else {"idProperty": key}
-        params = {"archived": "true"} if deleted else None
         shape = partial(shapes.results, partial(shapes.record, tuple(names), needed))
         found: list[Record] = []
         for start in range(0, len(keys), BATCH_SIZE):
             inputs = [{"id": str(each)} for each in keys[start : start + BATCH_SIZE]]
             body = {"properties": [*names], "inputs": inputs, **by}
-            found += self._read(call, shape, "POST", path, body=body, params=params)
+            found += self._read(call, shape, "POST", path, body=body)
         return found
 
-    def companies_by_id(self, ids: Sequence[int], deleted: bool = False) -> list[Company]:
-        found = self.records(COMPANIES, shapes.COMPANY_PROPERTIES, ids, deleted=deleted)
-        return [*map(shapes.company, found)]
+    def companies_by_id(self, ids: Sequence[int]) -> list[Company]:
+        return [*map(shapes.company, self.records(COMPANIES, shapes.COMPANY_PROPERTIES, ids))]
 
     def contacts(self, names: Sequence[str], needed: Sequence[str] = ()) -> Iterator[Contact]:
         """Every contact once, in order of id; otherwise as `records`.

@@ -1,4 +1,4 @@
-"""The MailerLite client, and the contacts of the HubSpot client, against scripted answers."""
+"""The MailerLite client against scripted answers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from typing import Any, Callable, Iterator
 import pytest
 import requests
 
-import hubspot_client
 import mailerlite_client
 from core.errors import BadAnswer, CallRejected, ListChanged, ServiceError
 from core.settings import SettingsReader
-from hubspot_api.shapes import CONTACTS
-from hubspot_client import HubSpotClient, hubspot_settings
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber
 from mailerlite_client import PERSON, VALUES, MailerLiteClient, Refused, mailerlite_settings
-from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
+from sandbox import Fault, MailerLite, Request, Sandbox
 from tests.helpers import FakeClock
 
 JO = "jo@mail.example"
@@ -33,9 +30,8 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
         }
         for n in range(30)
     ]
-    contacts = [{"id": 10 + n, "email": f"p{n}@mail.example"} for n in range(10)]
     mailerlite = MailerLite(people, groups={"7": "Shops", "8": "Others"})
-    with Sandbox(HubSpot(contacts=contacts), mailerlite=mailerlite, clock=clock) as sandbox:
+    with Sandbox(mailerlite=mailerlite, clock=clock) as sandbox:
         yield sandbox
 
 
@@ -43,14 +39,6 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
 def client(sandbox: Sandbox, clock: FakeClock) -> Iterator[MailerLiteClient]:
     settings = SettingsReader(sandbox.settings, "test").load(mailerlite_settings)
     client = MailerLiteClient(settings, clock, dry_run=False)
-    yield client
-    client.http.close()
-
-
-@pytest.fixture
-def hubspot(sandbox: Sandbox, clock: FakeClock) -> Iterator[HubSpotClient]:
-    settings = SettingsReader(sandbox.settings, "test").load(hubspot_settings)
-    client = HubSpotClient(settings, clock, dry_run=False)
     yield client
     client.http.close()
 
@@ -440,102 +428,3 @@ def test_a_dry_run_looks_nobody_up(sandbox: Sandbox, clock: FakeClock) -> None:
     with contextlib.closing(client.http), pytest.raises(RuntimeError, match="would write"):
         client.look_up([JO], [], with_groups=False)
     assert sandbox.requests == []
-
-
-# Contacts in HubSpot
-
-
-@pytest.mark.parametrize("number", [1, 10, 250])
-def test_contacts_by_id(sandbox: Sandbox, hubspot: HubSpotClient, number: int) -> None:
-    found = hubspot.records(
-        CONTACTS, ["email", "phone"], [*range(15, 15 + number)], needed=["email"]
-    )
-    assert [each.id for each in found] == [*range(15, min(20, 15 + number))]
-    assert found[0].values == {"email": "p5@mail.example", "phone": None}
-    assert len(sandbox.requests) == -(-number // 100)
-
-
-def test_properties_of_contacts(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
-    found = hubspot.properties(CONTACTS)
-    assert found["hs_email_bad_address"].type == "bool"
-    assert found["hs_email_bad_address"].label == "hs_email_bad_address"
-    sandbox.faults = [Fault("body", body={"results": [{"name": "email"}]})]
-    with pytest.raises(BadAnswer, match="list of contact properties"):
-        hubspot.properties(CONTACTS)
-
-
-@pytest.mark.parametrize("page_size", [1, 3, 10, 100])
-def test_every_contact_once(
-    hubspot: HubSpotClient, page_size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", page_size)
-    contacts = list(hubspot.contacts(["email", "phone", "no_such_property"]))
-    assert [contact.id for contact in contacts] == [*range(10, 20)]
-    values = {"email": "p9@mail.example", "phone": None, "no_such_property": None}
-    assert contacts[9].values == values
-
-
-def test_only_the_properties_needed(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
-    list(hubspot.contacts(["email", "city"]))
-    assert sandbox.requests[0].query == {"limit": "100", "properties": "email,city"}
-
-
-def test_contacts_that_come_or_go_during_the_read(
-    sandbox: Sandbox, hubspot: HubSpotClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", 2)
-
-    def change(request: Request) -> None:
-        if request.query.get("after"):
-            sandbox.hubspot.contacts.pop(10, None)
-            sandbox.hubspot.contacts[9] = {"email": "early@mail.example"}
-
-    sandbox.on_request = change
-    ids = [contact.id for contact in hubspot.contacts(["email"])]
-    assert ids == [*range(10, 20)]
-
-
-def twice(payload: dict[str, Any]) -> dict[str, Any]:
-    return {**payload, "results": payload["results"] * 2}
-
-
-def test_a_contact_that_comes_twice_counts_once(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
-    sandbox.faults = [Fault("edit", path="/contacts$", edit=twice)]
-    again: list[int] = [contact.id for contact in hubspot.contacts(["email"])]
-    assert sorted(set(again)) == [*range(10, 20)]
-    assert len(again) == 10
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"results": None},
-        {"results": [{"properties": {}}]},
-        {"results": [{"id": "1_0", "properties": {}}]},
-        {"results": [{"id": 10, "properties": {}}]},
-        {"results": [{"id": "10"}]},
-        {"results": [{"id": "10", "properties": {"email": 5}}]},
-        {"paging": {"next": {}}},
-        {"paging": {"next": {"after": ""}}},
-        {"paging": {"next": {"after": 5}}},
-        {"paging": "next"},
-    ],
-)
-def test_a_malformed_page_of_contacts(sandbox: Sandbox, hubspot: HubSpotClient, more: Any) -> None:
-    sandbox.faults = [Fault("edit", path="/contacts$", edit=edited(**more))]
-    with pytest.raises(BadAnswer, match="HubSpot, contacts: the answer cannot be used"):
-        list(hubspot.contacts(["email"]))
-
-
-def test_a_cursor_of_contacts_that_comes_twice(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
-    paging = {"next": {"after": "11"}}
-    sandbox.faults = [Fault("edit", path="/contacts$", edit=edited(paging=paging))]
-    with pytest.raises(BadAnswer, match="its cursor 11 comes twice"):
-        list(hubspot.contacts(["email"]))
-    assert len(sandbox.requests) == 2
-
-
-@pytest.mark.parametrize("paging", [None, {}, {"next": None}])
-def test_the_end_of_the_contacts(sandbox: Sandbox, hubspot: HubSpotClient, paging: Any) -> None:
-    sandbox.faults = [Fault("edit", path="/contacts$", edit=edited(paging=paging))]
-    assert len(list(hubspot.contacts(["email"]))) == 10

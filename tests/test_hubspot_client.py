@@ -1,0 +1,160 @@
+"""The HubSpot client against scripted answers."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterator
+
+import pytest
+
+import hubspot_client
+from core.errors import BadAnswer, ListChanged
+from core.settings import SettingsReader
+from hubspot_api import search
+from hubspot_api.shapes import COMPANIES, CONTACTS
+from hubspot_client import HubSpotClient, hubspot_settings
+from sandbox import Fault, HubSpot, Request, Sandbox
+from tests.helpers import FakeClock
+
+
+@pytest.fixture
+def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
+    contacts = [{"id": 10 + n, "email": f"p{n}@mail.example"} for n in range(10)]
+    shop = {"domain": "shop.example", "ecommerce_platform": "shopify", "alexa": "5"}
+    companies = [{"id": 20 + n, **shop} for n in range(3)]
+    with Sandbox(HubSpot(companies, contacts), clock=clock) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def hubspot(sandbox: Sandbox, clock: FakeClock) -> Iterator[HubSpotClient]:
+    settings = SettingsReader(sandbox.settings, "test").load(hubspot_settings)
+    client = HubSpotClient(settings, clock, dry_run=False)
+    yield client
+    client.http.close()
+
+
+def edited(**more: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda payload: {**payload, **more}
+
+
+@pytest.mark.parametrize(("total", "is_accepted"), [(3, True), (8, True), (9, False)])
+def test_all_that_match_may_lack_a_few_that_edits_explain(
+    sandbox: Sandbox, hubspot: HubSpotClient, total: int, is_accepted: bool
+) -> None:
+    sandbox.faults = [Fault("edit", path="/search$", edit=edited(total=total))]
+    totals: list[int] = []
+    found = hubspot.companies(search.matching(["shopify"], 100, False), totals.append)
+    if is_accepted:
+        assert sorted(company.id for company in found) == [20, 21, 22]
+    else:
+        with pytest.raises(ListChanged, match="promises 9 companies, but 3 came"):
+            list(found)
+    assert set(totals) == {total}
+
+
+def test_what_a_search_is_to_find_may_lack_nothing(
+    sandbox: Sandbox, hubspot: HubSpotClient
+) -> None:
+    """Nothing is removed, and nothing made, because a company did not come."""
+    queries = list(search.naming(["shop.example"]))
+    assert [company.id for company in hubspot.find_companies(queries)] == [20, 21, 22]
+    assert len(sandbox.requests) == len(queries)
+    sandbox.faults = [Fault("edit", path="/search$", edit=edited(total=4))]
+    with pytest.raises(ListChanged, match="promises 4 companies, but 3 came"):
+        hubspot.find(COMPANIES, ["name"], queries)
+
+
+@pytest.mark.parametrize("number", [1, 10, 250])
+def test_contacts_by_id(sandbox: Sandbox, hubspot: HubSpotClient, number: int) -> None:
+    found = hubspot.records(
+        CONTACTS, ["email", "phone"], [*range(15, 15 + number)], needed=["email"]
+    )
+    assert [each.id for each in found] == [*range(15, min(20, 15 + number))]
+    assert found[0].values == {"email": "p5@mail.example", "phone": None}
+    assert len(sandbox.requests) == -(-number // 100)
+
+
+def test_properties_of_contacts(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
+    found = hubspot.properties(CONTACTS)
+    assert found["hs_email_bad_address"].type == "bool"
+    assert found["hs_email_bad_address"].label == "hs_email_bad_address"
+    sandbox.faults = [Fault("body", body={"results": [{"name": "email"}]})]
+    with pytest.raises(BadAnswer, match="list of contact properties"):
+        hubspot.properties(CONTACTS)
+
+
+@pytest.mark.parametrize("page_size", [1, 3, 10, 100])
+def test_every_contact_once(
+    hubspot: HubSpotClient, page_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", page_size)
+    contacts = list(hubspot.contacts(["email", "phone", "no_such_property"]))
+    assert [contact.id for contact in contacts] == [*range(10, 20)]
+    values = {"email": "p9@mail.example", "phone": None, "no_such_property": None}
+    assert contacts[9].values == values
+
+
+def test_only_the_properties_needed(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
+    list(hubspot.contacts(["email", "city"]))
+    assert sandbox.requests[0].query == {"limit": "100", "properties": "email,city"}
+
+
+def test_contacts_that_come_or_go_during_the_read(
+    sandbox: Sandbox, hubspot: HubSpotClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubspot_client, "LIST_PAGE_SIZE", 2)
+
+    def change(request: Request) -> None:
+        if request.query.get("after"):
+            sandbox.hubspot.contacts.pop(10, None)
+            sandbox.hubspot.contacts[9] = {"email": "early@mail.example"}
+
+    sandbox.on_request = change
+    ids = [contact.id for contact in hubspot.contacts(["email"])]
+    assert ids == [*range(10, 20)]
+
+
+def twice(payload: dict[str, Any]) -> dict[str, Any]:
+    return {**payload, "results": payload["results"] * 2}
+
+
+def test_a_contact_that_comes_twice_counts_once(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
+    sandbox.faults = [Fault("edit", path="/contacts$", edit=twice)]
+    again: list[int] = [contact.id for contact in hubspot.contacts(["email"])]
+    assert sorted(set(again)) == [*range(10, 20)]
+    assert len(again) == 10
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"results": None},
+        {"results": [{"properties": {}}]},
+        {"results": [{"id": "1_0", "properties": {}}]},
+        {"results": [{"id": 10, "properties": {}}]},
+        {"results": [{"id": "10"}]},
+        {"results": [{"id": "10", "properties": {"email": 5}}]},
+        {"paging": {"next": {}}},
+        {"paging": {"next": {"after": ""}}},
+        {"paging": {"next": {"after": 5}}},
+        {"paging": "next"},
+    ],
+)
+def test_a_malformed_page_of_contacts(sandbox: Sandbox, hubspot: HubSpotClient, more: Any) -> None:
+    sandbox.faults = [Fault("edit", path="/contacts$", edit=edited(**more))]
+    with pytest.raises(BadAnswer, match="HubSpot, contacts: the answer cannot be used"):
+        list(hubspot.contacts(["email"]))
+
+
+def test_a_cursor_of_contacts_that_comes_twice(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
+    paging = {"next": {"after": "11"}}
+    sandbox.faults = [Fault("edit", path="/contacts$", edit=edited(paging=paging))]
+    with pytest.raises(BadAnswer, match="its cursor 11 comes twice"):
+        list(hubspot.contacts(["email"]))
+    assert len(sandbox.requests) == 2
+
+
+@pytest.mark.parametrize("paging", [None, {}, {"next": None}])
+def test_the_end_of_the_contacts(sandbox: Sandbox, hubspot: HubSpotClient, paging: Any) -> None:
+    sandbox.faults = [Fault("edit", path="/contacts$", edit=edited(paging=paging))]
+    assert len(list(hubspot.contacts(["email"]))) == 10
