@@ -31,7 +31,7 @@ REMEDIES = {
 SERVICE = Service("PredictLeads", lambda response: REMEDIES.get(response.status, ""))
 
 # No document says how PredictLeads answers a change that is already made; these are its likely
-# words. Anything else counts as a refusal.
+# words, and no domain can hold them. Anything else counts as a refusal.
 _ALREADY_FOLLOWED = re.compile(r"already[ _](been[ _])?follow(ed|ing)", re.IGNORECASE)
 _NOT_FOLLOWED = re.compile(
     r"\bnot[ _]((yet|currently|being)[ _])?follow(ed|ing)|not follow this|already[ _]unfollowed"
@@ -135,7 +135,7 @@ class PredictLeadsClient(ServiceClient):
         try:
             response = self.http.request("POST", f"{_path(domain)}/{action}", call, params=params)
         except CallRejected as error:
-            if is_so.search(error.detail.replace(domain, "")):  # the domain may hold such words
+            if is_so.search(error.detail):
                 return
             if error.status == 409:  # a conflict: perhaps it is so already, under another name
                 error.outcome_unknown = True

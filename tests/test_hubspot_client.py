@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 import hubspot_client
-from core.errors import BadAnswer, ListChanged
+from core.errors import BadAnswer, CallRejected, ListChanged
 from core.settings import SettingsReader
 from hubspot_api import search
 from hubspot_api.shapes import COMPANIES, CONTACTS
@@ -158,3 +158,17 @@ def test_a_cursor_of_contacts_that_comes_twice(sandbox: Sandbox, hubspot: HubSpo
 def test_the_end_of_the_contacts(sandbox: Sandbox, hubspot: HubSpotClient, paging: Any) -> None:
     sandbox.faults = [Fault("edit", path="/contacts$", edit=edited(paging=paging))]
     assert len(list(hubspot.contacts(["email"]))) == 10
+
+
+@pytest.mark.parametrize(
+    ("body", "is_told"), [({"category": "OBJECT_NOT_FOUND"}, True), ("<html>", False)]
+)
+def test_a_list_is_gone_only_where_hubspot_says_so(
+    sandbox: Sandbox, hubspot: HubSpotClient, body: Any, is_told: bool
+) -> None:
+    sandbox.faults = [Fault("status", status=404, body=body)]
+    if is_told:
+        assert hubspot.list_called("Customers", CONTACTS) is None
+    else:
+        with pytest.raises(CallRejected, match="check HUBSPOT_BASE_URL"):
+            hubspot.list_called("Customers", CONTACTS)

@@ -421,6 +421,19 @@ def test_a_malformed_answer_about_people(
         client.look_up([JO], [], with_groups=False)
 
 
+def test_who_left_a_group_and_who_did_not(sandbox: Sandbox, client: MailerLiteClient) -> None:
+    """Gone is gone, whoever took them out."""
+    refused = {"code": 422, "body": {"message": "Not now."}}
+    responses = [{"code": 204, "body": None}, {"code": 404, "body": None}, refused, None]
+    sandbox.faults = [Fault("edit", edit=answers(*responses))]
+    left = client.leave_groups([(str(n), "7") for n in range(4)])
+    said = [None, None, "422 Not now.", "None no reason is given"]
+    assert [each and str(each).partition(": ")[2] for each in left] == said
+    with pytest.raises(BadAnswer, match="one response for each request") as error:
+        client.leave_groups([("1", "7")])
+    assert error.value.outcome_unknown
+
+
 def test_a_dry_run_looks_nobody_up(sandbox: Sandbox, clock: FakeClock) -> None:
     """The same request could write: nobody needs it before a write."""
     settings = SettingsReader(sandbox.settings, "test").load(mailerlite_settings)
