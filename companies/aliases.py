@@ -71,28 +71,42 @@ class Aliases:
             self._known.update([domain] if names else [])
         return is_listed
 
-    def unexplained(self, missing: Iterable[str], accepted: Collection[str] = ()) -> list[str]:
-        """The missing domains that any row may be: `accepted` by this run, or by an earlier one not
-        too long ago; or refused, while the question failed."""
-
-        def is_open(domain: str) -> bool:
+    def unexplained(self, missing: Iterable[str], accepted: Collection[str] = ()) -> dict[str, str]:
+        """The missing domains that any row may be, and what the destination has done: accepted in
+        this run (`accepted`) or not too long ago; or refused, while the question failed."""
+        found: dict[str, str] = {}
+        for domain in missing:
             answer = self._answers.by_domain.get(domain)
-            if answer is None:
-                return domain in accepted
-            is_new = answer.status == LISTED or self._answers.is_recent(answer.since)
-            is_known = answer.status != UNLISTED and answer.listed_as != ""
-            return is_new and (domain in accepted or not is_known)
+            is_accepted = domain in accepted or bool(answer and answer.status == UNLISTED)
+            is_old = (
+                answer and answer.status != LISTED and not self._answers.is_recent(answer.since)
+            )
+            if is_accepted and not is_old:
+                found[domain] = "accepted"
+            elif answer and answer.listed_as == "" and not is_old:
+                found[domain] = "refused"
+        return found
 
-        return list(filter(is_open, missing))
+    def suspect(self, now: Diff, accepted: AbstractSet[str], rows: Collection[str]) -> None:
+        """Extra rows that were not among these `rows` have come with what was accepted. If that is
+        missing they may be it, or somebody else's: nobody removes them while that is open."""
+        missing = [each for each in now.lacks(accepted) if each in self._known]
+        for domain, row in zip(missing, sorted(now.extra.keys() - rows)):
+            self._answers.note_name(domain, f"?{row}")
 
-    def recognise(self, now: Diff, accepted: AbstractSet[str], before: Collection[str]) -> bool:
-        """A row that was not there `before` has come with what was accepted. If one company which
-        the destination knows is missing, it is listed so; of several, nobody can tell which."""
-        came, missing = now.extra.keys() - before, now.lacks(accepted & self._known)
-        if len(came) == len(missing) == 1:
-            self._answers.note_name(missing[0], *came)
-            return True
-        return False
+    def recognise(self, now: Diff, accepted: AbstractSet[str], before: Diff) -> bool:
+        """Whether the list shows what was added again, after it had been lost, under another name:
+        by a row that is back, or by the loss of another company that it showed `before`. Of
+        several, nobody can tell which is which."""
+        missing = now.lacks(accepted)
+        pairs = (
+            (missing, now.extra.keys() - before.extra.keys()),
+            (now.lacks(set(before.unchanged)), accepted - set(missing)),
+        )
+        found = [(own, other) for own, other in pairs if len(own) == len(other) == 1]
+        for own, other in found:
+            self._answers.note_name(*own, *other)
+        return bool(found)
 
     def _names(self, domain: str) -> list[str] | None:
         """The domains that the destination tells; None when the question fails."""

@@ -56,19 +56,20 @@ class Application:
         self._results: dict[str, Result] = {}  # by domain
         self._shown: set[str] = set()  # matching domains that a list of this run has shown
         self._soon, self._late = iter(SOON_S), iter(LATE_S)
+        self._said = False  # how long the list is waited for
 
     def apply(self, plan: Plan) -> Applied:
         self._shown.update(plan.unchanged)
         lost: list[str] = []
         now: Diff | None = None
         unchecked: AppError | None = None
-        self._add(plan.add)
+        accepted = self._add(plan.add)
         try:
-            now, to_remove = self._confirm(plan)
+            now, to_remove = self._confirm(plan, accepted)
             sent = self._remove(to_remove)
             if sent or now is None:
                 now = self._wait_for_removals(sent)
-            now, lost = self._restore(plan, now, bool(sent))
+            now, lost = self._restore(plan, now, accepted, bool(sent))
         except (CallRejected, ServiceError, Interrupted) as error:
             now, unchecked = None, error
         return self._judge(plan, lost, now, unchecked)
@@ -76,7 +77,7 @@ class Application:
     def _add(self, changes: Sequence[Change]) -> set[str]:
         """The domains that may be listed now, if under another name."""
         self._make(self._destination.adding, changes, self._destination.add)
-        return self._accepted(changes)
+        return {each.domain for each in changes if self._results[each.domain].maybe_applied}
 
     def _remove(self, changes: Sequence[Change]) -> set[str]:
         """The rows that a call was made for."""
@@ -98,45 +99,37 @@ class Application:
         results = self.changes.apply(action.title, changes, note_and_make, was_refused=was_refused)
         self._results.update((each.domain, result) for each, result in zip(changes, results))
 
-    def _accepted(self, changes: Sequence[Change]) -> set[str]:
-        return {each.domain for each in changes if self._results[each.domain].maybe_applied}
-
     # Reading the list again
 
-    def _confirm(self, plan: Plan) -> tuple[Diff | None, Sequence[Change]]:
+    def _confirm(self, plan: Plan, accepted: set[str]) -> tuple[Diff | None, Sequence[Change]]:
         """The list after the additions, None if there were none to be made; and the removals that
         must still be made, going by the list and by HubSpot as they are now."""
         if plan.matching == len(plan.unchanged):
             return None, plan.remove
-        accepted = self._accepted(plan.add)
         refused: set[str] = set()
         if plan.remove and not self.changes.are_over:  # a row may be one of them
             refused = {each.domain for each in plan.add} - accepted
             refused |= {each.domain for each in plan.waiting if each.listed_as is None}
         before = {each.domain for each in plan.remove} | {each.domain for each in plan.kept}
-        now = self._settle(accepted, refused, before)
+        now = self._settle(accepted, refused)
+        if self._aliases:
+            self._aliases.suspect(now, accepted, before)
         if self.changes.are_over:
             return now, plan.remove
         planned = {each.domain for each in plan.remove}
         rows = {domain: now.extra[domain] for domain in planned & now.extra.keys()}
-        unexplained = self._aliases.unexplained(now.missing, accepted) if self._aliases else ()
+        unexplained = self._aliases.unexplained(now.missing, accepted) if self._aliases else {}
         doubt = Doubt(self._destination.name, set(now.unchanged), unexplained)
         remove, kept = judge_rows(rows, self._matching, self._job.look_up(rows), doubt)
         self._results.update((each.domain, Result(HELD_BACK, each.reason)) for each in kept)
         return now, remove
 
-    def _settle(
-        self, accepted: AbstractSet[str], refused: AbstractSet[str], before: Collection[str]
-    ) -> Diff:
-        """The list once it shows what was accepted, or as it is half a minute later. `before`: the
-        rows that stood for no matching company before these were added."""
+    def _settle(self, accepted: AbstractSet[str], refused: AbstractSet[str] = frozenset()) -> Diff:
+        """The list once it shows what was accepted, or as it is half a minute later."""
         now = self._wait(self._fetch(), self._soon, lambda now: now.lacks(accepted))
         if self._aliases and self._aliases.ask(now, accepted, refused):
             now = self._fetch()
-        now = self._wait(now, self._late, lambda now: now.lacks(accepted))
-        if self._aliases and self._aliases.recognise(now, accepted, before):
-            now = self._fetch()
-        return now
+        return self._wait(now, self._late, lambda now: now.lacks(accepted))
 
     def _wait_for_removals(self, sent: Collection[str]) -> Diff:
         removed = {domain for domain in sent if self._results[domain].maybe_applied}
@@ -148,7 +141,8 @@ class Application:
     ) -> Diff:
         """Read the list again while changes are `open_in` it, after each of the waits left."""
         while (still_open := open_in(now)) and (wait_s := next(waits, None)):
-            if wait_s == SOON_S[0]:  # said once
+            if not self._said:
+                self._said = True
                 name, number = self._destination.name, companies(len(still_open))
                 text = "%s does not show the change of %s yet: reading its list for up to %d s."
                 log.info(text, name, number, sum((*SOON_S, *LATE_S)))
@@ -164,20 +158,25 @@ class Application:
         self._shown.update(now.unchanged)
         return now
 
-    def _restore(self, plan: Plan, now: Diff, removed: bool) -> tuple[Diff, list[str]]:
+    def _restore(
+        self, plan: Plan, now: Diff, accepted: set[str], removed: bool
+    ) -> tuple[Diff, list[str]]:
         """Add again what was listed and is missing, because a change took it along: the service
         knows both as one. After removals also what it accepted and never showed. Returns what is
         missing all the same, but for what this run has added."""
         shown, before = set(self._shown), dict(self._results)
-        expected = set(shown)
-        if removed:
-            expected |= self._accepted(plan.add)
-            expected |= {each.domain for each in plan.waiting if each.status == UNLISTED}
-        lost = now.lacks(expected)
+        unlisted = accepted | {each.domain for each in plan.waiting if each.status == UNLISTED}
+        lost = now.lacks(shown | unlisted if removed else shown)
+        self._soon, self._late = iter(SOON_S), iter(LATE_S)
         again = [self._matching.companies[domain] for domain in lost]
         one_by_one = self._aliases and len(again) <= MOST_QUESTIONS  # tells whose row comes back
         for batch in [[each] for each in again] if one_by_one else filter(None, [again]):
-            now = self._settle(self._add(batch), set(), now.extra.keys())
+            accepted, last = self._add(batch), now
+            now = self._settle(accepted)
+            if self._aliases and self._aliases.recognise(now, accepted, last):
+                now = self._fetch()
+        # A row that went may have been one that still nobody can tell: not the same on every run.
+        self._job.answers.begin_again(now.lacks(set(lost)))
         # What was never shown was perhaps not lost: the first answer to it counts.
         self._results.update({each: before[each] for each in before.keys() - shown})
         planned = {each.domain for each in plan.add}
@@ -188,22 +187,20 @@ class Application:
     def _judge(
         self, plan: Plan, lost: Sequence[str], now: Diff | None, unchecked: AppError | None
     ) -> Applied:
-        name, removals = self._destination.name, {each.domain for each in plan.remove}
-        missing = set(now.missing if now else ())
-        added = {
-            domain: judge_addition(result, None if now is None else domain not in missing, name)
-            for domain, result in self._results.items()
-            if domain not in removals
-        }
+        name, missing = self._destination.name, set(now.missing if now else ())
         not_tried = Result(NOT_REACHED, str(unchecked) if unchecked else None)
         removed = {
-            domain: judge_removal(self._results.get(domain, not_tried), domain, now, name)
-            for domain in removals
+            each.domain: judge_removal(
+                self._results.pop(each.domain, not_tried), each.domain, now, name
+            )
+            for each in plan.remove
         }
-        for action, results in (
-            (self._destination.adding, added),
-            (self._destination.removing, removed),
-        ):
+        added = {
+            domain: judge_addition(result, domain not in missing if now else None, name)
+            for domain, result in self._results.items()
+        }
+        actions = (self._destination.adding, self._destination.removing)
+        for action, results in zip(actions, (added, removed)):
             statuses = [(domain, result.status) for domain, result in results.items()]
             self._job.history.set_statuses(action.key, statuses)
         results = {**added, **removed}

@@ -60,8 +60,9 @@ class CompanyJob:
         rows = {domain: diff.extra[domain] for domain in diff.extra.keys() - on_purpose}
         not_now = self.answers.waiting()
         expected = {*diff.unchanged, *diff.missing} - not_now.keys()
-        unexplained = self.aliases.unexplained(waiting) if self.aliases else ()
-        doubt = Doubt(self.destination.name, expected, unexplained)
+        unexplained = self.aliases.unexplained(waiting) if self.aliases else {}
+        suspects = {(not_now[each].listed_as or "")[1:] for each in waiting}
+        doubt = Doubt(self.destination.name, expected, unexplained, suspects)
         return make_plan(matching, diff, kept, rows, lookup or self.look_up(rows), not_now, doubt)
 
     def remember(self, matching: Matching, listed: Collection[str]) -> None:

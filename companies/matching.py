@@ -147,18 +147,14 @@ class HubSpotLookup:
             found.values(), key=lambda each: (normalise_domain(each.domain) not in names, each.id)
         )
 
-    def is_remembered(self, names: Sequence[str]) -> bool:
-        return any(name in self._records for name in names)
-
-    def remembered(self, names: Sequence[str]) -> tuple[Company | None, bool]:
-        """The company that one of the names stood for; or the one that it was merged into, and
-        True. None when it is gone."""
+    def remembered(self, names: Sequence[str]) -> tuple[bool, Company | None, bool]:
+        """Whether one of the names stood for a company; that company, if it is not gone; and
+        whether it was merged into this one."""
         ids = [self._records[name] for name in names if name in self._records]
         for found, is_merged in ((self._by_id, False), (self._merged_into, True)):
-            for company_id in ids:
-                if company_id in found:
-                    return found[company_id], is_merged
-        return None, False
+            if there := [found[company_id] for company_id in ids if company_id in found]:
+                return True, there[0], is_merged
+        return bool(ids), None, False
 
     def unexplained(self) -> dict[str, int]:
         """Those of the records that are gone, while no company names the domain."""

@@ -21,7 +21,8 @@ class Answer(NamedTuple):
     """The last answer about one matching domain.
 
     `listed_as`: the domain under which the destination says that it lists the company, its own one
-    if it tells no other; "" when the question failed, None when it was never asked. `status`:
+    if it tells no other; "" when the question failed, None when it was never asked. After "?" a row
+    that may be it: it has come when the company was added, as somebody else's may have. `status`:
     LISTED, or what came of adding it, for the `reason`; `since`, `asked_at`: seconds since 1970.
     """
 
@@ -34,7 +35,8 @@ class Answer(NamedTuple):
 
     @property
     def alias(self) -> str | None:
-        return self.listed_as if self.listed_as != self.domain else None
+        listed_as = self.listed_as or ""
+        return None if listed_as.startswith("?") or listed_as == self.domain else self.listed_as
 
 
 def waiting_key(domain: str) -> str:
@@ -86,19 +88,22 @@ class Plan(NamedTuple):
 
 class Doubt(NamedTuple):
     """What nobody can tell about a list. `expected`: matching domains that it shows or will show;
-    `unexplained`: those that it does not show, so that any row may be one of them."""
+    `unexplained`: those that it does not show, so that any row may be one of them, and whether the
+    destination has accepted or refused them; `suspects`: rows that are likely to be one."""
 
     destination: str
     expected: Collection[str]
-    unexplained: Sequence[str] = ()
+    unexplained: Mapping[str, str] = {}
+    suspects: Collection[str] = ()
 
     def about(self, removal: Change) -> str | None:
         """Why a row is not to be removed, though no matching company is known by its names."""
         if removal.moved_to and removal.moved_to not in self.expected:
             return f"{removal.reason}, which {self.destination} does not list yet"
-        if self.unexplained and removal.hubspot_id is None:
-            accepted = f"which {self.destination} has accepted and does not list"
-            return f"it may be {self.unexplained[0]}, {accepted}"
+        is_other = removal.hubspot_id is not None and removal.domain not in self.suspects
+        if self.unexplained and not is_other:
+            domain, done = next(iter(self.unexplained.items()))
+            return f"it may be {domain}, which {self.destination} has {done} and does not list"
         return None
 
 
@@ -167,12 +172,11 @@ def judge(
         return Kept(domain, "a company in HubSpot with this domain matches after all")
     if found:
         return Change(domain, found[0].name, found[0].id, mismatches[0])
-    if not lookup.is_remembered(names):
-        return Change(domain, None, None, "no company in HubSpot has this domain")
-    # No company names the domain now; the one that did is known by its id.
-    company, is_merged = lookup.remembered(names)
+    # No company names the domain now; one that did may be known by its id.
+    was_there, company, is_merged = lookup.remembered(names)
     if company is None:
-        return Change(domain, None, None, "it was deleted in HubSpot")
+        gone = "it was deleted in HubSpot" if was_there else "no company in HubSpot has this domain"
+        return Change(domain, None, None, gone)
     moved_to = normalise_domain(company.domain)
     mismatch = matching.criteria.mismatch(company)
     reason = mismatch or f"its domain in HubSpot is now {moved_to or 'empty'}"
@@ -215,10 +219,7 @@ def make_plan(
         remove=tuple(remove),
         unchanged=tuple(diff.unchanged),
         kept=tuple(sorted([*kept, *others])),
-        skipped=(
-            *sorted(matching.skipped, key=lambda entry: entry.hubspot_id or 0),
-            *diff.skipped,
-        ),
+        skipped=(*sorted(matching.skipped, key=lambda each: each.hubspot_id or 0), *diff.skipped),
         waiting=tuple(waiting[domain] for domain in diff.missing if domain in waiting),
         listed=diff.listed,
         matching=len(matching.companies),

@@ -6,12 +6,13 @@ from __future__ import annotations
 from typing import Any, Collection, Iterable, Iterator, Sequence
 
 from cli.screen import Screen
-from companies.destination import Action, Destination
+from companies.destination import Action
+from companies.job import CompanyJob
 from companies.matching import Change, Matching
 from companies.plan import Diff, Plan, waiting_key
 from companies.state import Answers
 from core.words import companies, count, format_date, iso_day, listing, local
-from report.model import Kind, Report, Row, Section
+from report.model import Kind, Row, Section
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
 SHOWN_REMOVED = 200
@@ -29,21 +30,15 @@ CHANGES = ("domain", "company", "reason", "status", "error")
 WAITING = ("domain", "company", "reason", "since", "asked_again_on")
 
 
-def fill(
-    report: Report,
-    plan: Plan,
-    matching: Matching,
-    answers: Answers,
-    destination: Destination,
-    is_over: bool = False,
-) -> None:
+def fill(job: CompanyJob, plan: Plan, matching: Matching, is_over: bool = False) -> None:
     """Sections and counts. `is_over`: the changes of the plan have been made."""
+    report, destination = job.run.report, job.destination
     adding, removing = destination.adding, destination.removing
     still = f"Still {destination.listed} although they no longer match"
     same = "Companies with the domain of another"
     kept = [{"domain": each.domain, "reason": each.reason} for each in plan.kept]
     skipped = [each._asdict() for each in plan.skipped]
-    waiting, shared = [*_waiting(plan, matching, answers)], [*_shared(matching)]
+    waiting, shared = [*_waiting(plan, matching, job.answers)], [*_shared(matching)]
     report.sections = [
         _changes(adding, Kind.ADD, plan.add, is_over, "moved_to", "reason"),
         _changes(removing, Kind.REMOVE, plan.remove, is_over, "moved_to"),
@@ -97,16 +92,10 @@ def _shared(matching: Matching) -> Iterator[Row]:
         }
 
 
-def show_plan(
-    screen: Screen,
-    sections: Sequence[Section],
-    plan: Plan,
-    news: Collection[str],
-    answers: Answers,
-    destination: Destination,
-) -> None:
+def show_plan(job: CompanyJob, plan: Plan, news: Collection[str]) -> None:
     """The whole plan in words; what is as it should be, as a number; of what waits for a person,
     that which has a key of `news`."""
+    screen, sections, destination = job.run.screen, job.run.report.sections, job.destination
     add, remove, kept, skipped, waiting, _ = (section.rows for section in sections)
     skipped = [row for row, each in zip(skipped, plan.skipped) if each.key in news]
     waiting = [row for row in waiting if waiting_key(row["domain"]) in news]
@@ -123,7 +112,7 @@ def show_plan(
     screen.say(f"{len(plan.unchanged):,} {are} {destination.listed} already.")
     if waiting:
         told = [each for each in plan.waiting if waiting_key(each.domain) in news]
-        first = format_date(local(min(map(answers.asked_again_at, told))))
+        first = format_date(local(min(map(job.answers.asked_again_at, told))))
         title = f"{destination.name} did not take {companies(len(waiting))}, and is asked again"
         say(f"{title} from {first} on", Kind.WAIT, waiting, SHOWN_SKIPPED)
 

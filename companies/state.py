@@ -98,6 +98,12 @@ class Answers:
         since = known.since if known and known.status != LISTED else now
         self._save(Answer(domain, known and known.listed_as, status, reason, since, now))
 
+    def begin_again(self, domains: Iterable[str]) -> None:
+        """What was refused long ago counts as refused now."""
+        now = self._clock.time()
+        for domain in self.refused().keys() & set(domains):
+            self._save(self.by_domain[domain]._replace(since=now, asked_at=now))
+
     def note_name(self, domain: str, listed_as: str) -> None:
         known, now = self.by_domain.get(domain), self._clock.time()
         if known and known.status != LISTED:

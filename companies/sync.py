@@ -80,8 +80,8 @@ def sync(job: CompanyJob) -> Outcome:
     refused_before = {*answers.refused(), *filter(job.state.has_waited, removals)}
     waiting = keys_of(plan, refused_before)
     news = select_news(job, waiting)
-    report.fill(run.report, plan, matching, answers, destination)
-    report.show_plan(run.screen, run.report.sections, plan, news, answers, destination)
+    report.fill(job, plan, matching)
+    report.show_plan(job, plan, news)
     show_cost(job, plan)
     if run.wants_links:
         run.report.record_url = job.source.record_url()
@@ -177,7 +177,7 @@ def apply(
             job.answers.note_refusal(change.domain, change.status, change.error or "")
     if applied.now:
         job.remember(matching, applied.now.unchanged)
-    report.fill(job.run.report, applied.plan, matching, job.answers, job.destination, is_over=True)
+    report.fill(job, applied.plan, matching, is_over=True)
     application.changes.raise_if_nothing_written()
     return applied
 

@@ -84,7 +84,7 @@ def plan_of(
     found: Sequence[Company] = (),
     records: Mapping[str, int] | None = None,
     waiting: Sequence[str] = (),
-    unexplained: Sequence[str] = (),
+    unexplained: Mapping[str, str] = {},
 ) -> Plan:
     answers = {each: Answer(each, None, UNKNOWN, "404", 0, 0) for each in waiting}
     expected = {*diff.unchanged, *diff.missing} - set(waiting)
@@ -276,7 +276,9 @@ def test_a_company_that_moved_is_not_removed_before_its_new_domain_is_listed() -
 def test_a_row_that_nobody_knows_may_be_what_was_accepted_and_is_not_listed() -> None:
     matching = matching_of(company(1, "a.example"))
     diff = compared(matching, ["x.example", "y.example"])
-    plan = plan_of(matching, diff, [company(5, "y.example", "wix")], unexplained=["a.example"])
+    plan = plan_of(
+        matching, diff, [company(5, "y.example", "wix")], unexplained={"a.example": "accepted"}
+    )
     reason = "it may be a.example, which The list has accepted and does not list"
     assert plan.kept == (Kept("x.example", reason),)
     assert [each.domain for each in plan.remove] == ["y.example"]

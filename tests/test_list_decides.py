@@ -427,14 +427,41 @@ def test_a_row_that_got_another_name_while_its_company_is_waited_for(
 def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remove_it(
     clock: FakeClock, shows: str, others: list[str]
 ) -> None:
-    """HubSpot has a company of that name, which does not match."""
+    """HubSpot has a company of that name, which does not match. Where nothing is told of it, the
+    row is left alone for a while."""
+    missing = sorted([NEW, *others]) if shows == "asked" else others
     names = {"redirects": {NEW: OLD}, "look_up_shows": shows, "with_identifiers": False}
     unknown = {"unknown": set(others), "unknown_status": 200}
     companies = [gone(OLD), *map(shop, [NEW, *others])]
     with make(clock, companies, {"z.example": None}, **names, **unknown) as sandbox:
         outcome = run_once(clock, sandbox)
-        assert outcome.report["checked_after"]["missing"] == others
+        assert outcome.report["checked_after"]["missing"] == missing
         assert OLD in sandbox.predictleads.followed
+
+
+def test_a_row_of_somebody_else_is_not_taken_for_what_was_followed(clock: FakeClock) -> None:
+    """It comes at the same moment, and nothing is told of any."""
+    names = {"redirects": {NEW: OLD}, "look_up_shows": "asked", "with_identifiers": False}
+    with make(clock, [shop(NEW)], {OLD: None}, **names) as sandbox:
+
+        def follow_another(request: Request) -> None:
+            if request.path.endswith("/follow"):
+                sandbox.predictleads.followings.setdefault("stranger.example", None)
+
+        sandbox.on_request = follow_another
+        for _ in range(3):
+            run_once(clock, sandbox)
+            assert OLD in sandbox.predictleads.followings
+            clock.now += 7 * DAY_S
+
+
+@pytest.mark.parametrize("lag_reads", [0, 2])
+def test_two_companies_that_a_follow_lists_in_turn(clock: FakeClock, lag_reads: int) -> None:
+    """PredictLeads knows them as one, and gives its row the name that is followed last."""
+    names = {"aliases": {NEW: OLD}, "follow_again": "rename", "with_identifiers": False}
+    names.update({"look_up_shows": "asked", "lag_reads": lag_reads})
+    with make(clock, [shop(NEW), shop(OLD)], {OLD: None}, **names) as sandbox:
+        assert run_once(clock, sandbox).out.endswith(all_listed(2))
 
 
 @pytest.mark.parametrize("wanted", [[NEW, OLD], [OLD, NEW]])
