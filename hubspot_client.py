@@ -32,6 +32,8 @@ _ACCOUNT = "/account-info/v3/details"
 _OPT_OUT = "/communication-preferences/v3/unsubscribe"  # has no twin in version 2026-03
 
 LIST_PAGE_SIZE = 100  # the maximum
+# Without these in any row, nothing tells what a search has found.
+NEEDED_PROPERTIES = frozenset({"domain", "ecommerce_platform", "alexa"})
 BATCH_SIZE = 100  # the maximum of a batch read
 MEMBERS_PAGE_SIZE = 250  # the maximum
 SEARCHES_AT_ONCE = 8
@@ -173,7 +175,8 @@ class HubSpotClient(ServiceClient):
 
         def find(query: search.Query) -> list[Record]:
             there_are, first = self._search_page(of, names, query, search.FIRST)
-            return first if len(first) == there_are else [*self._search(of, names, query)]
+            found = [each for each in first if not each.is_archived]
+            return found if len(first) == there_are else [*self._search(of, names, query)]
 
         pages = threads.run_all(
             lambda query: paging.retry_if_changed(lambda: find(query)), [*queries], SEARCHES_AT_ONCE
@@ -379,7 +382,7 @@ class HubSpotClient(ServiceClient):
 
         for page in read_pages(self.http, call, fetch, has_room):
             came += len(page)
-            yield from page
+            yield from (record for record in page if not record.is_archived)
         accepted = ACCEPTED_MISSING + min(totals) // 100 if on_total else 0
         self._require_all(call, of.plural, min(totals), came, accepted)
 
@@ -389,7 +392,9 @@ class HubSpotClient(ServiceClient):
         """The total of the query, and the records next to the end."""
 
         def page(data: Any) -> tuple[int, list[Record]]:
-            found = shapes.results(partial(shapes.record, tuple(names), ()), data)
+            rows = shapes.results(partial(shapes.record, tuple(names), ()), data)
+            shapes.require_sent(set(names) & NEEDED_PROPERTIES, data)
+            found = [*{each.id: each for each in rows}.values()]
             ids = [*([] if end.bound is None else [end.bound]), *(each.id for each in found)]
             if any((b >= a) if end.falling else (b <= a) for a, b in zip(ids, ids[1:])):
                 raise ValueError("the ids are not in order, so nothing shows what is missing")

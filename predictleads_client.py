@@ -175,8 +175,11 @@ def _followings(data: Any) -> paging.Page:
 
 
 def _following(item: Any) -> tuple[str, str]:
+    """The domain is "" in a row that has none."""
     domain, identifier = item["domain"], item.get("custom_company_identifier")
-    if not isinstance(domain, str) or not domain.strip():
+    if domain is None:
+        domain = ""
+    elif not isinstance(domain, str) or not domain.strip():
         raise ValueError("a following has no domain")
     return domain, identifier if isinstance(identifier, str) else domain
 

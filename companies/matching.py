@@ -11,10 +11,11 @@ from hubspot_api.shapes import Company
 
 class Criteria(NamedTuple):
     """A company matches with one of the platforms (HubSpot's internal values, upper and lower case
-    differ) and an Alexa rank under `alexa_below`."""
+    differ) and an Alexa rank under `alexa_below`. `labels`: how HubSpot shows the platforms."""
 
     platforms: tuple[str, ...]
     alexa_below: int
+    labels: Mapping[str, str] = {}
 
     def mismatch(self, company: Company) -> str | None:
         """Why a company does not match, as words that follow "because"; None when it does."""
@@ -22,15 +23,25 @@ class Criteria(NamedTuple):
         if not platform:
             reasons.append("it has no e-commerce platform")
         elif set(self.platforms).isdisjoint(platform.split(";")):  # a;b: a company with several
-            reasons.append(f"its platform is now {platform}")
+            shown = ", ".join(self.labels.get(each, each) for each in platform.split(";"))
+            reasons.append(f"its platform is {shown}, which is not in the rule")
         rank = as_number(alexa or "")
-        if not alexa:
+        if not alexa or not alexa.strip():
             reasons.append("it has no Alexa rank")
         elif rank is None:
             reasons.append(f"its Alexa rank is not a number: {alexa}")
         elif rank >= self.alexa_below:
-            reasons.append(f"its Alexa rank is now {rank:,.0f}")
+            below = f"and only ranks under {self.alexa_below:,} match"
+            reasons.append(f"its Alexa rank is {rank:,.0f}, {below}")
         return " and ".join(reasons) or None
+
+    def is_unreadable(self, company: Company) -> bool:
+        """Whether nobody can tell if it matches: its platform does, and its rank is no number."""
+        alexa = (company.alexa or "").strip()
+        is_unclear = bool(alexa) and as_number(alexa) is None
+        return is_unclear and not set(self.platforms).isdisjoint(
+            (company.platform or "").split(";")
+        )
 
 
 class Change(NamedTuple):
@@ -81,7 +92,10 @@ class Matching:
 
     def add(self, company: Company) -> None:
         """Count a company in if its values, which are newer than the search index, match."""
-        if self.criteria.mismatch(company):
+        mismatch = self.criteria.mismatch(company)
+        if mismatch and self.criteria.is_unreadable(company):
+            self.skipped.append(Skipped(company.id, company.name, mismatch))
+        if mismatch:
             return
         self.total += 1
         domain = normalise_domain(company.domain)
@@ -118,6 +132,8 @@ class Matching:
 def _no_domain(text: str | None) -> str:
     if not text or not text.strip():
         return "the company has no domain in HubSpot"
+    if len(named_domains(text)) > 1:
+        return f"its domain field in HubSpot, {text!r}, names several domains"
     return f"its domain in HubSpot, {text!r}, is not a usable domain"
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Collection, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 from companies.matching import Change, HubSpotLookup, Matching, Skipped
-from core.domains import normalise_domain
+from core.domains import normalise_domain, parse_bare_domain
 
 # What came of adding a company, beside the statuses that every change may have: the destination
 # does not know it; it accepted it, and does not list it.
@@ -126,8 +126,10 @@ def compare(matching: Matching, rows: Rows, aliases: Mapping[str, str], lists: s
             present.add(domain)
             continue
         known = known_as.get(domain or listed, ())
-        names = [name for name in (domain, *map(normalise_domain, others)) if name]
-        stands_for = [own for name in names for own in matching.domains_of(name)]
+        names = [name for name in (domain, *map(parse_bare_domain, others)) if name]
+        # The row's own domain is the service's word, an identifier is only what somebody wrote.
+        stands_for = [*(matching.domains_of(domain) if domain else ())]
+        stands_for = stands_for or [own for name in names for own in matching.domains_of(name)]
         stands_for += [own for own in known if own in matching.companies]
         present.update(stands_for)
         if stands_for and domain not in matching.companies:
@@ -135,7 +137,8 @@ def compare(matching: Matching, rows: Rows, aliases: Mapping[str, str], lists: s
         elif domain and not stands_for:  # the alias of one that matches no more explains the row
             extra[domain] = (*extra.get(domain, ()), *names[1:], *known)
         elif not stands_for:
-            skipped.append(Skipped(None, None, f"{lists} {listed!r}, which is no domain"))
+            what = f"{listed!r}, which is no domain" if listed else "a company without a domain"
+            skipped.append(Skipped(None, None, f"{lists} {what}"))
     rows.clear()  # gives the table back, too
     # One company may be known by the name of another, which is listed under a third.
     unseen = {own for own in aliases if own in matching.companies} - present
@@ -170,6 +173,9 @@ def judge(
     mismatches = [matching.criteria.mismatch(company) for company in found]
     if None in mismatches:
         return Kept(domain, "a company in HubSpot with this domain matches after all")
+    for each, mismatch in zip(found, mismatches):
+        if matching.criteria.is_unreadable(each):
+            return Kept(domain, mismatch or "")
     if found:
         return Change(domain, found[0].name, found[0].id, mismatches[0])
     # No company names the domain now; one that did may be known by its id.

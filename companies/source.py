@@ -44,6 +44,7 @@ class CompanySource:
         )
         platform = self._properties.get("ecommerce_platform")
         if platform and platform.type == "enumeration":
+            self.criteria = self.criteria._replace(labels=platform.options)
             findings += [_judge_option(name, platform.options) for name in self.criteria.platforms]
         self.account = self._hubspot.account_if_told()
         if self.account:
@@ -54,7 +55,9 @@ class CompanySource:
         """Whether companies may be read at all, which a run finds out by itself."""
 
         def search_companies() -> Finding:
-            total = self._hubspot.count(COMPANIES, search.matching(*self.criteria, multiple=False))
+            total = self._hubspot.count(
+                COMPANIES, search.matching(*self.criteria[:2], multiple=False)
+            )
             return Finding(True, f"HubSpot can be searched: {companies(total)} found.")
 
         return collect_findings(search_companies)
@@ -62,7 +65,9 @@ class CompanySource:
     def read(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Matching:
         """All companies that match; when they change during the read, it begins again."""
         platform = self._properties.get("ecommerce_platform")
-        group = search.matching(*self.criteria, multiple=bool(platform and platform.is_multiple))
+        group = search.matching(
+            *self.criteria[:2], multiple=bool(platform and platform.is_multiple)
+        )
 
         def read_once() -> Matching:
             matching, number = Matching(self.criteria), 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import idna
 
@@ -19,8 +20,11 @@ _ADDRESS = re.compile(
     r"(?:(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#]*@)?)?(?P<host>[^/?#@]*?)(?::\d*)?(?:[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
-_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"  # what copying from web pages leaves behind
-_BETWEEN = re.compile(r"[\s,;|@/?#:()<>\[\]\"']+")  # what parts the domains that a text may name
+_BETWEEN = re.compile(
+    r"[\s,;|@/?#:()<>\[\]\"'\uff0c\u3001\uff1b]+"
+)  # what parts the domains that a text may name
+# What parts two addresses in one field, where a comma may also belong to a path.
+_SEVERAL = re.compile(r"[\s|\uff0c\u3001\uff1b]+|[,;](?=\s|https?:)|(?<=/)[,;]")
 # A domain with punycode, and not a part of a path.
 _PUNYCODE = re.compile(r"(?<![\w./\\-])(?:[a-z0-9-]+\.)*xn--[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
@@ -35,11 +39,29 @@ def normalise_domain(text: str | None) -> str | None:
     """
     if text and len(text) <= MAX_LENGTH and _BARE.fullmatch(text):
         return text
-    found = _ADDRESS.fullmatch((text or "").strip().strip(_INVISIBLE).strip())
+    text = without_marks(text or "").strip()
+    parts = _SEVERAL.split(text)
+    if len(parts) > 1 and len(set(filter(None, map(normalise_domain, parts)))) > 1:
+        return None  # nobody can tell which of them is meant
+    found = _ADDRESS.fullmatch(text)
     host = to_ascii(found["host"].strip().rstrip(".").lower()) if found else ""
     while host.startswith("www.") and "." in host[4:]:
         host = host[4:]
     return host if _BARE.fullmatch(host) else None
+
+
+def without_marks(text: str) -> str:
+    """Without the invisible characters that copying leaves behind (Unicode's category Cf, such as
+    direction marks), and what stands for a picture."""
+    if text.isascii():
+        return text
+    return "".join(char for char in text if unicodedata.category(char) != "Cf" and char != "\ufffc")
+
+
+def parse_bare_domain(text: str) -> str | None:
+    """Like `normalise_domain`, of a text that is a domain alone: a path says that it is the address
+    of a page, which may be on anybody's site."""
+    return None if re.search("[/?#:]", text) else normalise_domain(text)
 
 
 def to_ascii(host: str) -> str:
@@ -60,7 +82,7 @@ def named_domains(text: str | None) -> frozenset[str]:
     ['brand.example', 'shop.example', 'shop.test']
     """
     found: set[str | None] = set()
-    for host in _BETWEEN.split(text or ""):
+    for host in _BETWEEN.split(without_marks(text or "")):
         if "." in host and len(host) <= MAX_LENGTH:
             # As browsers take it and, should they not, as punycode label by label.
             labels = host.strip(".").lower().split(".")

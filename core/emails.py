@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from core.domains import display_domain, normalise_domain, to_ascii
+from core.domains import display_domain, normalise_domain, to_ascii, without_marks
 
 MAX_LOCAL, MAX_ADDRESS = 64, 254  # characters: RFC 5321, 4.5.3.1
 
@@ -34,7 +34,7 @@ def normalise_email(text: str | None) -> str | None:
 
 def parse_email(text: str) -> str:
     """Like `normalise_email`; raises ValueError with the words that follow "must be"."""
-    address = normalise_email(text)
+    address = normalise_email(without_marks(text))
     if address is None:
         raise ValueError("one e-mail address such as first.last@shop.example")
     return address
@@ -45,7 +45,7 @@ def canonical(address: str) -> str:
     as some services keep it."""
     if address.isascii():
         return address
-    name, _, domain = unicodedata.normalize("NFC", address).rpartition("@")
+    name, _, domain = unicodedata.normalize("NFC", without_marks(address)).rpartition("@")
     return f"{name}@{to_ascii(domain.lower()) or domain}"
 
 

@@ -29,7 +29,9 @@ _BASE_URL = re.compile(
     r"(?:https://(?:[^\s/?#@:\[\]]+|\[[0-9A-Fa-f:.]+\])"
     r"|http://(?:localhost|127\.[0-9.]+|\[::1\]))(?::[0-9]{1,5})?(?:/[^\s?#]*)?"
 )
-_KEY = re.compile(r"[!-~]+")  # visible ASCII, as every HTTP header value must be
+# Visible ASCII, as every HTTP header value must be; without the quotation marks of an env file that
+# was read as it is.
+_KEY = re.compile(r"[!#-&(-~]+")
 _SECRET_NAMES = ("_KEY", "_TOKEN")  # so ends the name of a setting that holds a key
 _SHORTEST_SECRET = 8  # characters
 # A key of HubSpot, and the form in which MailerLite and many others write one (RFC 7519).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, TypeVar
 
 from core.conditions import Property
 from core.values import Packed
@@ -34,6 +34,7 @@ class Record(NamedTuple):
 
     id: int
     values: Mapping[str, str | None]
+    is_archived: bool = False
 
 
 Contact = Record
@@ -123,7 +124,15 @@ def record(names: tuple[str, ...], needed: Sequence[str], result: Any) -> Record
         raise ValueError("the value of a property is no text")
     for name in needed:
         properties[name]
-    return Record(id, Packed(names, values))
+    return Record(id, Packed(names, values), result.get("archived") is True)
+
+
+def require_sent(names: Iterable[str], data: Any) -> None:
+    """Whether any result has each of the properties: HubSpot writes null for one that is unset."""
+    sent = [each["properties"] for each in data["results"]]
+    for name in names if sent else ():
+        if not any(name in properties for properties in sent):
+            raise ValueError(f"HubSpot did not send {name}")
 
 
 def account(data: Any) -> Account:
@@ -166,7 +175,9 @@ def member_id(result: Any) -> int:
 
 
 def record_id(value: Any) -> int:
-    """HubSpot writes ids as numbers in texts."""
+    """HubSpot writes ids as numbers in texts, and has been seen to write plain numbers."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
     if not isinstance(value, str) or not value.isascii() or not value.isdigit():
         raise ValueError("the id of a record is no number written as text")
     return int(value)

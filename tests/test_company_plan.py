@@ -112,17 +112,21 @@ def plan_for(
         ("magento_2", "0", None),
         ("wix;shopify", "999999.9", None),
         ("shopify", "1e3", None),
-        ("shopify", "1000000", "its Alexa rank is now 1,000,000"),
-        ("shopify", "1250000.0", "its Alexa rank is now 1,250,000"),
+        ("shopify", "1000000", "its Alexa rank is 1,000,000, and only ranks under 1,000,000 match"),
+        (
+            "shopify",
+            "1250000.0",
+            "its Alexa rank is 1,250,000, and only ranks under 1,000,000 match",
+        ),
         ("shopify", None, "it has no Alexa rank"),
         ("shopify", "", "it has no Alexa rank"),
         ("shopify", "unknown", "its Alexa rank is not a number: unknown"),
         ("shopify", "nan", "its Alexa rank is not a number: nan"),
         ("shopify", "1e999", "its Alexa rank is not a number: 1e999"),
-        ("woocommerce", "1", "its platform is now woocommerce"),
-        ("Shopify", "1", "its platform is now Shopify"),
+        ("woocommerce", "1", "its platform is woocommerce, which is not in the rule"),
+        ("Shopify", "1", "its platform is Shopify, which is not in the rule"),
         (None, "1", "it has no e-commerce platform"),
-        ("wix", None, "its platform is now wix and it has no Alexa rank"),
+        ("wix", None, "its platform is wix, which is not in the rule and it has no Alexa rank"),
     ],
 )
 def test_why_a_company_does_not_match(
@@ -146,8 +150,8 @@ def test_what_cannot_be_compared_is_skipped() -> None:
     assert plan.skipped == (
         Skipped(1, "Shop 1", "the company has no domain in HubSpot"),
         Skipped(2, "Shop 2", "its domain in HubSpot, 'n/a', is not a usable domain"),
-        Skipped(None, None, "The list has '', which is no domain"),
         Skipped(None, None, "The list has 'localhost', which is no domain"),
+        Skipped(None, None, "The list has a company without a domain"),
     )
     assert plan.remove == ()
 
@@ -189,7 +193,10 @@ def test_the_alias_of_a_company_that_matches_no_more_explains_its_row() -> None:
     diff = compared(matching, ["x.example"], a="x")
     assert diff.extra == {"x.example": ("a.example",)}
     (removal,) = plan_of(matching, diff, [company(5, "a.example", "wix")]).remove
-    assert (removal.hubspot_id, removal.reason) == (5, "its platform is now wix")
+    assert (removal.hubspot_id, removal.reason) == (
+        5,
+        "its platform is wix, which is not in the rule",
+    )
 
 
 def test_how_many_there_are_and_should_be() -> None:
@@ -233,7 +240,7 @@ def test_the_reason_when_hubspot_does_not_know_the_domain() -> None:
     ("found", "reason", "moved_to"),
     [
         ([], "it was deleted in HubSpot", None),
-        ([company(7, "new.example", "wix")], "its platform is now wix", None),
+        ([company(7, "new.example", "wix")], "its platform is wix, which is not in the rule", None),
         ([company(7, "")], "its domain in HubSpot is now empty", None),
         ([company(7, "new.example")], "its domain in HubSpot is now new.example", "new.example"),
         (

@@ -39,7 +39,7 @@ ANSWERS: dict[str, Any] = {
         [shop("a.example", alexa="1000000")],
         ["a.example"],
         "unfollow",
-        "its Alexa rank is now 1,000,000",
+        "its Alexa rank is 1,000,000, and only ranks under 1,000,000 match",
     ),
     "nobody knows it": ([], [], "nothing", "no company in HubSpot has this domain"),
     "followed, and nobody knows it": ([], ["a.example"], "unfollow", "no company in HubSpot"),
@@ -55,7 +55,7 @@ ANSWERS: dict[str, Any] = {
         [shop("a.example", ecommerce_platform="wix", alexa=None)],
         [],
         "nothing",
-        "its platform is now wix and it has no Alexa rank",
+        "its platform is wix, which is not in the rule and it has no Alexa rank",
     ),
 }
 
@@ -87,12 +87,13 @@ def test_what_is_told_of_a_company(clock: FakeClock) -> None:
     assert outcome.out.splitlines()[:10] == [
         "a.example",
         "  HubSpot: A shop, id 101, https://app.hubspot.com/contacts/12345/record/0-2/101 has this"
-        " domain; platform woocommerce, Alexa rank 1. It does not match: its platform is now"
-        " woocommerce.",
+        " domain; platform woocommerce, Alexa rank 1. It does not match: its platform is"
+        " woocommerce, which is not in the rule.",
         "  PredictLeads does not list it.",
-        "  Next run: nothing changes, because its platform is now woocommerce.",
+        "  Next run: nothing changes, because its platform is woocommerce, which is not in the"
+        " rule.",
         "  Earlier runs: followed on 21 Nov 2026, no longer followed on 2 Dec 2026: its platform is"
-        " now woocommerce.",
+        " Woocommerce, which is not in the rule.",
         "",
         "b.example",
         "  HubSpot has no company with this domain.",

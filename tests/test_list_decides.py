@@ -537,7 +537,10 @@ def test_the_second_look_finds_a_company_however_its_domain_is_written(
         sandbox.hubspot.stale = {}
         sandbox.hubspot.edit("companies", 101, ecommerce_platform="wix")
         outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
-        assert outcome.report["unfollow"][0]["reason"] == "its platform is now wix"
+        assert (
+            outcome.report["unfollow"][0]["reason"]
+            == "its platform is wix, which is not in the rule"
+        )
         assert set(sandbox.predictleads.followings) == {"a.example"}
 
 

@@ -78,7 +78,7 @@ def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int, scheme:
     assert "1 company newly followed, 1 no longer followed" in text
     assert "<script>document.title='pwned'</script>" in text
     assert "\\x1b]0;pwned\\x07=cmd" in text
-    assert "its platform is now wix" in text
+    assert "its platform is wix, which is not in the rule" in text
     assert "422 invalid: Not this one" in text
     assert "kept on purpose (--keep or KEEP_FOLLOWING)" in text
     assert "its domain in HubSpot, 'info@d.example', is not a usable domain" in text

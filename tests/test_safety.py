@@ -339,7 +339,7 @@ def test_hostile_text_is_shown_as_text(clock: FakeClock, tmp_path: Path) -> None
         ("skipped", "skipped"),
     ]
     assert rows[1]["company"] == "'=1+1"
-    assert rows[1]["reason"] == "its platform is now wix\\x1b[31m"
+    assert rows[1]["reason"] == "its platform is wix\\x1b[31m, which is not in the rule"
     for row in rows:
         assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in row.values())
 

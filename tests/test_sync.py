@@ -53,9 +53,13 @@ def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(clock: 
             "error": None,
         }
     ]
-    assert outcome.report["unfollow"][0]["reason"] == "its Alexa rank is now 1,250,000"
+    assert (
+        outcome.report["unfollow"][0]["reason"]
+        == "its Alexa rank is 1,250,000, and only ranks under 1,000,000 match"
+    )
     assert "+ shop-1.example  Shop 1" in outcome.out
-    assert "- shop-3.example  Shop 3: its Alexa rank is now 1,250,000" in outcome.out
+    reason = "its Alexa rank is 1,250,000, and only ranks under 1,000,000 match"
+    assert f"- shop-3.example  Shop 3: {reason}" in outcome.out
     assert outcome.out.endswith(
         "Done: 1 company newly followed, 1 no longer followed, 1 left as they were, 0 skipped.\n"
         "Checked afterwards: PredictLeads lists all 2 wanted companies and none that is"

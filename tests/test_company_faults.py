@@ -1,0 +1,118 @@
+"""What the fields and lists of real accounts hold beside clean values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import sync
+from core.domains import named_domains, normalise_domain
+from core.settings import SettingsReader
+from sandbox import Fault
+from tests.helpers import FAST, FakeClock, make
+
+
+@pytest.mark.parametrize("mark", "\u200e\u200f\u061c\u202a\u202e\u2066\u2069\ufffc\u200b")
+def test_invisible_marks_are_no_part_of_a_domain(mark: str) -> None:
+    for text in (f"{mark}acme.example", f"acme{mark}.example", f"https://acme.example{mark}/"):
+        assert normalise_domain(text) == "acme.example"
+        assert named_domains(f"{text}; b.example") == {"acme.example", "b.example"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://a.example/ https://b.example/",
+        "a.example/, b.example/",
+        "a.example / b.example",
+        "a.example\uff0cb.example",
+        "a.example\u3001b.example/",
+        "https://a.example/\uff1bb.example",
+        "a.example/|b.example",
+    ],
+)
+def test_several_domains_are_skipped_and_protected(clock: FakeClock, text: str) -> None:
+    assert normalise_domain(text) is None
+    with make([1], [1], clock) as sandbox:
+        company = {**sandbox.hubspot.companies[101], "domain": text}
+        sandbox.hubspot.companies[102] = company
+        sandbox.predictleads.followings.update({"a.example": None, "b.example": None})
+        outcome = clock.run(sync.main, sandbox, **FAST)
+        assert {"a.example", "b.example"} < sandbox.predictleads.followings.keys()
+    assert "names several domains" in outcome.report["skipped"][0]["reason"]
+
+
+def test_a_path_with_commas_and_blanks_is_no_second_domain() -> None:
+    for text in ("shop.example/a,b.html", "https://shop.example/my page", "shop.example/?q=a b"):
+        assert normalise_domain(text) == "shop.example"
+
+
+@pytest.mark.parametrize("alexa", ["1,800.00", "67340.0", " 12 "])
+def test_a_rank_as_hubspot_writes_numbers(clock: FakeClock, alexa: str) -> None:
+    outcome, followed = run_with_answer(clock, {"alexa": alexa})
+    assert (outcome.code, followed) == (0, {"shop-1.example"})
+
+
+def test_a_rank_that_cannot_be_read(clock: FakeClock) -> None:
+    outcome, followed = run_with_answer(clock, {"alexa": "about 7"})
+    assert followed == {"shop-1.example"}
+    assert outcome.report["unfollow"] == []
+    reason = "its Alexa rank is not a number: about 7"
+    assert [row["reason"] for row in outcome.report["skipped"]] == [reason]
+    assert outcome.report["kept"] == [{"domain": "shop-1.example", "reason": reason}]
+
+
+@pytest.mark.parametrize("name", ["domain", "alexa", "ecommerce_platform"])
+def test_a_property_that_was_asked_for_and_is_in_no_row(clock: FakeClock, name: str) -> None:
+    outcome, followed = run_with_answer(clock, {name: ...})
+    assert (outcome.code, followed) == (1, {"shop-1.example"})
+    assert f"HubSpot did not send {name}" in outcome.err
+
+
+def run_with_answer(clock: FakeClock, values: dict[str, Any]) -> tuple[Any, set[str]]:
+    """HubSpot gives the followed company these values; `...`: the answers lack the property."""
+
+    def edit(answer: Any) -> Any:
+        for row in answer["results"]:
+            changed = {**row["properties"], **values}
+            row["properties"] = {name: each for name, each in changed.items() if each is not ...}
+        return answer
+
+    with make([1], [1], clock) as sandbox:
+        sandbox.faults = [Fault("edit", path="/companies/search$", edit=edit)]
+        outcome = clock.run(sync.main, sandbox, "--allow-empty", "--max-unfollow", "9", **FAST)
+        return outcome, set(sandbox.predictleads.followings)
+
+
+def test_a_row_without_a_domain_is_told(clock: FakeClock) -> None:
+    rows = [{"domain": None}, {"domain": "shop-1.example"}]
+    with make([1, 2], [1], clock) as sandbox:
+        body = {"data": rows, "meta": {"count": 2}}
+        sandbox.faults = [Fault("body", path="^/followings$", body=body, times=1)]
+        outcome = clock.run(sync.main, sandbox, "--dry-run", **FAST)
+    assert outcome.code == 0
+    reason = "PredictLeads follows a company without a domain"
+    assert [row["reason"] for row in outcome.report["skipped"]] == [reason]
+
+
+def test_a_page_as_identifier_stands_for_nobody(clock: FakeClock) -> None:
+    with make([1], [1], clock) as sandbox:
+        page = "https://shop-1.example/contacts/1"
+        sandbox.predictleads.followings["gone.example"] = page
+        outcome = clock.run(sync.main, sandbox, "--max-unfollow", "1", **FAST)
+        assert set(sandbox.predictleads.followings) == {"shop-1.example"}
+    assert outcome.code == 0
+
+
+def test_an_identifier_against_the_own_domain(clock: FakeClock) -> None:
+    with make([1, 2], [1], clock) as sandbox:
+        sandbox.predictleads.followings["shop-1.example"] = "shop-2.example"
+        assert clock.run(sync.main, sandbox, **FAST).code == 0
+        assert set(sandbox.predictleads.followings) == {"shop-1.example", "shop-2.example"}
+
+
+def test_a_key_in_quotation_marks() -> None:
+    reader = SettingsReader({"SOME_KEY": '"pat-na1-00000000"'}, "sync.py")
+    reader.secret("SOME_KEY", "it from somewhere")
+    assert "characters that no key has" in str(reader._problems)
