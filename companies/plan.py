@@ -126,16 +126,16 @@ def compare(matching: Matching, rows: Rows, aliases: Mapping[str, str], lists: s
             present.add(domain)
             continue
         known = known_as.get(domain or listed, ())
-        names = [name for name in (domain, *map(parse_bare_domain, others)) if name]
+        ids = tuple(filter(None, map(parse_bare_domain, others))) if others else ()
         # The row's own domain is the service's word, an identifier is only what somebody wrote.
         stands_for = [*(matching.domains_of(domain) if domain else ())]
-        stands_for = stands_for or [own for name in names for own in matching.domains_of(name)]
+        stands_for = stands_for or [own for name in ids for own in matching.domains_of(name)]
         stands_for += [own for own in known if own in matching.companies]
         present.update(stands_for)
         if stands_for and domain not in matching.companies:
             aliased[domain or listed] = stands_for[0]
         elif domain and not stands_for:  # the alias of one that matches no more explains the row
-            extra[domain] = (*extra.get(domain, ()), *names[1:], *known)
+            extra[domain] = extra.get(domain, ()) + ids + known
         elif not stands_for:
             what = f"{listed!r}, which is no domain" if listed else "a company without a domain"
             skipped.append(Skipped(None, None, f"{lists} {what}"))
@@ -224,7 +224,7 @@ def make_plan(
         add=tuple(matching.companies[domain] for domain in add),
         remove=tuple(remove),
         unchanged=tuple(diff.unchanged),
-        kept=tuple(sorted([*kept, *others])),
+        kept=tuple(sorted([*kept, *others], key=lambda each: each.domain)),
         skipped=(*sorted(matching.skipped, key=lambda each: each.hubspot_id or 0), *diff.skipped),
         waiting=tuple(waiting[domain] for domain in diff.missing if domain in waiting),
         listed=diff.listed,
