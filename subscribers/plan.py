@@ -61,10 +61,6 @@ class Creation:
     type: str = ""
     result: Result = PLANNED
 
-    @property
-    def status(self) -> str:
-        return self.result.status
-
 
 class Waiting(NamedTuple):
     """`field`: the key of the refused value, "" if the person was refused."""

@@ -64,6 +64,11 @@ def test_what_a_search_is_to_find_may_lack_nothing(
         hubspot.find(COMPANIES, ["name"], queries)
 
 
+def test_an_account_without_a_number_is_not_told(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
+    sandbox.faults = [Fault("edit", path="/details$", edit=edited(portalId="12345"))]
+    assert hubspot.account_if_told() is None
+
+
 @pytest.mark.parametrize("number", [1, 10, 250])
 def test_contacts_by_id(sandbox: Sandbox, hubspot: HubSpotClient, number: int) -> None:
     found = hubspot.records(
