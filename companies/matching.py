@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
 from core.domains import named_domains, normalise_domain
 from core.values import as_number
 from hubspot_api.shapes import Company
+
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")  # 1,800.00, as HubSpot may write
 
 
 class Criteria(NamedTuple):
@@ -25,7 +28,7 @@ class Criteria(NamedTuple):
         elif set(self.platforms).isdisjoint(platform.split(";")):  # a;b: a company with several
             shown = ", ".join(self.labels.get(each, each) for each in platform.split(";"))
             reasons.append(f"its platform is {shown}, which is not in the rule")
-        rank = as_number(alexa or "")
+        rank = _rank(alexa or "")
         if not alexa or not alexa.strip():
             reasons.append("it has no Alexa rank")
         elif rank is None:
@@ -38,10 +41,15 @@ class Criteria(NamedTuple):
     def is_unreadable(self, company: Company) -> bool:
         """Whether nobody can tell if it matches: its platform does, and its rank is no number."""
         alexa = (company.alexa or "").strip()
-        is_unclear = bool(alexa) and as_number(alexa) is None
+        is_unclear = bool(alexa) and _rank(alexa) is None
         return is_unclear and not set(self.platforms).isdisjoint(
             (company.platform or "").split(";")
         )
+
+
+def _rank(text: str) -> int | float | None:
+    text = text.strip()
+    return as_number(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
 
 
 class Change(NamedTuple):

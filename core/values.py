@@ -12,7 +12,6 @@ from typing import Iterator, Mapping, Optional, Sequence
 
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ].*)?")
 _MILLISECONDS = re.compile(r"-?[0-9]{1,15}")
-_GROUPED = re.compile(r"\s*-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?\s*")  # 1,800.00
 _DAY_MS = 86_400_000
 
 
@@ -23,9 +22,9 @@ def split_values(text: str | None, is_multiple: bool) -> list[str]:
 
 
 def as_number(text: str) -> int | float | None:
-    """12.5 for `12.50`, 1000 for `1e3`, 1800 for `1,800.00`; None if it is no number."""
+    """12.5 for `12.50`, 1000 for `1e3`; None if it is no number."""
     try:
-        number = Decimal(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
+        number = Decimal(text)
         as_float = float(number)
     except (InvalidOperation, ValueError):
         return None

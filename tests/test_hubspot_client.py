@@ -136,7 +136,7 @@ def test_a_contact_that_comes_twice_counts_once(sandbox: Sandbox, hubspot: HubSp
         {"results": None},
         {"results": [{"properties": {}}]},
         {"results": [{"id": "1_0", "properties": {}}]},
-        {"results": [{"id": 10, "properties": {}}]},
+        {"results": [{"id": True, "properties": {}}]},
         {"results": [{"id": "10"}]},
         {"results": [{"id": "10", "properties": {"email": 5}}]},
         {"paging": {"next": {}}},
