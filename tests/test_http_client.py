@@ -203,14 +203,6 @@ def test_a_proxy_that_is_not_there_is_named(
     assert not caught.value.outcome_unknown
 
 
-def test_a_failed_handshake_sends_nothing(connect: Connect) -> None:
-    answers = [b"HTTP/1.1 400 Bad Request\r\n\r\n"] * MAX_ATTEMPTS
-    words = pytest.raises(ServiceError, match="no secure connection")
-    with server(*answers) as (port, _), words as caught:
-        connect(url=f"https://127.0.0.1:{port}").request(*FOLLOW)
-    assert not caught.value.outcome_unknown
-
-
 def test_every_call_says_who_calls(connect: Connect, sandbox: Sandbox) -> None:
     connect().read(*LIST)
     (request,) = sandbox.requests

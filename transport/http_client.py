@@ -38,9 +38,8 @@ MAX_REFUSALS = 30  # of one call (429): the pace adapts meanwhile, so they are n
 BACKOFF = tenacity.wait_random_exponential(multiplier=1, max=30, min=0.5)
 LONG_WAIT_S = 5.0  # from here on a wait is told to everyone, not only with -v
 POOL_SIZE = 32  # connections kept open to one service
-# How Python tells a proxy's answer, and a handshake that failed before anything was sent.
+# How Python tells a proxy's answer.
 _TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3}[^')]{0,60})")
-_HANDSHAKE = re.compile("VERSION|PROTOCOL|HANDSHAKE|CIPHER|UNKNOWN_CA")
 MIN_SCRUBBED = 8  # characters; anything shorter is no secret and could stand in any text
 
 
@@ -269,8 +268,6 @@ class HttpClient:
             )
         if is_any(urllib3_errors.ProxyError):
             return self._proxy_problem(" ".join(map(str, reasons)))
-        if any(_HANDSHAKE.search(str(each)) for each in reasons if isinstance(each, ssl.SSLError)):
-            return TryAgain(f"no secure connection (TLS) to {url} can be made: {reasons[-1]}")
         if not is_any(requests.RequestException, urllib3_errors.HTTPError, zlib.error):
             return errors.ServiceDown(f"{name}: {error}. Check REQUESTS_CA_BUNDLE.")
         if isinstance(error, ValueError):  # of requests: an impossible address or proxy
