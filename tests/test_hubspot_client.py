@@ -52,6 +52,19 @@ def test_all_that_match_may_lack_a_few_that_edits_explain(
     assert set(totals) == {total}
 
 
+def test_odd_rows_of_a_search(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
+    """An archived company is none; an id may be a number; one that comes twice counts once."""
+
+    def edit(payload: dict[str, Any]) -> dict[str, Any]:
+        rows = [{**row, "id": int(row["id"])} for row in payload["results"]]
+        archived = [{**row, "archived": row["id"] == 20} for row in rows]
+        return {**payload, "results": [*archived, *archived[-1:]]}
+
+    sandbox.faults = [Fault("edit", path="/search$", edit=edit)]
+    found = hubspot.companies(search.matching(["shopify"], 100, False), lambda _total: None)
+    assert sorted(company.id for company in found) == [21, 22]
+
+
 def test_what_a_search_is_to_find_may_lack_nothing(
     sandbox: Sandbox, hubspot: HubSpotClient
 ) -> None:
