@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: help demo demo-subscribers demo-contact test how-long coverage check faults bench clean
+.PHONY: help demo demo-subscribers demo-contact test how-long coverage check faults bench lock audit clean
 
 help: ## list what make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,15 @@ faults: $(VENV)/installed-dev ## print what a run comes to when a service fails
 bench: $(VENV)/installed-dev ## measure how fast it is, in about an hour
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmark/requirements.txt
 	$(BIN)/python -m benchmark
+
+lock: $(VENV)/installed ## renew requirements.lock: exact versions with checksums, for Python 3.10 and newer
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate \
+		--custom-compile-command "make lock" --upgrade --output-file requirements.lock requirements.txt
+
+audit: $(VENV)/installed ## compare requirements.lock with the published advisories
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements.lock
 
 clean: ## remove what make has made, .venv included
 	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -12,7 +12,7 @@ from typing import Callable, Iterator, Sequence, TypeVar
 from cli.screen import Screen
 from core.clock import Clock
 from core.errors import Outcome
-from core.limits import Refusal
+from core.limits import Refusal, parse_number
 from core.log import log
 from core.settings import SettingsReader, read_env_file
 from core.words import count
@@ -21,6 +21,8 @@ from report.render import has_links
 from state.files import account_file
 from state.lock import run_lock
 from transport.http_client import HttpClient
+
+MAX_RUN_MINUTES = "720"  # a first load of 50,000 people one by one takes seven hours
 
 T = TypeVar("T")
 
@@ -48,7 +50,12 @@ class Run:
         """Raises SettingsError that names all that is missing or wrong."""
         env_file = read_env_file(self.args.env_file)
         reader = SettingsReader(os.environ, os.path.basename(sys.argv[0]), env_file)
-        settings = reader.load(build)
+
+        def build_all(reader: SettingsReader) -> T:
+            self.clock.limit(reader.get("MAX_RUN_MINUTES", MAX_RUN_MINUTES, parse_number))
+            return build(reader)
+
+        settings = reader.load(build_all)
         self.report.settings = reader.used
         return settings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ DAY_S = 86_400.0
 class Clock:
     def __init__(self) -> None:
         self._stop = threading.Event()
+        self._end = math.inf
 
     def monotonic(self) -> float:
         """Seconds; only differences mean something."""
@@ -38,7 +40,14 @@ class Clock:
     def is_stopped(self) -> bool:
         return self._stop.is_set()
 
+    def limit(self, minutes: int) -> None:
+        """From now on; 0: none. A run that takes longer ends as if somebody had stopped it."""
+        self._end = self.monotonic() + 60 * minutes if minutes else math.inf
+
     def check(self) -> None:
+        if self.monotonic() >= self._end:
+            self.stop()
+            raise Interrupted("stopped after MAX_RUN_MINUTES")
         if self.is_stopped():
             raise Interrupted("stopped on request")
 

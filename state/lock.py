@@ -9,8 +9,8 @@ import socket
 import sys
 from typing import IO, Iterator
 
-from core.clock import Clock
-from core.errors import AnotherRunActive
+from core.clock import DAY_S, Clock
+from core.errors import AnotherRunActive, AppError
 from core.log import log
 from core.words import format_moment
 from state.files import account_file, unusable
@@ -26,7 +26,8 @@ POLL_S = 0.25
 @contextlib.contextmanager
 def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the lock of one job on one account. Raises AnotherRunActive if the other run does not
-    end within `wait_s` seconds, and AppError when there can be no lock."""
+    end within `wait_s` seconds, and AppError when it has not ended for a day, or when there can be
+    no lock."""
     path = account_file(job, account, ".lock")
     since = format_moment(clock.utcnow())
     with contextlib.ExitStack() as stack:
@@ -60,6 +61,11 @@ def _wait_for(file: IO[bytes], clock: Clock, wait_s: float) -> None:
     is_said = False
     while not _take(file):
         active = _read_holder(file)
+        if clock.time() - os.fstat(file.fileno()).st_mtime > DAY_S:
+            # A schedule takes AnotherRunActive for no failure; that must not go on for ever.
+            raise AppError(
+                f"Another run has been active for more than a day: {active}. If it hangs, stop it."
+            )
         if clock.monotonic() >= end:
             raise AnotherRunActive(f"Another run is active: {active}. Wait until it has ended.")
         if not is_said:

@@ -1,6 +1,6 @@
 """Faults at every call of the jobs: what each run came to, and a table of those of `sync.py`.
 
-`make faults` prints the table; docs/operations.md shows it, and a test compares the two. Each cell
+`make faults` prints the table; docs/design.md shows it, and a test compares the two. Each cell
 is run once, however often it is asked for.
 """
 

@@ -20,7 +20,7 @@ from cli.progress import Progress
 from cli.run import Run
 from core.clock import Clock
 from core.errors import AnotherRunActive, AppError, NotSent, Outcome
-from state.files import state_folder
+from state.files import account_file, state_folder
 from state.lock import run_lock
 from tests.helpers import HOSTILE, FakeClock
 from transport.http_client import HttpClient
@@ -220,6 +220,12 @@ def test_one_run_at_a_time_for_each_account(clock: FakeClock) -> None:
         with pytest.raises(
             AnotherRunActive, match=f"process {os.getpid()} on .*, since 21 Nov 2026, "
         ), run_lock("companies", "account 1", clock):
+            pass
+        a_day_ago = clock.time() - 86_401
+        os.utime(account_file("companies", "account 1", ".lock"), times=(a_day_ago, a_day_ago))
+        with pytest.raises(AppError, match="for more than a day: process"), run_lock(
+            "companies", "account 1", clock
+        ):
             pass
         with run_lock("companies", "account 2", clock):
             pass

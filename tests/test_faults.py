@@ -47,7 +47,7 @@ UNKNOWN = {
     ),
 }
 # Exit codes of the subscribers' job: 0 for what happens once, 1 for what lasts, and these. (Those
-# of the companies' job are in the table of docs/operations.md.)
+# of the companies' job are in the table of docs/design.md.)
 CODES: dict[tuple[str, str], int] = {
     ("403", "a subscriber"): 4,
     ("500 always", "a subscriber"): 4,
@@ -126,4 +126,4 @@ def test_a_follow_phase_that_stopped_is_followed_by_no_unfollow() -> None:
 
 
 def test_the_manual_shows_the_table() -> None:
-    assert table() in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert table() in (ROOT / "docs" / "design.md").read_text(encoding="utf-8")

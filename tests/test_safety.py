@@ -397,6 +397,15 @@ def test_a_signal_during_the_writes_lets_those_under_way_finish(clock: FakeClock
     assert "Done in part, not confirmed: " in outcome.out
 
 
+def test_a_run_that_takes_too_long_ends_as_if_stopped(clock: FakeClock) -> None:
+    with make([*range(700)], [999], clock) as sandbox:
+        outcome = clock.run(sync.main, sandbox, MAX_RUN_MINUTES="1")
+        rows = outcome.report["follow"]
+        assert len(sandbox.writes) in range(400, 700)
+        assert {row["error"] for row in rows} == {None, "stopped after MAX_RUN_MINUTES"}
+        assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
+
+
 # Kill, a second signal, and a second run: in processes of their own
 
 
