@@ -9,7 +9,8 @@ from types import TracebackType
 
 from core.errors import Outcome  # light, as all that is imported here must be
 
-PACKAGES = ("dotenv", "idna", "jinja2", "requests", "tenacity", "tqdm")  # of requirements.txt
+# Of requirements.txt.
+PACKAGES = ("dotenv", "idna", "jinja2", "publicsuffixlist", "requests", "tenacity", "tqdm")
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

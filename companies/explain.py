@@ -126,7 +126,7 @@ def _next(
         if row in rows_to_come:
             return rows_to_come[row]
     if None in mismatches:
-        return Next("skip", "its domain field in HubSpot is no usable domain")
+        return Next("skip", next(each.reason for each in plan.skipped if each.hubspot_id))
     return Next("nothing", next(filter(None, mismatches), "no company in HubSpot has this domain"))
 
 

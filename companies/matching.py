@@ -6,6 +6,7 @@ import re
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
 from core.domains import named_domains, normalise_domain
+from core.shared_hosts import shared_host
 from core.values import as_number
 from hubspot_api.shapes import Company
 
@@ -107,7 +108,7 @@ class Matching:
             return
         self.total += 1
         domain = normalise_domain(company.domain)
-        if domain is None:
+        if domain is None or shared_host(company.domain):
             self.skipped.append(Skipped(company.id, company.name, _no_domain(company.domain)))
             for name in named_domains(company.domain):
                 self._unusable[name] = company.domain or ""
@@ -120,8 +121,9 @@ class Matching:
             self.companies[domain] = oldest
             self.shared.append(other)
         if company.additional_domains:
-            for name in named_domains(company.additional_domains):
-                self._additional[name] = (*self._additional.get(name, ()), domain)
+            for text in company.additional_domains.split(";"):
+                for name in () if shared_host(text) else named_domains(text):
+                    self._additional[name] = (*self._additional.get(name, ()), domain)
 
     def domains_of(self, name: str) -> Sequence[str]:
         """The matching domains that a listed name stands for: itself, or those of the companies
@@ -142,6 +144,8 @@ def _no_domain(text: str | None) -> str:
         return "the company has no domain in HubSpot"
     if len(named_domains(text)) > 1:
         return f"its domain field in HubSpot, {text!r}, names several domains"
+    if host := shared_host(text):
+        return f"{host} is shared by many companies"
     return f"its domain in HubSpot, {text!r}, is not a usable domain"
 
 

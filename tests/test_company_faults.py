@@ -43,6 +43,35 @@ def test_several_domains_are_skipped_and_protected(clock: FakeClock, text: str) 
     assert "names several domains" in outcome.report["skipped"][0]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("https://www.linkedin.com/company/x", "linkedin.com"),
+        ("admin.shopify.com/store/x", "admin.shopify.com"),
+        ("myshopify.com", "myshopify.com"),
+        ("gmail.com", "gmail.com"),
+    ],
+)
+def test_a_host_of_many_companies_is_skipped_and_protected(
+    clock: FakeClock, text: str, host: str
+) -> None:
+    """It does not stand for a company that has it as an additional domain, either."""
+    with make([1, 2], [1], clock) as sandbox:
+        sandbox.hubspot.companies[102]["hs_additional_domains"] = text
+        for key in (103, 104):
+            sandbox.hubspot.companies[key] = {**sandbox.hubspot.companies[101], "domain": text}
+        assert clock.run(sync.main, sandbox, **FAST).report["counts"]["skipped"] == 2
+        assert set(sandbox.predictleads.followings) == {"shop-1.example", "shop-2.example"}
+        sandbox.predictleads.followings[host] = None
+        outcome = clock.run(sync.main, sandbox, **FAST)
+        explained = clock.run(sync.main, sandbox, "--explain", host).report["explain"][0]
+        assert host in sandbox.predictleads.followings
+    reason = f"{host} is shared by many companies"
+    assert [row["reason"] for row in outcome.report["skipped"]] == [reason] * 2
+    assert outcome.report["shared"] == []
+    assert explained["next"] == "nothing"
+
+
 def test_a_path_with_commas_and_blanks_is_no_second_domain() -> None:
     for text in ("shop.example/a,b.html", "https://shop.example/my page", "shop.example/?q=a b"):
         assert normalise_domain(text) == "shop.example"

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domains import display_domain, display_domains, normalise_domain
+from core.shared_hosts import shared_host
 
 SAME_SHOP = [
     "shop.example",
@@ -105,3 +106,29 @@ def test_a_normalised_domain_stays_as_it_is(text: str) -> None:
 )
 def test_domains_within_a_text(text: str, shown: str) -> None:
     assert display_domains(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("https://www.linkedin.com/company/x", "linkedin.com"),
+        ("DE.LinkedIn.com/company/x/", "linkedin.com"),
+        ("m.facebook.com//x", "facebook.com"),
+        ("https://www.linkedin.com/?trk=x", None),
+        ("linkedin.com/", None),
+        ("notlinkedin.com/company/x", None),
+        ("admin.shopify.com/store/x", "admin.shopify.com"),
+        ("admin.shopify.com", "admin.shopify.com"),
+        ("Gmail.com", "gmail.com"),
+        ("co.uk", "co.uk"),
+        ("www.myshopify.com", "myshopify.com"),
+        ("acme.myshopify.com/admin", None),
+        ("shop.co.uk/a", None),
+        ("shop.example", None),
+        ("info@gmail.com", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_hosts_that_many_companies_share(text: str | None, host: str | None) -> None:
+    assert shared_host(text) == host

@@ -49,7 +49,7 @@ ANSWERS: dict[str, Any] = {
         "nothing",
         "PredictLeads lists it",
     ),
-    "a field that is no domain": ([shop("info@a.example")], [], "skip", "no usable domain"),
+    "a field that is no domain": ([shop("info@a.example")], [], "skip", "not a usable domain"),
     "the same, and followed": ([shop("info@a.example")], ["a.example"], "nothing", "names it as"),
     "it does not match": (
         [shop("a.example", ecommerce_platform="wix", alexa=None)],
@@ -225,7 +225,7 @@ def test_a_domain_that_is_a_name_of_another(clock: FakeClock) -> None:
     assert [row["next"] for row in told] == ["unfollow", "nothing", "skip"]
     assert [(row["domain"], row["reason"]) for row in done] == [("old.example", told[0]["reason"])]
     assert "and it is not asked for again yet" in told[1]["reason"]
-    assert "no usable domain" in told[2]["reason"]
+    assert "not a usable domain" in told[2]["reason"]
 
 
 def random_company(rng: random.Random, number: int) -> dict[str, Any]:

@@ -275,7 +275,7 @@ def test_missing_packages_are_one_line_with_the_remedy() -> None:
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout) == (1, "")
     (line,) = process.stderr.splitlines()
-    assert "lacks dotenv, idna, jinja2, requests, tenacity, tqdm: start the script with" in line
+    assert "lacks dotenv, idna, jinja2, publicsuffixlist, requests, tenacity, tqdm: start" in line
     assert "-m pip install -r requirements.txt" in line
 
 
