@@ -13,8 +13,8 @@ import sys
 from typing import Callable, Sequence
 
 from cli import command
-from cli.checks import check_machine, collect_findings
-from cli.run import Run
+from cli.command import Run
+from cli.job import check_machine, collect_findings, show_findings
 from contact import plan
 from contact.plan import NewContact, Step, one_line
 from contact.records import Memory, Records
@@ -80,8 +80,8 @@ def _run(run: Run) -> Outcome:
     hubspot = HubSpotClient(chosen, run.clock, run.dry_run)
     with run.using(chosen.account, hubspot.http, wait_s=run.args.wait):
         if run.args.check:
-            here = check_machine(run, chosen.account, lambda path: Memory(path, True).close())
-            return run.show_findings([*_check(hubspot, wanted), *here])
+            here = check_machine(run, chosen.account, lambda path: Memory(path, True))
+            return show_findings(run, [*_check(hubspot, wanted), *here])
         with contextlib.closing(Memory(run.state_path(chosen.account), run.dry_run)) as memory:
             return Creation(run, Records(run, hubspot, memory), wanted).carry_out()
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Sequence
 
 from cli import command
-from cli.changes import conclude, in_part
+from cli.changes import conclude
+from cli.command import Run
 from cli.job import Job, run_job
-from cli.run import Run
 from core.clock import Clock
 from core.emails import canonical, normalise_email
 from core.errors import Outcome
@@ -127,7 +127,6 @@ def _run(run: Run) -> Outcome:
         sections.VERBS,
         check,
         open_state,
-        lambda path: open_state(path).close(),
         sync,
         lambda *known: explain.explain(run, services, Setup(chosen, args, services), *known),
     )
@@ -224,9 +223,8 @@ class Sync:
         sections.say_results(run.screen, run.report.sections, writer.refused, writer.not_new)
         skipped = run.report.counts["skipped"]
         done = sections.describe_results(plan, bool(self.rules.mirror.ids), skipped)
-        run.summarise(f"{in_part(results)}: {done}")
+        outcome = conclude(run, [each.status for each in results], f": {done}")
         self._summarise_orphans(plan)
-        outcome = conclude(run, results)
         if checked:
             run.summarise(checked)
             outcome = outcome if run.report.checked_after else Outcome.PARTIAL
@@ -261,8 +259,7 @@ class Sync:
         run, names = self.run, self._group_names
         self._report(plan)
         run.report.counts.update(subscribers=len(everybody.subscribers))
-        if run.wants_links:
-            run.report.record_url = self.setup.record_url(CONTACTS)
+        run.report.record_url = self.setup.record_url(CONTACTS)
         rows = {
             self.store.hash_of(row["email"], row["reason"]).hex(): row
             for section in run.report.sections

@@ -6,10 +6,10 @@ import contextlib
 import logging
 import threading
 from collections import Counter
-from typing import Callable, Iterable, Protocol, Sequence, TypeVar
+from typing import Callable, Iterable, Sequence, TypeVar
 
-from cli.progress import Progress
-from cli.run import Run
+from cli.command import Run
+from cli.screen import Progress
 from core import errors
 from core.log import log
 from report.model import DONE, FAILED, NOT_REACHED, SKIPPED, Result
@@ -23,13 +23,6 @@ E = TypeVar("E")
 
 class Skip(Exception):
     """Raised by a change: the service shows that it must not be made. The text is the reason."""
-
-
-class HasStatus(Protocol):
-    """A Result, or a change with what came of it."""
-
-    @property
-    def status(self) -> str: ...
 
 
 class Changes:
@@ -116,19 +109,18 @@ def _make(entry: E, change: Callable[[E], None], was_refused: Callable[[E], bool
     return Result(DONE, maybe_applied=True)
 
 
-def conclude(run: Run, results: Iterable[HasStatus]) -> errors.Outcome:
-    """Count what came of all changes, say what is open, and return the outcome."""
-    statuses = Counter(result.status for result in results)
-    run.report.counts.update({status: statuses[status] for status in (DONE, FAILED, NOT_REACHED)})
-    if not statuses[FAILED] + statuses[NOT_REACHED]:
+def conclude(run: Run, statuses: Iterable[str], what: str) -> errors.Outcome:
+    """Say `what` came of all changes, as words that follow "Done", and what is open; count it, and
+    return the outcome: without any change all was in sync."""
+    numbers = Counter(statuses)
+    failed, not_reached = numbers[FAILED], numbers[NOT_REACHED]
+    run.summarise(f"{'Done in part' if failed + not_reached else 'Done'}{what}")
+    if not numbers:
+        return errors.Outcome.IN_SYNC
+    run.report.counts.update(done=numbers[DONE], failed=failed, not_reached=not_reached)
+    if not failed + not_reached:
         return errors.Outcome.SYNCED
     run.summarise(
-        f"Not done: {statuses[FAILED]:,} failed, {statuses[NOT_REACHED]:,} not reached."
-        " Later runs try them again."
+        f"Not done: {failed:,} failed, {not_reached:,} not reached. Later runs try them again."
     )
     return errors.Outcome.PARTIAL
-
-
-def in_part(results: Iterable[HasStatus]) -> str:
-    is_open = any(result.status in (FAILED, NOT_REACHED) for result in results)
-    return "Done in part" if is_open else "Done"

@@ -6,19 +6,25 @@ import argparse
 import contextlib
 import os
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 from typing import Callable, Iterator, Sequence, TypeVar
 
-from cli.run import Run
-from cli.screen import flush_output, set_up_output
+from cli import screen
 from core import VERSION
 from core.clock import Clock
 from core.errors import AppError, Interrupted, Outcome
+from core.limits import Refusal, parse_number
 from core.log import log
-from core.settings import parse_positive
-from report.render import ENDINGS, write_report
+from core.settings import SettingsReader, parse_positive, read_env_file
+from report import render
+from report.model import Report, Section
+from state.files import account_file
+from state.lock import run_lock
+from transport.http_client import HttpClient
 
+MAX_RUN_MINUTES = "720"  # a first load of 50,000 people one by one takes seven hours
 HISTORY_RUNS = 20
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 EXIT_CODES = (
@@ -29,10 +35,105 @@ EXIT_CODES = (
 T = TypeVar("T")
 
 
+class Run:
+    """One run of a script: its work fills `report` as it learns, and returns the outcome.
+
+    `dry_run`: it changes nothing, and leaves nothing behind. `wrote`: whether a service may have
+    been changed; only the main thread sets it.
+    """
+
+    def __init__(self, job: str, title: str, args: argparse.Namespace, clock: Clock) -> None:
+        self.args, self.clock = args, clock
+        self.dry_run = bool(args.dry_run or args.check or args.explain or args.history)
+        self.wrote = False
+        self.calls_must_finish = True
+        self.screen = screen.Screen(args.quiet, "see the report" if args.report else "see --report")
+        self.say = self.screen.say
+        mode = "dry-run" if self.dry_run else "apply"
+        self.report = Report(job, title, mode, clock.utcnow(), VERSION)
+
+    def settings(self, build: Callable[[SettingsReader], T]) -> T:
+        """Raises SettingsError that names all that is missing or wrong."""
+        env_file = read_env_file(self.args.env_file)
+        reader = SettingsReader(os.environ, os.path.basename(sys.argv[0]), env_file)
+
+        def build_all(reader: SettingsReader) -> T:
+            self.clock.limit(reader.get("MAX_RUN_MINUTES", MAX_RUN_MINUTES, parse_number))
+            return build(reader)
+
+        settings = reader.load(build_all)
+        self.report.settings = reader.used
+        return settings
+
+    @contextlib.contextmanager
+    def using(self, account: str, *clients: HttpClient, wait_s: float = 0.0) -> Iterator[None]:
+        """Hold the lock of the job on this account, unless the run changes nothing; in the end
+        close the clients, and let the report say what was asked of the services."""
+        with contextlib.ExitStack() as stack:
+            if not self.dry_run:
+                stack.enter_context(run_lock(self.report.job, account, self.clock, wait_s))
+            try:
+                yield
+            finally:
+                for client in clients:
+                    client.close()
+                    self.report.requests[client.service.name.lower()] = client.usage.as_report()
+
+    def state_path(self, account: str) -> Path:
+        """The file in which runs of the job on this account leave what later ones must know."""
+        return self.args.state or account_file(self.report.job, account, ".sqlite3")
+
+    @contextlib.contextmanager
+    def finishing_calls(self, must_finish: bool = True) -> Iterator[None]:
+        """Within it, a signal lets the calls under way finish, or gives them up."""
+        before, self.calls_must_finish = self.calls_must_finish, must_finish
+        try:
+            yield
+        finally:
+            self.calls_must_finish = before
+
+    def name_accounts(self, sentences: str) -> None:
+        """Before anything is planned: in which accounts."""
+        self.report.accounts = sentences
+        log.info("%s", sentences)
+
+    def summarise(self, line: str, colour: str = "") -> None:
+        """Say what came of the run: these lines can be forwarded as they are."""
+        self.report.summary.append(line)
+        self.say(line, colour, is_result=True)
+
+    def ended(self, outcome: Outcome) -> Outcome:
+        """How the run ends, once its work has come to `outcome`."""
+        if self.clock.is_stopped():
+            return Outcome.INTERRUPTED
+        return Outcome.PARTIAL if outcome is Outcome.FAILED and self.wrote else outcome
+
+    def refuse(self, refusals: Sequence[Refusal]) -> Outcome:
+        """Say why nothing is changed, and what would allow it; return the outcome."""
+        self.report.refusals = refusals
+        self.summarise("Refused for safety, nothing has been changed:")
+        for refusal in refusals:
+            self.say(f"  {refusal.reason}", "red", is_result=True)
+        flags = " ".join(refusal.allow_with for refusal in refusals)
+        self.say(f"If this is what you want, run it once more with: {flags}", is_result=True)
+        return Outcome.REFUSED
+
+    def end_dry_run(self, plan: str) -> Outcome:
+        """`plan`: what would happen, as words that follow "Dry run:"."""
+        self.summarise(f"Dry run: {plan}.")
+        return Outcome.PLANNED
+
+    def answer(self, question: str, sections: Sequence[Section]) -> Outcome:
+        """Report what was told, as the answer to `question`; return the outcome."""
+        self.report.question, self.report.sections = question, sections
+        return Outcome.PLANNED
+
+
 def parser(description: str) -> argparse.ArgumentParser:
     """The flags that every script has."""
     settings = "Settings come from the environment, then from .env; see .env.example."
     arguments = argparse.ArgumentParser(description=description, epilog=f"{settings} {EXIT_CODES}")
+    arguments.set_defaults(explain=[], history=None, state=None)  # not every script has these flags
     add = arguments.add_argument
     add("--dry-run", action="store_true", help="show what would be done, change nothing")
     add("--check", action="store_true", help="check keys, rights and settings, then stop")
@@ -54,23 +155,12 @@ def add_questions(
     arguments: argparse.ArgumentParser, metavar: str, parse: Callable[[str], str], what: str
 ) -> None:
     """The flags that ask what earlier runs did, and why."""
-    questions = arguments.add_mutually_exclusive_group()
-    questions.add_argument(
-        "--explain",
-        metavar=metavar,
-        type=flag_type(parse),
-        action="append",
-        default=[],
-        help=f"tell {what}, and what the next run would do; may be given more than once",
-    )
-    questions.add_argument(
-        "--history",
-        metavar="N",
-        type=flag_type(parse_positive),
-        nargs="?",
-        const=HISTORY_RUNS,
-        help=f"tell what the last runs did (default: {HISTORY_RUNS} of them)",
-    )
+    add = arguments.add_mutually_exclusive_group().add_argument
+    told = f"tell {what}, and what the next run would do; may be given more than once"
+    add("--explain", metavar=metavar, type=flag_type(parse), action="append", help=told)
+    told = f"tell what the last runs did (default: {HISTORY_RUNS} of them)"
+    kind = flag_type(parse_positive)
+    add("--history", metavar="N", type=kind, nargs="?", const=HISTORY_RUNS, help=told)
 
 
 def flag_type(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -87,7 +177,7 @@ def flag_type(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 def _report_path(text: str) -> Path:
     path = Path(os.path.realpath(text))
-    if path.suffix.lower() not in ("", *ENDINGS):
+    if path.suffix.lower() not in ("", *render.ENDINGS):
         raise argparse.ArgumentTypeError(f"{text}: its name must end in .html, .csv or .json")
     is_file = os.path.isfile(path) or not os.path.exists(path)
     if is_file and os.path.isdir(path.parent) and os.access(path.parent, os.W_OK):
@@ -109,9 +199,8 @@ def main(
     `job` names it in the report, `title` on the page.
     """
     args = arguments.parse_args(argv)
-    set_up_output(args.verbose, args.quiet)
+    screen.set_up_output(args.verbose, args.quiet)
     run = Run(job, title, args, clock or Clock())
-    run.report.version = VERSION
     with _signals_stop(run):
         run.report.outcome = _outcome_of(run, work)
         exit_code = _write_reports(run)
@@ -119,7 +208,7 @@ def main(
             run.screen.say_all()
         elif run.screen.has_news:
             run.screen.say_all("Something waits for you, see below.")
-    flush_output()
+    screen.flush_output()
     return exit_code
 
 
@@ -143,10 +232,10 @@ def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
 
 def _write_reports(run: Run) -> int:
     exit_code = run.report.outcome.exit_code
-    run.report.finished_at = run.clock.timestamp()
+    run.report.finished_at = run.clock.utcnow()
     for path in run.args.report:
         try:
-            write_report(path, run.report, exit_code)
+            render.write_report(path, run.report, exit_code)
         except OSError as error:
             log.error("Cannot write the report %s: %s", path, error.strerror)
             exit_code = exit_code or run.ended(Outcome.FAILED).exit_code

@@ -1,19 +1,20 @@
-"""What a script with a run history opens, asks and closes around its work."""
+"""What a script with a run history does before its work: check, answer questions, open, note."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Generic, Iterable, Sequence, TypeVar
 
-from cli.checks import check_machine
-from cli.run import Run
+from cli.command import Run
 from core.emails import masked
-from core.errors import AppError, Outcome
+from core.errors import AppError, CallRejected, Forbidden, NotSent, Outcome
+from core.words import count
 from report import history as past
 from report.model import Finding
-from state import lock
+from state import files, lock
 from state.history import History
 from state.store import Store
 from transport.http_client import HttpClient
@@ -23,13 +24,12 @@ S = TypeVar("S", bound=Store)
 
 @dataclass(frozen=True)
 class Job(Generic[S]):
-    """The work of one script on one account, for `run_job`.
+    """The work of one script on one account.
 
     `account`: names it, with its key: only a hash of it is kept. `clients`: of the services.
     `verbs`: the key of a change -> what is said of it once it was made. `check`: what `--check`
-    finds of the services. `open_state`: the file of earlier runs; `try_state` opens and closes it,
-    and raises AppError if it cannot be used. `sync` is the work itself; `explain` answers
-    `--explain`.
+    finds of the services. `open_state`: the file of earlier runs; it raises AppError if that
+    cannot be used. `sync` is the work itself; `explain` answers `--explain`.
     """
 
     account: str
@@ -38,7 +38,6 @@ class Job(Generic[S]):
     verbs: past.Verbs
     check: Callable[[], Iterable[Finding]]
     open_state: Callable[[Path], S]
-    try_state: Callable[[Path], None]
     sync: Callable[[S, History], Outcome]
     explain: Callable[[S, History], Outcome]
 
@@ -47,8 +46,8 @@ def run_job(run: Run, job: Job[S]) -> Outcome:
     """Do what the flags ask for: `--check`, `--history`, `--explain`, or the work."""
     with run.using(job.account, *job.clients):
         if run.args.check:
-            here = check_machine(run, job.account, job.try_state)  # first: `check` may build on it
-            return run.show_findings([*job.check(), *here])
+            here = check_machine(run, job.account, job.open_state)  # first: `check` builds on it
+            return show_findings(run, [*job.check(), *here])
         with contextlib.closing(job.open_state(run.state_path(job.account))) as state:
             active = lock.holder(run.report.job, job.account)  # this run, or another one
             history = History(state, run.clock, active)
@@ -56,7 +55,7 @@ def run_job(run: Run, job: Job[S]) -> Outcome:
                 return _say_history(run, history, job.verbs)
             if run.args.explain:
                 return job.explain(state, history)
-            if run.wants_links:  # before the work: a run that fails shows them too
+            if run.args.report:  # before the work: a run that fails shows them too
                 run.report.recent = past.recent_runs(history, run.clock.time(), job.verbs)
             if run.dry_run:
                 return job.sync(state, history)
@@ -86,3 +85,82 @@ def _say_history(run: Run, history: History, verbs: past.Verbs) -> Outcome:
     if not sections[0].rows:
         run.summarise("No run is known that changed something, failed or was refused.")
     return run.answer("What earlier runs did", sections)
+
+
+def collect_findings(*checks: Callable[[], Finding]) -> list[Finding]:
+    """What the checks of one service find; an error of the service is a finding too.
+
+    After a missing right the next check is made, so that all missing rights are found together;
+    after any other failure the rest would only find the same.
+    """
+    found: list[Finding] = []
+    for check in checks:
+        try:
+            found.append(check())
+        except NotSent:  # what keeps it from being sent has been found before
+            break
+        except AppError as error:
+            found.append(Finding(False, str(error)))
+            if not isinstance(error, (CallRejected, Forbidden)):
+                break
+    return found
+
+
+def require_ok(findings: Iterable[Finding], kind: type[AppError] = AppError) -> None:
+    """Raises an error of that kind with the remedies of all findings that are not OK."""
+    problems = [finding.text for finding in findings if not finding.ok]
+    if problems:
+        raise kind("\n".join(problems))
+
+
+def check_machine(run: Run, account: str, open_state: Callable[[Path], Store]) -> list[Finding]:
+    """The folder, the file of earlier runs and the lock of the job on this account, and where
+    reports go; looking leaves nothing behind."""
+    named_by = "--state" if run.args.state else "XDG_STATE_HOME"
+
+    def folder() -> Finding:
+        path = files.state_folder()
+        there = next(each for each in (path, *path.parents) if os.path.exists(each))
+        _require_writable(there, "XDG_STATE_HOME")
+        return Finding(True, f"What runs leave for later ones goes to {path}.")
+
+    def state() -> Finding:
+        path = run.state_path(account)
+        if run.args.state:
+            _require_writable(path.parent, named_by)
+        if not os.path.exists(path):
+            return Finding(True, f"There is no memory of earlier runs yet: the first makes {path}.")
+        if not os.access(path, os.W_OK):
+            raise AppError(f"Cannot write {path}: let {named_by} name another place.")
+        open_state(path).close()
+        return Finding(True, f"The memory of earlier runs can be used: {path}.")
+
+    def other_run() -> Finding:
+        active = lock.holder(run.report.job, account)
+        text = f"Another run is active: {active}." if active else "No other run is active."
+        return Finding(True, text)
+
+    found = [each for check in (folder, state, other_run) for each in collect_findings(check)]
+    return found + [Finding(True, f"The report goes to {path}.") for path in run.args.report]
+
+
+def _require_writable(folder: Path, named_by: str) -> None:
+    """Raises AppError if nothing can be written into it: the disk may be full, or read-only."""
+    try:
+        files.try_writing(folder)
+    except OSError as error:
+        remedy = f"Let {named_by} name another place."
+        raise files.unusable(f"the folder {folder}", error, remedy) from None
+
+
+def show_findings(run: Run, findings: Sequence[Finding]) -> Outcome:
+    """Print what `--check` found, a line each, with a verdict, and return the outcome."""
+    run.report.findings = findings
+    for finding in findings:
+        sign, colour = ("OK ", "green") if finding.ok else ("FIX", "red")
+        run.say(f"{sign}  {finding.text}", colour)
+    if to_fix := sum(not finding.ok for finding in findings):
+        run.summarise(f"{count(to_fix, 'thing')} to fix.", "red")
+        return Outcome.FAILED
+    run.summarise("Ready.", "green")
+    return Outcome.PLANNED

@@ -1,14 +1,17 @@
-"""What people see: lines on stdout, the log on stderr, and colours where a terminal shows them."""
+"""What people see: lines on stdout, the log and how far it has come on stderr."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+import threading
 from logging.handlers import MemoryHandler
-from typing import Sequence, TextIO
+from typing import Iterable, Sequence, TextIO, TypeVar
 
-from cli.progress import above_bars
+from tqdm import tqdm
+
+from core.clock import Clock
 from core.domains import display_domains
 from core.log import log
 from core.words import clip, printable
@@ -16,6 +19,12 @@ from report.model import Kind
 
 COLOURS = {"green": "\x1b[32m", "red": "\x1b[31m", "yellow": "\x1b[33m"}
 NAME_WIDTH, WORDS_WIDTH = 70, 200  # characters of a line in a list
+PROGRESS_EVERY_S = 30.0  # where no bar is shown
+
+tqdm.monitor_interval = 0  # else it starts a thread of its own
+tqdm.set_lock(threading.RLock())  # else it makes one for several processes
+
+T = TypeVar("T")
 
 
 class Screen:
@@ -31,16 +40,9 @@ class Screen:
         self._others: list[tuple[str, str]] = []
         self.has_news = False
 
-    def say(self, line: str = "", colour: str = "") -> None:
+    def say(self, line: str = "", colour: str = "", is_result: bool = False) -> None:
         if self._quiet:
-            self._others.append((line, colour))
-        else:
-            _print(line, colour)
-
-    def say_result(self, line: str, colour: str = "") -> None:
-        """What a mail begins with."""
-        if self._quiet:
-            self._results.append((line, colour))
+            (self._results if is_result else self._others).append((line, colour))
         else:
             _print(line, colour)
 
@@ -64,18 +66,61 @@ class Screen:
 
     def say_all(self, first: str = "") -> None:
         """What has waited, if anything has, after the line `first`."""
+        begin = [(first, "yellow")] if first and self._others else []
         gap = [("", "")] if self._results and self._others else []
-        begin = [(first, "yellow")] if first and gap else []
         for line, colour in (*begin, *self._results, *gap, *self._others):
             _print(line, colour)
-        self._results, self._others = [], []
+
+
+class Progress:
+    """How far a long read or write has come: a bar in a terminal, elsewhere a log line now and
+    then. Use it as a context; any thread may `advance`, up to `total` if that is known."""
+
+    def __init__(self, label: str, unit: str, clock: Clock, total: int | None = None) -> None:
+        self._label, self._unit, self._clock = label, unit, clock
+        hide = not wants_bars()
+        self._bar = tqdm(None, label, total, leave=False, unit=f" {unit}", disable=hide)
+        self._done = 0
+        self._line_at = clock.monotonic() + PROGRESS_EVERY_S
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def expect(self, total: int) -> None:
+        self._bar.total = total
+
+    def count(self, items: Iterable[T]) -> list[T]:
+        """All items, each of them counted as it comes."""
+        found: list[T] = []
+        for item in items:
+            found.append(item)
+            self.advance()
+        return found
+
+    def advance(self, steps: int = 1) -> None:
+        with self._lock:
+            self._done += steps
+            self._bar.update(steps)
+            now = self._clock.monotonic()
+            if self._bar.disable and now >= self._line_at:
+                self._line_at = now + PROGRESS_EVERY_S
+                of_all = f" of {self._bar.total:,}" if self._bar.total else ""
+                log.info("%s: %s%s %s so far", self._label, f"{self._done:,}", of_all, self._unit)
+
+
+def wants_bars() -> bool:
+    return sys.stderr.isatty() and log.isEnabledFor(logging.INFO)
 
 
 class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes above the progress bars, and nothing that a terminal would obey."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with above_bars():
+        with tqdm.external_write_mode(sys.stderr):
             super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
@@ -113,7 +158,7 @@ def flush_output() -> None:
             _silence(stream)
 
 
-def _print(line: str, colour: str = "") -> None:
+def _print(line: str, colour: str) -> None:
     text = printable(display_domains(line))
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"  # https://no-color.org
     if colour and sys.stdout.isatty() and not plain:

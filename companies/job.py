@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Collection, Sequence
 
-from cli.run import Run
+from cli.command import Run
 from companies.aliases import Aliases
 from companies.destination import Destination
 from companies.matching import HubSpotLookup, Matching

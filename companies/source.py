@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Callable, Mapping, Sequence
 
-from cli.checks import collect_findings
+from cli.job import collect_findings
 from companies.matching import Criteria, HubSpotLookup, Matching
 from core.clock import Clock
 from core.conditions import Property

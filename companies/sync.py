@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Collection, Sequence
 
 from cli import command
-from cli.changes import conclude, in_part
-from cli.checks import collect_findings, require_ok
-from cli.job import Job, run_job
-from cli.progress import Progress
-from cli.run import Run
+from cli.changes import conclude
+from cli.command import Run
+from cli.job import Job, collect_findings, require_ok, run_job
+from cli.screen import Progress
 from companies import explain, options, report
 from companies.aliases import MOST_QUESTIONS
 from companies.apply import Application, Applied
@@ -45,7 +44,7 @@ def main(
         account = chosen.destination.account
 
         def open_state(path: Path) -> CompanyState:
-            return CompanyState(path, account, run.clock, run.dry_run)
+            return CompanyState(path, account, run.clock, run.dry_run, not run.args.check)
 
         def job(state: CompanyState, history: History) -> CompanyJob:
             return CompanyJob(run, chosen, source, service, state, history)
@@ -57,7 +56,6 @@ def main(
             verbs={action.key: action.was for action in (service.adding, service.removing)},
             check=lambda: [*check(source, service), *source.check_search()],
             open_state=open_state,
-            try_state=lambda path: CompanyState(path, account, run.clock, True, False).close(),
             sync=lambda state, history: sync(job(state, history)),
             explain=lambda state, history: explain.explain(job(state, history), run.args.explain),
         )
@@ -83,8 +81,7 @@ def sync(job: CompanyJob) -> Outcome:
     report.fill(job, plan, matching)
     report.show_plan(job, plan, news)
     show_cost(job, plan)
-    if run.wants_links:
-        run.report.record_url = job.source.record_url()
+    run.report.record_url = job.source.record_url()
 
     refusals = options.refusals(plan, job.options, destination, refused_before)
     if refusals:
@@ -192,14 +189,15 @@ def tell(job: CompanyJob, applied: Applied, refused_before: Collection[str]) -> 
     added, removed = (
         sum(each.status == status for each in part) for part in (plan.add, plan.remove)
     )
-    run.summarise(
-        f"{in_part(news)}{'' if now else ', not confirmed'}:"
+    outcome = conclude(
+        run,
+        [each.status for each in news],
+        f"{'' if now else ', not confirmed'}:"
         f" {companies(added)} newly {destination.adding.was},"
         f" {removed:,} {destination.removing.was},"
         f" {len(plan.unchanged) + len(plan.kept):,} left as they were,"
-        f" {len(plan.skipped):,} skipped."
+        f" {len(plan.skipped):,} skipped.",
     )
-    outcome = conclude(run, news) if news else Outcome.IN_SYNC
     report.show_open(run.screen, applied.changes())
     if now is None:
         run.summarise(f"Not checked afterwards: {applied.unchecked}")

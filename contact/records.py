@@ -10,7 +10,7 @@ import contextlib
 from pathlib import Path
 from typing import Callable, Sequence
 
-from cli.run import Run
+from cli.command import Run
 from contact.plan import NewContact, Plan, make_plan, with_domain
 from core.errors import AppError, CallRejected, Forbidden, ServiceError
 from core.log import log

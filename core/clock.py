@@ -28,10 +28,6 @@ class Clock:
         """Seconds since 1970."""
         return self.utcnow().timestamp()
 
-    def timestamp(self) -> str:
-        """Now, as ISO 8601 in UTC, to the second."""
-        return self.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
-
     def sleep(self, seconds: float) -> None:
         """Raises Interrupted as soon as the run is to stop."""
         self._stop.wait(seconds)

@@ -56,7 +56,7 @@ def describe_runs(history: History, most: int, verbs: Verbs) -> tuple[list[str],
     refused, the newest first; the others are counted between them."""
     lines: list[str] = []
     rows: list[Row] = []
-    made: list[Row] = []
+    changes: list[Row] = []
     for is_quiet, runs in itertools.groupby(history.runs(), _changed_nothing):
         if len(rows) == most:
             break
@@ -68,11 +68,11 @@ def describe_runs(history: History, most: int, verbs: Verbs) -> tuple[list[str],
             lines.append(f"{at}  {_describe_run(each, verbs)}")
             counts = dict(each.counts)
             rows.append({"at": at, "outcome": each.outcome, "error": each.error, "counts": counts})
-            made += map(change_row, each.changes)
+            changes += map(change_row, each.changes)
     columns = ("at", "action", "who", "company", "reason", "status")
     return lines, [
         Section("runs", "Runs", Kind.STEP, ("at", "outcome", "error"), rows),
-        Section("changes", "Changes", Kind.STEP, columns, made),
+        Section("changes", "Changes", Kind.STEP, columns, changes),
     ]
 
 
@@ -116,27 +116,31 @@ def change_row(change: ChangeEntry) -> dict[str, object]:
 
 
 def recent_runs(history: History, now: float, verbs: Verbs) -> Section:
-    """For the page: the last runs that changed something, or may have, so that an hour in which
-    nothing happened does not hide them."""
+    """The last runs that changed something, or may have, so that an hour in which nothing happened
+    does not hide them."""
     rows: list[Row] = []
     for run in history.runs():
         if len(rows) == RECENT_RUNS or run.began_at < now - RECENT_DAYS * DAY_S:
             break
-        changes = [each for each in run.changes if each.status in (DONE, SENT)]
-        made = [_recent_change(each, verbs) for each in changes]
-        row = {"at": run.began_at, "outcome": run.outcome, "counts": _count(changes, verbs)}
-        rows += [{**row, "changes": made}] if made else []
+        changes = [
+            {
+                "name": _name(each),
+                "action": describe_change(each, verbs),
+                "reason": each.reason or "",
+                "hubspot_id": each.hubspot_id,
+            }
+            for each in run.changes
+            if each.status in (DONE, SENT)
+        ]
+        row = {"at": run.began_at, "outcome": run.outcome, "counts": _count(run.changes, verbs)}
+        rows += [{**row, "changes": changes}] if changes else []
     hint = "The last runs that changed something."
     columns = ("at", "outcome", "counts", "changes")
     return Section("history", "Recent runs", Kind.STEP, columns, rows, hint=hint)
 
 
-def _recent_change(change: ChangeEntry, verbs: Verbs) -> Row:
-    """Who is known by hash alone goes by the id of the record."""
-    record = f"id {change.hubspot_id}" if change.hubspot_id else ""
-    return {
-        "name": record if isinstance(change.who, bytes) else change.who,
-        "action": describe_change(change, verbs),
-        "reason": change.reason or "",
-        "hubspot_id": change.hubspot_id,
-    }
+def _name(change: ChangeEntry) -> str:
+    """Who is known by hash alone goes by the id of the record, if there is one."""
+    if isinstance(change.who, str):
+        return change.who
+    return f"id {change.hubspot_id}" if change.hubspot_id else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Mapping, NamedTuple, Sequence
 
 from core.errors import AppError, Outcome
@@ -103,19 +104,20 @@ class Report:
     """`title`: what the job is about. `accounts`: whose they are, in sentences. `question`: what
     was asked, as a sentence without its full stop, of a run that does nothing else but answer.
 
-    `unchanged`: how many are as they should be, if that is known. `recent`: earlier runs, for
-    people alone. `record_url`: what a record's id follows to make its address. `checked_after`: the
-    list of the other service after the last write: `listed` (a number), `missing` and `unwanted`
-    (names). `version`: of the program.
+    `unchanged`: how many are as they should be, if that is known. `recent`: earlier runs.
+    `record_url`: what a record's id follows to make its address. `checked_after`: the list of the
+    other service after the last write: `listed` (a number), `missing` and `unwanted` (names).
+    `version`: of the program.
     """
 
     job: str
     title: str
     mode: str
-    started_at: str
+    started_at: datetime
+    version: str = ""
     outcome: Outcome = Outcome.FAILED
     error: str | None = None
-    finished_at: str | None = None
+    finished_at: datetime | None = None
     summary: list[str] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
     refusals: Sequence[Refusal] = ()
@@ -128,7 +130,6 @@ class Report:
     record_url: str | None = None
     checked_after: Mapping[str, Any] | None = None
     recent: Section | None = None
-    version: str = ""
     accounts: str = ""
     question: str = ""
 

@@ -1,15 +1,24 @@
-"""A report as a file: JSON for programs, CSV for spreadsheets, HTML for people."""
+"""A report as a file: JSON for programs, CSV for spreadsheets, and for people a page without
+scripts or requests to anywhere."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import platform
+from collections import Counter
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator, Mapping, Sequence
 
-from report import page
-from report.model import Report
+import jinja2
+
+from core.domains import display_domain
+from core.errors import Outcome
+from core.words import count, format_date, format_moment, listing, local, printable
+from report.model import NOT_REACHED, Kind, Report, Row, Section, describe_outcome
 from state.files import write_whole
 
 SCHEMA_VERSION = 1
@@ -21,6 +30,13 @@ BYTE_ORDER_MARK = "\ufeff"  # by which Excel knows that a CSV is UTF-8
 # breaks, which are as bad, come as their escapes: https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
 
+SHOWN_ROWS = 50  # of a table; the others are folded
+SHOWN_LINES, MOST_LINES = 4, 200  # of a cell: shown, and folded in all
+SHOWN_CAUSES = 5
+NARROW = 16  # characters: such a column fits its longest text, the others share the rest
+PLAIN = ("action", "at", "name", "how", "reason")  # within a row: what these are, their text says
+IN_BAR = (Kind.REMOVE, Kind.ADD, Kind.CHANGE, Kind.KEEP, Kind.SKIP)
+
 
 def write_report(path: Path, report: Report, exit_code: int) -> None:
     """Write the whole file or nothing, in the form that its ending names, else JSON; a reader
@@ -29,18 +45,17 @@ def write_report(path: Path, report: Report, exit_code: int) -> None:
     if ending == ".csv":
         write_whole(path, BYTE_ORDER_MARK + _csv(report))
     elif ending in PAGE_ENDINGS:
-        write_whole(path, page.render(report, exit_code))
+        write_whole(path, page(report, exit_code))
     else:
         write_whole(path, json.dumps(_json(report, exit_code), indent=2) + "\n")
 
 
-def has_links(path: Path) -> bool:
-    """Whether such a report leads to the records in HubSpot."""
-    return path.suffix.lower() in (".csv", *PAGE_ENDINGS)
-
-
 def _json(report: Report, exit_code: int) -> dict[str, Any]:
     """The keys are in docs/companies.md, under "The report"."""
+
+    def moment(at: datetime | None) -> str | None:
+        return f"{at:%Y-%m-%dT%H:%M:%SZ}" if at else None
+
     data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "job": report.job,
@@ -48,8 +63,8 @@ def _json(report: Report, exit_code: int) -> dict[str, Any]:
         "outcome": report.outcome.word,
         "exit_code": exit_code,
         "error": report.error,
-        "started_at": report.started_at,
-        "finished_at": report.finished_at,
+        "started_at": moment(report.started_at),
+        "finished_at": moment(report.finished_at),
         "summary": report.summary,
         "counts": report.counts,
         "refusals": [refusal._asdict() for refusal in report.refusals],
@@ -90,5 +105,174 @@ def _csv(report: Report) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = page.shown(value)
+    text = shown(value)
     return f"'{text}" if text.lstrip().startswith(FORMULA_STARTS) else text
+
+
+def page(report: Report, exit_code: int) -> str:
+    """Everything that came from outside is escaped by the template engine."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(shown=shown, words=_words, moment=format_moment, names=_names)
+    source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    sections = sorted(report.sections, key=lambda section: list(Kind).index(section.kind))
+    sections = [each for each in (*sections, report.recent) if each and each.rows]
+    parts, question = list(_parts(report, sections)), report.question
+    return environment.from_string(source).render(
+        report=report,
+        exit_code=exit_code,
+        outcome=question[:1].lower() + question[1:] or describe_outcome(report.outcome.word),
+        sentences=_sentences(report),
+        causes=list(_causes(report)),
+        parts=parts,
+        bar=[part for part in parts if part[3]],
+        tables=[_table(report, section) for section in sections],
+        python=platform.python_version(),
+        shown_rows=SHOWN_ROWS,
+        shown_lines=SHOWN_LINES,
+    )
+
+
+# What came of the run
+
+
+def _sentences(report: Report) -> list[str]:
+    """The outcome in words, the first sentence alone would do."""
+    if report.summary:
+        return [f"{line[:-1]}." if line.endswith(":") else line for line in report.summary]
+    if report.question:
+        return [f"{report.question}."]
+    untouched = report.error and report.outcome not in (Outcome.PARTIAL, Outcome.INTERRUPTED)
+    ending = ", nothing has been changed." if untouched else "."
+    return [describe_outcome(report.outcome.word).capitalize() + ending]
+
+
+def _causes(report: Report) -> Iterator[str]:
+    """Why the run failed, and why some of its changes are not done: each cause once."""
+    if report.error:
+        yield report.error.replace("\n", " ")
+    names_by_error: dict[str, list[str]] = {}
+    for section in report.sections:
+        for row in section.open_rows():
+            names_by_error.setdefault(row["error"], []).append(_text(row, section.columns[0]))
+    names_by_error.pop(report.error or "", None)
+    for error, names in list(names_by_error.items())[:SHOWN_CAUSES]:
+        who = listing(names, 3)
+        yield error if who in error else f"{who}: {error}"
+    if len(names_by_error) > SHOWN_CAUSES:
+        more = count(len(names_by_error) - SHOWN_CAUSES, "more error")
+        yield f"{more}: see the tables below."
+
+
+def _parts(
+    report: Report, sections: Sequence[Section]
+) -> Iterator[tuple[str, str, str, int, str | None]]:
+    """What the links at the top lead to: label, number, style, share of the bar (0 for what is not
+    about companies or people) and anchor."""
+    statuses: Counter[str] = Counter()
+    for section in sections:
+        statuses.update(row.get("status", "failed") for row in section.open_rows())
+        share = len(section.rows) - len(section.open_rows()) if section.kind in IN_BAR else 0
+        style = section.kind.name.lower()
+        yield section.title, section.number, style, share, section.key
+    for status, found in statuses.items():
+        yield _words(status).capitalize(), f"{found:,}", "open", found, "wrong"
+    if report.unchanged is not None:
+        yield "Unchanged", f"{report.unchanged:,}", "keep", report.unchanged, None
+
+
+# Tables
+
+
+def _table(report: Report, section: Section) -> dict[str, Any]:
+    """A section as it is shown: what went wrong comes first, and columns that tell nothing are left
+    out. A column is a name and a width in characters, or None where it shares what is left; a cell
+    is a list of lines, each a text and where it leads to."""
+
+    def tells(name: str) -> bool:
+        texts = {_text(row, name) for row in section.rows}
+        # That all is planned or done, the heading says.
+        return texts != {""} and not (name == "status" and texts in ({"planned"}, {"done"}))
+
+    def is_wrong(row: Row) -> bool:
+        return bool(row.get("error")) and row.get("status") != NOT_REACHED
+
+    names = list(filter(tells, section.columns)) or section.columns[:1]
+    linked = section.linked if section.linked in names else names[0]
+    rows = [
+        [list(_lines(report, row, name, name == linked)) for name in names]
+        for row in sorted(section.rows, key=lambda row: not is_wrong(row))
+    ]
+    columns = []
+    for name, cells in zip(names, zip(*rows)):
+        longest = max([len(name), *(len(text) for cell in cells for text, _ in cell)])
+        columns.append((name, longest + 2 if longest <= NARROW else None))
+    return {"section": section, "columns": columns, "rows": rows}
+
+
+def _lines(
+    report: Report, row: Row, name: str, is_linked: bool
+) -> Iterator[tuple[str, str | None]]:
+    """Rows within the row are a line each, which leads to their own record."""
+    value = row.get(name)
+    if not (isinstance(value, list) and all(isinstance(each, Mapping) for each in value)):
+        yield _text(row, name), report.link(row) if is_linked else None
+        return
+    for each in value[:MOST_LINES]:
+        link = report.link(each)
+        told = [key for key in each if not (link and key in ("link", "hubspot_id"))]
+        texts = {key: text for key in told if (text := _text(each, key))}
+        parts = (text if key in PLAIN else f"{_words(key)} {text}" for key, text in texts.items())
+        yield ", ".join(parts), link
+    if len(value) > MOST_LINES:
+        yield f"and {len(value) - MOST_LINES:,} more", None
+
+
+def _text(row: Row, name: str) -> str:
+    value = row.get(name)
+    if name == "error" and row.get("status") == NOT_REACHED:
+        return ""  # it has no error of its own: it repeats what stopped the run
+    if name == "at" and isinstance(value, float):
+        return format_moment(local(value))
+    if name == "counts":
+        return ", ".join(f"{number:,} {words}" for words, number in (value or {}).items())
+    return FORMS.get(name, str)(shown(value))
+
+
+def shown(value: Any) -> str:
+    """
+    >>> shown([{"id": 7, "how": "has it"}, {"id": 8, "how": None}])
+    'id 7, how has it; id 8'
+    """
+    if isinstance(value, (list, tuple)):
+        gap = "; " if any(isinstance(each, Mapping) for each in value) else ", "
+        return gap.join(map(shown, value))
+    if isinstance(value, Mapping):
+        filled = ((_words(key), shown(each)) for key, each in value.items())
+        return ", ".join(f"{key} {text}" for key, text in filled if text)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else printable(str(value))
+
+
+def _words(name: str) -> str:
+    """not_reached -> not reached"""
+    return name.replace("_", " ")
+
+
+def _names(names: Sequence[str]) -> str:
+    return listing([display_domain(name) for name in names], 50) or "none"
+
+
+def _day(text: str) -> str:
+    """2026-11-21 -> 21 Nov 2026"""
+    with contextlib.suppress(ValueError):
+        return format_date(datetime.strptime(text, "%Y-%m-%d"))
+    return text
+
+
+FORMS = {
+    **dict.fromkeys(("domain", "name", "who"), display_domain),
+    **dict.fromkeys(("action", "next", "status"), _words),
+    **dict.fromkeys(("since", "asked_again_on"), _day),
+    "outcome": describe_outcome,
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
-from cli.run import Run
+from cli.command import Run
 from core.emails import canonical
 from core.errors import Outcome
 from core.words import listing

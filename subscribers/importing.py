@@ -11,7 +11,7 @@ import contextlib
 from typing import Mapping, NamedTuple, Sequence
 
 from cli.changes import Skip
-from cli.progress import Progress
+from cli.screen import Progress
 from core.clock import Clock
 from core.errors import CallRejected, Interrupted, ServiceDown, ServiceError
 from core.log import log

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
-from cli.progress import Progress
+from cli.screen import Progress
 from core.clock import Clock
 from core.emails import canonical, spellings
 from core.log import log

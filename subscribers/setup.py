@@ -7,7 +7,7 @@ import difflib
 from argparse import Namespace
 from typing import Iterator, Mapping, Sequence
 
-from cli.checks import collect_findings, require_ok
+from cli.job import collect_findings, require_ok
 from core.conditions import Condition, Property
 from core.errors import AppError, CallRejected, Forbidden, ServiceError, SettingsError
 from core.log import log

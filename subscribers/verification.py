@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import AbstractSet, Iterable, Mapping, NamedTuple
 
-from cli.run import Run
+from cli.command import Run
 from core.emails import canonical
 from core.errors import AppError
 from core.words import count, listing

@@ -11,8 +11,8 @@ import threading
 from typing import Callable, Mapping, Sequence, TypeVar
 
 from cli.changes import Changes, Skip
-from cli.progress import Progress
-from cli.run import Run
+from cli.command import Run
+from cli.screen import Progress
 from core.conditions import without_value
 from core.emails import masked
 from core.errors import AppError, CallRejected, ServiceDown, ServiceError

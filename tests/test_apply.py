@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import threading
 from typing import Callable, Iterator, Sequence
@@ -10,8 +9,8 @@ from typing import Callable, Iterator, Sequence
 import pytest
 
 from cli import command
-from cli.changes import WRITERS, Changes, Skip, conclude, in_part
-from cli.run import Run
+from cli.changes import WRITERS, Changes, Skip, conclude
+from cli.command import Run
 from core.errors import CallRejected, Interrupted, NotSent, Outcome, ServiceDown, ServiceError
 from report.model import DONE, FAILED, NOT_REACHED, PLANNED, SKIPPED, Result
 from tests.helpers import FakeClock
@@ -27,8 +26,7 @@ ERRORS = {
 
 @pytest.fixture
 def run(clock: FakeClock) -> Run:
-    args = argparse.Namespace(dry_run=False, check=False, quiet=True, report=[])
-    return Run("test", "A test", args, clock)
+    return Run("test", "A test", command.parser("A script.").parse_args(["-q"]), clock)
 
 
 @pytest.fixture
@@ -56,11 +54,12 @@ def test_each_result_is_in_its_place(run: Run) -> None:
     assert [result.status for result in results] == entries
     assert [result.maybe_applied for result in results] == [entry == DONE for entry in entries]
     assert run.wrote
-    assert conclude(run, results) is Outcome.PARTIAL
+    assert conclude(run, entries, ": all.") is Outcome.PARTIAL
     counts = {name: entries.count(name) for name in (DONE, FAILED, NOT_REACHED)}
     assert run.report.counts == counts
     assert run.report.summary == [
-        "Not done: 500 failed, 500 not reached. Later runs try them again."
+        "Done in part: all.",
+        "Not done: 500 failed, 500 not reached. Later runs try them again.",
     ]
 
 
@@ -138,19 +137,27 @@ NO_ANSWER = ServiceError("no answer")
     ],
 )
 def test_one_failure_does_not_stop_the_others_and_three_in_a_row_do(
-    run: Run, monkeypatch: pytest.MonkeyPatch, errors: Sequence[Exception | None], statuses: str
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    errors: Sequence[Exception | None],
+    statuses: str,
 ) -> None:
     monkeypatch.setattr("cli.changes.WRITERS", 1)
     results = Changes(run).apply("Change", errors, raise_it)
     assert "".join(result.status[0] for result in results) == statuses
 
 
-def test_the_sum_of_it(run: Run) -> None:
-    good = [Result(DONE), Result(SKIPPED, "not now")]
-    assert (conclude(run, good), in_part(good)) == (Outcome.SYNCED, "Done")
-    for status in (FAILED, NOT_REACHED):
-        results = [*good, Result(status)]
-        assert (conclude(run, results), in_part(results)) == (Outcome.PARTIAL, "Done in part")
+@pytest.mark.parametrize(
+    ("statuses", "outcome", "words"),
+    [
+        ([], Outcome.IN_SYNC, "Done: all."),
+        ([DONE, SKIPPED], Outcome.SYNCED, "Done: all."),
+        ([DONE, SKIPPED, FAILED], Outcome.PARTIAL, "Done in part: all."),
+        ([DONE, SKIPPED, NOT_REACHED], Outcome.PARTIAL, "Done in part: all."),
+    ],
+)
+def test_the_sum_of_it(run: Run, statuses: Sequence[str], outcome: Outcome, words: str) -> None:
+    assert (conclude(run, statuses, ": all."), run.report.summary[0]) == (outcome, words)
 
 
 def test_what_a_result_adds_to_a_row_of_the_report() -> None:
@@ -160,7 +167,8 @@ def test_what_a_result_adds_to_a_row_of_the_report() -> None:
 
 def working(entries: Sequence[int], apply: Callable[[int], None]) -> Callable[..., int]:
     def work(run: Run) -> Outcome:
-        return conclude(run, Changes(run).apply("Change", entries, apply))
+        results = Changes(run).apply("Change", entries, apply)
+        return conclude(run, [each.status for each in results], ": all.")
 
     return lambda argv, clock: command.main(
         "test", "A test", command.parser("A script."), work, argv, clock

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Callable
 
 import pytest
 
-from cli.checks import check_machine, collect_findings, require_ok
-from cli.run import Run
+from cli import command
+from cli.job import check_machine, collect_findings, require_ok
 from core.errors import (
     AppError,
     CallRejected,
@@ -24,7 +23,9 @@ from core.errors import (
 from core.words import format_moment
 from report.model import Finding
 from state.files import account_file
+from state.history import SQL
 from state.lock import run_lock
+from state.store import Store
 from tests.helpers import START, FakeClock
 
 FINE = Finding(True, "fine")
@@ -72,15 +73,13 @@ def look(
     clock: FakeClock, state: Path | None = None, report: Path | None = None
 ) -> dict[str, bool]:
     """Each finding, and whether it is OK."""
-    args = argparse.Namespace(dry_run=False, check=True, quiet=False)
+    args = command.parser("A script.").parse_args(["--check"])
     args.report, args.state = [report] if report else [], state
-    findings = check_machine(Run("test", "A test", args, clock), "an account", open_memory)
+    run = command.Run("test", "A test", args, clock)
+    findings = check_machine(
+        run, "an account", lambda path: Store(path, SQL, "Delete it.", dry_run=True)
+    )
     return {text: is_ok for is_ok, text in findings}
-
-
-def open_memory(path: Path) -> None:
-    if path.read_text() == "damaged":
-        raise AppError("It is damaged.")
 
 
 def test_before_the_first_run(clock: FakeClock) -> None:
@@ -98,16 +97,17 @@ def test_before_the_first_run(clock: FakeClock) -> None:
 def test_a_memory_of_earlier_runs(clock: FakeClock) -> None:
     path = account_file("test", "an account", ".sqlite3")
     path.parent.mkdir(parents=True)
-    path.write_text("sound")
+    Store(path, SQL, "", dry_run=False).close()
     assert look(clock)[f"The memory of earlier runs can be used: {path}."]
     path.write_text("damaged")
-    assert not look(clock)["It is damaged."]
+    words = f"{path}, the memory of earlier runs: file is not a database"
+    assert not look(clock)[f"Cannot use {words}. Delete it."]
 
 
 def test_a_file_that_is_named(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "named"
     assert look(clock, path)[f"There is no memory of earlier runs yet: the first makes {path}."]
-    path.write_text("sound")
+    Store(path, SQL, "", dry_run=False).close()
     assert look(clock, path)[f"The memory of earlier runs can be used: {path}."]
     lost = tmp_path / "missing" / "file"
     assert not look(clock, lost)[

@@ -6,6 +6,7 @@ import base64
 import re
 import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -14,10 +15,10 @@ import pytest
 import sync
 from core.errors import Outcome
 from core.limits import Refusal
-from report import page
 from report.model import Finding, Kind, Report, Row, Section
+from report.render import page
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox
-from tests.helpers import HOSTILE, MATCH, FakeClock
+from tests.helpers import HOSTILE, MATCH, START, FakeClock
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 WIDTHS = {"phone": 390, "desk": 1280}
@@ -146,7 +147,7 @@ def test_the_page_needs_nothing_from_outside_and_runs_nothing(run_page: Path) ->
 
 
 def report(mode: str = "apply", **changes: Any) -> Report:
-    return Report("companies", "Companies", mode, "2026-11-21T08:04:11Z", **changes)
+    return Report("companies", "Companies", mode, START, **changes)
 
 
 def shop(number: int, status: str = "done", error: str | None = None) -> Row:
@@ -160,7 +161,7 @@ def part(key: str, kind: Kind, *rows: Row, title: str = "") -> Section:
 
 
 def test_the_accounts_are_named() -> None:
-    assert "<br>HubSpot is account 1." in page.render(report(accounts="HubSpot is account 1."), 0)
+    assert "<br>HubSpot is account 1." in page(report(accounts="HubSpot is account 1."), 0)
 
 
 # Why it came out as it did
@@ -168,12 +169,12 @@ def test_the_accounts_are_named() -> None:
 
 def test_a_failed_run_says_why_at_the_top() -> None:
     failed = report(error="HubSpot, search:\n401.")
-    text = page.render(failed, 1)
+    text = page(failed, 1)
     assert ">Failed, nothing has been changed.</p>" in text
     assert "<h2>What went wrong</h2><ul>\n<li>HubSpot, search: 401.</li>" in text
     assert text.index("search: 401.") < text.index('id="details"')
     for outcome in (Outcome.PARTIAL, Outcome.INTERRUPTED):
-        text = page.render(replace(failed, outcome=outcome), outcome.exit_code)
+        text = page(replace(failed, outcome=outcome), outcome.exit_code)
         assert "HubSpot, search: 401." in text
         assert "nothing has been changed" not in text
 
@@ -182,7 +183,7 @@ def test_each_cause_of_what_is_not_done_is_told_once() -> None:
     rows = [shop(n, "not_reached", "PredictLeads, follow shop-1.example: 503") for n in range(2, 8)]
     rows += [shop(1, "failed", "PredictLeads, follow shop-1.example: 503"), shop(8)]
     rows += [shop(n, "failed", f"refused because of {n}") for n in range(10, 16)]
-    text = page.render(report(sections=[part("follow", Kind.ADD, *rows)]), 4)
+    text = page(report(sections=[part("follow", Kind.ADD, *rows)]), 4)
     top, table = text.split("<nav")
     assert top.count("follow shop-1.example: 503") == 1
     assert "shop-2.example, shop-3.example, shop-4.example and 4 more: PredictLeads" in top
@@ -190,12 +191,12 @@ def test_each_cause_of_what_is_not_done_is_told_once() -> None:
     assert "<li>2 more errors: see the tables below.</li>" in top
     assert table.count("follow shop-1.example: 503") == 1
     down = report(sections=[part("follow", Kind.ADD, *rows[:7])], error=rows[0]["error"])
-    assert page.render(down, 4).split("<nav")[0].count("shop-1.example: 503") == 1
+    assert page(down, 4).split("<nav")[0].count("shop-1.example: 503") == 1
     assert table.index("Shop 15<") < table.index("Shop 8<") < text.index("Shop 2<")
 
 
 def test_a_refusal_findings_and_warnings_are_shown() -> None:
-    text = page.render(
+    text = page(
         report(
             outcome=Outcome.REFUSED,
             summary=["Refused for safety, nothing has been changed:"],
@@ -216,7 +217,7 @@ def test_a_refusal_findings_and_warnings_are_shown() -> None:
 def test_the_picture_tells_plans_from_deeds() -> None:
     kept = Section("kept", "Kept all the same", Kind.KEEP, ("domain",), [{"domain": "k.example"}])
     planned = part("follow", Kind.ADD, shop(1, "planned"), title="To follow")
-    text = page.render(report(unchanged=2, sections=[planned, kept]), 0)
+    text = page(report(unchanged=2, sections=[planned, kept]), 0)
     assert 'aria-label="To follow 1, Kept all the same 1, Unchanged 2"' in text
     assert ">planned<" not in text
     made = [
@@ -224,12 +225,12 @@ def test_the_picture_tells_plans_from_deeds() -> None:
         part("unfollowed", Kind.REMOVE, shop(4, "held_back", "wanted")),
         part("steps", Kind.STEP, shop(5)),
     ]
-    text = page.render(report(sections=made), 4)
+    text = page(report(sections=made), 4)
     assert 'aria-label="Followed 1 of 3, Held back 1, Failed 1, Not reached 1"' in text
     assert '<a href="#unfollowed">Unfollowed</a> <b>0 of 1</b>' in text
     assert '<h2 id="followed">Followed <b>1 of 3</b></h2>' in text
     assert ">not reached</td>" in text
-    assert "role=" not in page.render(report(sections=made[2:]), 0)
+    assert "role=" not in page(report(sections=made[2:]), 0)
 
 
 # Sections
@@ -237,7 +238,7 @@ def test_the_picture_tells_plans_from_deeds() -> None:
 
 def test_what_people_must_decide_comes_first_and_what_stays_last() -> None:
     sections = [part(kind.name, kind, shop(1)) for kind in reversed(Kind)]
-    text = page.render(report(sections=sections, warnings=["Careful"]), 0)
+    text = page(report(sections=sections, warnings=["Careful"]), 0)
     assert re.findall(r"<h[23][^>]*>([A-Za-z ]+?) ?<", text) == [
         *("Warnings", "For you to decide", "Decide", "Remove", "Add", "Change", "Step"),
         *("Keep", "Skip", "Wait"),
@@ -255,15 +256,15 @@ def test_what_is_on_the_page_is_written_for_people() -> None:
     later = {"domain": "x.example", "asked_again_on": "tomorrow"}
     columns = ("domain", "names", "since", "asked_again_on", "error")
     section = Section("waiting", "Waiting", Kind.WAIT, columns, [row, later])
-    text = page.render(report(sections=[section]), 0)
+    text = page(report(sections=[section]), 0)
     assert ">münze.example</td>" in text
     assert ">a, b</td>" in text
     assert ">3 Nov 2026</td>" in text
     assert ">tomorrow</td>" in text
     assert ">Asked again on</th></tr>" in text  # no column without content
-    text = page.render(report(sections=[section._replace(rows=[{"error": "asleep"}, {}])]), 4)
+    text = page(report(sections=[section._replace(rows=[{"error": "asleep"}, {}])]), 4)
     assert "<b>1 of 2</b>" in text
-    assert page.render(report(sections=[section._replace(rows=[{}])]), 0)
+    assert page(report(sections=[section._replace(rows=[{}])]), 0)
 
 
 def test_where_a_row_leads_to() -> None:
@@ -272,10 +273,10 @@ def test_where_a_row_leads_to() -> None:
         {"company": "B", "link": "https://x.example/8"},
     ]
     section = Section("follow", "Followed", Kind.ADD, ("company",), rows)
-    text = page.render(report(sections=[section], record_url="https://hub.example/"), 0)
+    text = page(report(sections=[section], record_url="https://hub.example/"), 0)
     assert '<a href="https://hub.example/7">A</a>' in text
     assert '<a href="https://x.example/8">B</a>' in text
-    without = page.render(report(sections=[section._replace(rows=rows[:1])]), 0)
+    without = page(report(sections=[section._replace(rows=rows[:1])]), 0)
     assert '<a href="http' not in without
 
 
@@ -288,7 +289,7 @@ def test_rows_within_a_row_are_lines_that_lead_to_their_records() -> None:
         "outcome": "synced",
     }
     section = Section("explain", "Explained", Kind.STEP, tuple(row), [row])
-    text = page.render(report(sections=[section]), 0)
+    text = page(report(sections=[section]), 0)
     first, second = "id 7, Shop, matches no", "id 8, matches yes"
     assert f'<a href="https://x.example/7">{first}</a><br>{second}</td>' in text
     assert ">domain münze.example, status held back</td>" in text
@@ -310,18 +311,18 @@ def test_the_page_of_a_question_is_headed_by_it(clock: FakeClock, tmp_path: Path
 def test_the_list_after_the_last_write_in_words() -> None:
     missing = ["xn--mnze-0ra.example", "b.example"]
     after = {"listed": 1047, "missing": missing, "unwanted": []}
-    text = page.render(report(checked_after=after), 4)
+    text = page(report(checked_after=after), 4)
     words = "1,047 listed; missing: münze.example, b.example; listed and not wanted: none"
     assert f"<td>{words}</td>" in text
 
 
 @pytest.mark.usefixtures("_in_berlin")
 def test_times_are_those_of_the_reader() -> None:
-    text = page.render(report(finished_at="2026-11-21T23:05:00Z", version="1.2.3"), 0)
-    assert '<p class="soft">21 Nov 2026, 09:04 CET</p>' in text
-    assert "<td>Ended</td><td>22 Nov 2026, 00:05 CET</td>" in text
+    text = page(report(finished_at=START + timedelta(hours=15), version="1.2.3"), 0)
+    assert '<p class="soft">21 Nov 2026, 09:00 CET</p>' in text
+    assert "<td>Ended</td><td>22 Nov 2026, 00:00 CET</td>" in text
     assert "<td>program 1.2.3, Python 3" in text
-    text = page.render(replace(report(mode="dry-run"), started_at="2026-07-01T08:00:00Z"), 0)
+    text = page(replace(report(mode="dry-run"), started_at=START - timedelta(days=143)), 0)
     assert ">1 Jul 2026, 10:00 CEST · dry run, nothing has been changed</p>" in text
 
 
@@ -348,7 +349,7 @@ def test_earlier_runs_are_one_section_that_comes_last() -> None:
     kept = part("kept", Kind.WAIT, shop(1))
     earlier = recent(past(1, 301), past(0, 1))
     found = report(sections=[kept], recent=earlier, record_url="https://hub.example/")
-    text = page.render(found, 0).split('id="kept"')[1].split('<h2 id="history">')[1]
+    text = page(found, 0).split('id="kept"')[1].split('<h2 id="history">')[1]
     newer, older = text.split("<tr>")[2:4]
     assert ">19 Nov 2026, 12:06 CET</td>" in newer
     assert ">done in part</td>" in newer
@@ -358,8 +359,8 @@ def test_earlier_runs_are_one_section_that_comes_last() -> None:
     assert "<br>and 101 more</details>" in newer
     line = "shop-0.example, followed, its platform is now wix"
     assert f'<a href="https://hub.example/7">{line}</a></td>' in older
-    assert '<a href="#history">Recent runs</a> <b>2</b>' in page.render(found, 0)
-    assert "Recent runs" not in page.render(report(recent=recent()), 0)
+    assert '<a href="#history">Recent runs</a> <b>2</b>' in page(found, 0)
+    assert "Recent runs" not in page(report(recent=recent()), 0)
 
 
 # Long pages
@@ -375,7 +376,7 @@ def long_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sections = [part("follow", Kind.ADD, *rows), part("skipped", Kind.SKIP, *rows[:60])]
     earlier = recent(*(past(day, 150) for day in range(10)))
     path = tmp_path_factory.mktemp("long") / "run.html"
-    path.write_text(page.render(report(sections=sections, recent=earlier), 4), encoding="utf-8")
+    path.write_text(page(report(sections=sections, recent=earlier), 4), encoding="utf-8")
     return path
 
 

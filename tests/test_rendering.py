@@ -13,7 +13,8 @@ import pytest
 from cli import command
 from core.errors import Outcome
 from report.model import Kind, Report, Row, Section
-from report.render import ENDINGS, has_links, write_report
+from report.render import ENDINGS, write_report
+from tests.helpers import START
 
 MADE_UP = Section(
     "greeted",
@@ -29,9 +30,7 @@ MADE_UP = Section(
 
 
 def report(*sections: Section, **changes: Any) -> Report:
-    return Report(
-        "greetings", "Guests", "apply", "2026-11-21T08:00:00Z", sections=sections, **changes
-    )
+    return Report("greetings", "Guests", "apply", START, sections=sections, **changes)
 
 
 def written(folder: Path, name: str, what: Report, exit_code: int = 0) -> str:
@@ -52,6 +51,7 @@ def test_a_made_up_section_is_in_the_json(tmp_path: Path) -> None:
     data = json.loads(written(tmp_path, "run.json", report(MADE_UP, outcome=Outcome.PARTIAL), 4))
     assert data["greeted"] == list(MADE_UP.rows)
     assert (data["job"], data["outcome"], data["exit_code"]) == ("greetings", "partial", 4)
+    assert (data["started_at"], data["finished_at"]) == ("2026-11-21T08:00:00Z", None)
 
 
 def test_a_made_up_section_is_in_the_csv(tmp_path: Path) -> None:
@@ -126,13 +126,6 @@ def test_a_csv_opens_in_excel_with_accents_and_leads_to_the_records(tmp_path: Pa
     known = report(section, record_url="https://hub.example/")
     first, second = csv.DictReader(csv_lines(tmp_path, known))
     assert (first["link"], second["link"]) == ("https://hub.example/7", "")
-
-
-@pytest.mark.parametrize(
-    ("name", "linked"), [("a.html", True), ("a.HTM", True), ("a.csv", True), ("a.json", False)]
-)
-def test_which_reports_lead_to_the_records(name: str, linked: bool) -> None:
-    assert has_links(Path(name)) == linked
 
 
 def test_earlier_runs_are_for_people_and_in_the_json_if_there_are_any(tmp_path: Path) -> None:
