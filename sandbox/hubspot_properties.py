@@ -56,12 +56,14 @@ PROPERTIES = {
         "hs_email_bad_address": "bool",
         "hs_email_quarantined": "bool",
         "hs_email_hard_bounce_reason_enum": "enumeration",
+        "hs_emailconfirmationstatus": "enumeration",
         "hs_legal_basis": "enumeration",
     },
 }
 OPTIONS = {
     "ecommerce_platform": ("shopify", "magento_2", "woocommerce", "shopware"),
     "hs_email_hard_bounce_reason_enum": ("OTHER", "UNKNOWN_USER", "MAILBOX_FULL", "SPAM"),
+    "hs_emailconfirmationstatus": ("Confirmation Pending", "Confirmation Email Sent", "Confirmed"),
     "hs_legal_basis": ("Freely given consent from contact", "Not applicable"),
 }
 FIELDS = {"hs_legal_basis": "checkbox"}  # where it is not the usual one of the type
@@ -73,6 +75,7 @@ READ_ONLY = {
     "hs_lastmodifieddate",
     "hs_merged_object_ids",
     "hs_email_optout",
+    "hs_emailconfirmationstatus",
 }
 SEARCHED = {  # by `query`
     "companies": ("name", "domain", "website", "phone"),

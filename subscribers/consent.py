@@ -13,13 +13,23 @@ OPTED_OUT = "opted out in HubSpot"
 BAD_ADDRESS = "bad address according to HubSpot"
 BOUNCED = "bounced according to HubSpot"
 QUARANTINED = "quarantined by HubSpot"
+UNCONFIRMED = "has not confirmed the subscription in HubSpot"
 
 OPT_OUT = "hs_email_optout"  # of all mail; `hs_email_optout_<id>` is of one kind
+CONFIRMATION = "hs_emailconfirmationstatus"  # of HubSpot's own double opt-in
 # https://knowledge.hubspot.com/properties/hubspots-default-contact-properties
-_UNDELIVERABLE = {
+_NO_MAIL_TO = {
     "hs_email_bad_address": BAD_ADDRESS,
     "hs_email_hard_bounce_reason_enum": BOUNCED,
     "hs_email_quarantined": QUARANTINED,
+    CONFIRMATION: UNCONFIRMED,
+}
+# Its values that object to nothing, in lower case and as letters alone; an import, an earlier mail
+# or a form without double opt-in confirm too. https://knowledge.hubspot.com/marketing-email/
+# what-is-the-marketing-email-confirmation-status-contact-property
+_CONFIRMED = {
+    *("", "confirmed", "userclickedconfirmation", "customermarkedconfirmed"),
+    *("hubspotrepmarkedconfirmed", "confirmedfrompreviousbehavior", "confirmedduetoform"),
 }
 _OPT_OUT_OF_KIND = re.compile(rf"{OPT_OUT}_([0-9]+)")
 
@@ -87,7 +97,7 @@ def consent_properties(
     kinds = {
         f"{OPT_OUT}_{kind.id}": f"opted out of {kind.name} in HubSpot" for kind in subscriptions
     }
-    rest = {name: reason for name, reason in _UNDELIVERABLE.items() if name in there}
+    rest = {name: reason for name, reason in _NO_MAIL_TO.items() if name in there}
     return {OPT_OUT: OPTED_OUT, **kinds, **rest}
 
 
@@ -97,11 +107,18 @@ def suppression(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Supp
 
 
 def suppressions(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Iterator[Suppression]:
-    """The reasons of any of the contacts. Anything but `false` is one."""
+    """The reasons of any of the contacts."""
     values = [contact.values for contact in contacts]
     for name, reason in consent.items():
-        if any(trimmed(each[name]).lower() not in ("", "false") for each in values):
+        if any(_objects(name, trimmed(each[name]).lower()) for each in values):
             yield Suppression(reason, name.startswith(OPT_OUT))
+
+
+def _objects(name: str, value: str) -> bool:
+    """Anything but `false` does, and any state of the double opt-in but a confirmed one."""
+    if name == CONFIRMATION:
+        return re.sub("[^a-z]", "", value) not in _CONFIRMED
+    return value not in ("", "false")
 
 
 def parse_legal_basis(text: str) -> str:

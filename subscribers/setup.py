@@ -14,7 +14,13 @@ from core.log import log
 from core.words import alternatives, count, listing
 from hubspot_api.shapes import COMPANIES, CONTACTS, Account, ObjectType, RecordList
 from report.model import Finding
-from subscribers.consent import OPT_OUT, OptOut, consent_properties, subscriptions_of
+from subscribers.consent import (
+    CONFIRMATION,
+    OPT_OUT,
+    OptOut,
+    consent_properties,
+    subscriptions_of,
+)
 from subscribers.plan import Creation
 from subscribers.reading import Services
 from subscribers.rules import Mirror, Rules, Scope, placeholder
@@ -186,6 +192,9 @@ class Setup:
         if not wanted:
             text = "Who has opted out of any kind of mail (subscription type) in HubSpot is left"
             self._say(True, f"{text} out. Kinds besides all mail: {there}.")
+        if CONFIRMATION in self._properties:
+            text = "Who has not confirmed the subscription in HubSpot's double opt-in is left out."
+            self._say(True, text)
         counting = [kind for kind in kinds if not wanted or any(map(kind.is_called, wanted))]
         return consent_properties(self._properties, counting)
 

@@ -121,7 +121,11 @@ def without(name: str) -> Callable[[Any], Any]:
 
 @pytest.mark.parametrize("path", ["/objects/contacts$", "/contacts/batch/read$"])
 @pytest.mark.parametrize(
-    "name", ["hs_email_optout", "hs_email_optout_12", "hs_email_bad_address", "email"]
+    "name",
+    [
+        *("hs_email_optout", "hs_email_optout_12", "hs_email_bad_address"),
+        *("hs_emailconfirmationstatus", "email"),
+    ],
 )
 def test_an_answer_without_a_consent_property_is_no_answer(
     clock: FakeClock, path: str, name: str
@@ -145,9 +149,28 @@ def test_without_the_opt_out_property_nothing_is_written(clock: FakeClock) -> No
 
 def test_an_account_that_lacks_the_other_properties(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        for name in ("bad_address", "quarantined", "hard_bounce_reason_enum"):
-            del sandbox.hubspot.properties["contacts"][f"hs_email_{name}"]
+        for name in ("_bad_address", "_quarantined", "_hard_bounce_reason_enum"):
+            del sandbox.hubspot.properties["contacts"][f"hs_email{name}"]
+        del sandbox.hubspot.properties["contacts"]["hs_emailconfirmationstatus"]
+        assert "double opt-in" not in run(clock, sandbox, "--check").out
         assert run(clock, sandbox).code == 0
+
+
+def test_who_has_not_confirmed_in_hubspot_is_not_written(clock: FakeClock) -> None:
+    contacts = [
+        contact(JO, hs_emailconfirmationstatus="Confirmation Email Sent"),
+        contact(AL, hs_emailconfirmationstatus="Confirmation Pending"),
+        contact(BO, hs_emailconfirmationstatus="Confirmed"),
+    ]
+    with make(contacts, [subscriber(AL)], clock) as sandbox:
+        check = run(clock, sandbox, "--check")
+        outcome = run_first(clock, sandbox, "--unsubscribe-opted-out")
+        assert statuses(sandbox) == {AL: "active", BO: "active"}
+        assert fields(sandbox, AL) == {"name": "Old"}
+    why = "has not confirmed the subscription in HubSpot"
+    assert reasons(outcome) == {JO: why, AL: why}
+    line = "OK   Who has not confirmed the subscription in HubSpot's double opt-in is left out.\n"
+    assert line in check.out
 
 
 # The lists are complete, or nothing is written

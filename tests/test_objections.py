@@ -26,6 +26,7 @@ OBJECTIONS = [
     *(f"hs_email_optout_{kind}" for kind in KINDS),
     "hs_email_bad_address",
     "hs_email_quarantined",
+    "hs_emailconfirmationstatus",
 ]
 LEFT = ("unsubscribed", "bounced", "junk")
 GROUPS = {"7": "Shops"}

@@ -20,6 +20,7 @@ from subscribers.consent import (
     BOUNCED,
     OPTED_OUT,
     QUARANTINED,
+    UNCONFIRMED,
     Subscription,
     consent_properties,
 )
@@ -52,6 +53,7 @@ EVERY_PROPERTY = {
         "hs_email_bad_address",
         "hs_email_hard_bounce_reason_enum",
         "hs_email_quarantined",
+        "hs_emailconfirmationstatus",
     )
 }
 RULES = Rules(FIELDS, consent_properties(EVERY_PROPERTY, [Subscription("7", "Out of: News")]))
@@ -251,6 +253,10 @@ def test_groups_that_are_missing_are_a_difference() -> None:
         ({"hs_email_quarantined": "true", "hs_email_optout": "true"}, OPTED_OUT),
         ({"hs_email_quarantined": "true", "hs_email_optout_7": "true"}, OUT_OF_NEWS),
         ({"hs_email_optout_7": "true", "hs_email_optout": "true"}, OPTED_OUT),
+        ({"hs_emailconfirmationstatus": "Confirmation Pending"}, UNCONFIRMED),
+        ({"hs_emailconfirmationstatus": "CONFIRMATION_EMAIL_SENT"}, UNCONFIRMED),
+        ({"hs_emailconfirmationstatus": "Confirmed Pending"}, UNCONFIRMED),
+        ({"hs_emailconfirmationstatus": "false"}, UNCONFIRMED),
     ],
 )
 def test_an_objection_of_hubspot_wins_over_everything(
@@ -265,9 +271,23 @@ def test_an_objection_of_hubspot_wins_over_everything(
             assert reason in reasons(plan_for(*contacts, there=subscriber(status)))
 
 
-@pytest.mark.parametrize("value", [None, "", " ", "false", "False"])
-def test_no_objection(value: str | None) -> None:
-    assert len(created(plan_for(contact(hs_email_optout=value)))) == 1
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("hs_email_optout", value) for value in (None, "", " ", "false", "False")),
+        *(
+            ("hs_emailconfirmationstatus", value)
+            for value in (
+                None,
+                "Confirmed",
+                "CONFIRMED_DUE_TO_FORM",
+                "HubSpot Rep. marked confirmed",
+            )
+        ),
+    ],
+)
+def test_no_objection(name: str, value: str | None) -> None:
+    assert len(created(plan_for(contact(**{name: value})))) == 1
 
 
 @pytest.mark.parametrize("status", ["active", "unconfirmed"])

@@ -750,11 +750,12 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
     assert outcome.code == 0
     assert outcome.out.splitlines() == [
         "OK   HubSpot knows the key: account 12345 on app.hubspot.com.",
-        "OK   HubSpot can be used: its contacts have 22 properties.",
+        "OK   HubSpot can be used: its contacts have 23 properties.",
         "OK   MailerLite knows the key. Its API does not tell the account's name; the account has"
         " 8 fields and the group Shops.",
         "OK   Who has opted out of any kind of mail (subscription type) in HubSpot is left out."
         " Kinds besides all mail: none.",
+        "OK   Who has not confirmed the subscription in HubSpot's double opt-in is left out.",
         "OK   HubSpot's firstname (string) goes to MailerLite's name (text).",
         "OK   HubSpot's city (string) goes to MailerLite's town (text), which is to be created.",
         "OK   MailerLite has the group Shops.",
