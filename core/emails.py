@@ -11,6 +11,8 @@ MAX_LOCAL, MAX_ADDRESS = 64, 254  # characters: RFC 5321, 4.5.3.1
 
 _ATOM = r"[^\s@<>()\[\]:;,\\\".]+"  # without the signs that only a quoted name may have
 _ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([^\s@/?#:]*[^\s@/?#:.])")
+# What no address holds: signs from the list above, and what a field of several is parted by.
+_BETWEEN = re.compile(r"[\s<>()\[\]:;,\\\"|\uff0c\u3001\uff1b]+")
 # The name of an address in a text. It is looked for from its first sign on alone: a search that
 # began at each sign anew would take for ever over a long text without an "@".
 _NAME = r"\s@\"'`<>()\[\]{},;:="
@@ -47,6 +49,17 @@ def canonical(address: str) -> str:
         return address
     name, _, domain = unicodedata.normalize("NFC", without_marks(address)).rpartition("@")
     return f"{name}@{to_ascii(domain.lower()) or domain}"
+
+
+def addresses_in(text: str) -> list[str]:
+    """Every address in a text, in canonical form, whatever stands around it.
+
+    >>> addresses_in("Jo <jo@shop.example>; mailto:al@shop.example.")
+    ['jo@shop.example', 'al@shop.example']
+    """
+    words = _BETWEEN.split(without_marks(text).lower())
+    found = filter(None, (_ADDRESS.match(word.strip("'")) for word in words))
+    return [canonical(each) for each in filter(None, (normalise_email(m[0]) for m in found))]
 
 
 def spellings(address: str) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ Query = List[Group]  # finds what any of its groups describes
 
 FIRST = End(None, falling=False)
 EVERYTHING: Group = [{"propertyName": "hs_object_id", "operator": "HAS_PROPERTY"}]
+# The contacts that have additional addresses.
+ADDITIONAL: Query = [[{"propertyName": ADDITIONAL_EMAILS, "operator": "HAS_PROPERTY"}]]
 _FARTHEST = End(10**18, falling=False)
 _WORD = "CONTAINS_TOKEN"
 
@@ -63,10 +65,11 @@ def with_email(email: str) -> Query:
 
 
 def called(emails: Sequence[str]) -> Iterator[Query]:
-    """The contacts that have one of these addresses in lower case, as their own or as an additional
-    one; and others."""
-    additional = ([_filter(ADDITIONAL_EMAILS, _WORD, each)] for each in emails)
-    return _as_few(_fits, [*_one_of("email", emails), *additional])
+    """The contacts that have one of these addresses in lower case, as their own, in it or as an
+    additional one; and others."""
+    names = ("email", ADDITIONAL_EMAILS)
+    words = ([_filter(name, _WORD, each)] for each in emails for name in names)
+    return _as_few(_fits, [*_one_of("email", emails), *words])
 
 
 def merged_from(company_ids: Sequence[int]) -> Iterator[Query]:

@@ -84,12 +84,6 @@ class Account(NamedTuple):
         return f"https://{self.ui_domain}/contacts/{self.portal_id}/record/{of.id}/{record_id}"
 
 
-def addresses(contact: Contact) -> list[str]:
-    """All that a contact has which was read with its ADDITIONAL_EMAILS."""
-    texts = filter(None, (contact.values["email"], contact.values[ADDITIONAL_EMAILS]))
-    return [each.strip().lower() for text in texts for each in text.split(";")]
-
-
 def company(record: Record) -> Company:
     """The company that was read with its COMPANY_PROPERTIES."""
     return Company(record.id, *(record.values[name] for name in COMPANY_PROPERTIES))

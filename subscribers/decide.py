@@ -12,8 +12,8 @@ from typing import Iterable, Mapping, NamedTuple, Protocol, Sequence
 
 from core import words
 from core.conditions import describe_value
-from core.emails import canonical, normalise_email
-from hubspot_api.shapes import Contact
+from core.emails import addresses_in, canonical, normalise_email
+from hubspot_api.shapes import ADDITIONAL_EMAILS, Contact
 from mailerlite_api.shapes import Subscriber, Value
 from subscribers.consent import Suppression, suppression
 from subscribers.rules import COMPANY_ID, NOT_IN_LIST, Rules
@@ -26,10 +26,11 @@ NO_EMAIL = "no e-mail address"
 INVALID_EMAIL = "invalid e-mail address"
 OLDER = "another contact with this address was changed later"
 DELETED = "deleted in MailerLite"
-LEFT_BEFORE = "unsubscribed in MailerLite under an earlier address"
+LEFT_ELSEWHERE = "unsubscribed in MailerLite under another address"
 NO_CONTACT = "no contact in HubSpot has this address any more"
 NEVER_A_CONTACT = "no contact in HubSpot has this address"
 OTHER_ADDRESS = "the contact has another address in HubSpot now"
+ADDITIONAL = "it is only an additional address in HubSpot"
 NOT_WRITTEN = {
     "unsubscribed": "unsubscribed in MailerLite",
     "bounced": "bounced in MailerLite",
@@ -95,20 +96,20 @@ class Memory(Protocol):
 class Person(NamedTuple):
     """All that is known of one canonical address.
 
-    `contacts`: those that have it, the one changed last at the end; `former`: those that had it,
-    and have another one now; `subscriber`: as MailerLite has it; `earlier`: the subscribers under
-    other addresses that the contacts had.
+    `contacts`: those whose own address it is, the one changed last at the end; `related`: those
+    that had it, or name it beside their own; `subscriber`: as MailerLite has it; `others`: the
+    subscribers under other addresses that the contacts have or had.
     """
 
     email: str
     contacts: Sequence[Contact] = ()
-    former: Sequence[Contact] = ()
+    related: Sequence[Contact] = ()
     subscriber: Subscriber | None = None
-    earlier: Sequence[Subscriber] = ()
+    others: Sequence[Subscriber] = ()
 
     @property
     def all_contacts(self) -> tuple[Contact, ...]:
-        return (*self.former, *self.contacts)
+        return (*self.related, *self.contacts)
 
     @property
     def status(self) -> str | None:
@@ -173,7 +174,7 @@ class Decision(NamedTuple):
 
 
 def decide(person: Person, memory: Memory, rules: Rules) -> Decision:
-    """The suppression of any contact that has or had the address counts."""
+    """The suppression of any contact that has, names or had the address counts."""
     decision = _decide(person, memory, rules)
     subscriber = person.subscriber
     # Who is unsubscribed gets no more mail, whatever group they are in.
@@ -207,8 +208,10 @@ def _decide(person: Person, memory: Memory, rules: Rules) -> Decision:
             return decided(Action.UNSUBSCRIBE, objection.reason)
         return decided(Action.SKIP, objection.reason + STILL_SUBSCRIBED)
     if not person.contacts:
+        if any(person.email in other_addresses(each) for each in person.related):
+            return decided(Action.NOTHING, ADDITIONAL)
         is_orphan = person.is_subscribed and memory.lookup(person.email).is_written
-        reason = OTHER_ADDRESS if person.former else NO_CONTACT
+        reason = OTHER_ADDRESS if person.related else NO_CONTACT
         return decided(Action.ORPHAN if is_orphan else Action.NOTHING, reason)
     if rules.opt_out_unsubscribed and person.status in _HAS_LEFT and not is_opted_out:
         return decided(Action.OPT_OUT, NOT_WRITTEN[person.status or ""])
@@ -228,8 +231,8 @@ def _is_by_us(objection: Suppression, person: Person, memory: Memory, rules: Rul
 
 
 def _why_not(person: Person, memory: Memory, rules: Rules) -> str | None:
-    if any(each.status in _HAS_LEFT for each in person.earlier):
-        return LEFT_BEFORE
+    if any(each.status in _HAS_LEFT for each in person.others):
+        return LEFT_ELSEWHERE
     if person.subscriber:
         return NOT_WRITTEN.get(person.subscriber.status)
     if person.email not in rules.restore and memory.lookup(person.email).is_known:
@@ -309,9 +312,17 @@ def _why_leaves(decision: Decision, rules: Rules, is_ours: bool) -> str:
 
 
 def contact_address(contact: Contact) -> str | None:
-    """In canonical form; None when it is no address."""
+    """Its own, in canonical form; None when that is no address."""
     email = normalise_email(contact.values["email"])
     return canonical(email) if email else None
+
+
+def other_addresses(contact: Contact) -> list[str]:
+    """Its additional ones and, when its own is no address, those in that text: nobody is created
+    from these, but what the contact objects to counts for them."""
+    own, texts = contact_address(contact), [contact.values[ADDITIONAL_EMAILS]]
+    texts += [] if own else [contact.values["email"]]
+    return [each for text in filter(None, texts) for each in addresses_in(text) if each != own]
 
 
 def company_id(contact: Contact) -> int | None:

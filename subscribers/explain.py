@@ -6,10 +6,9 @@ from __future__ import annotations
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from cli.command import Run
-from core.emails import canonical
 from core.errors import Outcome
 from core.words import listing
-from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANIES, CONTACTS, Contact, addresses
+from hubspot_api.shapes import COMPANIES, CONTACTS, Contact
 from report.history import Next, change_row, describe_next, describe_past
 from report.model import Kind, Row, Section
 from state.history import ChangeEntry, History
@@ -33,7 +32,7 @@ def explain(
 ) -> Outcome:
     """Each of the addresses of `--explain`; what the next run would do, limits aside."""
     emails, rules = run.args.explain, setup.rules_in_force()
-    contacts = ContactReader(services.hubspot, rules, [ADDITIONAL_EMAILS]).called(emails, store)
+    contacts = ContactReader(services.hubspot, rules).called(emails, store)
     there = subscribers_called(emails, contacts, services.mailerlite, rules, store)
     people = {each.email: each for each in find_people(contacts, there, store)}
     rows: list[Row] = []
@@ -109,7 +108,7 @@ def _contact_rows(
     naming = [
         each
         for each in contacts
-        if each.id in (*ids, known.contact_id) or person.email in map(canonical, addresses(each))
+        if each.id in (*ids, known.contact_id) or person.email in decide.other_addresses(each)
     ]
     return [
         {
@@ -132,7 +131,7 @@ def _how(contact: Contact, ids: Sequence[int], known: KnownPerson) -> str:
         return COUNTS + (", because it was changed last" if len(ids) > 1 else "")
     if contact.id == known.contact_id:
         return f"had this address, and has {now} now; what it objects to still counts"
-    return f"has it beside {now}, under which it counts"
+    return f"names it beside its own address, {now}; what it objects to counts for both"
 
 
 def _details(decision: Decision, groups: Mapping[str, str]) -> Iterator[str]:

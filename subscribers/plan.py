@@ -194,27 +194,33 @@ def find_people(
 ) -> Iterator[Person]:
     """Whoever has a contact with an address, or is a subscriber."""
     by_address: dict[str, tuple[Contact, ...]] = {}
+    others: dict[int, list[str]] = {}  # contact -> addresses besides its own: named, or had before
     for contact in contacts:
+        if named := decide.other_addresses(contact):
+            others[contact.id] = named
         key = decide.contact_address(contact)
         if key is None:
             continue
         if key in subscribers:  # one text for both: there may be hundreds of thousands
             key = canonical(subscribers[key].email)
         by_address[key] = (*by_address.get(key, ()), contact)
-    had: dict[int, list[str]] = {}  # contact -> addresses that are not its own any more
     for key in subscribers:
         contact_id = memory.lookup(key).contact_id
         ids = (each.id for each in by_address.get(key, ()))
         if contact_id is not None and contact_id not in ids:
-            had.setdefault(contact_id, []).append(key)
-    former = {key: contact for contact in contacts for key in had.get(contact.id, ())}
+            others.setdefault(contact_id, []).append(key)
+    related: dict[str, list[Contact]] = {}
+    for contact in decide.by_change(each for each in contacts if each.id in others):
+        for key in dict.fromkeys(others[contact.id]):
+            related.setdefault(key, []).append(contact)
     for key, same in by_address.items():
-        before = [former[key]] if key in former else []
-        earlier = [subscribers[each] for contact in same for each in had.get(contact.id, ())]
-        yield Person(key, decide.by_change(same), before, subscribers.get(key), earlier)
+        own = decide.by_change(same)
+        keys = dict.fromkeys(each for contact in own for each in others.get(contact.id, ()))
+        there = [subscribers[each] for each in keys if each in subscribers]
+        yield Person(key, own, related.get(key, ()), subscribers.get(key), there)
     for key, subscriber in subscribers.items():
         if key not in by_address:
-            yield Person(key, (), [former[key]] if key in former else [], subscriber)
+            yield Person(key, (), related.get(key, ()), subscriber)
 
 
 def people(number: int) -> str:

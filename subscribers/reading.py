@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Iterable, Mapping, NamedTuple, Sequence
+from typing import AbstractSet, Iterable, Mapping, NamedTuple, Sequence
 
 from cli.screen import Progress
 from core.clock import Clock
@@ -12,11 +12,11 @@ from core.log import log
 from core.values import Packed
 from core.words import count
 from hubspot_api import search
-from hubspot_api.shapes import COMPANIES, CONTACTS, Contact
+from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANIES, CONTACTS, Contact
 from hubspot_client import HubSpotClient
 from mailerlite_api.shapes import Subscriber
 from mailerlite_client import BATCH_SIZE, MailerLiteClient
-from subscribers.decide import Person, by_change, company_id, contact_address
+from subscribers.decide import Person, by_change, company_id, contact_address, other_addresses
 from subscribers.memory import PersonStore
 from subscribers.plan import by_email
 from subscribers.rules import Rules
@@ -56,7 +56,9 @@ def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: 
             len(members), mailerlite.count_subscribers(), total
         ):
             found = read_subscribers()
-            contacts = in_hubspot.count(contacts_of.having(members, by_email(found), store))
+            there = by_email(found)
+            ids = [*members, *contacts_of.with_additional(there.keys())]
+            contacts = in_hubspot.count(contacts_of.having(ids, there, store))
         else:
             contacts, found = threads.side_by_side(
                 lambda: contacts_of.everyone(in_hubspot), read_subscribers
@@ -77,12 +79,11 @@ def by_id_is_cheaper(members: int, subscribers: int, contacts: int) -> bool:
 
 
 class ContactReader:
-    """Contacts with all that the rules look at, of their companies too. `also`: properties besides
-    those."""
+    """Contacts with all that the rules look at, of their companies too."""
 
-    def __init__(self, hubspot: HubSpotClient, rules: Rules, also: Sequence[str] = ()) -> None:
+    def __init__(self, hubspot: HubSpotClient, rules: Rules) -> None:
         self._hubspot, self._needed = hubspot, rules.needed
-        self._names, self._of_company = (*rules.properties, *also), rules.company_properties
+        self._names, self._of_company = rules.properties, rules.company_properties
 
     def everyone(self, progress: Progress) -> list[Contact]:
         found = self._hubspot.contacts(self._names, self._needed)
@@ -111,6 +112,11 @@ class ContactReader:
         queries = search.called([form for each in emails for form in spellings(each)])
         found = self._hubspot.find(CONTACTS, ["email"], queries)
         return self.having([each.id for each in found], emails, store)
+
+    def with_additional(self, emails: AbstractSet[str]) -> list[int]:
+        """The ids of the contacts that have one of these canonical addresses beside their own."""
+        found = self._hubspot.find(CONTACTS, ["email", ADDITIONAL_EMAILS], [search.ADDITIONAL])
+        return [each.id for each in found if not emails.isdisjoint(other_addresses(each))]
 
     def _read(self, keys: Sequence[int] | Sequence[str], key: str) -> list[Contact]:
         return self._hubspot.records(CONTACTS, self._names, keys, key, self._needed)
@@ -142,30 +148,31 @@ def fetch_current(services: Services, rules: Rules, planned: Iterable[Person]) -
     people = {each.email: each for each in planned}
     ids = (contact.id for each in people.values() for contact in each.all_contacts)
     contacts = {each.id: each for each in ContactReader(services.hubspot, rules).by_id(ids)}
-    keys = {
-        email: each.subscriber.id if each.subscriber else each.hubspot_address
-        for email, each in people.items()
-    }
-    earlier = (before.id for each in people.values() for before in each.earlier)
-    whom = list(dict.fromkeys((*keys.values(), *earlier)))
+    keys: dict[str, list[str]] = {}  # in MailerLite: first the person's, then of other addresses
+    for email, each in people.items():
+        now = (contacts[contact.id] for contact in each.contacts if contact.id in contacts)
+        named = {other for contact in now for other in other_addresses(contact)}
+        named.difference_update(canonical(other.email) for other in each.others)
+        key = each.subscriber.id if each.subscriber else each.hubspot_address
+        keys[email] = [key, *(other.id for other in each.others), *sorted(named)]
+    whom = list(dict.fromkeys(key for several in keys.values() for key in several))
     there: dict[str, Subscriber | None] = {}
-    for start in range(0, len(whom), BATCH_SIZE):  # one, unless many had other addresses before
+    for start in range(0, len(whom), BATCH_SIZE):  # one, unless many have other addresses
         part = whom[start : start + BATCH_SIZE]
         there.update(services.mailerlite.look_up(part, rules.keys, rules.with_groups))
     found: dict[str, Person] = {}
     for email, each in people.items():
-        if not there.keys() >= {keys[email], *(before.id for before in each.earlier)}:
+        if not there.keys() >= {*keys[email]}:
             continue
-        subscriber = there[keys[email]]
+        subscriber, *others = [there[key] for key in keys[email]]
         if subscriber and canonical(subscriber.email) != email:
             subscriber = None
         # A contact with another address is not written under this one, but what it objects to
         # counts.
         own = [contacts[contact.id] for contact in each.all_contacts if contact.id in contacts]
         same = by_change(contact for contact in own if contact_address(contact) == email)
-        former = [contact for contact in own if contact_address(contact) != email]
-        before = filter(None, (there[before.id] for before in each.earlier))
-        found[email] = Person(email, same, former, subscriber, list(before))
+        related = [contact for contact in own if contact_address(contact) != email]
+        found[email] = Person(email, same, related, subscriber, list(filter(None, others)))
     return found
 
 
@@ -176,15 +183,17 @@ def subscribers_called(
     rules: Rules,
     store: PersonStore,
 ) -> dict[str, Subscriber]:
-    """Who has one of these canonical addresses or, as far as is remembered, had one of the contacts
-    that have them now. The memory does not tell that other address, so all are read for it."""
-    ids = {each.id for each in contacts if contact_address(each) in emails}
-    if store.knows_others(ids, emails):
+    """Who has one of these canonical addresses, or another one of the contacts that have them now
+    or, as far as is remembered, had one. The memory does not tell which, so all are read for it."""
+    own = [each for each in contacts if contact_address(each) in emails]
+    wanted = {*emails, *(other for contact in own for other in other_addresses(contact))}
+    ids = {each.id for each in own}
+    if store.knows_others(ids, wanted):
         everyone = by_email(mailerlite.subscribers(rules.keys, with_groups=True))
         return {
             email: person
             for email, person in everyone.items()
-            if email in emails or store.lookup(email).contact_id in ids
+            if email in wanted or store.lookup(email).contact_id in ids
         }
-    spelt = (form for email in emails for form in spellings(email))
+    spelt = (form for email in sorted(wanted) for form in spellings(email))
     return by_email(filter(None, (mailerlite.subscriber(each, rules.keys) for each in spelt)))

@@ -6,13 +6,14 @@ from typing import AbstractSet, Mapping, NamedTuple, Sequence
 
 from core.conditions import Condition, Property, describe_value
 from core.values import split_values
-from hubspot_api.shapes import Contact
+from hubspot_api.shapes import ADDITIONAL_EMAILS, Contact
 from subscribers.consent import OptOut
 from subscribers.values import OF_COMPANY, Field
 
 NOT_IN_LIST = "not in the list"
 COMPANY_ID = "associatedcompanyid"  # of the primary company, if there is one
-PLAN_PROPERTIES = ("email", "lastmodifieddate")  # and those of consent, and those of the fields
+# And those of consent, and those of the fields.
+PLAN_PROPERTIES = ("email", ADDITIONAL_EMAILS, "lastmodifieddate")
 
 
 class Scope(NamedTuple):

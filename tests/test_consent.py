@@ -173,6 +173,74 @@ def test_who_has_not_confirmed_in_hubspot_is_not_written(clock: FakeClock) -> No
     assert line in check.out
 
 
+# Addresses beside a contact's own
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        f"{JO}\u200b",
+        f"{JO}.",
+        f"mailto:{JO}?subject=Hi",
+        f"Jo <{JO}>",
+        f"{JO};{AL}",
+        f"{AL}\u3001{JO}",
+    ],
+)
+def test_an_opt_out_counts_for_every_address_in_an_unclean_one(
+    clock: FakeClock, typed: str
+) -> None:
+    contacts = [contact(typed, hs_email_optout="true"), contact(JO)]
+    with make(contacts, [subscriber(JO), subscriber(BO)], clock) as sandbox:
+        explained = run(clock, sandbox, "--explain", JO).report["explain"][0]
+        shown = run_first(clock, sandbox)
+        assert statuses(sandbox) == {JO: "active", BO: "active"}
+        run(clock, sandbox, "--unsubscribe-opted-out")
+        assert statuses(sandbox) == {JO: "unsubscribed", BO: "active"}
+    still = "opted out in HubSpot, but still subscribed in MailerLite"
+    assert reasons(shown) == {typed: "invalid e-mail address", JO: still}
+    assert explained["reason"] == still
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_who_has_left_under_an_additional_address_is_not_created(
+    clock: FakeClock, is_merged: bool
+) -> None:
+    one = contact(BO, hs_additional_emails=None if is_merged else f"x@mail.example; {JO}")
+    with make([one, contact(JO), contact(AL)][: 3 if is_merged else 1], [], clock) as sandbox:
+        sandbox.mailerlite.add(JO, status="unsubscribed")
+        if is_merged:
+            before_looks(sandbox, lambda: sandbox.hubspot.merge("contacts", 101, 102))
+            run_first(clock, sandbox)
+        outcome = run_first(clock, sandbox)
+        assert BO not in statuses(sandbox)
+    assert reasons(outcome) == {BO: "unsubscribed in MailerLite under another address"}
+
+
+def test_an_opt_out_counts_for_additional_addresses(clock: FakeClock) -> None:
+    with make([contact(JO), contact(BO)], [], clock) as sandbox:
+        run(clock, sandbox)
+        merged = sandbox.hubspot.merge("contacts", 102, 101)
+        quiet = run(clock, sandbox)
+        sandbox.hubspot.edit("contacts", merged, hs_email_optout="true")
+        shown = run(clock, sandbox)
+        assert statuses(sandbox) == {JO: "active", BO: "active"}
+        run(clock, sandbox, "--unsubscribe-opted-out")
+        assert statuses(sandbox) == {JO: "unsubscribed", BO: "unsubscribed"}
+    assert quiet.report["leavers"] == shown.report["leavers"] == []
+    still = "opted out in HubSpot, but still subscribed in MailerLite"
+    assert reasons(shown) == {JO: still, BO: still}
+
+
+def test_an_address_that_becomes_an_additional_one_after_the_plan(clock: FakeClock) -> None:
+    with make([contact(BO)], [subscriber(JO, status="unsubscribed")], clock) as sandbox:
+        added = {"hs_additional_emails": JO}
+        before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, **added))
+        outcome = run_first(clock, sandbox)
+        assert statuses(sandbox) == {JO: "unsubscribed"}
+    assert reasons(outcome) == {BO: "unsubscribed in MailerLite under another address"}
+
+
 # The lists are complete, or nothing is written
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.emails import canonical, masked, spellings
+from core.emails import addresses_in, canonical, masked, spellings
 
 PUNYCODE, UNICODE = "jo@xn--mnze-0ra.example", "jo@m\u00fcnze.example"
 
@@ -29,6 +29,21 @@ def test_the_form_in_which_addresses_are_compared(address: str, form: str) -> No
 def test_both_spellings_of_a_domain() -> None:
     assert spellings(PUNYCODE) == (PUNYCODE, UNICODE)
     assert spellings("jo@mail.example") == ("jo@mail.example",)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (" Jo@mail.example\u200b", ["jo@mail.example"]),
+        ("o'brien@mail.example.;'al@mail.example'", ["o'brien@mail.example", "al@mail.example"]),
+        ("Jo <mailto:jo@mail.example?subject=Hi>", ["jo@mail.example"]),
+        (f"{UNICODE}\uff0cal@mail.example", [PUNYCODE, "al@mail.example"]),
+        ("jo@mail.example / al@mail.example|no", ["jo@mail.example", "al@mail.example"]),
+        ("jo at mail.example, @mail.example, jo@", []),
+    ],
+)
+def test_every_address_in_a_text(text: str, found: list[str]) -> None:
+    assert addresses_in(text) == found
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_who_has_left_under_an_earlier_address_leaves(clock: FakeClock) -> None:
         outcome = run(clock, sandbox, *MIRROR)
         assert members(sandbox) == {JO, AL}
         assert run(clock, sandbox, *MIRROR).report["outcome"] == "in_sync"
-    assert why(outcome) == {BO: "unsubscribed in MailerLite under an earlier address"}
+    assert why(outcome) == {BO: "unsubscribed in MailerLite under another address"}
 
 
 def test_who_is_to_stay_in_the_group(clock: FakeClock) -> None:

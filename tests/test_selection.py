@@ -103,7 +103,18 @@ def test_who_changed_the_address_is_known_in_a_list_too(clock: FakeClock, others
         sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
         outcome = run(clock, sandbox, *LIST)
         assert statuses(sandbox) == {JO: "unsubscribed"}
-    assert reasons(outcome) == {AL: "unsubscribed in MailerLite under an earlier address"}
+    assert reasons(outcome) == {AL: "unsubscribed in MailerLite under another address"}
+
+
+@pytest.mark.parametrize("others", [0, 200])
+def test_who_opts_out_is_shown_under_an_additional_address_in_a_list_too(
+    clock: FakeClock, others: int
+) -> None:
+    outside = contact(BO, hs_additional_emails=AL, hs_email_optout="true")
+    with make([contact(JO), outside, *crowd(others)], [subscriber(AL)], clock) as sandbox:
+        with_list(sandbox, 101)
+        outcome = run_first(clock, sandbox, *LIST)
+    assert reasons(outcome) == {AL: "opted out in HubSpot, but still subscribed in MailerLite"}
 
 
 @pytest.mark.parametrize("others", [0, 200])

@@ -146,11 +146,12 @@ def test_all_that_is_told_of_a_person(clock: FakeClock) -> None:
 
 
 def test_which_contact_counts(clock: FakeClock) -> None:
-    """An additional address is none that a run goes by; what was the address still counts."""
+    """Nobody is written under an additional address, but what its contact objects to counts, also
+    what one objects to that had the address."""
     contacts = [
         contact(JO, "Older", lastmodifieddate="2026-01-01T00:00:00Z", **OUT),
         contact(JO, "Newer", lastmodifieddate="2026-02-01T00:00:00Z"),
-        contact(BO, "Other", hs_additional_emails=f"x@mail.example; {JO}"),
+        contact(BO, "Other", hs_additional_emails=f"x@mail.example; {JO}", **OUT),
         contact("a.jo@mail.example", "Stranger", hs_additional_emails=f"a.{JO}"),
         contact(AL),
     ]
@@ -160,13 +161,14 @@ def test_which_contact_counts(clock: FakeClock) -> None:
         outcome = explain(clock, sandbox, JO, AL)
         new = explain(clock, sandbox, "al@new.example").report["explain"][0]
     jo, al = outcome.report["explain"]
+    also = f"beside its own address, {BO}; what it objects to counts for both"
     assert [(row["id"], row["how"], row["objections"]) for row in jo["hubspot"]] == [
         (
             101,
             "has this address; another contact with this address was changed later",
             ["opted out in HubSpot"],
         ),
-        (103, f"has it beside {BO}, under which it counts", []),
+        (103, f"names it {also}", ["opted out in HubSpot"]),
         (102, "has this address, and counts, because it was changed last", []),
     ]
     assert (jo["next"], jo["reason"]) == ("skip", "opted out in HubSpot")
@@ -186,7 +188,7 @@ def test_who_left_under_an_earlier_address(clock: FakeClock) -> None:
     al, bo = outcome.report["explain"]
     assert (al["next"], al["reason"]) == (
         "skip",
-        "unsubscribed in MailerLite under an earlier address",
+        "unsubscribed in MailerLite under another address",
     )
     assert bo["next"] == "nothing"
 

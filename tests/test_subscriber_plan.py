@@ -287,7 +287,7 @@ def test_an_objection_of_hubspot_wins_over_everything(
     ],
 )
 def test_no_objection(name: str, value: str | None) -> None:
-    assert len(created(plan_for(contact(**{name: value})))) == 1
+    assert len(created(plan_for(contact(1, JO, **{name: value})))) == 1
 
 
 @pytest.mark.parametrize("status", ["active", "unconfirmed"])

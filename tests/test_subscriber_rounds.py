@@ -284,7 +284,7 @@ def test_who_left_under_an_earlier_address_is_not_created_under_the_new_one(
             outcome = run(clock, sandbox)
             assert statuses(sandbox) == {JO: status}
     assert reasons(outcome) == {
-        "jo@new.example": "unsubscribed in MailerLite under an earlier address"
+        "jo@new.example": "unsubscribed in MailerLite under another address"
     }
 
 
@@ -300,7 +300,7 @@ def test_who_leaves_under_an_earlier_address_before_the_write(clock: FakeClock) 
         outcome = run(clock, sandbox)
         assert statuses(sandbox) == {JO: "unsubscribed", AL: "active", "al@new.example": "active"}
     assert reasons(outcome) == {
-        "jo@new.example": "unsubscribed in MailerLite under an earlier address"
+        "jo@new.example": "unsubscribed in MailerLite under another address"
     }
 
 
