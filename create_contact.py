@@ -75,7 +75,7 @@ def _parse_name(text: str) -> str:
 
 
 def _run(run: Run) -> Outcome:
-    chosen, first_name, last_name = run.settings(settings)
+    chosen, first_name, last_name = run.settings(settings, with_hooks=False)
     wanted = _wanted(run.args, first_name, last_name)
     hubspot = HubSpotClient(chosen, run.clock, run.dry_run)
     with run.using(chosen.account, hubspot.http, wait_s=run.args.wait):

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Callable, Iterator, Sequence, TypeVar
 
 from cli import screen
+from cli.notify import Hooks
 from core import VERSION
 from core.clock import Clock
 from core.errors import AppError, Interrupted, Outcome
@@ -46,22 +47,29 @@ class Run:
         self.args, self.clock = args, clock
         self.dry_run = bool(args.dry_run or args.check or args.explain or args.history)
         self.wrote = False
+        self.hooks: Hooks | None = None
         self.calls_must_finish = True
         self.screen = screen.Screen(args.quiet, "see the report" if args.report else "see --report")
         self.say = self.screen.say
         mode = "dry-run" if self.dry_run else "apply"
         self.report = Report(job, title, mode, clock.utcnow(), VERSION)
 
-    def settings(self, build: Callable[[SettingsReader], T]) -> T:
+    def settings(self, build: Callable[[SettingsReader], T], with_hooks: bool = True) -> T:
         """Raises SettingsError that names all that is missing or wrong."""
         env_file = read_env_file(self.args.env_file)
         reader = SettingsReader(os.environ, os.path.basename(sys.argv[0]), env_file)
 
         def build_all(reader: SettingsReader) -> T:
+            if with_hooks:
+                self.hooks = Hooks(reader, self.clock)
             self.clock.limit(reader.get("MAX_RUN_MINUTES", MAX_RUN_MINUTES, parse_number))
             return build(reader)
 
-        settings = reader.load(build_all)
+        try:
+            settings = reader.load(build_all)
+        finally:
+            if self.hooks and not self.dry_run:
+                self.hooks.start()
         self.report.settings = reader.used
         return settings
 
@@ -208,6 +216,9 @@ def main(
             run.screen.say_all()
         elif run.screen.has_news:
             run.screen.say_all("Something waits for you, see below.")
+        if run.hooks and not run.dry_run:
+            reports = ", ".join(map(str, args.report))
+            run.hooks.end(run.report, exit_code, run.screen.has_news, reports)
     screen.flush_output()
     return exit_code
 

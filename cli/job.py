@@ -47,7 +47,8 @@ def run_job(run: Run, job: Job[S]) -> Outcome:
     with run.using(job.account, *job.clients):
         if run.args.check:
             here = check_machine(run, job.account, job.open_state)  # first: `check` builds on it
-            return show_findings(run, [*job.check(), *here])
+            hooks = run.hooks.findings() if run.hooks else ()
+            return show_findings(run, [*job.check(), *here, *hooks])
         with contextlib.closing(job.open_state(run.state_path(job.account))) as state:
             active = lock.holder(run.report.job, job.account)  # this run, or another one
             history = History(state, run.clock, active)

@@ -29,6 +29,7 @@ _BASE_URL = re.compile(
     r"(?:https://(?:[^\s/?#@:\[\]]+|\[[0-9A-Fa-f:.]+\])"
     r"|http://(?:localhost|127\.[0-9.]+|\[::1\]))(?::[0-9]{1,5})?(?:/[^\s?#]*)?"
 )
+_ADDRESS = "an address that begins with https:// (http:// only for this machine itself)"
 # Visible ASCII, as every HTTP header value must be; without the quotation marks of an env file that
 # was read as it is.
 _KEY = re.compile(r"[!#-&(-~]+")
@@ -124,6 +125,14 @@ class SettingsReader:
             )
         return Secret(text)
 
+    def address(self, name: str) -> Secret | None:
+        """One that is called as it is, and never shown: a part of it may be a key."""
+        text = self._value(name)
+        if text and not _BASE_URL.fullmatch(text.partition("?")[0]):
+            self._problems.append(f"{name} must be {_ADDRESS}")
+            return None
+        return Secret(text) if text else None
+
     def _holds_key(self, text: str) -> bool:
         keys = (key.strip() for name, key in self._values.items() if name.endswith(_SECRET_NAMES))
         is_ours = any(len(key) >= _SHORTEST_SECRET and key in text for key in keys)
@@ -179,9 +188,7 @@ def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[tup
 def parse_base_url(text: str) -> str:
     """Of a service; raises ValueError with the words that follow "must be", like all of these."""
     if not _BASE_URL.fullmatch(text):
-        raise ValueError(
-            "an address that begins with https:// (http:// only for this machine itself)"
-        )
+        raise ValueError(_ADDRESS)
     return text.rstrip("/")
 
 

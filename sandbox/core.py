@@ -186,7 +186,7 @@ class Service:
     def _route(self, request: Request) -> Answer:
         for method, pattern, handler in self.routes():
             found = re.fullmatch(pattern, request.path)
-            if found and method == request.method:
+            if found and request.method in method.split("|"):
                 return handler(request, *found.groups())
         raise self.error(404, "Nothing is served at this method and path.")
 

@@ -20,6 +20,7 @@ from urllib.parse import parse_qs
 
 from .core import Answer, Clock, Request, Service
 from .faults import BEFORE, Fault
+from .hooks import Hooks
 from .hubspot import HubSpot
 from .mailerlite import MailerLite
 from .predictleads import PredictLeads
@@ -52,6 +53,7 @@ class Sandbox:
         self.hubspot = hubspot or HubSpot()
         self.predictleads = predictleads or PredictLeads()
         self.mailerlite = mailerlite or MailerLite()
+        self.hooks = Hooks()
         self.latency_s, self.latency_jitter = latency_s, latency_jitter
         self.clock, self.port = clock, port
         self.requests: list[Request] = []
@@ -72,9 +74,13 @@ class Sandbox:
         """The environment that points the project's scripts at this sandbox."""
         found: dict[str, str] = {}
         for service in self.services:
-            found.update(service.credentials())
-            found[f"{service.name.upper()}_BASE_URL"] = f"http://{HOST}:{self.port}{service.prefix}"
+            if credentials := service.credentials():
+                found.update(credentials)
+                found[f"{service.name.upper()}_BASE_URL"] = self.address(service)
         return found
+
+    def address(self, service: Service) -> str:
+        return f"http://{HOST}:{self.port}{service.prefix}"
 
     def start(self) -> Sandbox:
         """Listen, in a thread of its own."""

@@ -15,15 +15,18 @@ AGAIN_AFTER_S = 167 * 3600.0  # an hour less than a week: a daily run keeps to i
 class Notifications:
     """Raises what the store raises."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, again_after_s: float = AGAIN_AFTER_S) -> None:
         self._store = store
         self._clock = clock
+        self._again_after_s = again_after_s
 
     def due(self, waiting: AbstractSet[str]) -> set[str]:
-        """Those of what waits that were not reported within the week; a time to come is none."""
+        """Those of what waits that were not reported within that time; a time to come is none."""
         now = self._clock.time()
         sql = "SELECT what FROM notified WHERE at > ? AND at <= ?"
-        return {*waiting} - {what for (what,) in self._store.rows(sql, now - AGAIN_AFTER_S, now)}
+        return {*waiting} - {
+            what for (what,) in self._store.rows(sql, now - self._again_after_s, now)
+        }
 
     def mark_notified(self, reported: Iterable[str], waiting: AbstractSet[str]) -> None:
         """What is reported now. What does not wait any more is news should it wait again."""

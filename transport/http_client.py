@@ -33,13 +33,14 @@ CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without a byte
 ANSWER_TIMEOUT_S = 120.0  # from the request to the last byte: some answers dribble in for ever
 MAX_BODY_BYTES = 8 * 1024 * 1024  # unpacked; a full page of any service here is under 1 MB
-MAX_ATTEMPTS = 6
+MAX_ATTEMPTS, BRIEF_ATTEMPTS = 6, 2
 MAX_REFUSALS = 30  # of one call (429): the pace adapts meanwhile, so they are no failures
 BACKOFF = tenacity.wait_random_exponential(multiplier=1, max=30, min=0.5)
 LONG_WAIT_S = 5.0  # from here on a wait is told to everyone, not only with -v
 POOL_SIZE = 32  # connections kept open to one service
 # How Python tells a proxy's answer.
 _TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3}[^')]{0,60})")
+NO_PATH = Secret("")
 MIN_SCRUBBED = 8  # characters; anything shorter is no secret and could stand in any text
 
 
@@ -73,10 +74,12 @@ class HttpClient:
         *,
         clock: Clock,
         dry_run: bool,
+        hidden_path: Secret = NO_PATH,
     ) -> None:
         self.service = service
         self.usage = Usage()
         self._base_url = base_url
+        self._hidden_path = hidden_path  # between that and the path of a call; no message shows it
         self._clock = clock
         self._dry_run = dry_run
         self._throttle = Throttle(calls_per_second, clock, service.quota_period_s)
@@ -84,7 +87,8 @@ class HttpClient:
         self._session.headers.update(service.headers)
         # http leads to this machine itself: no proxy has to see the keys.
         self._session.trust_env = not base_url.startswith("http:")
-        self._our_keys = _any_of([key.reveal().split()[-1] for key in auth_headers.values()])
+        keys = [key.reveal().split()[-1] for key in auth_headers.values()]
+        self._our_keys = _any_of([*keys, *hidden_path.reveal().split("/")])
         self._down: errors.ServiceDown | None = None
         self._counting = threading.Lock()
 
@@ -102,7 +106,7 @@ class HttpClient:
         call: str,
         *,
         params: Mapping[str, Any] | None = None,
-        body: JsonObject | None = None,
+        body: object = None,
         repeatable: bool = True,
         optional: bool = False,
     ) -> Response:
@@ -163,7 +167,7 @@ class HttpClient:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(can_help),
-            stop=_was_last,
+            stop=self._was_last,
             wait=_wait_s,
             before_sleep=functools.partial(self._note_wait, call),
             sleep=self._clock.sleep,
@@ -186,6 +190,10 @@ class HttpClient:
             outcome_unknown=bool(unknown),
         )
 
+    def _was_last(self, state: tenacity.RetryCallState) -> bool:
+        most = MAX_REFUSALS if _problem(state).rate_limited else MAX_ATTEMPTS
+        return state.attempt_number >= (BRIEF_ATTEMPTS if self.service.is_brief else most)
+
     def _note_wait(self, call: str, state: tenacity.RetryCallState) -> None:
         problem, wait_s = _problem(state), state.upcoming_sleep
         if problem.rate_limited:
@@ -204,7 +212,8 @@ class HttpClient:
             self.usage.calls += 1
         sending = threads.start(lambda: self._send(method, path, **content))
         # The thread of a late answer is left alone: nothing else ends a read that goes on for ever.
-        if not threads.wait_for_any([sending], ANSWER_TIMEOUT_S):
+        timeout_s = response.BRIEF_S if self.service.is_brief else ANSWER_TIMEOUT_S
+        if not threads.wait_for_any([sending], timeout_s):
             raise TryAgain("no answer, or not all of it, in time", outcome_unknown=True)
         answer = sending.result()
         log.debug("%s, %s: %s %s -> %d", self.service.name, call, method, path, answer.status)
@@ -226,7 +235,7 @@ class HttpClient:
         try:
             with self._session.request(
                 method,
-                self._base_url + path,
+                self._base_url + self._hidden_path.reveal() + path,
                 timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
                 allow_redirects=False,  # requests would take X-Api-Key along to the other host
                 stream=True,
@@ -307,11 +316,6 @@ def _problem(state: tenacity.RetryCallState) -> TryAgain:
     problem = state.outcome.exception() if state.outcome else None
     assert isinstance(problem, TryAgain)
     return problem
-
-
-def _was_last(state: tenacity.RetryCallState) -> bool:
-    most = MAX_REFUSALS if _problem(state).rate_limited else MAX_ATTEMPTS
-    return state.attempt_number >= most
 
 
 def _wait_s(state: tenacity.RetryCallState) -> float:

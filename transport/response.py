@@ -16,6 +16,7 @@ from core.errors import CallRejected, Forbidden, ServiceDown
 from transport.service import JsonObject, Response, Service
 
 WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
+BRIEF_S = 5.0  # for each try of a brief call, and for the wait before its repeat
 LONGEST_WAIT_S = 7 * 86_400.0  # what a Retry-After is cut to, so that it stays a date
 EXCERPT = 300  # characters of a foreign text that a message may carry
 SEARCHED = 2_000  # characters of it that are searched for addresses: it may be a whole page
@@ -106,7 +107,7 @@ def _retry(response: Response, service: Service, said: str, where: str, now: dat
     if response.status == 429 and service.daily_limit.search(response.text):
         back_at = _clock_time(now, wait_s) if wait_s else "midnight in the account's time zone"
         return ServiceDown(f"{where}: {said}. Nothing more today: run it again after {back_at}.")
-    if wait_s > WAIT_BUDGET_S:
+    if wait_s > (BRIEF_S if service.is_brief else WAIT_BUDGET_S):
         return ServiceDown(
             f"{where}: {said}, and a wait of {wait_s:,.0f} s is asked for."
             f" Run it again after {_clock_time(now, wait_s)}.",

@@ -31,7 +31,8 @@ class Service:
     wants before the next try when it sends no Retry-After. `daily_limit`: how a 429 reads after
     which there is nothing more before tomorrow. `quota_period_s`: of how many seconds, if its
     answers tell how many calls all apps of the account have left (X-RateLimit-Remaining).
-    `headers`: that it wants on every call, besides those of all services."""
+    `headers`: that it wants on every call, besides those of all services. `is_brief`: nothing
+    depends on its calls, so they get a few seconds and one repeat."""
 
     name: str
     remedy: Callable[[Response], str]
@@ -42,6 +43,7 @@ class Service:
     daily_limit: Pattern[str] = re.compile("daily limit", re.IGNORECASE)
     quota_period_s: float | None = None
     headers: Mapping[str, str] = MappingProxyType({})
+    is_brief: bool = False
 
     def only_reads(self, method: str, path: str) -> bool:
         if method == "POST" and self.read_only_posts:

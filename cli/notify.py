@@ -1,0 +1,140 @@
+"""A word in a chat when something happened, and a sign of life to a monitor for every run.
+
+Chats (Slack, Teams, Mattermost, Google Chat) take `{"text": …}`; monitors are called as
+https://healthchecks.io/docs/http_api/ describes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Iterator
+from urllib.parse import parse_qsl, urlsplit
+
+from core.clock import DAY_S, Clock
+from core.emails import masked
+from core.errors import AppError, Outcome
+from core.log import log
+from core.settings import Secret, SettingsReader
+from report.model import DONE, Finding, Report, describe_outcome
+from state.files import account_file
+from state.notifications import SQL, Notifications
+from state.store import Store
+from transport.http_client import HttpClient
+from transport.service import Service
+
+LONGEST_TEXT = 3_000  # characters
+SHOWN_CHANGES = 10
+# A name from HubSpot may neither address a chat (`@all`, `<!channel>`) nor be a link.
+_HARMLESS = str.maketrans({"<": "(", ">": ")", "&": "+", "@": " at ", "[": "(", "]": ")"})
+
+
+class Hook:
+    """One address to call. All of it is secret, but for its host: whoever knows it can post."""
+
+    def __init__(self, setting: str, url: Secret, clock: Clock) -> None:
+        address = urlsplit(url.reveal())
+        self.host, self._query = address.hostname or "", dict(parse_qsl(address.query))
+        self._http = HttpClient(
+            Service(
+                f"{setting} ({self.host})",
+                remedy=lambda _: f"Check {setting}.",
+                is_brief=True,
+            ),
+            f"{address.scheme}://{address.netloc}",
+            {},
+            calls_per_second=1.0,
+            clock=clock,
+            dry_run=False,
+            hidden_path=Secret(address.path.rstrip("/")),
+        )
+
+    def call(self, method: str, path: str = "", body: object = None) -> None:
+        """What fails is a warning: it says nothing about what the run has done."""
+        try:
+            self._http.request(method, path, "a call", params=self._query, body=body)
+        except AppError as error:
+            log.warning("%s The run itself is not affected.", error)
+
+
+class Hooks:
+    """What a run calls besides the services; nothing without the settings."""
+
+    def __init__(self, reader: SettingsReader, clock: Clock) -> None:
+        self._clock = clock.restarted()  # a run that was stopped is told as well
+        self._notify_url = reader.address("NOTIFY_URL")
+        self._notify = self._heartbeat = None
+        if self._notify_url:
+            self._notify = Hook("NOTIFY_URL", self._notify_url, self._clock)
+        if heartbeat_url := reader.address("HEARTBEAT_URL"):
+            self._heartbeat = Hook("HEARTBEAT_URL", heartbeat_url, self._clock)
+
+    def findings(self) -> Iterator[Finding]:
+        """For `--check`, which calls neither."""
+        if self._notify:
+            yield Finding(True, f"Notices go to {self._notify.host} (NOTIFY_URL).")
+        if self._heartbeat:
+            yield Finding(True, f"{self._heartbeat.host} hears of each run (HEARTBEAT_URL).")
+
+    def start(self) -> None:
+        if self._heartbeat:
+            self._heartbeat.call("GET", "/start")
+
+    def end(self, report: Report, exit_code: int, has_news: bool, reports: str) -> None:
+        """`has_news`: something newly needs attention; `reports`: where they lie."""
+        if self._heartbeat and exit_code:
+            self._heartbeat.call("POST", "/fail", exit_code)
+        elif self._heartbeat:
+            self._heartbeat.call("GET")
+        if self._notify and self._notify_url and self._is_news(report, has_news):
+            self._notify.call("POST", body={"text": describe(report, reports)})
+
+    def _is_news(self, report: Report, has_news: bool) -> bool:
+        """The same failure or refusal is sent once, then once a day."""
+        assert self._notify_url
+        errors = [row.get("error") for each in report.sections for row in each.rows]
+        done = any(row.get("status") == DONE for each in report.sections for row in each.rows)
+        is_new = has_news or done or report.outcome is Outcome.SYNCED
+        reasons = [each.reason for each in report.refusals]
+        failure = repr(
+            (report.outcome.word, report.error, reasons, sorted({*filter(None, errors)}))
+        )
+        waiting = set() if report.outcome in (Outcome.IN_SYNC, Outcome.SYNCED) else {failure}
+        path = account_file(f"{report.job}-notices", self._notify_url.reveal(), ".sqlite3")
+        try:
+            store = Store(path, SQL, "Delete it.", dry_run=False, may_fail=True)
+            notifications = Notifications(store, self._clock, DAY_S)
+            due = waiting if is_new else notifications.due(waiting)
+            notifications.mark_notified(due, waiting)
+            store.close()
+        except AppError as error:
+            log.warning("%s", error)
+            due = waiting
+        return is_new or bool(due)
+
+
+def describe(report: Report, reports: str) -> str:
+    """What came of the run, with up to ten changes; of people no more than their number."""
+    lines = [f"{report.title}: {describe_outcome(report.outcome.word)}.", *report.summary]
+    lines += [f"{each.reason} ({each.allow_with})" for each in report.refusals]
+    if report.error and report.error not in report.summary:
+        lines.append(report.error)
+    changes: list[str] = []
+    people: Counter[str] = Counter()
+    for section in report.sections:
+        for row in section.rows:
+            if "status" not in row:
+                continue
+            why = row.get("error") or row.get("reason") or ""
+            if "email" in row:
+                people[f"{section.title}: {why}" if why else section.title] += 1
+            else:
+                name = f"{section.kind.sign} {row.get('domain')}"
+                words = filter(None, (row.get("company"), why))
+                changes.append(": ".join((name, *words)))
+    changes += [f"{title}: {number:,}" for title, number in people.most_common()]
+    lines += changes[:SHOWN_CHANGES]
+    if len(changes) > SHOWN_CHANGES:
+        lines.append(f"and {len(changes) - SHOWN_CHANGES:,} more")
+    text = masked("\n".join(lines)).replace("://", ": //").replace("www.", "www ")
+    text = text.translate(_HARMLESS)[: LONGEST_TEXT - len(reports) - 1]
+    return f"{text}\n{reports}" if reports else text
