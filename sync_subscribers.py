@@ -8,16 +8,12 @@ import cli.start  # noqa: F401 - first: it is for what may happen while the othe
 # isort: split
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Sequence
 
 from cli import command
 from cli.changes import conclude
-from cli.command import Run
 from cli.job import Job, run_job
 from core.clock import Clock
-from core.emails import canonical, normalise_email
 from core.errors import Outcome
 from core.log import log
 from core.words import count
@@ -27,148 +23,98 @@ from mailerlite_client import MailerLiteClient
 from report.model import Finding, Kind
 from state.history import History
 from state.notifications import Notifications
-from subscribers import explain, importing, limits, sections, verification
+from subscribers import explain, importing, options, sections, verification
 from subscribers.decide import Action, contact_address
 from subscribers.memory import PersonStore
 from subscribers.plan import Plan, make_plan, people
 from subscribers.reading import Everybody, Services, read_everybody
-from subscribers.rules import Rules
-from subscribers.settings import Settings, settings
 from subscribers.setup import Setup, check_reading
 from subscribers.writing import Writer, create
 
-NAMES = {
-    "--list": "only the contacts of this HubSpot list are meant (default: HUBSPOT_LIST, or all)",
-    "--mirror-group": "let this MailerLite group hold the people who are meant, and nobody else"
-    " (default: MIRROR_GROUP, or none)",
-}
-PEOPLE = {
-    "--keep-in-group": "let this person stay in a mirrored group",
-    "--restore": "create this person again who was deleted in MailerLite",
-}
-SWITCHES = {
-    "--create-groups": "create mirrored groups that are missing",
-    "--fill-only": "keep every value that MailerLite already has",
-    "--create-fields": "create the fields of MAILERLITE_FIELDS that MailerLite lacks",
-    "--import": "create new people by MailerLite's import, up to 1,000 in one call, into the one"
-    " group that each of them joins; nobody is asked to confirm",
-    "--unsubscribe-opted-out": "unsubscribe in MailerLite who has opted out in HubSpot",
-    "--opt-out-unsubscribed": "opt out in HubSpot, of the kind of mail that HUBSPOT_SUBSCRIPTIONS"
-    " names, who has unsubscribed or complained in MailerLite",
-}
-
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
-    arguments = command.parser(
+    parser = command.parser(
         "Create and update in MailerLite the people who are contacts in HubSpot. Nobody is deleted,"
         " and nobody who has unsubscribed is written."
     )
-    limits.add_flags(arguments)
-    add = arguments.add_argument
-    for flag, text in NAMES.items():
-        add(flag, metavar="NAME|ID", type=command.flag_type(_parse_name), help=text)
-    for flag, text in SWITCHES.items():
-        dest = {"--import": "by_import"}.get(flag)  # the word is Python's own
-        add(flag, dest=dest, action="store_true", help=text)
-    for flag, text in PEOPLE.items():
-        kind = command.flag_type(_parse_email)
-        text = f"{text}; may be given more than once"
-        add(flag, metavar="EMAIL", type=kind, action="append", default=[], help=text)
-    text = "file that remembers whom MailerLite had (default: one for each API key)"
-    add("--state", metavar="PATH", type=Path, help=text)
-    command.add_questions(arguments, "EMAIL", _parse_email, "what becomes of a person, and why")
-    title = "Subscribers in MailerLite"
-    return command.main("subscribers", title, arguments, _run, argv, clock)
+    options.add_flags(parser)
+    return command.main("subscribers", "Subscribers in MailerLite", parser, _run, argv, clock)
 
 
-def _parse_name(text: str) -> str:
-    if not text.strip():  # a variable of a script that is empty does not mean everybody
-        raise ValueError("a name or an id")
-    return text.strip()
-
-
-def _parse_email(text: str) -> str:
-    email = normalise_email(text)
-    if email is None:
-        raise ValueError("an e-mail address")
-    return canonical(email)
-
-
-def _run(run: Run) -> Outcome:
-    args, chosen = run.args, run.settings(settings)
-    mirror_group = args.mirror_group or chosen.mirror_group
-    chosen = chosen._replace(list=args.list or chosen.list, mirror_group=mirror_group)
+def _run(run: command.Run) -> Outcome:
+    chosen = run.settings(lambda reader: options.read_options(reader, run.args))
     in_force = {"HUBSPOT_LIST": chosen.list, "MIRROR_GROUP": chosen.mirror_group}
     run.report.settings = {**run.report.settings, **in_force}
+    account, days = chosen.mailerlite.account, chosen.ask_again_days
     services = Services(
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
     )
 
-    def open_state(path: Path) -> PersonStore:
-        return PersonStore(path, run.dry_run, run.clock.utcnow().date(), chosen.ask_again_days)
-
     def check() -> list[Finding]:
-        found = Setup(chosen, args, services)
-        is_new = not run.state_path(chosen.mailerlite.account).exists()
-        first = [Finding(True, "The first run that writes needs --first-run, once.")]
-        reading = check_reading(services)
-        return [*found.of_services, *found.of_settings, *reading, *(first if is_new else [])]
-
-    def sync(store: PersonStore, history: History) -> Outcome:
-        found = Setup(chosen, args, services)
-        rules = found.rules_in_force()
-        return Sync(run, chosen, services, found, rules, store, history).outcome()
+        found = [*Setup(chosen, services).findings(), *check_reading(services)]
+        if not run.state_path(account).exists():
+            found.append(Finding(True, "The first run that writes needs --first-run, once."))
+        return found
 
     job = Job(
-        chosen.mailerlite.account,
-        [service.http for service in services],
-        chosen.keep_history_days,
-        sections.VERBS,
-        check,
-        open_state,
-        sync,
-        lambda *known: explain.explain(run, services, Setup(chosen, args, services), *known),
+        account=account,
+        clients=[service.http for service in services],
+        keep_history_days=chosen.keep_history_days,
+        verbs=sections.VERBS,
+        check=check,
+        open_state=lambda path: PersonStore(path, run.dry_run, run.clock.utcnow().date(), days),
+        sync=lambda *state: Sync(run, chosen, services, *state).outcome(),
+        explain=lambda *state: explain.explain(run, services, Setup(chosen, services), *state),
     )
     return run_job(run, job)
 
 
-@dataclass
 class Sync:
     """The story of one run: read, plan, show, refuse, write, verify."""
 
-    run: Run
-    settings: Settings
-    services: Services
-    setup: Setup
-    rules: Rules
-    store: PersonStore
-    history: History
+    def __init__(
+        self,
+        run: command.Run,
+        chosen: options.Options,
+        services: Services,
+        store: PersonStore,
+        history: History,
+    ) -> None:
+        self.run, self.options, self.services = run, chosen, services
+        self.store, self.history = store, history
+        self.setup = Setup(chosen, services)
+        self.rules = self.setup.rules_in_force()
 
     def outcome(self) -> Outcome:
-        run, is_new = self.run, self.store.is_new
+        run, store, flags = self.run, self.store, self.options.flags
+        is_new = store.is_new
         run.name_accounts(self.setup.describe_accounts())
-        everybody = read_everybody(self.services, self.rules, self.store, run.clock)
-        plan = make_plan(everybody.contacts, everybody.subscribers, self.store, self.rules)
+        everybody = read_everybody(self.services, self.rules, store, run.clock)
+        plan = make_plan(everybody.contacts, everybody.subscribers, store, self.rules)
         plan.creations = self.setup.creations
-        notifications = Notifications(self.store, run.clock)
+        notifications = Notifications(store, run.clock)
         waiting = self._show(plan, everybody, notifications)
         scope = self._describe_scope(everybody)
         if scope:
             run.say(scope)
-        self._warn_of_needless_flags(plan, is_new)
+        to_create = {each.decision.person.email for each in plan.of(Action.CREATE)}
+        for email in sorted(set(flags.restore) - to_create):
+            log.warning("--restore %s: there is nobody to create with this address.", email)
+        if flags.first_run and not is_new:
+            needless = "leave it out, or it will allow too much"
+            log.warning("--first-run is not needed any more: %s.", needless)
         outcome = self._carry_out(plan, everybody)
         run.report.summary += [scope] if scope else []
         notifications.mark_notified(*waiting)
         return outcome
 
     def _carry_out(self, plan: Plan, everybody: Everybody) -> Outcome:
-        run, store, args = self.run, self.store, self.run.args
-        subscribers = everybody.subscribers
-        is_missing = store.is_new and subscribers and not args.first_run
-        missing = [limits.missing_state(store.path)] if is_missing else []
-        lists = store.compare_lists(subscribers)
-        refused = limits.refusals(plan, lists, args, self.settings.limits, store.path)
+        run, store, chosen = self.run, self.store, self.options
+        is_missing = store.is_new and everybody.subscribers and not chosen.flags.first_run
+        missing = [options.missing_state(store.path)] if is_missing else []
+        lists = store.compare_lists(everybody.subscribers)
+        refused = options.refusals(plan, lists, chosen, store.path)
         if refused or (missing and not run.dry_run):
             return run.refuse([*(() if run.dry_run else missing), *refused])
         if plan.is_empty:
@@ -191,7 +137,7 @@ class Sync:
         """Before the first write: should the run be killed, the next one knows whom there was."""
         store, opt_out = self.store, self.rules.opt_out
         if store.make_file():
-            self.history.begin_run(self.settings.keep_history_days)
+            self.history.begin_run(self.options.keep_history_days)
         ids = {contact_address(contact): contact.id for contact in everybody.contacts}
         store.note_lists((email, ids.get(email)) for email in everybody.subscribers)
         store.note_told(
@@ -208,15 +154,16 @@ class Sync:
         try:
             made = create(run, mailerlite, plan.creations)
         finally:  # the report has them also if one of them failed
-            self._report(plan, is_applied=True)
+            self._fill_report(plan, is_over=True)
         self.rules = self.rules._replace(mirror=self.rules.mirror.with_made(made))
         plan.use_made_groups(made)
         writer = Writer(run, self.services, self.rules, store, self.history)
         importer = importing.Importer(writer, run.clock)
-        writer.write(plan, importer.create if self.run.args.by_import else writer.create_singly)
+        by_import = self.options.flags.by_import
+        writer.write(plan, importer.create if by_import else writer.create_singly)
         checked = verification.verify_groups(run, plan, writer)
         plan.waiting += writer.refused
-        self._report(plan, is_applied=True)
+        self._fill_report(plan, is_over=True)
         writer.note_results(plan)
         writer.raise_if_nothing_written()
         results = [*(e.result for e in plan.creations), *(e.result for e in plan.changes)]
@@ -236,45 +183,34 @@ class Sync:
 
     # What is said
 
-    @property
-    def _group_names(self) -> dict[str, str]:
-        return {**self.setup.group_names, **self.rules.mirror.names}
-
-    def _report(self, plan: Plan, is_applied: bool = False) -> None:
-        report = self.run.report
-        report.sections = sections.sections(plan, self._group_names, is_applied)
-        report.unchanged = plan.unchanged
-        report.counts.update(sections.counts(report.sections))
-        report.counts.update(
-            unchanged=plan.unchanged,
-            unusable_values=dict(plan.unusable),
-            kept_in_another_form=dict(plan.other_form),
-        )
+    def _fill_report(self, plan: Plan, is_over: bool = False) -> None:
+        names = {**self.setup.group_names, **self.rules.mirror.names}
+        sections.fill(self.run.report, plan, names, is_over)
 
     def _show(
         self, plan: Plan, everybody: Everybody, notifications: Notifications
     ) -> tuple[set[str], set[str]]:
         """Report and say the plan; of what waits for a person, what is told, and all of it. With
         --quiet only what is new, or was told a week ago, is told."""
-        run, names = self.run, self._group_names
-        self._report(plan)
-        run.report.counts.update(subscribers=len(everybody.subscribers))
-        run.report.record_url = self.setup.record_url(CONTACTS)
+        run, report = self.run, self.run.report
+        self._fill_report(plan)
+        report.counts["subscribers"] = len(everybody.subscribers)
+        report.record_url = self.setup.record_url(CONTACTS)
         rows = {
             self.store.hash_of(row["email"], row["reason"]).hex(): row
-            for section in run.report.sections
+            for section in report.sections
             if section.kind is Kind.DECIDE
             for row in section.rows
         }
         news = notifications.due(rows.keys()) if run.args.quiet else {*rows}
         run.screen.has_news = bool(news or plan.removed_by_hand)
         told = [row for key, row in rows.items() if key in news]
-        sections.say_plan(run.screen, plan, run.report.sections, names, told)
-        if self.run.args.by_import:
+        sections.say_plan(run.screen, plan, report.sections, told)
+        if self.options.flags.by_import:
             created = plan.of(Action.CREATE)
             new = [each for each in created if not self.store.lookup(each.address).is_known]
             if importing.by_group(new):
-                run.say(importing.describe(new, names))
+                run.say(importing.describe(new, self.setup.group_names))
         return news, {*rows}
 
     def _describe_scope(self, everybody: Everybody) -> str:
@@ -288,19 +224,11 @@ class Sync:
         others = count(total - meant, "other is", "others are")
         return f"Meant: {count(meant, 'contact')} {scope.describe()}; {others} not."
 
-    def _warn_of_needless_flags(self, plan: Plan, is_new: bool) -> None:
-        args = self.run.args
-        to_create = {each.decision.person.email for each in plan.of(Action.CREATE)}
-        for email in sorted(set(args.restore) - to_create):
-            log.warning("--restore %s: there is nobody to create with this address.", email)
-        if args.first_run and not is_new:
-            log.warning(
-                "--first-run is not needed any more: leave it out, or it will allow too much."
-            )
-
     def _summarise_orphans(self, plan: Plan) -> None:
-        if plan.orphans:
-            self.run.summarise(sections.describe_orphans(plan))
+        if number := plan.orphans:
+            are = "is" if number == 1 else "are"
+            no_contact = "HubSpot has no contact with their address any more"
+            self.run.summarise(f"{people(number)} {are} subscribed, and {no_contact}.")
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def test_what_is_changed_by_hand_is_undone_and_told(clock: FakeClock) -> None:
         sandbox.mailerlite.subscribers[AL]["groups"] = ["7"]
         outcome = run(clock, sandbox, *MIRROR)
         assert members(sandbox) == {JO}
-    assert f"  ~ {JO}  joins Shops again (taken out by hand)\n" in outcome.out
+    assert f"  ~ {JO}  joins Shops (somebody took them out of Shops)\n" in outcome.out
     assert outcome.report["update"][0]["reason"] == "somebody took them out of Shops"
     assert why(outcome) == {AL: "no contact in HubSpot has this address"}
 

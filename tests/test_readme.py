@@ -19,7 +19,7 @@ import sandbox.__main__
 from core.errors import Outcome
 from core.settings import SettingsReader
 from sandbox.data import sample_sandbox
-from subscribers import limits
+from subscribers import options
 from tests.helpers import ROOT, FakeClock
 from tests.layers import product_files, scripts
 
@@ -44,7 +44,7 @@ READS = {name for name in vars(SettingsReader) if not name.startswith("_")} - {"
 
 def settings() -> Iterator[str]:
     """The first argument of every call of a `reader` that reads a setting, and those of tables."""
-    yield from (cap.setting for cap in limits.CAPS)
+    yield from (cap.setting for cap in options.CAPS)
     for path in product_files():
         code = (ROOT / path).read_text(encoding="utf-8") if path.suffix == ".py" else ""
         yield from re.findall(r'_setting ?= ?"([A-Z_]+)"', code)

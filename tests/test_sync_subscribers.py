@@ -375,9 +375,12 @@ def test_created_fields_and_joined_groups_are_in_every_form_of_the_report(
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ("Shops,Nobody", "MailerLite has no group Nobody: create it there, or fix"),
+        (
+            "Shops,Nobody",
+            "MailerLite has no group Nobody: fix MAILERLITE_GROUPS, or create",
+        ),
         ("404", "MailerLite has no group 404"),
-        ("Twice", "MailerLite has several groups Twice: let MAILERLITE_GROUPS say which by its id"),
+        ("Twice", "MailerLite has several groups Twice: rename all but one, or give the id."),
     ],
 )
 def test_a_group_that_is_not_there(clock: FakeClock, wanted: str, words: str) -> None:

@@ -1,0 +1,245 @@
+"""Flags and settings of `sync_subscribers.py`, and how much one run may change."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Callable, Mapping, NamedTuple
+
+from cli import command
+from core import limits
+from core.conditions import Condition, parse_conditions
+from core.emails import canonical, normalise_email
+from core.settings import SettingsReader, parse_names
+from hubspot_client import hubspot_settings
+from mailerlite_client import mailerlite_settings
+from subscribers.consent import parse_legal_basis
+from subscribers.decide import Action
+from subscribers.memory import Lists
+from subscribers.plan import Plan, people
+from transport.service_client import ServiceSettings
+
+# The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
+DEFAULT_FIELDS = (
+    "firstname:name,lastname:last_name,company:company,phone:phone,city:city,state:state,"
+    "zip:z_i_p,country:country"
+)
+_FIELD_PAIR = re.compile(r"((?:company\.)?[a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
+
+_NAMES = {
+    "--list": "only the contacts of this HubSpot list are meant (default: HUBSPOT_LIST, or all)",
+    "--mirror-group": "let this MailerLite group hold the people who are meant, and nobody else"
+    " (default: MIRROR_GROUP, or none)",
+}
+_PEOPLE = {
+    "--keep-in-group": "let this person stay in a mirrored group",
+    "--restore": "create this person again who was deleted in MailerLite",
+}
+_SWITCHES = {
+    "--create-groups": "create mirrored groups that are missing",
+    "--fill-only": "keep every value that MailerLite already has",
+    "--create-fields": "create the fields of MAILERLITE_FIELDS that MailerLite lacks",
+    "--import": "create new people by MailerLite's import, up to 1,000 in one call, into the one"
+    " group that each of them joins; nobody is asked to confirm",
+    "--unsubscribe-opted-out": "unsubscribe in MailerLite who has opted out in HubSpot",
+    "--opt-out-unsubscribed": "opt out in HubSpot, of the kind of mail that HUBSPOT_SUBSCRIPTIONS"
+    " names, who has unsubscribed or complained in MailerLite",
+    "--allow-empty": "go on even when nobody is meant",
+    "--first-run": "go on without a memory of earlier runs; for the very first run alone",
+}
+
+
+class Cap(NamedTuple):
+    """How many people one run may change in one way. `refuses` stands in the help after "refuse
+    to", `verb` in a refusal after "would"; `counted`: how many, and of how many if it may be a
+    share."""
+
+    flag: str
+    setting: str
+    refuses: str
+    verb: str
+    counted: Callable[[Plan, Lists], tuple[int, int]]
+    default: str = "20%"
+
+    @property
+    def parse(self) -> Callable[[str], limits.Limit]:
+        return limits.parse_limit if "%" in self.default else limits.parse_number_limit
+
+
+CAPS = (
+    Cap(
+        "--max-leave",
+        "MAX_LEAVE",
+        "let more people than this, or than this share of its members, leave a mirrored group",
+        "leave a mirrored group",
+        lambda plan, _lists: (plan.leaving, plan.members),
+    ),
+    Cap(
+        "--max-deleted",
+        "MAX_DELETED",
+        "go on when more people than this, or than this share of those known, are in no list of"
+        " MailerLite any more",
+        "from now on count as deleted, because they are in no list of MailerLite any more",
+        lambda _plan, lists: (lists.missing, lists.known),
+    ),
+    Cap(
+        "--max-unsubscribe",
+        "MAX_UNSUBSCRIBE",
+        "unsubscribe more people than this, or than this share of the active subscribers",
+        "be unsubscribed in MailerLite, which cannot be undone",
+        lambda plan, _lists: (len(plan.of(Action.UNSUBSCRIBE)), plan.active),
+    ),
+    Cap(
+        "--max-opt-out",
+        "MAX_OPT_OUT",
+        "opt out more people than this, or than this share of the contacts with an address",
+        "be opted out in HubSpot, which only they can undo",
+        lambda plan, _lists: (len(plan.of(Action.OPT_OUT)), plan.with_address),
+    ),
+    Cap(
+        "--max-new",
+        "MAX_NEW",
+        "create more people than this",
+        "be created in MailerLite",
+        lambda plan, _lists: (len(plan.of(Action.CREATE)), 0),
+        "500",  # MailerLite bills by the number of subscribers
+    ),
+)
+
+
+class Options(NamedTuple):
+    """`flags`: those that no setting stands for.
+
+    `fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to; a
+    property of the contact's company begins with "company."; `groups` and `subscriptions` (kinds of
+    mail, none: all): names or ids; `labels`: whether an enumeration's labels are sent, and not its
+    internal values; `list`, `mirror_group`: name or id, "" for none; `group_by`: the property whose
+    values have a mirrored group each; `caps`: by the name of their setting."""
+
+    flags: Namespace
+    hubspot: ServiceSettings
+    mailerlite: ServiceSettings
+    fields: tuple[tuple[str, str], ...]
+    groups: tuple[str, ...]
+    subscriptions: tuple[str, ...]
+    labels: bool
+    list: str
+    conditions: tuple[Condition, ...]
+    mirror_group: str
+    group_by: str
+    group_prefix: str
+    caps: Mapping[str, limits.Limit]
+    ask_again_days: int
+    legal_basis: str | None
+    keep_history_days: int
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    add, kind = parser.add_argument, command.flag_type(_parse_email)
+    for cap in CAPS:
+        text = f"refuse to {cap.refuses} (default: {cap.setting} or {cap.default})"
+        add(
+            cap.flag,
+            dest=cap.setting,
+            metavar="N|P%" if "%" in cap.default else "N",
+            type=command.flag_type(cap.parse),
+            help=text.replace("%", "%%"),
+        )
+    for flag, text in _NAMES.items():
+        add(flag, metavar="NAME|ID", type=command.flag_type(_parse_name), help=text)
+    for flag, text in _SWITCHES.items():
+        dest = "by_import" if flag == "--import" else None  # the word is Python's own
+        add(flag, dest=dest, action="store_true", help=text)
+    for flag, text in _PEOPLE.items():
+        text = f"{text}; may be given more than once"
+        add(flag, metavar="EMAIL", type=kind, action="append", default=[], help=text)
+    text = "file that remembers whom MailerLite had (default: one for each API key)"
+    add("--state", metavar="PATH", type=Path, help=text)
+    command.add_questions(parser, "EMAIL", _parse_email, "what becomes of a person, and why")
+
+
+def read_options(reader: SettingsReader, flags: Namespace) -> Options:
+    """A flag goes before the setting that it stands for."""
+    caps = {cap.setting: reader.get(cap.setting, cap.default, cap.parse) for cap in CAPS}
+    by_flag = {name: limit for name in caps if (limit := getattr(flags, name))}
+    return Options(
+        flags=flags,
+        hubspot=hubspot_settings(reader),
+        mailerlite=mailerlite_settings(reader),
+        fields=reader.get("MAILERLITE_FIELDS", DEFAULT_FIELDS, _parse_fields),
+        groups=reader.optional("MAILERLITE_GROUPS", parse_names) or (),
+        subscriptions=reader.optional("HUBSPOT_SUBSCRIPTIONS", parse_names) or (),
+        labels=reader.get("MAILERLITE_VALUES", "labels", _parse_labels),
+        list=reader.get("HUBSPOT_LIST", "", lambda text: flags.list or text),
+        conditions=reader.get("CONTACT_FILTER", "", parse_conditions),
+        mirror_group=reader.get("MIRROR_GROUP", "", lambda text: flags.mirror_group or text),
+        group_by=reader.get("GROUP_BY", "", str),
+        group_prefix=reader.get("GROUP_PREFIX", "", str),
+        caps={**caps, **by_flag},
+        ask_again_days=reader.get("ASK_AGAIN_DAYS", "7", limits.parse_number),
+        legal_basis=reader.optional("HUBSPOT_LEGAL_BASIS", parse_legal_basis),
+        keep_history_days=reader.get("KEEP_HISTORY_DAYS", "400", limits.parse_number),
+    )
+
+
+def missing_state(path: Path) -> limits.Refusal:
+    """Without a memory a deleted person looks like a new one, and would be brought back."""
+    return limits.Refusal(
+        f"There is no memory of earlier runs in {path}, so people who were deleted in"
+        " MailerLite look like new ones, and would be brought back. If there were earlier runs"
+        " (with another API key, user or machine), name their file with --state. If not, go"
+        " through the people to create: is anybody among them who was deleted in MailerLite?",
+        "--first-run",
+    )
+
+
+def refusals(plan: Plan, lists: Lists, options: Options, path: Path) -> list[limits.Refusal]:
+    """Why the plan is not carried out. `path`: of the memory."""
+    found: list[limits.Refusal] = []
+    missing, flags = lists.missing, options.flags
+    if missing > limits.FEW and 2 * missing > lists.known and not flags.first_run:
+        text = (
+            f"Of the {people(lists.known)} whom {path} knows {missing:,} are in no list of"
+            " MailerLite: it seems to belong to another account. Name the right file with --state."
+        )
+        found.append(limits.Refusal(text, "--first-run"))
+    if plan.members and not plan.mirrored and not flags.allow_empty:
+        are = "is" if plan.members == 1 else "are"
+        text = f"Nobody belongs into a mirrored group, while {people(plan.members)} {are} in one."
+        found.append(limits.Refusal(text, "--allow-empty"))
+    for cap in CAPS:
+        number, whole = cap.counted(plan, lists)
+        limit = options.caps[cap.setting]
+        found += limits.over_limit(limit, people(number), cap.verb, cap.flag, number, whole)
+    return found
+
+
+def _parse_name(text: str) -> str:
+    if not text.strip():  # a variable of a script that is empty does not mean everybody
+        raise ValueError("a name or an id")
+    return text.strip()
+
+
+def _parse_email(text: str) -> str:
+    email = normalise_email(text)
+    if email is None:
+        raise ValueError("an e-mail address")
+    return canonical(email)
+
+
+def _parse_labels(text: str) -> bool:
+    if text not in ("labels", "internal"):
+        raise ValueError("labels or internal")
+    return text == "labels"
+
+
+def _parse_fields(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [_FIELD_PAIR.fullmatch(name) for name in parse_names(text)]
+    keys = {pair[2] for pair in pairs if pair}
+    if len(keys) < len(pairs):
+        raise ValueError(
+            "pairs such as firstname:name, a HubSpot property and a MailerLite key of its own, with"
+            " commas between them"
+        )
+    return tuple((pair[1], pair[2]) for pair in pairs if pair)
