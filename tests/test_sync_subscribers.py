@@ -19,34 +19,19 @@ import sync_subscribers
 from cli import changes as apply
 from core.errors import AppError
 from core.settings import PYTHON
-from sandbox import Fault, HubSpot, MailerLite, Request, Sandbox
+from sandbox import Fault, Request, Sandbox
 from state.files import account_file
 from subscribers.memory import PersonStore
 from tests.helpers import FAST, ROOT, START, FakeClock, start, stop_at
+from tests.people import AL, BO, JO, Row, contact, make, run, run_first, subscriber
 
-Row = Dict[str, Any]
 State = Dict[str, Tuple[str, Dict[str, Any]]]
 SCRIPT = "sync_subscribers.py"
-JO, AL, BO = "jo@mail.example", "al@mail.example", "bo@mail.example"
 CUSTOM = {
     "MAILERLITE_FIELDS": "firstname:name, city:city, lifetime_value:value, last_order:ordered"
 }
 SHOPS = {"groups": {"7": "Shops"}}
 FIELDS = [{"key": "value", "type": "number"}, {"key": "ordered", "type": "date"}]
-
-
-def contact(email: str | None, firstname: str | None = "New", **more: Any) -> Row:
-    return {"email": email, "firstname": firstname, **more}
-
-
-def subscriber(email: str, name: str = "Old", status: str = "active", **fields: Any) -> Row:
-    return {"email": email, "status": status, "fields": {"name": name, **fields}}
-
-
-def make(
-    contacts: list[Row], people: list[Row], clock: Callable[[], float], **more: Any
-) -> Sandbox:
-    return Sandbox(HubSpot(contacts=contacts), mailerlite=MailerLite(people, **more), clock=clock)
 
 
 def state(sandbox: Sandbox) -> State:
@@ -66,7 +51,7 @@ def test_it_creates_updates_and_says_so(clock: FakeClock) -> None:
     contacts = [contact(JO), contact(AL, city="Anytown"), contact(BO, "Old")]
     people = [subscriber(AL, "New", city="Elsewhere", phone="1"), subscriber(BO)]
     with make(contacts, people, clock) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run")
+        outcome = run_first(clock, sandbox)
         assert state(sandbox) == {
             AL: ("active", {"name": "New", "city": "Anytown", "phone": "1"}),
             BO: ("active", {"name": "Old"}),
@@ -187,13 +172,13 @@ def test_1000_contacts_of_all_kinds(
     with make(contacts, people, clock, fields=FIELDS, deleted=deleted) as sandbox:
         sandbox.mailerlite.max_limit = 20
         flags = ["--state", str(path), "--first-run", "--max-deleted", "100"]
-        first = clock.run(sync_subscribers.main, sandbox, *flags, **CUSTOM)
+        first = run(clock, sandbox, *flags, **CUSTOM)
         assert first.code == 0, first.err
         assert state(sandbox) == after
         assert set(sandbox.mailerlite.deleted) == set(gone)
         written = len(sandbox.writes)
         assert written == first.report["counts"]["done"]
-        second = clock.run(sync_subscribers.main, sandbox, "--state", str(path), **CUSTOM)
+        second = run(clock, sandbox, "--state", str(path), **CUSTOM)
         assert len(sandbox.writes) == written
     assert (second.code, second.report["outcome"]) == (0, "in_sync")
     counts = first.report["counts"]
@@ -227,7 +212,7 @@ def test_the_pace_is_that_of_the_account(clock: FakeClock, monkeypatch: pytest.M
         apply, "WRITERS", 1
     )  # with more, this clock moves while calls are under way
     with make([contact(f"p{n}@mail.example") for n in range(300)], [], clock) as sandbox:
-        assert clock.run(sync_subscribers.main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
         times = [r.at for r in sandbox.requests if r.service == "mailerlite"]
         assert 429 not in {r.status for r in sandbox.requests}
     assert 160 <= times[-1] - times[0] < 185
@@ -238,7 +223,7 @@ def test_a_refusal_of_the_account_is_waited_out(clock: FakeClock) -> None:
     """Another client of the account takes nearly all that the minute has."""
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
         sandbox.mailerlite.requests_per_minute = 5
-        assert clock.run(sync_subscribers.main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
         assert set(state(sandbox)) == {JO, AL}
         assert [r for r in sandbox.requests if r.status == 429]
 
@@ -249,16 +234,16 @@ def test_a_refusal_of_the_account_is_waited_out(clock: FakeClock) -> None:
 def test_custom_fields_are_mapped_like_the_others(clock: FakeClock) -> None:
     people = [contact(JO, lifetime_value="12.50", last_order="2026-03-01T00:00:00Z")]
     with make(people, [], clock, fields=FIELDS) as sandbox:
-        assert clock.run(sync_subscribers.main, sandbox, **CUSTOM).code == 0
+        assert run(clock, sandbox, **CUSTOM).code == 0
         assert state(sandbox)[JO][1] == {"name": "New", "value": 12.5, "ordered": "2026-03-01"}
-        assert clock.run(sync_subscribers.main, sandbox, **CUSTOM).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, **CUSTOM).report["outcome"] == "in_sync"
 
 
 def test_a_missing_field_is_a_settings_error_that_names_it(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, fields=FIELDS[:1]) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox, **CUSTOM)
+        outcome = run(clock, sandbox, **CUSTOM)
         assert sandbox.writes == []
-        checked = clock.run(sync_subscribers.main, sandbox, "--check", **CUSTOM)
+        checked = run(clock, sandbox, "--check", **CUSTOM)
     assert (outcome.code, checked.code) == (2, 1)
     words = "MailerLite has no field ordered: fix MAILERLITE_FIELDS, or create the field with"
     assert f"{words} --create-fields." in outcome.err
@@ -272,11 +257,9 @@ def test_missing_fields_are_created_with_the_type_of_the_property(clock: FakeClo
     person = contact(JO, lifetime_value="12.50", last_order="2026-03-01", nickname="J")
     mapping = {"MAILERLITE_FIELDS": CUSTOM["MAILERLITE_FIELDS"] + ",nickname:nick,createdate:since"}
     with make([person], [], clock) as sandbox:
-        planned = clock.run(
-            sync_subscribers.main, sandbox, "--create-fields", "--dry-run", **mapping
-        )
+        planned = run(clock, sandbox, "--create-fields", "--dry-run", **mapping)
         assert sandbox.writes == []
-        outcome = clock.run(sync_subscribers.main, sandbox, "--create-fields", **mapping)
+        outcome = run(clock, sandbox, "--create-fields", **mapping)
         types = {field["key"]: field["type"] for field in sandbox.mailerlite.fields[8:]}
         assert types == {"value": "number", "ordered": "date", "nick": "text", "since": "date"}
         assert state(sandbox)[JO][1] == {
@@ -286,7 +269,7 @@ def test_missing_fields_are_created_with_the_type_of_the_property(clock: FakeClo
             "nick": "J",
             "since": "2026-01-05",
         }
-        assert clock.run(sync_subscribers.main, sandbox, **mapping).report["outcome"] == "in_sync"
+        assert run(clock, sandbox, **mapping).report["outcome"] == "in_sync"
     assert planned.code == outcome.code == 0
     assert "Create 4 fields:\n  + value    number\n" in planned.out
     assert {row["status"] for row in outcome.report["create_fields"]} == {"done"}
@@ -295,7 +278,7 @@ def test_missing_fields_are_created_with_the_type_of_the_property(clock: FakeClo
 def test_no_field_is_created_under_another_key(clock: FakeClock) -> None:
     mapping = {"MAILERLITE_FIELDS": "city:Home_Town"}
     with make([contact(JO)], [], clock) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox, "--create-fields", **mapping)
+        outcome = run(clock, sandbox, "--create-fields", **mapping)
         assert sandbox.writes == []
     assert outcome.code == 2
     words = "MailerLite makes no key Home_Town: write home_town in MAILERLITE_FIELDS."
@@ -304,9 +287,7 @@ def test_no_field_is_created_under_another_key(clock: FakeClock) -> None:
 
 def test_a_missing_field_is_created_even_if_nobody_has_a_value(clock: FakeClock) -> None:
     with make([contact(JO)], [subscriber(JO, "New")], clock, fields=FIELDS[:1]) as sandbox:
-        outcome = clock.run(
-            sync_subscribers.main, sandbox, "--first-run", "--create-fields", **CUSTOM
-        )
+        outcome = run_first(clock, sandbox, "--create-fields", **CUSTOM)
         assert sandbox.mailerlite.fields[-1]["key"] == "ordered"
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
 
@@ -314,13 +295,13 @@ def test_a_missing_field_is_created_even_if_nobody_has_a_value(clock: FakeClock)
 def test_no_value_is_sent_when_a_field_could_not_be_created(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, fields=FIELDS[:1]) as sandbox:
         sandbox.faults = [Fault("status", method="POST", path="^/fields$", status=422)]
-        outcome = clock.run(sync_subscribers.main, sandbox, "--create-fields", **CUSTOM)
+        outcome = run(clock, sandbox, "--create-fields", **CUSTOM)
         assert sandbox.writes == []
         sandbox.faults = [Fault("status", method="POST", path="^/fields$", nth=2, status=422)]
         mapping = {"MAILERLITE_FIELDS": CUSTOM["MAILERLITE_FIELDS"] + ",phone:mobile"}
-        in_part = clock.run(sync_subscribers.main, sandbox, "--create-fields", **mapping)
+        in_part = run(clock, sandbox, "--create-fields", **mapping)
         assert state(sandbox) == {}
-        told = clock.run(sync_subscribers.main, sandbox, "--history")
+        told = run(clock, sandbox, "--history")
     assert (outcome.code, in_part.code) == (1, 4)
     assert "MailerLite, create the field ordered: 422" in outcome.err
     assert "done in part: MailerLite, create the field" in told.out
@@ -336,14 +317,11 @@ def test_everyone_joins_the_groups(clock: FakeClock) -> None:
     contacts = [contact(JO), contact(AL, "Old"), contact(BO, "Old")]
     wanted = {"MAILERLITE_GROUPS": "Shops, 8"}
     with make(contacts, people, clock, groups=groups) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run", **wanted)
+        outcome = run_first(clock, sandbox, **wanted)
         found = {email: p["groups"] for email, p in sandbox.mailerlite.subscribers.items()}
         assert found == {JO: ["7", "8"], AL: ["8", "7"], BO: ["9", "7", "8"]}
         assert {"email": BO, "groups": ["8"]} in written(sandbox)
-        assert (
-            clock.run(sync_subscribers.main, sandbox, "--first-run", **wanted).report["outcome"]
-            == "in_sync"
-        )
+        assert run_first(clock, sandbox, **wanted).report["outcome"] == "in_sync"
     assert f"+ {JO}  name, joins Shops, joins Buyers" in outcome.out
     assert outcome.report["update"][0]["groups"] == ["Buyers"]
 
@@ -358,7 +336,7 @@ def test_created_fields_and_joined_groups_are_in_every_form_of_the_report(
         [contact(JO, nickname="J"), contact(AL)], [subscriber(AL, "New")], clock, **SHOPS
     ) as sandbox:
         flags = ["--first-run", "--create-fields", *reports]
-        outcome = clock.run(sync_subscribers.main, sandbox, *flags, **mapping)
+        outcome = run(clock, sandbox, *flags, **mapping)
     assert outcome.code == 0
     (field,) = outcome.report["create_fields"]
     assert field == {"key": "nick", "type": "text", "status": "done", "error": None}
@@ -387,7 +365,7 @@ def test_a_group_that_is_not_there(clock: FakeClock, wanted: str, words: str) ->
     with make(
         [contact(JO)], [], clock, groups={"7": "Shops", "8": "Twice", "9": "Twice"}
     ) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox, MAILERLITE_GROUPS=wanted)
+        outcome = run(clock, sandbox, MAILERLITE_GROUPS=wanted)
         assert sandbox.writes == []
     assert outcome.code == 2
     assert words in outcome.err
@@ -395,7 +373,7 @@ def test_a_group_that_is_not_there(clock: FakeClock, wanted: str, words: str) ->
 
 def test_fill_only(clock: FakeClock) -> None:
     with make([contact(JO, city="Anytown")], [subscriber(JO)], clock) as sandbox:
-        assert clock.run(sync_subscribers.main, sandbox, "--first-run", "--fill-only").code == 0
+        assert run_first(clock, sandbox, "--fill-only").code == 0
         assert state(sandbox)[JO][1] == {"name": "Old", "city": "Anytown"}
 
 
@@ -411,7 +389,7 @@ def test_opted_out_and_still_subscribed(clock: FakeClock, tmp_path: Path) -> Non
     ]
     people = [subscriber(JO), subscriber(AL, status="unconfirmed"), subscriber(BO)]
     with make(contacts, people, clock) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run", "--report", str(page))
+        outcome = run_first(clock, sandbox, "--report", str(page))
         assert sandbox.writes == []
         assert outcome.report["outcome"] == "in_sync"
         decide = page.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
@@ -420,11 +398,11 @@ def test_opted_out_and_still_subscribed(clock: FakeClock, tmp_path: Path) -> Non
         words = "opted out in HubSpot, but still subscribed in MailerLite"
         assert f"  ? {JO}  {words}\n" in outcome.out
         assert [row["email"] for row in outcome.report["to_decide"]] == [AL, JO]
-        done = clock.run(sync_subscribers.main, sandbox, "--first-run", "--unsubscribe-opted-out")
+        done = run_first(clock, sandbox, "--unsubscribe-opted-out")
         statuses = {email: status for email, (status, _) in state(sandbox).items()}
         assert statuses == {JO: "unsubscribed", AL: "unsubscribed", BO: "active"}
         assert {"email": AL, "status": "unsubscribed"} in written(sandbox)
-        again = clock.run(sync_subscribers.main, sandbox, "--first-run", "--unsubscribe-opted-out")
+        again = run_first(clock, sandbox, "--unsubscribe-opted-out")
         assert len(sandbox.writes) == 2
     assert [row["status"] for row in done.report["unsubscribe"]] == ["done", "done"]
     assert "0 updated, 2 unsubscribed" in done.out
@@ -434,8 +412,8 @@ def test_opted_out_and_still_subscribed(clock: FakeClock, tmp_path: Path) -> Non
 def test_nothing_else_ever_says_anything_of_a_status(clock: FakeClock) -> None:
     contacts, people, _ = everyone(200)
     with make(contacts, people, clock, fields=FIELDS) as sandbox:
-        clock.run(sync_subscribers.main, sandbox, "--first-run", "--fill-only", **CUSTOM)
-        clock.run(sync_subscribers.main, sandbox, "--first-run", "--create-fields", **CUSTOM)
+        run_first(clock, sandbox, "--fill-only", **CUSTOM)
+        run_first(clock, sandbox, "--create-fields", **CUSTOM)
         assert sandbox.writes
         assert {key for body in written(sandbox) for key in body} <= {"email", "fields", "groups"}
         assert {request.method for request in sandbox.requests} == {"GET", "POST"}
@@ -459,7 +437,7 @@ def test_who_unsubscribes_in_the_meantime_is_skipped(clock: FakeClock, there: bo
             sandbox,
             lambda: sandbox.mailerlite.add(**subscriber(JO, "Old", "unsubscribed")),
         )
-        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run")
+        outcome = run_first(clock, sandbox)
         assert state(sandbox) == {JO: ("unsubscribed", OLD), AL: ("active", NEW)}
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert outcome.report["skipped"] == [
@@ -481,16 +459,16 @@ def test_who_changes_lists_during_the_read_is_not_written(clock: FakeClock) -> N
                 sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
 
         sandbox.on_request = unsubscribe
-        outcome = clock.run(sync_subscribers.main, sandbox)
+        outcome = run(clock, sandbox)
         assert [r for r in sandbox.requests if r.method == "POST"] == []
     assert outcome.report["skipped"][0]["reason"] == "unsubscribed in MailerLite"
 
 
 def test_double_opt_in_is_left_to_mailerlite(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock, double_opt_in=True) as sandbox:
-        assert clock.run(sync_subscribers.main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
         assert state(sandbox) == {JO: ("unconfirmed", NEW)}
-        assert clock.run(sync_subscribers.main, sandbox).report["outcome"] == "in_sync"
+        assert run(clock, sandbox).report["outcome"] == "in_sync"
 
 
 # The deleted
@@ -499,31 +477,31 @@ def test_double_opt_in_is_left_to_mailerlite(clock: FakeClock) -> None:
 def test_the_deleted_stay_deleted_until_they_are_restored(clock: FakeClock) -> None:
     """Both whom the script wrote and whom it only saw in a list."""
     with make([contact(JO), contact(AL)], [subscriber(AL, "New")], clock) as sandbox:
-        assert clock.run(sync_subscribers.main, sandbox, "--first-run").code == 0
+        assert run_first(clock, sandbox).code == 0
         sandbox.mailerlite.delete(JO)
         sandbox.mailerlite.delete(AL)
         for flags in ([], ["--dry-run"], []):
-            outcome = clock.run(sync_subscribers.main, sandbox, *flags)
+            outcome = run(clock, sandbox, *flags)
             assert outcome.report["outcome"] == "in_sync"
             reasons = [row["reason"] for row in outcome.report["skipped"]]
             assert reasons == ["deleted in MailerLite"] * 2
             assert state(sandbox) == {}
-        assert clock.run(sync_subscribers.main, sandbox, "--restore", f" {JO.upper()}").code == 0
+        assert run(clock, sandbox, "--restore", f" {JO.upper()}").code == 0
         assert state(sandbox) == {JO: ("active", NEW)}
         sandbox.mailerlite.delete(JO)
-        assert clock.run(sync_subscribers.main, sandbox).report["outcome"] == "in_sync"
+        assert run(clock, sandbox).report["outcome"] == "in_sync"
 
 
 def test_restoring_someone_who_is_no_contact_is_said(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox, "--restore", AL, "--restore", JO)
+        outcome = run(clock, sandbox, "--restore", AL, "--restore", JO)
     assert f"--restore {AL}: there is nobody to create with this address." in outcome.err
     assert f"--restore {JO}" not in outcome.err
 
 
 def test_a_deletion_before_the_first_run_is_told_afterwards(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [], clock, deleted=[subscriber(JO)]) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox)
+        outcome = run(clock, sandbox)
     assert "Not new to MailerLite, and in none of its lists: deleted there once:\n" in outcome.out
     assert f"  ! {JO}  active now\n" in outcome.out
     assert f"! {AL}" not in outcome.out
@@ -536,7 +514,7 @@ def test_who_was_created_by_a_lost_call_is_not_taken_for_deleted(
     """The repeat finds a subscriber, as it would find one who was deleted."""
     with make([contact(JO)], [], clock) as sandbox:
         sandbox.faults = [Fault(kind, method="POST", path="/subscribers$", times=1)]
-        outcome = clock.run(sync_subscribers.main, sandbox)
+        outcome = run(clock, sandbox)
         assert state(sandbox) == {JO: ("active", NEW)}
     assert outcome.code == 0
     assert "deleted there" not in outcome.text
@@ -545,32 +523,32 @@ def test_who_was_created_by_a_lost_call_is_not_taken_for_deleted(
 def test_who_was_not_written_is_not_taken_for_deleted(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", status=422)]
-        assert clock.run(sync_subscribers.main, sandbox, ASK_AGAIN_DAYS="0").code == 4
+        assert run(clock, sandbox, ASK_AGAIN_DAYS="0").code == 4
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", status=401)]
-        assert clock.run(sync_subscribers.main, sandbox).code == 1
+        assert run(clock, sandbox).code == 1
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", status=500)]
-        assert clock.run(sync_subscribers.main, sandbox).code == 4
+        assert run(clock, sandbox).code == 4
         sandbox.faults = []
-        assert clock.run(sync_subscribers.main, sandbox).code == 0
+        assert run(clock, sandbox).code == 0
         assert set(state(sandbox)) == {JO, AL}
 
 
 def test_the_memory_is_one_for_each_key(clock: FakeClock, tmp_path: Path) -> None:
     folder = tmp_path / "home" / ".local" / "state" / "crm-sync"
     with make([contact(JO)], [], clock) as sandbox:
-        dry = clock.run(sync_subscribers.main, sandbox, "--dry-run")
+        dry = run(clock, sandbox, "--dry-run")
         assert list(folder.glob("*.sqlite3")) == []
-        first = clock.run(sync_subscribers.main, sandbox)
+        first = run(clock, sandbox)
         (path,) = folder.glob("subscribers-*.sqlite3")
         assert path.stat().st_mode & 0o777 == 0o600
         before = path.read_bytes()
         sandbox.mailerlite.delete(JO)
-        second = clock.run(sync_subscribers.main, sandbox, "--dry-run")
+        second = run(clock, sandbox, "--dry-run")
         assert path.read_bytes() == before
         sandbox.mailerlite.token = "another-made-up-token"
-        third = clock.run(sync_subscribers.main, sandbox, "--dry-run", "--state", str(path))
+        third = run(clock, sandbox, "--dry-run", "--state", str(path))
         sandbox.mailerlite.add(AL)
-        fourth = clock.run(sync_subscribers.main, sandbox, "--dry-run")
+        fourth = run(clock, sandbox, "--dry-run")
     assert first.code == dry.code == 0
     assert "There is no memory of earlier runs in " in fourth.out
     for outcome in (second, third):
@@ -584,7 +562,7 @@ def test_a_memory_that_cannot_be_used_is_no_fresh_start(clock: FakeClock, tmp_pa
     path.write_bytes(b"not a database" * 999)
     with make([contact(JO)], [], clock) as sandbox:
         for flags in ([], ["--dry-run"]):
-            outcome = clock.run(sync_subscribers.main, sandbox, "--state", str(path), *flags)
+            outcome = run(clock, sandbox, "--state", str(path), *flags)
             assert outcome.code == 1
             assert "file is not a database. Bring it back from a backup." in outcome.err
             assert "Traceback" not in outcome.err
@@ -605,7 +583,7 @@ def test_a_memory_that_fails_during_the_writes_stops_them(
 
     monkeypatch.setattr(PersonStore, "note_written", full)
     with make([contact(f"p{n}@mail.example") for n in range(200)], [], clock) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox)
+        outcome = run(clock, sandbox)
         assert len(sandbox.writes) < 50
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert "the memory of earlier runs: disk full" in outcome.err
@@ -620,9 +598,7 @@ def test_too_many_new_people_are_refused(clock: FakeClock, settings: Mapping[str
     contacts = [contact(JO), contact(AL), contact(BO)]
     with make(contacts, [subscriber(BO)], clock) as sandbox:
         for more in ([], ["--dry-run"]):
-            outcome = clock.run(
-                sync_subscribers.main, sandbox, "--first-run", *flags, *more, **settings
-            )
+            outcome = run_first(clock, sandbox, *flags, *more, **settings)
             assert (outcome.code, outcome.report["outcome"]) == (3, "refused")
             assert outcome.report["refusals"] == [
                 {
@@ -632,18 +608,13 @@ def test_too_many_new_people_are_refused(clock: FakeClock, settings: Mapping[str
             ]
             assert outcome.out.endswith("once more with: --max-new 2\n")
             assert sandbox.writes == []
-        assert (
-            clock.run(
-                sync_subscribers.main, sandbox, "--first-run", "--max-new", "2", **settings
-            ).code
-            == 0
-        )
+        assert run_first(clock, sandbox, "--max-new", "2", **settings).code == 0
         assert len(sandbox.writes) == 3
 
 
 def test_a_dry_run_changes_nothing_and_says_so(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox, "--dry-run")
+        outcome = run(clock, sandbox, "--dry-run")
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
     assert outcome.report["create"][0]["status"] == "planned"
@@ -733,7 +704,7 @@ def test_what_is_not_in_place_is_named_with_its_remedy(
     with make([contact(JO)], [], clock) as sandbox:
         settings = sandbox.settings
         spoil(sandbox)
-        outcome = clock.run(sync_subscribers.main, sandbox, flag, **settings)
+        outcome = run(clock, sandbox, flag, **settings)
         assert sandbox.writes == []
     assert outcome.code == (1 if flag == "--check" else code)
     assert outcome.text.count(words) == 1
@@ -743,9 +714,7 @@ def test_what_is_not_in_place_is_named_with_its_remedy(
 def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
     settings = {"MAILERLITE_FIELDS": "firstname:name,city:town", "MAILERLITE_GROUPS": "Shops"}
     with make([contact(JO)], [subscriber(AL)], clock, groups={"7": "Shops"}) as sandbox:
-        outcome = clock.run(
-            sync_subscribers.main, sandbox, "--check", "--create-fields", **settings
-        )
+        outcome = run(clock, sandbox, "--check", "--create-fields", **settings)
         assert sandbox.writes == []
         url, key = (sandbox.settings[f"MAILERLITE_{name}"] for name in ("BASE_URL", "API_KEY"))
     memory = account_file("subscribers", f"{url} {key}", ".sqlite3")
@@ -753,11 +722,11 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
     assert outcome.code == 0
     assert outcome.out.splitlines() == [
         "OK   HubSpot knows the key: account 12345 on app.hubspot.com.",
-        "OK   HubSpot can be used: its contacts have 23 properties.",
+        "OK   HubSpot can be used: its contacts have 25 properties.",
         "OK   MailerLite knows the key. Its API does not tell the account's name; the account has"
         " 8 fields and the group Shops.",
         "OK   Who has opted out of any kind of mail (subscription type) in HubSpot is left out."
-        " Kinds besides all mail: none.",
+        " Kinds besides all mail: Newsletter (11), Marketing Information (12).",
         "OK   Who has not confirmed the subscription in HubSpot's double opt-in is left out.",
         "OK   HubSpot's firstname (string) goes to MailerLite's name (text).",
         "OK   HubSpot's city (string) goes to MailerLite's town (text), which is to be created.",
@@ -777,10 +746,10 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
 def test_check_looks_at_the_memory_too(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "named.sqlite3"
     with make([contact(JO)], [], clock) as sandbox:
-        clock.run(sync_subscribers.main, sandbox, "--first-run", "--state", str(path))
-        sound = clock.run(sync_subscribers.main, sandbox, "--check", "--state", str(path))
+        run_first(clock, sandbox, "--state", str(path))
+        sound = run(clock, sandbox, "--check", "--state", str(path))
         path.write_text("damaged")
-        damaged = clock.run(sync_subscribers.main, sandbox, "--check", "--state", str(path))
+        damaged = run(clock, sandbox, "--check", "--state", str(path))
     assert f"OK   The memory of earlier runs can be used: {path}.\n" in sound.out
     assert "--first-run" not in sound.out
     assert (sound.code, damaged.code) == (0, 1)
@@ -791,12 +760,12 @@ def test_check_looks_at_the_memory_too(clock: FakeClock, tmp_path: Path) -> None
 def test_a_run_names_the_accounts(clock: FakeClock) -> None:
     groups = {str(number): f"Group {number}" for number in range(1, 8)}
     with make([contact(JO)], [], clock, groups=groups) as sandbox:
-        outcome = clock.run(sync_subscribers.main, sandbox, "--dry-run")
+        outcome = run(clock, sandbox, "--dry-run")
         sandbox.faults = [
             Fault("status", path="/groups$", status=403),
             Fault("status", path="/account-info/", status=403),
         ]
-        untold = clock.run(sync_subscribers.main, sandbox, "--dry-run")
+        untold = run(clock, sandbox, "--dry-run")
     words = (
         "HubSpot is account 12345 on app.hubspot.com. MailerLite has the groups Group 1, Group 2"
     )
@@ -810,15 +779,15 @@ def test_a_run_names_the_accounts(clock: FakeClock) -> None:
 
 def test_quiet_says_nothing_when_nothing_changes(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        assert "Done: 1 person created" in clock.run(sync_subscribers.main, sandbox, "-q").out
-        assert clock.run(sync_subscribers.main, sandbox, "-q").text == ""
+        assert "Done: 1 person created" in run(clock, sandbox, "-q").out
+        assert run(clock, sandbox, "-q").text == ""
 
 
 def test_addresses_are_in_the_plan_and_the_report_but_not_in_the_log(clock: FakeClock) -> None:
     contacts = [contact(JO), contact(AL), contact(BO)]
     with make(contacts, [subscriber(AL)], clock) as sandbox:
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", nth=2, status=422)]
-        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run", "-v")
+        outcome = run_first(clock, sandbox, "-v")
     assert "MailerLite, create a subscriber: POST /subscribers -> 201" in outcome.err
     assert "MailerLite, active subscribers: GET /subscribers -> 200" in outcome.err
     assert "mail.example" not in outcome.err
@@ -835,9 +804,7 @@ def test_hostile_text_is_shown_as_text(clock: FakeClock, tmp_path: Path) -> None
         contact("@SUM(1)"),
     ]
     with make(contacts, [], clock, groups={"7": "\x1b[31mShops"}) as sandbox:
-        outcome = clock.run(
-            sync_subscribers.main, sandbox, "--report", str(path), MAILERLITE_GROUPS="7"
-        )
+        outcome = run(clock, sandbox, "--report", str(path), MAILERLITE_GROUPS="7")
     assert outcome.code == 0
     assert "\x1b" not in outcome.text
     rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
@@ -851,7 +818,7 @@ def test_hostile_text_is_shown_as_text(clock: FakeClock, tmp_path: Path) -> None
 def test_one_refusal_does_not_stop_the_others(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL), contact(BO)], [], clock) as sandbox:
         sandbox.faults = [Fault("status", method="POST", path="/subscribers$", nth=2, status=422)]
-        outcome = clock.run(sync_subscribers.main, sandbox)
+        outcome = run(clock, sandbox)
         assert len(state(sandbox)) == 2
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     statuses = sorted(row["status"] for row in outcome.report["create"])
@@ -876,7 +843,7 @@ def test_a_read_that_fails_at_any_page_writes_nothing(
     with make(contacts, [subscriber(f"p{n}@mail.example") for n in range(9)], clock) as sandbox:
         sandbox.mailerlite.max_limit = 2
         sandbox.faults = [Fault("html", service, "GET", path, nth=page)]
-        outcome = clock.run(sync_subscribers.main, sandbox, "--first-run")
+        outcome = run_first(clock, sandbox)
         if sandbox.faults[0].seen >= page:
             assert (outcome.code, sandbox.writes) == (1, [])
             assert "the answer cannot be used" in outcome.err
@@ -892,7 +859,7 @@ def test_a_read_that_fails_at_any_page_writes_nothing(
 def test_a_signal_during_the_writes_lets_those_under_way_finish(clock: FakeClock) -> None:
     with make([contact(f"p{n}@mail.example") for n in range(100)], [], clock) as sandbox:
         sandbox.on_request = stop_at(clock, is_write, nth=5)
-        outcome = clock.run(sync_subscribers.main, sandbox)
+        outcome = run(clock, sandbox)
         statuses = [row["status"] for row in outcome.report["create"]]
         assert statuses.count("done") == len(sandbox.writes)
         assert 5 <= statuses.count("done") < 50
@@ -930,13 +897,13 @@ def test_killed_after_any_write_the_next_run_converges(clock: FakeClock, number:
         process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL
         sandbox.on_request = None
-        second = clock.run(sync_subscribers.main, sandbox, "--unsubscribe-opted-out", **FAST)
+        second = run(clock, sandbox, "--unsubscribe-opted-out", **FAST)
         assert second.code == 0
         assert state(sandbox) == {
             **{f"p{n}@mail.example": ("active", NEW) for n in range(6)},
             JO: ("unsubscribed", OLD),
         }
-        third = clock.run(sync_subscribers.main, sandbox, "--unsubscribe-opted-out", **FAST)
+        third = run(clock, sandbox, "--unsubscribe-opted-out", **FAST)
         assert third.report["outcome"] == "in_sync"
 
 
