@@ -78,17 +78,6 @@ def test_only_the_kinds_that_are_named_count(clock: FakeClock, label: str, named
     }
 
 
-def test_a_kind_of_mail_that_hubspot_does_not_know(clock: FakeClock) -> None:
-    with make([contact(JO)], [], clock) as sandbox:
-        outcome = run(clock, sandbox, HUBSPOT_SUBSCRIPTIONS="Newsletter, Offers")
-        assert sandbox.writes == []
-    assert outcome.code == 2
-    assert (
-        "HubSpot knows no opt-out from a kind of mail Offers: fix HUBSPOT_SUBSCRIPTIONS. There is:"
-        " Newsletter (11), Marketing Information (12).\n"
-    ) in outcome.err
-
-
 def test_two_kinds_of_mail_with_one_name(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         sandbox.hubspot.properties["contacts"]["hs_email_optout_12"]["label"] = LABEL
@@ -136,15 +125,6 @@ def test_an_answer_without_a_consent_property_is_no_answer(
         assert list(people_written(sandbox)) == []
     assert outcome.code == (4 if "batch" in path else 1)
     assert name in outcome.err
-
-
-def test_without_the_opt_out_property_nothing_is_written(clock: FakeClock) -> None:
-    with make([contact(JO)], [], clock) as sandbox:
-        del sandbox.hubspot.properties["contacts"]["hs_email_optout"]
-        outcome = run(clock, sandbox)
-        assert sandbox.writes == []
-    assert outcome.code == 1
-    assert "HubSpot shows no contact property hs_email_optout" in outcome.err
 
 
 def test_an_account_that_lacks_the_other_properties(clock: FakeClock) -> None:
@@ -443,15 +423,24 @@ def test_answers_that_do_not_fit_the_questions_are_none(
     assert "MailerLite, subscribers one by one: the answer cannot be used" in outcome.err
 
 
-def test_who_unsubscribes_in_the_last_second_is_skipped(clock: FakeClock) -> None:
-    for status in ("unsubscribed", "bounced", "junk"):
-        with make([contact(JO), contact(AL)], [subscriber(JO)], clock) as sandbox:
-            before_writes(sandbox, lambda: set_status(sandbox, status))  # noqa: B023
-            outcome = run_first(clock, sandbox, "--state", f"{status}.sqlite3")
-            assert statuses(sandbox) == {JO: status, AL: "active"}
-            assert fields(sandbox, JO) == {"name": "Old"}
-        assert outcome.code == 0
-        assert list(reasons(outcome)) == [JO]
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("status", ["unsubscribed", "bounced", "junk"])
+def test_who_unsubscribes_in_the_last_second_is_skipped(
+    clock: FakeClock, status: str, is_there: bool
+) -> None:
+    people = [subscriber(JO)] if is_there else []
+    with make([contact(JO), contact(AL)], people, clock) as sandbox:
+        before_writes(sandbox, lambda: set_status(sandbox, status))
+        outcome = run_first(clock, sandbox)
+        assert statuses(sandbox) == {JO: status, AL: "active"}
+        assert fields(sandbox, JO) == ({"name": "Old"} if is_there else {})
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
+    assert list(reasons(outcome)) == [JO]
+    assert (emails(outcome.report["create"]), outcome.report["update"]) == ([AL], [])
+    assert outcome.report["counts"]["skipped_by_reason"] == {reasons(outcome)[JO]: 1}
+    assert "1 person created, 0 updated, 0 unsubscribed, 0 left as they were, 1 skipped" in (
+        outcome.out
+    )
 
 
 @pytest.mark.parametrize("moment", [before_looks, before_writes])

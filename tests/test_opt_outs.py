@@ -126,19 +126,6 @@ def test_a_bad_address_is_opted_out_all_the_same(clock: FakeClock) -> None:
         assert consent(sandbox, JO) == [OPTED_OUT]
 
 
-@pytest.mark.parametrize("kinds", ["", "Newsletter, Marketing Information"])
-def test_exactly_one_kind_of_mail(clock: FakeClock, kinds: str) -> None:
-    with make([contact(JO)], [left(JO)], clock) as sandbox:
-        settings = {"HUBSPOT_SUBSCRIPTIONS": kinds} if kinds else {}
-        outcome = run_first(clock, sandbox, FLAG, **settings)
-        check = run(clock, sandbox, FLAG, "--check", **settings)
-        assert consent(sandbox, JO) == [UNKNOWN]
-    assert outcome.code == 2
-    assert "let HUBSPOT_SUBSCRIPTIONS name it, and no other" in outcome.err
-    assert check.code != 0
-    assert "let HUBSPOT_SUBSCRIPTIONS name it, and no other" in check.text
-
-
 def test_the_check_says_what_would_become_of_them(clock: FakeClock) -> None:
     with make([contact(JO)], [left(JO)], clock) as sandbox:
         check = run(clock, sandbox, FLAG, "--check", **NEWS)
