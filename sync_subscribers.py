@@ -125,7 +125,7 @@ class Sync:
         if run.dry_run:
             for refusal in missing:
                 run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
-            would = sections.describe_dry_run(plan)
+            would = sections.describe_numbers(plan, is_over=False)
             return Outcome.IN_SYNC if plan.is_empty else run.end_dry_run(would)
         self._remember(plan, everybody)
         if plan.is_empty:
@@ -168,9 +168,9 @@ class Sync:
         writer.raise_if_nothing_written()
         results = [*(e.result for e in plan.creations), *(e.result for e in plan.changes)]
         sections.say_results(run.screen, run.report.sections, writer.refused, writer.not_new)
-        skipped = run.report.counts["skipped"]
-        done = sections.describe_results(plan, bool(self.rules.mirror.ids), skipped)
-        outcome = conclude(run, [each.status for each in results], f": {done}")
+        done = sections.describe_numbers(plan, is_over=True)
+        others = f"{plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped"
+        outcome = conclude(run, [each.status for each in results], f": {done}, {others}.")
         self._summarise_orphans(plan)
         if checked:
             run.summarise(checked)
@@ -217,7 +217,7 @@ class Sync:
         """Who is meant, if not all are."""
         counts, scope, total = self.run.report.counts, self.rules.scope, everybody.total
         counts["contacts"] = total
-        if scope.is_everybody:
+        if not scope.describe():
             return ""
         meant = sum(map(scope.in_scope, everybody.contacts))
         counts["not_meant"] = total - meant

@@ -185,8 +185,8 @@ def _describe_contact(row: Row, rules: Rules, setup: Setup) -> Iterator[str]:
     yield f"It says: {objections}." if objections else "It objects to no mail."
     if row["reason"]:
         yield f"It is not meant: {row['reason']}."
-    elif not rules.scope.is_everybody:
-        yield f"It is meant: {rules.scope.describe()}."
+    elif scope := rules.scope.describe():
+        yield f"It is meant: {scope}."
     company, url = row["company_id"], setup.record_url(COMPANIES)
     if company:
         yield f"The values of company {company}{f', {url}{company}' if url else ''} are used."

@@ -43,11 +43,8 @@ class Scope(NamedTuple):
     def in_scope(self, contact: Contact) -> bool:
         return self._out_of_scope(contact) is None
 
-    @property
-    def is_everybody(self) -> bool:
-        return self.members is None and not self.conditions
-
     def describe(self) -> str:
+        """Who is meant; "" for everybody."""
         in_list = [f"in the list {self.list_name}"] if self.members is not None else []
         return " and ".join([*in_list, *(["as CONTACT_FILTER says"] if self.conditions else [])])
 
@@ -68,11 +65,6 @@ class Mirror(NamedTuple):
     @property
     def ids(self) -> frozenset[str]:
         return frozenset(filter(None, (self.everyone, *self.by_value.values())))
-
-    @property
-    def to_make(self) -> list[str]:
-        """Names."""
-        return [self.names[id] for id in sorted(self.ids) if id == placeholder(self.names[id])]
 
     def groups_of(self, contact: Contact) -> tuple[str, ...]:
         """Where somebody who is meant and may get mail belongs."""

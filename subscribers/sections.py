@@ -186,33 +186,18 @@ def say_results(
     screen.say_list(title, Kind.SKIP, sorted(not_new), SHOWN)
 
 
-def describe_dry_run(plan: Plan) -> str:
-    """What it would do: words that follow "Dry run:"."""
-    created = f"{len(plan.of(Action.CREATE)):,} would be created"
-    told = _describe_numbers(plan.changes, created, bool(plan.leaving))
-    made = Counter("field" if each.type else "group" for each in plan.creations)
+def describe_numbers(plan: Plan, is_over: bool) -> str:
+    """What would be done or, `is_over`, was done, to how many people."""
+    changes = [each for each in plan.changes if each.status == DONE or not is_over]
+    whom = {(each.action.value, each.decision.person.email) for each in changes}
+    numbers = Counter(action for action, _ in whom)  # somebody may leave several groups
+    new = numbers["create"]
+    told = [f"{people(new)} created" if is_over else f"{new:,} would be created"]
+    for key, verb in VERBS.items():
+        if key in ("update", "unsubscribe") or (numbers[key] and key != "create"):
+            told.append(f"{numbers[key]:,} {verb}")
+    made = Counter("field" if each.type else "group" for each in plan.creations if not is_over)
     return ", ".join([*told, *(f"{count(made[what], what)} created" for what in sorted(made))])
-
-
-def describe_results(plan: Plan, is_mirrored: bool, skipped: int) -> str:
-    """What was done: words that follow "Done:"."""
-    done = [each for each in plan.changes if each.status == DONE]
-    created = f"{people(sum(each.action is Action.CREATE for each in done))} created"
-    told = _describe_numbers(done, created, is_mirrored)
-    return f"{', '.join(told)}, {plan.unchanged:,} left as they were, {skipped:,} skipped."
-
-
-def _describe_numbers(changes: Sequence[Change], created: str, is_mirrored: bool) -> list[str]:
-    numbers = Counter(each.action for each in changes)
-    opted_out = numbers[Action.OPT_OUT]
-    left = len({each.membership.email for each in changes if each.action is Action.LEAVE})
-    return [
-        created,
-        f"{numbers[Action.UPDATE]:,} updated",
-        f"{numbers[Action.UNSUBSCRIBE]:,} unsubscribed",
-        *([f"{opted_out:,} opted out in HubSpot"] if opted_out else []),
-        *([f"{left:,} removed from a group"] if is_mirrored else []),
-    ]
 
 
 def _describe_rest(plan: Plan) -> Iterator[str]:

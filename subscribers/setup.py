@@ -50,7 +50,6 @@ class Setup:
         self._of_services = [*of_hubspot, *of_mailerlite]
         self._rules = self._judge()
         self.group_names = {**self._groups, **self._rules.mirror.names}
-        self.creations += [Creation(name) for name in self._rules.mirror.to_make]
 
     def findings(self) -> list[Finding]:
         return [*self._of_services, *self._of_settings]
@@ -270,6 +269,8 @@ class Setup:
         else:
             has = f"MailerLite has the group {self._groups.get(id)}"
             self._fine(f"{has if joins else holds}{'' if ids else ', and is to be created'}.")
+            if not ids and Creation(wanted) not in self.creations:  # two values may have one label
+                self.creations.append(Creation(wanted))
             return id
         return ""
 

@@ -276,8 +276,8 @@ def test_all_conditions_must_hold() -> None:
     assert not scope.in_scope(Contact(2, {"country": "de", "orders": "2"}))
     assert not scope.in_scope(Contact(3, {"country": "de", "orders": "1"}))
     assert scope.describe() == "in the list Customers and as CONTACT_FILTER says"
-    assert Scope().is_everybody
-    assert not Scope(conditions=conditions).is_everybody
+    assert Scope(conditions=conditions).describe() == "as CONTACT_FILTER says"
+    assert Scope().describe() == ""
 
 
 PROPERTIES = {
