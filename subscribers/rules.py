@@ -52,33 +52,29 @@ class Scope(NamedTuple):
 class Mirror(NamedTuple):
     """Groups of MailerLite that hold exactly the people who are meant and may get mail.
 
-    `everyone`: id of the group of all of them, "" for none; `by`: the property whose values have a
-    group each, `by_value`: value -> id of it; `names`: id -> name. A group that is still to be made
-    has its `placeholder` as id.
+    `groups`: their ids, by the value of the property `by` that they are for; the group of all these
+    people is that of "". `names`: by id. A group that is still to be made has its `placeholder` as
+    id.
     """
 
-    everyone: str = ""
+    groups: Mapping[str, str] = {}
     by: Property | None = None
-    by_value: Mapping[str, str] = {}
     names: Mapping[str, str] = {}
 
     @property
     def ids(self) -> frozenset[str]:
-        return frozenset(filter(None, (self.everyone, *self.by_value.values())))
+        return frozenset(self.groups.values())
 
     def groups_of(self, contact: Contact) -> tuple[str, ...]:
         """Where somebody who is meant and may get mail belongs."""
         values = split_values(contact.values[self.by.name], self.by.is_multiple) if self.by else ()
-        by_value = (self.by_value.get(value, "") for value in values)
-        return tuple(dict.fromkeys(filter(None, (self.everyone, *by_value))))
+        found = (self.groups[value] for value in ("", *values) if value in self.groups)
+        return tuple(dict.fromkeys(found))
 
     def with_made(self, made: Mapping[str, str]) -> Mirror:
         """With groups that were to be made: placeholder -> id."""
-        return self._replace(
-            everyone=made.get(self.everyone, self.everyone),
-            by_value={value: made.get(each, each) for value, each in self.by_value.items()},
-            names={made.get(id, id): name for id, name in self.names.items()},
-        )
+        groups = {value: made.get(id, id) for value, id in self.groups.items()}
+        return Mirror(groups, self.by, {made.get(id, id): self.names[id] for id in self.names})
 
 
 def placeholder(name: str) -> str:

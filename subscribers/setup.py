@@ -275,11 +275,8 @@ class Setup:
         return ""
 
     def _judge_mirror(self) -> Mirror:
-        options, everyone, by_value = self._options, "", {}
-        names: dict[str, str] = {}
-        if options.mirror_group:
-            everyone = self._judge_group(options.mirror_group, "MIRROR_GROUP")
-            names[everyone] = self._groups.get(everyone, options.mirror_group)
+        options = self._options
+        wanted = {"": options.mirror_group} if options.mirror_group else {}
         by = self._properties.get(options.group_by)
         if options.group_by and not (by and by.type == "enumeration" and by.options):
             what = "is no property of contacts with fixed values (an enumeration)"
@@ -288,10 +285,13 @@ class Setup:
             self._fix(f"{options.group_by} {what}: fix GROUP_BY.")
             by = None
         for value, label in by.options.items() if by else ():
-            name = f"{options.group_prefix} {label}".strip()
-            by_value[value] = self._judge_group(name, "GROUP_BY")
-            names[by_value[value]] = name
-        return Mirror(everyone, by, by_value, names)
+            wanted[value] = f"{options.group_prefix} {label}".strip()
+        groups = {
+            value: self._judge_group(name, "GROUP_BY" if value else "MIRROR_GROUP")
+            for value, name in wanted.items()
+        }
+        names = {id: self._groups.get(id, wanted[value]) for value, id in groups.items()}
+        return Mirror(groups, by, names)
 
     def _judge_opt_out(self, consent: Mapping[str, str]) -> OptOut | None:
         """From which kind of mail: None unless it is clear which one is meant."""
@@ -309,7 +309,7 @@ class Setup:
 
     def _judge_import(self, groups: Sequence[str], mirror: Mirror) -> None:
         """An import knows one group, and who arrives must be in no other."""
-        for_all = [*groups, *([mirror.everyone] if mirror.everyone else [])]
+        for_all = [*groups, *(id for value, id in mirror.groups.items() if not value)]
         if mirror.by and not for_all:
             self._fine("New people are imported into the groups of GROUP_BY.")
         elif len(for_all) == 1 and not mirror.by:

@@ -550,11 +550,12 @@ STAGE = Property("stage", "enumeration", "checkbox", {"a": "Alpha", "b": "Beta"}
 
 
 def test_the_groups_of_a_person() -> None:
-    mirror = Mirror("1", STAGE, {"a": "2", "b": placeholder("Beta")}, {"1": "All", "2": "Alpha"})
-    mirror = mirror._replace(names={**mirror.names, placeholder("Beta"): "Beta"})
+    beta = placeholder("Beta")
+    names = {"1": "All", "2": "Alpha", beta: "Beta"}
+    mirror = Mirror({"": "1", "a": "2", "b": beta}, STAGE, names)
     both = Contact(1, {"stage": "b; a;x"})
-    assert mirror.groups_of(both) == ("1", placeholder("Beta"), "2")
-    made = mirror.with_made({placeholder("Beta"): "3"})
+    assert mirror.groups_of(both) == ("1", beta, "2")
+    made = mirror.with_made({beta: "3"})
     assert made.groups_of(both) == ("1", "3", "2")
     assert made.names["3"] == "Beta"
     assert Mirror().groups_of(both) == ()
