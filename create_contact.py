@@ -7,7 +7,6 @@ import cli.start  # noqa: F401 - first: it is for what may happen while the othe
 
 # isort: split
 
-import argparse
 import contextlib
 import sys
 from typing import Callable, Sequence
@@ -21,12 +20,11 @@ from contact.records import Memory, Records
 from core.clock import Clock
 from core.domains import parse_domain
 from core.emails import parse_email
-from core.errors import AppError, CallRejected, Forbidden, Outcome, SettingsError
+from core.errors import AppError, CallRejected, Outcome, SettingsError
 from core.limits import parse_number
 from core.log import log
 from core.settings import SettingsReader
-from hubspot_api import search
-from hubspot_api.shapes import COMPANIES, CONTACTS, Account, Company, Created
+from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Created
 from hubspot_client import HubSpotClient, hubspot_settings
 from report.model import Finding, Kind, Row, Section
 from transport.service_client import ServiceSettings
@@ -59,24 +57,16 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     add("--email", "ADDRESS", parse_email, f"of the contact; {asks}")
     add("--first-name", "NAME", one_line, "of the contact (default: FIRSTNAME)")
     add("--last-name", "NAME", one_line, "of the contact (default: LASTNAME)")
-    add("--company-name", "NAME", _parse_name, "of the company, should it have to be created")
+    add("--company-name", "NAME", one_line, "of the company, should it have to be created")
     add("--company-domain", "DOMAIN", parse_domain, "by which the company is found")
-    wait = f"how long to wait for another run to end (default: {WAIT_S})"
-    add("--wait", "SECONDS", parse_number, wait)
+    add("--wait", "SECONDS", parse_number, f"how long to wait for another run (default: {WAIT_S})")
     arguments.set_defaults(wait=WAIT_S)
     return command.main("contact", "A contact in HubSpot", arguments, _run, argv, clock)
 
 
-def _parse_name(text: str) -> str:
-    """Raises ValueError with the words that follow "must be"."""
-    if not one_line(text):
-        raise ValueError("a name")
-    return one_line(text)
-
-
 def _run(run: Run) -> Outcome:
     chosen, first_name, last_name = run.settings(settings, with_hooks=False)
-    wanted = _wanted(run.args, first_name, last_name)
+    wanted = _wanted(run, first_name, last_name)
     hubspot = HubSpotClient(chosen, run.clock, run.dry_run)
     with run.using(chosen.account, hubspot.http, wait_s=run.args.wait):
         if run.args.check:
@@ -86,16 +76,20 @@ def _run(run: Run) -> Outcome:
             return Creation(run, Records(run, hubspot, memory), wanted).carry_out()
 
 
-def _wanted(args: argparse.Namespace, first_name: str, last_name: str) -> NewContact:
+def _wanted(run: Run, first_name: str, last_name: str) -> NewContact:
     """Made up if no flag gives any of it. A name that is given as empty stays empty."""
+    args = run.args
     needed = (args.email, args.company_name, args.company_domain)
-    flags = ("--email", "--company-name", "--company-domain")
-    missing = [flag for flag, value in zip(flags, needed) if value is None]
     if {*needed, args.first_name, args.last_name} == {None}:
         first, last = first_name or plan.FIRST_NAME, last_name or plan.LAST_NAME
         email = plan.made_up_email(first, last)
+        run.say(
+            f"No flag names a person, so this is about a sample person, {email}, in whatever"
+            " account HUBSPOT_ACCESS_TOKEN belongs to."
+        )
         return NewContact(email, first, last, plan.COMPANY_NAME, plan.COMPANY_DOMAIN)
-    if missing:
+    flags = ("--email", "--company-name", "--company-domain")
+    if missing := [flag for flag, value in zip(flags, needed) if not value]:
         raise SettingsError(
             f"Give {' and '.join(missing)} as well. Only without any flag about the person or the"
             " company both are made up."
@@ -110,7 +104,7 @@ def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
         return Finding(True, f"HubSpot knows the key: {hubspot.account()}.")
 
     def companies() -> Finding:
-        hubspot.find_companies(search.naming([wanted.company_domain]))
+        hubspot.companies_by_id([1])
         return Finding(True, "HubSpot lets the key read companies.")
 
     def contacts() -> Finding:
@@ -130,7 +124,7 @@ class Creation:
     def __init__(self, run: Run, records: Records, wanted: NewContact) -> None:
         self._run, self._records, self._wanted = run, records, wanted
         self._hubspot = records.hubspot
-        self._account: Account | None = None  # None where HubSpot does not tell it: no links then
+        self._account = self._hubspot.account_if_told()  # without it there are no links
         self._steps: list[Row] = []
         self._warnings: list[str] = []
         columns = ("step", "status", "name", "id")
@@ -140,54 +134,40 @@ class Creation:
 
     def carry_out(self) -> Outcome:
         run = self._run
-        try:
-            self._account = self._hubspot.account()
+        if self._account:
             run.name_accounts(f"HubSpot is {self._account}.")
-        except (CallRejected, Forbidden) as error:
-            log.info("%s So there are no links to the records.", error)
         try:
-            return self._take_steps(self._records.plan(self._wanted))
+            self._take_steps(self._records.plan(self._wanted))
         except AppError as error:
             if run.wrote:
-                run.summarise("Done in part: the next run goes on from here.")
-            if not self._records.in_doubt:
-                raise
-            run.summarise("Not done: the next run looks first whether the company was created.")
-            run.report.error = str(error)
-            log.error("%s", error)
-            return Outcome.FAILED
-
-    def _take_steps(self, found: plan.Plan) -> Outcome:
-        domain, email = self._wanted.company_domain, self._wanted.email
-        company = self._find_or_create(found.company, domain, self._records.create_company)
-        if found.twins:
-            ids = ", ".join(map(str, found.twins))
-            self._warn(f"HubSpot has more companies with the domain {domain}: {ids}.")
-        contact = self._find_or_create(found.contact, email, self._records.create_contact)
-        self._find_or_associate(found, company, contact)
-        counts = self._run.report.counts
-        if counts["planned"]:
-            would = [row["step"] for row in self._steps if row["status"] == "planned"]
-            return self._run.end_dry_run(f"{', '.join(would)} would be created")
-        if counts["found"] == len(self._steps):
-            self._run.summarise("Nothing to do: all of it was there.")
+                run.summarise(f"Done in part: {self._what_is_left(error)}")
+            elif run.outcome_unknown:
+                run.summarise("Not done: the next run looks first whether the company was created.")
+            raise
+        if planned := self._with_status("planned"):
+            names = ", ".join(row["step"] for row in planned)
+            return run.end_dry_run(f"{names} would be created")
+        if self._with_status("found") == self._steps:
+            run.summarise("Nothing to do: all of it was there.")
             return Outcome.IN_SYNC
-        self._run.summarise("Done: HubSpot lists the company with the contact.")
+        run.summarise("Done: HubSpot lists the company with the contact.")
         return Outcome.SYNCED
 
-    def _find_or_create(
-        self, step: Step, address: str, create: Callable[[NewContact], Created]
-    ) -> Step:
-        """The step with what came of it. `address`: the domain or the e-mail address."""
-        if step.status == "planned" and not self._run.dry_run:
-            created = create(self._wanted)
-            step = step._replace(status="created", id=created.id)
-            if created.existed:  # under a name of its own
-                step = step._replace(status="found", name=address)
-        self._tell(step)
-        return step
+    def _what_is_left(self, error: AppError) -> str:
+        made = [f"{row['step']} {row['id']}" for row in self._with_status("created")]
+        if not (made and isinstance(error, CallRejected)):
+            return "the next run goes on from here."
+        stays = "was created and stays" if len(made) == 1 else "were created and stay"
+        return (
+            f"{' and '.join(made)} {stays}. The same words would be refused again: correct them,"
+            " or delete in HubSpot what was created."
+        )
 
-    def _find_or_associate(self, found: plan.Plan, company: Step, contact: Step) -> None:
+    def _take_steps(self, found: plan.Plan) -> None:
+        company = self._find_or_create(found.company, self._records.create_company)
+        for warning in found.warnings:
+            self._warn(warning)
+        contact = self._find_or_create(found.contact, self._records.create_contact)
         if not (company.id and contact.id):
             self._tell(Step("association", "planned", "the contact with the company"))
             return
@@ -202,6 +182,17 @@ class Creation:
         self._tell(Step("association", status, name, contact.id))
         if others := [each for each in linked if each not in (company.id, *found.twins)]:
             self._warn_of(others, is_new)
+
+    def _find_or_create(self, step: Step, create: Callable[[NewContact], Created]) -> Step:
+        """The step with what came of it."""
+        if step.status == "planned" and not self._run.dry_run:
+            created = create(self._wanted)
+            step = step._replace(status="created", id=created.id)
+            if created.existed:  # under a name of its own, which nothing has told
+                address = step.name.rpartition(", ")[2]
+                step = step._replace(status="found", name=address)
+        self._tell(step)
+        return step
 
     def _warn_of(self, others: Sequence[int], contact_is_new: bool) -> None:
         """Companies that this run neither made nor found. No API tells HubSpot's setting, but a
@@ -233,10 +224,12 @@ class Creation:
         self._steps.append({**step._asdict(), "link": link})
         self._run.report.counts[step.status] += 1
 
+    def _with_status(self, status: str) -> list[Row]:
+        return [row for row in self._steps if row["status"] == status]
+
     def _link(self, step: str, record_id: int | None) -> str | None:
-        if self._account is None or record_id is None:
-            return None
-        return self._account.link(COMPANIES if step == "company" else CONTACTS, record_id)
+        of = COMPANIES if step == "company" else CONTACTS
+        return self._account.link(of, record_id) if self._account and record_id else None
 
     def _warn(self, text: str) -> None:
         log.warning("%s", text)

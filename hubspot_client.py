@@ -187,9 +187,14 @@ class HubSpotClient(ServiceClient):
         return [*map(shapes.company, self.find(COMPANIES, shapes.COMPANY_PROPERTIES, queries))]
 
     def contact_with_email(self, email: str) -> Contact | None:
-        """The contact whose own address this is, in lower case, with its PERSON_PROPERTIES."""
-        found = self.find(CONTACTS, shapes.PERSON_PROPERTIES, [search.with_email(email)])
-        return next((each for each in found if (each.values["email"] or "").lower() == email), None)
+        """The contact that has this address, in lower case, as its own or as an additional one,
+        with its PERSON_PROPERTIES."""
+        names = (*shapes.PERSON_PROPERTIES, shapes.ADDITIONAL_EMAILS)
+        for contact in self.find(CONTACTS, names, search.called([email])):
+            own, additional = contact.values["email"], contact.values[shapes.ADDITIONAL_EMAILS]
+            if email in map(str.strip, f"{own};{additional}".lower().split(";")):
+                return contact
+        return None
 
     def count(self, of: ObjectType, group: search.Group = search.EVERYTHING) -> int:
         """How many records a search finds."""

@@ -48,6 +48,7 @@ class Run:
         self.dry_run = bool(args.dry_run or args.check or args.explain or args.history)
         self.wrote = False
         self.hooks: Hooks | None = None
+        self.outcome_unknown = False  # of a write: nobody can say whether anything was changed
         self.calls_must_finish = True
         self.screen = screen.Screen(args.quiet, "see the report" if args.report else "see --report")
         self.say = self.screen.say
@@ -232,7 +233,7 @@ def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
         log.error("%s", error)
         run.report.error = str(error)
         outcome = error.outcome
-        if not run.wrote:
+        if not (run.wrote or run.outcome_unknown):
             log.error("Nothing has been changed.")
     except Exception:
         log.exception("This is a mistake in the program; please report it with these lines")

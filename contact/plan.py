@@ -47,12 +47,13 @@ class Step(NamedTuple):
 class Plan(NamedTuple):
     """What is found or planned. The company comes first: else HubSpot might make one by itself for
     the new contact. `twins`: the ids of more companies with the domain; `linked`: those of all
-    companies that the contact has."""
+    companies that the contact has; `warnings`: why the company may be the wrong one."""
 
     company: Step
     contact: Step
     twins: Sequence[int]
     linked: Sequence[int]
+    warnings: Sequence[str]
 
 
 def make_plan(
@@ -62,17 +63,27 @@ def make_plan(
     linked: Sequence[int],
 ) -> Plan:
     """`companies`: those with the domain, the best one first."""
-    company_step = Step("company", "planned", f"{wanted.company_name}, {wanted.company_domain}")
+    domain, warnings = wanted.company_domain, []
+    company_step = Step("company", "planned", f"{wanted.company_name}, {domain}")
+    twins = [each.id for each in companies[1:]]
     if companies:
-        name = f"{shown(companies[0].name)}, {wanted.company_domain}"
-        company_step = Step("company", "found", name, companies[0].id)
+        name = one_line(companies[0].name or "")
+        company_step = Step("company", "found", f"{shown(name)}, {domain}", companies[0].id)
+        if name and name.casefold() != wanted.company_name.casefold():
+            warnings.append(
+                f"HubSpot's company with the domain {domain} is called {shown(name)}, and not"
+                f" {wanted.company_name}. If these are two companies, --company-domain is wrong."
+            )
+    if twins:
+        ids = ", ".join(map(str, twins))
+        warnings.append(f"HubSpot has more companies with the domain {domain}: {ids}.")
     person = one_line(f"{wanted.first_name} {wanted.last_name}") or "(no name)"
     contact_step = Step("contact", "planned", f"{person}, {wanted.email}")
     if contact:
         names = filter(None, (contact.values["firstname"], contact.values["lastname"]))
         name = f"{shown(' '.join(names))}, {wanted.email}"
         contact_step = Step("contact", "found", name, contact.id)
-    return Plan(company_step, contact_step, [each.id for each in companies[1:]], linked)
+    return Plan(company_step, contact_step, twins, linked, warnings)
 
 
 def made_up_email(first_name: str, last_name: str) -> str:

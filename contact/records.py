@@ -6,16 +6,16 @@ call whose answer is lost may have been carried out.
 
 from __future__ import annotations
 
-import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Callable, Sequence
 
 from cli.command import Run
 from contact.plan import NewContact, Plan, make_plan, with_domain
-from core.errors import AppError, CallRejected, Forbidden, ServiceError
+from core.errors import CallRejected, Forbidden, ServiceError
 from core.log import log
 from hubspot_api import search
-from hubspot_api.shapes import CONTACTS, Company, Created
+from hubspot_api.shapes import Company, Created
 from hubspot_client import HubSpotClient
 from state.store import Store
 
@@ -41,13 +41,12 @@ class Memory(Store):
 
     def __init__(self, path: Path, dry_run: bool = False) -> None:
         super().__init__(path, _SCHEMA, _REMEDY, dry_run)
-        try:
-            # It compares the table with its index: a domain that was damaged would not be found.
-            if self.rows("PRAGMA integrity_check") != [("ok",)]:
-                raise AppError(f"Cannot use {path}: it is damaged. {_REMEDY}")
-        except AppError:
-            self.close()
-            raise
+
+    def _open(self, dry_run: bool) -> None:
+        super()._open(dry_run)
+        # It compares the table with its index: a domain that was damaged would not be found.
+        if self._file.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+            raise sqlite3.DatabaseError("the file is damaged")
 
     def asked(self, domain: str) -> int | None:
         """The id of the company that was created for this bare domain, or UNKNOWN. None if HubSpot
@@ -65,12 +64,9 @@ class Memory(Store):
 
 
 class Records:
-    """`in_doubt`: the company may have been created, and nobody knows.
-    Everything raises CallRejected, ServiceError.
-    """
+    """Everything raises CallRejected, ServiceError."""
 
     def __init__(self, run: Run, hubspot: HubSpotClient, memory: Memory) -> None:
-        self.in_doubt = False
         self.hubspot, self._run, self._memory = hubspot, run, memory
 
     def plan(self, wanted: NewContact) -> Plan:
@@ -94,14 +90,14 @@ class Records:
             raise
         if created is None:
             log.info("HubSpot's answer is lost: the company may have been created, or not.")
-            self.in_doubt = True
+            self._run.outcome_unknown = True
             companies = self._search_again(domain)
             if not companies:
                 raise ServiceError(
                     "HubSpot, create the company: the answer is lost, and no search shows the"
                     " company yet. It may have been created; run it again in a minute."
                 )
-            self.in_doubt, self._run.wrote = False, True
+            self._run.wrote = True
             created = Created(companies[0].id, existed=False)
         self._memory.note(domain, created.id)
         return created
@@ -114,10 +110,7 @@ class Records:
             self._run.wrote = True
             with self._run.finishing_calls():
                 created = self.hubspot.create_contact(*names, repeatable=True)
-            # One that has the address besides its own was there before: no call of ours made it.
-            contacts = self.hubspot.records(CONTACTS, ["email"], [created.id])
-            if any((each.values["email"] or "").lower() == wanted.email for each in contacts):
-                created = created._replace(existed=False)
+            created = created._replace(existed=False)  # nobody had it when the plan was made
         return created
 
     def associate(self, contact_id: int, company_id: int, contact_is_new: bool) -> Sequence[int]:
@@ -160,11 +153,9 @@ class Records:
         asked = self._memory.asked(domain)
         if asked is None:
             return []
-        if asked != UNKNOWN:
-            with contextlib.suppress(CallRejected):
-                companies = with_domain(self.hubspot.companies_by_id([asked]), domain)
-                if companies:
-                    return companies
+        there = [] if asked == UNKNOWN else self.hubspot.companies_by_id([asked])
+        if companies := with_domain(there, domain):
+            return companies
         log.info("HubSpot: an earlier run asked for the company, but the search does not show it.")
         return self._search_again(domain)
 

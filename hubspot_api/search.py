@@ -59,11 +59,6 @@ def matching(platforms: Sequence[str], alexa_below: int, multiple: bool) -> Grou
     return [platform, _filter("alexa", "LT", str(alexa_below))]
 
 
-def with_email(email: str) -> Query:
-    """The contact with this address in lower case."""
-    return [[_filter("email", "EQ", email)]]
-
-
 def called(emails: Sequence[str]) -> Iterator[Query]:
     """The contacts that have one of these addresses in lower case, as their own, in it or as an
     additional one; and others."""

@@ -24,8 +24,6 @@ from state.files import account_file
 from state.lock import run_lock
 from tests import contacts
 from tests.contacts import (
-    A_COMPANY,
-    A_CONTACT,
     ASSOCIATE,
     ASSOCIATED,
     COMPLETE,
@@ -151,17 +149,6 @@ def test_a_company_is_looked_for_before_the_next_run_creates_it(job: Job) -> Non
     assert "HubSpot's answer is lost" in outcome.err
 
 
-def test_whom_the_repeat_finds_under_another_address_was_there_before(job: Job) -> None:
-    """No search by address shows such a contact, and no lost call has made it."""
-    ann = {**A_CONTACT, "email": "ann@shop.example", "hs_additional_emails": WORDS[1]}
-    with job.make((A_COMPANY,), (ann,), (7,)) as sandbox:
-        sandbox.faults = [Fault("status", path=CREATE_CONTACT, status=500, times=1)]
-        outcome = job.run(sandbox)
-        assert sandbox.writes == []
-    assert {step["status"] for step in outcome.report["steps"]} == {"found"}
-    assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
-
-
 def test_a_500_after_the_company_was_made_makes_no_second_one(job: Job) -> None:
     with job.make() as sandbox:
 
@@ -197,15 +184,6 @@ def test_a_company_that_was_created_and_removed_a_moment_ago_is_created_again(jo
         assert state(sandbox) == COMPLETE
     statuses = [step["status"] for step in outcome.report["steps"]]
     assert statuses == ["created", "found", "associated"]
-
-
-def test_a_company_just_created_that_cannot_be_read_by_id_is_waited_for(job: Job) -> None:
-    with job.make(index_lag_s=20.0) as sandbox:
-        job.run(sandbox)
-        sandbox.faults = [Fault("status", path="companies/batch/read", status=404)]
-        outcome = job.run(sandbox)
-        assert state(sandbox) == COMPLETE
-    assert outcome.report["outcome"] == "in_sync"
 
 
 def fail_while_it_looks() -> list[Fault]:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,8 +32,10 @@ def test_a_made_up_address_is_one(first: str, last: str) -> None:
     assert address.isascii()
 
 
-def company(company_id: int, domain: str | None, additional: str | None = None) -> Company:
-    return Company(company_id, None, domain, None, None, additional)
+def company(
+    company_id: int, domain: str | None, additional: str | None = None, name: str | None = None
+) -> Company:
+    return Company(company_id, name, domain, None, None, additional)
 
 
 def test_companies_of_a_domain_however_it_is_spelled_its_own_first() -> None:
@@ -53,30 +53,33 @@ def test_companies_of_a_domain_however_it_is_spelled_its_own_first() -> None:
     assert [each.id for each in with_domain(companies, "shop.example")] == [9, 12, 1, 2, 3]
 
 
-ANN = {"firstname": "Ann", "lastname": None}
+PERSON = NewContact("a@b.example", "Bo", " Lee", "Shop", "shop.example")
+
+
+def test_what_is_left_to_do() -> None:
+    steps = (
+        Step("company", "planned", "Shop, shop.example"),
+        Step("contact", "planned", "Bo Lee, a@b.example"),
+    )
+    assert make_plan(PERSON, [], None, []) == Plan(*steps, [], [], [])
+    companies = [company(7, "shop.example"), company(9, "shop.example")]
+    ann = Contact(8, {"firstname": "Ann", "lastname": None})
+    steps = (
+        Step("company", "found", "(no name), shop.example", 7),
+        Step("contact", "found", "Ann, a@b.example", 8),
+    )
+    twins = "HubSpot has more companies with the domain shop.example: 9."
+    assert make_plan(PERSON, companies, ann, [7]) == Plan(*steps, [9], [7], [twins])
 
 
 @pytest.mark.parametrize(
-    ("names", "companies", "contact", "plan"),
-    [
-        (
-            ("Bo", " Lee"),
-            [],
-            None,
-            (("planned", "Shop, shop.example", None), ("planned", "Bo Lee, a@b.example", None), []),
-        ),
-        (
-            ("", ""),
-            [company(7, "shop.example"), company(9, "shop.example")],
-            Contact(8, ANN),
-            (("found", "(no name), shop.example", 7), ("found", "Ann, a@b.example", 8), [9]),
-        ),
-    ],
+    ("name", "warns"),
+    [("Shop", False), (" sHOP\n", False), (None, False), (" ", False), ("Shop Ltd", True)],
 )
-def test_what_is_left_to_do(
-    names: tuple[str, str], companies: list[Company], contact: Contact | None, plan: tuple[Any, ...]
-) -> None:
-    wanted = NewContact("a@b.example", *names, "Shop", "shop.example")
-    of_company, of_contact, twins = plan
-    steps = Step("company", *of_company), Step("contact", *of_contact)
-    assert make_plan(wanted, companies, contact, [7]) == Plan(*steps, twins, [7])
+def test_a_company_of_another_name_may_be_another_company(name: str | None, warns: bool) -> None:
+    found = make_plan(PERSON, [company(7, "shop.example", None, name)], None, [])
+    words = (
+        "HubSpot's company with the domain shop.example is called Shop Ltd, and not Shop. If these"
+        " are two companies, --company-domain is wrong."
+    )
+    assert found.warnings == [words] * warns
