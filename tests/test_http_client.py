@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import os
 import re
 import shutil
 import socket
@@ -146,23 +147,29 @@ def test_a_proxy_from_the_environment_is_used(
 
 
 @contextlib.contextmanager
-def server(*answers: bytes) -> Iterator[tuple[int, list[bytes]]]:
-    """Its port, and what it hears: one connection for each answer."""
+def server(*answers: bytes, tls: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[bytes]]]:
+    """Its port, and what it hears: one connection for each answer. With `tls` it understands what
+    it hears, and answers in the plain all the same."""
     heard: list[bytes] = []
 
     def serve(listener: socket.socket) -> None:
         for answer in answers:
-            with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+                connection = stack.enter_context(listener.accept()[0])
+                if tls:
+                    connection = stack.enter_context(tls.wrap_socket(connection, True))
                 heard.append(connection.recv(65_536))
-                connection.sendall(answer)
+                os.write(connection.fileno(), answer)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, args=[listener])
         thread.start()
-        yield listener.getsockname()[1], heard
-        with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield listener.getsockname()[1], heard
+        finally:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 @pytest.mark.parametrize(
@@ -201,6 +208,9 @@ def test_a_proxy_that_is_not_there_is_named(
     with pytest.raises(ServiceError, match=f"cannot connect to the proxy {place}: check") as caught:
         connect(url="https://shop.example").request(*FOLLOW)
     assert not caught.value.outcome_unknown
+
+
+PLAIN = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 
 
 def test_every_call_says_who_calls(connect: Connect, sandbox: Sandbox) -> None:
@@ -464,8 +474,8 @@ def test_where_nobody_listens(
 
 
 @pytest.fixture
-def https(tmp_path: Path) -> Iterator[str]:
-    """The address of a server whose certificate nobody has signed."""
+def tls(tmp_path: Path) -> ssl.SSLContext:
+    """Of a server whose certificate nobody has signed; it lies in the test's folder."""
     if not shutil.which("openssl"):
         pytest.skip("no openssl on this machine to make a certificate with")
     command = (
@@ -475,18 +485,32 @@ def https(tmp_path: Path) -> Iterator[str]:
     subprocess.run(command.split(), cwd=str(tmp_path), check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
-
-    def refuse(server: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            context.wrap_socket(server.accept()[0], server_side=True).close()
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=refuse, args=[server])
-        thread.start()
-        yield f"https://127.0.0.1:{server.getsockname()[1]}"
-        thread.join()
+    return context
 
 
-def test_tls_is_always_checked(connect: Connect, https: str) -> None:
-    with pytest.raises(ServiceDown, match=r"TLS certificate cannot be verified.*_CA_BUNDLE"):
-        connect(url=https).read(*LIST)
+def test_tls_is_always_checked(connect: Connect, tls: ssl.SSLContext) -> None:
+    words = r"TLS certificate cannot be verified.*_CA_BUNDLE"
+    with server(b"", tls=tls) as (port, heard), pytest.raises(ServiceDown, match=words):
+        connect(url=f"https://127.0.0.1:{port}").read(*LIST)
+    assert heard == []
+
+
+@pytest.mark.parametrize("answer", [PLAIN, b""])
+def test_a_handshake_that_fails_sends_nothing(connect: Connect, answer: bytes) -> None:
+    words = pytest.raises(ServiceError, match="no secure connection")
+    with server(*[answer] * MAX_ATTEMPTS) as (port, heard), words as caught:
+        connect(url=f"https://127.0.0.1:{port}").request(*FOLLOW, repeatable=False)
+    assert len(heard) == MAX_ATTEMPTS
+    assert not caught.value.outcome_unknown
+
+
+def test_tls_that_breaks_after_the_request_leaves_the_outcome_unknown(
+    connect: Connect, tls: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is that of a handshake: a plain text where TLS is due."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    words = pytest.raises(ServiceError, match="the connection broke")
+    with server(*[PLAIN] * MAX_ATTEMPTS, tls=tls) as (port, heard), words as caught:
+        connect(url=f"https://127.0.0.1:{port}").request(*FOLLOW, repeatable=False)
+    assert [each.split(b" ")[0] for each in heard] == [b"POST"]
+    assert caught.value.outcome_unknown

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import threading
+import traceback
 import zlib
 from dataclasses import asdict, dataclass
 from http.cookiejar import DefaultCookiePolicy
@@ -277,6 +278,8 @@ class HttpClient:
             )
         if is_any(urllib3_errors.ProxyError):
             return self._proxy_problem(" ".join(map(str, reasons)))
+        if any(map(_is_of_handshake, reasons)):
+            return TryAgain(f"no secure connection (TLS) to {url} can be made: {reasons[-1]}")
         if not is_any(requests.RequestException, urllib3_errors.HTTPError, zlib.error):
             return errors.ServiceDown(f"{name}: {error}. Check REQUESTS_CA_BUNDLE.")
         if isinstance(error, ValueError):  # of requests: an impossible address or proxy
@@ -328,6 +331,13 @@ def _reasons(error: BaseException) -> Iterator[BaseException]:
     for wrapped in (getattr(error, "reason", None), error.__cause__, *error.args):
         if isinstance(wrapped, BaseException):
             yield from _reasons(wrapped)
+
+
+def _is_of_handshake(error: BaseException) -> bool:
+    """Whether TLS failed before a request could be sent. The error's text does not tell: it may be
+    the same after one."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code.co_name == "do_handshake" for frame, _ in frames)
 
 
 def _any_of(secrets: list[str]) -> re.Pattern[str]:
