@@ -24,6 +24,7 @@ from core.errors import AppError, CallRejected, Outcome, SettingsError
 from core.limits import parse_number
 from core.log import log
 from core.settings import SettingsReader
+from core.shared_hosts import shared_host
 from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Created
 from hubspot_client import HubSpotClient, hubspot_settings
 from report.model import Finding, Kind, Row, Section
@@ -58,10 +59,17 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     add("--first-name", "NAME", one_line, "of the contact (default: FIRSTNAME)")
     add("--last-name", "NAME", one_line, "of the contact (default: LASTNAME)")
     add("--company-name", "NAME", one_line, "of the company, should it have to be created")
-    add("--company-domain", "DOMAIN", parse_domain, "by which the company is found")
+    add("--company-domain", "DOMAIN", _parse_domain, "by which the company is found")
     add("--wait", "SECONDS", parse_number, f"how long to wait for another run (default: {WAIT_S})")
     arguments.set_defaults(wait=WAIT_S)
     return command.main("contact", "A contact in HubSpot", arguments, _run, argv, clock)
+
+
+def _parse_domain(text: str) -> str:
+    """Raises ValueError with the words that follow "must be"."""
+    if host := shared_host(text):
+        raise ValueError(f"the company's own domain ({host} is shared by many companies)")
+    return parse_domain(text)
 
 
 def _run(run: Run) -> Outcome:

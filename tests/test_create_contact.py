@@ -353,6 +353,7 @@ def test_names_from_settings_and_from_flags_and_those_that_are_made_up(
         ("--email", "a b@mail.example"),
         ("--company-domain", "n/a"),
         ("--company-domain", "info@shop.example"),
+        *(("--company-domain", host) for host in ("gmail.com", "co.uk", "facebook.com/shop")),
         ("--company-domain", ""),
         *(("--wait", seconds) for seconds in ("-1", "1.5", "soon", "")),
     ],
