@@ -1,6 +1,8 @@
 """PredictLeads: what it follows, and how to change that, as small values.
 
-The API is described at https://docs.predictleads.com/v3.
+https://docs.predictleads.com/api_endpoints/follow_companies/retrieve_followed_companies
+https://docs.predictleads.com/api_endpoints/follow_companies/follow_the_company
+https://docs.predictleads.com/api_endpoints/follow_companies/unfollow_the_company
 """
 
 from __future__ import annotations

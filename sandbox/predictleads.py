@@ -1,7 +1,9 @@
 """PredictLeads: the companies an account follows, and its credits.
 
-Source: https://docs.predictleads.com/v3. How the service acts in odd cases is not documented:
-each of these can be played in every way it may turn out.
+Sources: https://docs.predictleads.com/api_endpoints/follow_companies/retrieve_followed_companies
+https://docs.predictleads.com/api_endpoints/follow_companies/follow_the_company
+https://docs.predictleads.com/api_endpoints/follow_companies/unfollow_the_company
+How it acts in odd cases is not documented: each can be played in every way it may turn out.
 """
 
 from __future__ import annotations
