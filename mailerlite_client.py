@@ -16,7 +16,7 @@ from core.settings import Secret, SettingsReader, parse_base_url, parse_rate
 from mailerlite_api import shapes
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, Value, Written
 from transport import paging
-from transport.response import json_object
+from transport.response import excerpt, json_object
 from transport.service import JsonObject, Service
 from transport.service_client import ServiceClient, ServiceSettings, Shape, total
 
@@ -53,6 +53,7 @@ SERVICE = Service(
 )
 
 _LEFT = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)
+_NO_ROUTE = re.compile(r"\broute\b.* could not be found", re.IGNORECASE)
 _IMPORT = re.compile(r"/subscribers/import/([A-Za-z0-9_-]+)$")
 _FIELD = "fields."  # so begins the name of a refused value
 PERSON, VALUES = "person", "values"  # what was refused
@@ -135,10 +136,12 @@ class MailerLiteClient(ServiceClient):
         def people(data: Any) -> dict[str, Subscriber | None]:
             found: dict[str, Subscriber | None] = {}
             for each, answer in zip(whom, shapes.responses(len(whom), data)):
-                if answer["code"] == 404:
-                    found[each] = None
-                elif answer["code"] == 200:
+                if answer["code"] == 200:
                     found[each] = shapes.subscriber(keys, with_groups, each, answer["body"])
+                elif _is_missing(answer["code"], answer["body"]):
+                    found[each] = None
+                elif answer["code"] == 404:
+                    raise ValueError(excerpt(answer["body"]["message"]))
             return found
 
         body = _batch("GET", map(_path, whom))
@@ -151,7 +154,7 @@ class MailerLiteClient(ServiceClient):
         try:
             return self._read("one subscriber", shape, "GET", _path(email))
         except CallRejected as error:
-            if error.status == 404:
+            if _is_missing(error.status, json_object(error.body)):
                 return None
             raise
 
@@ -293,11 +296,18 @@ def _batch(method: str, paths: Iterable[str]) -> JsonObject:
     return {"requests": [{"method": method, "path": f"api{path}"} for path in paths]}
 
 
+def _is_missing(status: int, body: Any) -> bool:
+    """Whether there is no such person or membership. MailerLite also answers 404 for an address of
+    its API that it does not know, which says nothing of either."""
+    message = str(body.get("message")) if isinstance(body, dict) else ""
+    return status == 404 and not _NO_ROUTE.search(message)
+
+
 def _refusal_to_leave(answer: Any) -> CallRejected | None:
     """None also when the person, the membership or the group is gone."""
     answer = answer if isinstance(answer, dict) else {}
     code, body = answer.get("code"), answer.get("body")
-    if isinstance(code, int) and (code < 300 or code == 404):
+    if isinstance(code, int) and (code < 300 or _is_missing(code, body)):
         return None
     detail = str(body.get("message")) if isinstance(body, dict) else "no reason is given"
     return CallRejected(f"MailerLite, leave a group: {code} {detail}", code or 0, detail)

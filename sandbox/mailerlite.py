@@ -88,7 +88,7 @@ class MailerLite(Account):
         return headers
 
     def _unserved(self, request: Request) -> Answer:
-        raise self.error(404, f"The sandbox does not serve {request.method} api{request.path}.")
+        raise self.error(404, f"The route api{request.path} could not be found.")
 
     def _only(self, request: Request, *names: str) -> None:
         for name in sorted(set(request.query).difference(names)):

@@ -400,6 +400,24 @@ def test_a_person_of_whom_mailerlite_does_not_say_is_left_for_the_next_run(
     assert "MailerLite does not say how it is with this person now" in outcome.err
 
 
+def test_an_address_that_mailerlites_api_does_not_know_says_nothing_of_people(
+    clock: FakeClock,
+) -> None:
+    said = {"message": f"The route api/subscribers/{JO} could not be found."}
+    batch = {"responses": [{"code": 404, "body": said}]}
+    with make([contact(JO)], [], clock) as sandbox:
+        sandbox.faults = [
+            Fault("body", path="/batch$", body=batch),
+            Fault("status", path=f"/subscribers/{JO}$", status=404, body=said),
+        ]
+        explained = run(clock, sandbox, "--explain", JO)
+        outcome = run(clock, sandbox)
+        assert statuses(sandbox) == {}
+    for each in (explained, outcome):
+        assert "The route ***@mail.example could not be found." in each.err
+    assert (explained.code, outcome.code) == (1, 4)
+
+
 def swap(payload: Any) -> Any:
     payload["responses"].reverse()
     return payload

@@ -367,6 +367,9 @@ def test_people_by_id_and_by_address_in_one_request(
     assert third.groups == frozenset({"7"})
 
 
+NO_ROUTE = {"message": f"The route api/subscribers/{JO} could not be found."}
+
+
 def answers(*responses: Any) -> Callable[[Any], Any]:
     return lambda payload: {**payload, "responses": list(responses)}
 
@@ -411,6 +414,7 @@ def test_someone_of_whom_nothing_is_said(
         [{"code": 200, "body": {"data": []}}],
         [body_of(email="al@mail.example")],
         [body_of(status="new")],
+        [{"code": 404, "body": NO_ROUTE}],
     ],
 )
 def test_a_malformed_answer_about_people(
@@ -424,10 +428,12 @@ def test_a_malformed_answer_about_people(
 def test_who_left_a_group_and_who_did_not(sandbox: Sandbox, client: MailerLiteClient) -> None:
     """Gone is gone, whoever took them out."""
     refused = {"code": 422, "body": {"message": "Not now."}}
-    responses = [{"code": 204, "body": None}, {"code": 404, "body": None}, refused, None]
+    lost = {"code": 404, "body": {"message": "The route api/x could not be found."}}
+    responses = [{"code": 204, "body": None}, {"code": 404, "body": None}, refused, None, lost]
     sandbox.faults = [Fault("edit", edit=answers(*responses))]
-    left = client.leave_groups([(str(n), "7") for n in range(4)])
+    left = client.leave_groups([(str(n), "7") for n in range(5)])
     said = [None, None, "422 Not now.", "None no reason is given"]
+    said.append("404 The route api/x could not be found.")
     assert [each and str(each).partition(": ")[2] for each in left] == said
     with pytest.raises(BadAnswer, match="one response for each request") as error:
         client.leave_groups([("1", "7")])

@@ -274,7 +274,7 @@ def test_the_sandbox_names_what_it_does_not_support(serve: Serve) -> None:
         ("/groups/5/subscribers?page=2", "page"),
         ("/groups?sort=total", "total"),
         ("/fields?cursor=x", "cursor"),
-        ("/segments", "GET api/segments"),
+        ("/segments", "The route api/segments could not be found."),
     ):
         answer = client.mailerlite("GET", path)
         assert 400 <= answer.status_code < 500
@@ -297,6 +297,14 @@ def test_an_update_replaces_the_groups(serve: Serve) -> None:
     assert client.mailerlite("PUT", path, json={"status": "active"}).status_code == 422
     assert client.mailerlite("PUT", path, json={"groups": None}).status_code == 422
     assert client.mailerlite("PUT", "/subscribers/1", json={}).status_code == 404
+
+
+def test_an_unknown_route_is_another_404_than_an_unknown_record(serve: Serve) -> None:
+    client = serve()
+    person, route = (client.mailerlite("GET", path) for path in ("/subscribers/1", "/people/1"))
+    assert person.status_code == route.status_code == 404
+    assert "No query results" in person.json()["message"]
+    assert route.json() == {"message": "The route api/people/1 could not be found."}
 
 
 @pytest.mark.parametrize("call", [("DELETE", ""), ("POST", "/forget")])
