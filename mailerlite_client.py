@@ -121,9 +121,9 @@ class MailerLiteClient(ServiceClient):
 
         return paging.retry_if_changed(read)
 
-    def members(self, group: str, keys: Sequence[str]) -> list[Subscriber]:
-        """The subscribers of every status in a group."""
-        pages = self._pages(f"/groups/{group}/subscribers", keys, with_groups=False)
+    def members(self, group: str) -> list[Subscriber]:
+        """The subscribers of every status in a group, without their fields."""
+        pages = self._pages(f"/groups/{group}/subscribers", [], with_groups=False)
         return [person for page in pages for person in page]
 
     def look_up(

@@ -29,6 +29,7 @@ from subscribers.memory import PersonStore
 from subscribers.plan import Plan, make_plan, people
 from subscribers.reading import Everybody, Services, read_everybody
 from subscribers.setup import Setup, check_reading
+from subscribers.values import comparable
 from subscribers.writing import Writer, create
 
 
@@ -138,6 +139,13 @@ class Sync:
         store, opt_out = self.store, self.rules.opt_out
         if store.make_file():
             self.history.begin_run(self.options.keep_history_days)
+        types = {field.key: field.type for field in self.rules.fields}
+
+        def form_of(email: str, key: str) -> str:
+            there = everybody.subscribers[email].fields
+            return comparable(there.get(key), types.get(key, "text"))
+
+        store.note_forms(everybody.subscribers, form_of)
         ids = {contact_address(contact): contact.id for contact in everybody.contacts}
         store.note_lists((email, ids.get(email)) for email in everybody.subscribers)
         store.note_told(

@@ -32,11 +32,10 @@ Page = Tuple[List[Subscriber], Optional[str]]  # with the cursor of the next one
 
 class Written(NamedTuple):
     """What a write came to. `is_new`: nothing shows that MailerLite had known the address, even as
-    deleted; `fields`: what it made of the values sent, if it says so."""
+    deleted."""
 
     status: str
     is_new: bool
-    fields: Mapping[str, str | None]
 
 
 # Shapes, as `transport.service_client` describes them: with the fields `keys`, perhaps with groups.
@@ -59,9 +58,7 @@ def subscriber(keys: Sequence[str], with_groups: bool, whom: str, data: Any) -> 
 
 
 def written(is_new: bool, data: Any) -> Written:
-    status, fields = _status(data["data"]), data["data"].get("fields")
-    kept = fields.items() if isinstance(fields, dict) else ()
-    return Written(status, is_new, {key: _text(value) for key, value in kept})
+    return Written(_status(data["data"]), is_new)
 
 
 def responses(number: int, data: Any) -> list[Any]:

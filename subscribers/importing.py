@@ -16,7 +16,6 @@ from core.clock import Clock
 from core.errors import CallRejected, Interrupted, ServiceDown, ServiceError
 from core.log import log
 from core.words import listing
-from mailerlite_api.shapes import Written
 from report.model import DONE, FAILED, NOT_REACHED, Result
 from subscribers.decide import Action, Decision
 from subscribers.plan import Change, by_email, people
@@ -134,18 +133,17 @@ class Importer:
 
     def _arrived(self) -> set[str]:
         """The canonical addresses of those that were sent and are in their group now."""
-        groups, keys = {now.groups.join[0] for now in self._sent.values()}, self._writer.rules.keys
+        groups = {now.groups.join[0] for now in self._sent.values()}
         try:
-            there = {group: by_email(self._mailerlite.members(group, keys)) for group in groups}
+            there = {group: by_email(self._mailerlite.members(group)) for group in groups}
         except (CallRejected, ServiceError, Interrupted) as error:
             log.error("%s", error)  # each is looked at before the single write
             return set()
         arrived: set[str] = set()
         for email, now in self._sent.items():
-            person = there[now.groups.join[0]].get(email)
-            if person:
+            if email in there[now.groups.join[0]]:
                 arrived.add(email)
-                self._writer.note_written(now, Written(person.status, True, person.fields))
+                self._writer.note_written(now)
         return arrived
 
     def _write_singly(self, change: Change, current: Current) -> None:
@@ -156,4 +154,4 @@ class Importer:
             sent = self._sent.get(change.decision.person.email)
             if sent is None:
                 raise
-            self._writer.note_written(sent, Written("active", True, {}))
+            self._writer.note_written(sent)

@@ -21,7 +21,7 @@ import hmac
 import secrets
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Iterable, Mapping, NamedTuple
+from typing import Callable, Iterable, Mapping, NamedTuple
 
 from core.emails import canonical, masked
 from core.errors import AppError
@@ -32,6 +32,8 @@ from subscribers.decide import KnownPerson, Refusal
 
 # Of `known`: `is_gone`: was in no list when the lists were read last; `is_written`: by us;
 # `contact_id`: the contact that had the address then; `is_opted_out`: by us, in HubSpot.
+# Of `kept`: what MailerLite made of a value that was `sent`; `there` is null until it is listed,
+# for the answer to the write may show what was sent, or nothing.
 # Of `refused`: `field` is "" for a person. `begun`: the day on which lists were noted first.
 _SQL = """
 CREATE TABLE secret (key BLOB NOT NULL);
@@ -126,10 +128,10 @@ class PersonStore(Store):
         return bool(theirs - {self.hash_of(email) for email in emails})
 
     def is_kept_as(self, email: str, key: str, value: Value, there: str) -> bool:
-        """Whether MailerLite made `there` of this value when it was written."""
+        """Whether MailerLite made `there` of this value, as the lists show since it was written."""
         sql = "SELECT sent, there FROM kept WHERE hash = ? AND field = ?"
-        pair = (self.hash_of(email, key, value), self.hash_of(email, key, there))
-        return self.rows(sql, self.hash_of(email), key) == [pair]
+        sent, form = self.hash_of(email, key, value), self.hash_of(email, key, there)
+        return self.rows(sql, self.hash_of(email), key) in ([(sent, form)], [(sent, None)])
 
     def previous_refusal(
         self, email: str, key: str = "", value: Value | None = None
@@ -173,11 +175,9 @@ class PersonStore(Store):
         email: str,
         contact_id: int | None,
         groups: Iterable[str] = (),
-        keys: Iterable[str] = (),
-        other_forms: Mapping[str, tuple[Value, str]] = {},
+        values: Mapping[str, Value] = {},
     ) -> None:
-        """`groups`: joined by it; `keys`: of the values that were taken; `other_forms`: key -> what
-        was sent and what MailerLite made of it, for what is not the same."""
+        """`groups`: joined by it; `values`: taken, by key."""
         person = self.hash_of(email)
         self.write(
             "INSERT INTO known (hash, is_written, contact_id) VALUES (?, 1, ?) ON CONFLICT (hash)"
@@ -186,13 +186,25 @@ class PersonStore(Store):
         )
         joined = [(person, group) for group in groups]
         self.write("INSERT OR REPLACE INTO joined (hash, group_id) VALUES (?, ?)", joined)
-        forms = [
-            (person, key, self.hash_of(email, key, sent), self.hash_of(email, key, there))
-            for key, (sent, there) in other_forms.items()
-        ]
-        self.write("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", forms)
-        taken = [(person, key) for key in ("", *keys)]
+        sent = [(person, key, self.hash_of(email, key, each)) for key, each in values.items()]
+        self.write("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, NULL)", sent)
+        taken = [(person, key) for key in ("", *values)]
         self.write("DELETE FROM refused WHERE hash = ? AND field = ?", taken)
+
+    def note_forms(self, emails: Iterable[str], form_of: Callable[[str, str], str]) -> None:
+        """What MailerLite lists of the values written since the lists were noted last. `form_of`:
+        by address and key."""
+        pending: dict[bytes, list[str]] = {}
+        for person, key in self.rows("SELECT hash, field FROM kept WHERE there IS NULL"):
+            pending.setdefault(person, []).append(key)
+        forms = (
+            (self.hash_of(email, key, form_of(email, key)), person, key)
+            for email in (emails if pending else ())
+            for person in [self.hash_of(email)]
+            for key in pending.get(person, ())
+        )
+        self.write("UPDATE kept SET there = ? WHERE hash = ? AND field = ?", forms)
+        self.write("DELETE FROM kept WHERE there = sent", [()])
 
     def note_left(self, email: str, group: str) -> None:
         """The person left the group by us."""

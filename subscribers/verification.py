@@ -8,7 +8,6 @@ from cli.command import Run
 from core.emails import canonical
 from core.errors import AppError
 from core.words import count, listing
-from mailerlite_api.shapes import Written
 from mailerlite_client import MailerLiteClient
 from report.model import DONE, FAILED, Result
 from subscribers.decide import NOT_WRITTEN, Action
@@ -97,7 +96,7 @@ def _read_members(run: Run, plan: Plan, mirror: Mirror, mailerlite: MailerLiteCl
         there = {
             Membership(email, group): person.status not in NOT_WRITTEN
             for group in sorted(mirror.ids)
-            for email, person in by_email(mailerlite.members(group, [])).items()
+            for email, person in by_email(mailerlite.members(group)).items()
         }
         if joined <= there.keys() and left.isdisjoint(there):
             break
@@ -128,4 +127,4 @@ def _correct(change: Change, there: AbstractSet[Membership], writer: Writer) -> 
         change.result = Result(FAILED, NOT_JOINED, True)
     elif status == FAILED and change.result.maybe_applied and joins and joins <= there:
         change.result = done
-        writer.note_written(decision, Written(decision.person.status or "active", True, {}))
+        writer.note_written(decision)

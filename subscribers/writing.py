@@ -27,7 +27,6 @@ from subscribers.memory import PersonStore
 from subscribers.plan import CHANGES, Change, Creation, Membership, Plan, Waiting
 from subscribers.reading import Services, fetch_current
 from subscribers.rules import Rules, placeholder
-from subscribers.values import comparable
 
 SAME_REFUSALS = 10  # of different people in a row: then it is not the person that is refused
 COME_BACK = 3  # people in a row who became active by a write: then it is no chance
@@ -231,7 +230,7 @@ class Writer:
                     detail = masked(error.detail)
                     raise Skip(f"MailerLite does not take the value: {detail}") from None
         self._refusals.remember()
-        self.note_written(now, written)
+        self.note_written(now)
         if person.status == "unconfirmed":
             self._demand_no_return(written)
         if person.subscriber is None and not written.is_new:
@@ -260,16 +259,10 @@ class Writer:
 
     # What came of it
 
-    def note_written(self, sent: Decision, written: Written) -> None:
-        values, forms = sent.values.to_send, {}
-        for field in self.rules.fields:
-            if field.key in values and field.key in written.fields:
-                there = comparable(written.fields[field.key], field.type)
-                if there != str(values[field.key]):
-                    forms[field.key] = (values[field.key], there)
+    def note_written(self, sent: Decision) -> None:
+        join, values = sent.groups.join, sent.values.to_send
         try:
-            join = sent.groups.join
-            self.store.note_written(sent.address, sent.hubspot_id, join, values, forms)
+            self.store.note_written(sent.address, sent.hubspot_id, join, values)
         except AppError as error:  # who is written from now on could come back after a deletion
             self.services.mailerlite.http.give_up(str(error))
 

@@ -276,9 +276,8 @@ def test_a_write_never_says_anything_of_a_status(
     first = client.upsert("create", JO, {"name": "Jo"}, ["7"])
     second = client.upsert("update", JO, {}, ["8"])
     third = client.upsert("update", JO, {"city": "X"}, [])
-    assert (first.status, first.is_new, first.fields["name"]) == ("active", True, "Jo")
+    assert (first.status, first.is_new) == ("active", True)
     assert (second.status, second.is_new) == (third.status, third.is_new) == ("active", False)
-    assert (third.fields["city"], third.fields["phone"]) == ("X", None)
     assert [request.json() for request in sandbox.writes] == [
         {"email": JO, "fields": {"name": "Jo"}, "groups": ["7"]},
         {"email": JO, "groups": ["8"]},

@@ -108,7 +108,7 @@ def test_a_refusal_is_forgotten_when_it_was_taken(path: Path) -> None:
         memory.note_refused(JO, "no", "city", "X")
         memory.note_refused(JO, "no", "name", "Y")
         assert memory.previous_refusal(JO, "city", "Z") is None
-        memory.note_written(JO, 1, keys=["city"])
+        memory.note_written(JO, 1, values={"city": "X"})
         assert memory.previous_refusal(JO) is memory.previous_refusal(JO, "city", "X") is None
         assert memory.previous_refusal(JO, "name", "Y") is not None
 

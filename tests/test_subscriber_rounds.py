@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from datetime import timedelta
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import pytest
 
@@ -359,10 +359,16 @@ KEEPS: dict[str, tuple[str, str, Keep]] = {
 
 
 @pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("answered", ["as kept", "as sent", "not at all"])
 def test_a_value_that_is_kept_in_another_form_is_sent_once(
-    clock: FakeClock, is_there: bool
+    clock: FakeClock, is_there: bool, answered: str
 ) -> None:
-    """One person with a field for each form."""
+    """One person with a field for each form; whatever the answers show, the lists decide."""
+
+    def answer(payload: Any) -> Any:
+        fields = {**payload["data"]["fields"], **sandbox.writes[-1].json().get("fields", {})}
+        return {"data": {**payload["data"], "fields": fields if answered == "as sent" else None}}
+
     kinds, values, keeps = zip(*KEEPS.values())
     held = [f"held_{n}" for n in range(len(KEEPS))]
     pairs = ",".join(f"value_{n}:{key}" for n, key in enumerate(held))
@@ -371,6 +377,8 @@ def test_a_value_that_is_kept_in_another_form_is_sent_once(
     people = [subscriber(JO, "New")] if is_there else []
     jo = contact(JO, **{f"value_{n}": value for n, value in enumerate(values)})
     with make([jo], people, clock, fields=types, keep=dict(zip(held, keeps))) as sandbox:
+        if answered != "as kept":
+            sandbox.faults = [Fault("edit", method="POST", path="^/subscribers$", edit=answer)]
         assert run_first(clock, sandbox, **mapping).code == 0
         second = run(clock, sandbox, **mapping)
         assert len(sandbox.writes) == 1
