@@ -61,13 +61,6 @@ class Subscription(NamedTuple):
         return text.casefold() in names
 
 
-class Suppression(NamedTuple):
-    """`is_opt_out`: the person's own wish, and no trouble with the address."""
-
-    reason: str
-    is_opt_out: bool
-
-
 class OptOut(NamedTuple):
     """From which one kind of mail; `legal_basis`: for accounts that demand one."""
 
@@ -80,7 +73,7 @@ class OptOut(NamedTuple):
 
     def is_of(self, contact: Contact) -> bool:
         """Whether the contact is opted out of it."""
-        return suppression([contact], {self.property: ""}) is not None
+        return any(objections([contact], [self.property]))
 
 
 def subscriptions_of(properties: Iterable[Property]) -> list[Subscription]:
@@ -101,21 +94,16 @@ def consent_properties(
     return {OPT_OUT: OPTED_OUT, **kinds, **rest}
 
 
-def suppression(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Suppression | None:
-    """The first of them, in the order of `consent`."""
-    return next(suppressions(contacts, consent), None)
-
-
-def suppressions(contacts: Iterable[Contact], consent: Mapping[str, str]) -> Iterator[Suppression]:
-    """The reasons of any of the contacts."""
+def objections(contacts: Iterable[Contact], names: Iterable[str]) -> Iterator[str]:
+    """Those of the properties by which any of the contacts objects to mail. One that begins with
+    OPT_OUT is the person's own wish."""
     values = [contact.values for contact in contacts]
-    for name, reason in consent.items():
-        if any(_objects(name, trimmed(each[name]).lower()) for each in values):
-            yield Suppression(reason, name.startswith(OPT_OUT))
+    return (name for name in names if any(_objects(name, each[name]) for each in values))
 
 
-def _objects(name: str, value: str) -> bool:
+def _objects(name: str, text: str | None) -> bool:
     """Anything but `false` does, and any state of the double opt-in but a confirmed one."""
+    value = trimmed(text).lower()
     if name == CONFIRMATION:
         return re.sub("[^a-z]", "", value) not in _CONFIRMED
     return value not in ("", "false")

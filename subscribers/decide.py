@@ -7,7 +7,7 @@ the services say of the person right before the write, and for `--explain`.
 from __future__ import annotations
 
 import enum
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Iterable, Mapping, NamedTuple, Protocol, Sequence
 
 from core import words
@@ -15,8 +15,8 @@ from core.conditions import describe_value
 from core.emails import addresses_in, canonical, normalise_email
 from hubspot_api.shapes import ADDITIONAL_EMAILS, Contact
 from mailerlite_api.shapes import Subscriber, Value
-from subscribers.consent import Suppression, suppression
-from subscribers.rules import COMPANY_ID, NOT_IN_LIST, Rules
+from subscribers.consent import OPT_OUT, objections
+from subscribers.rules import COMPANY_ID, Rules
 from subscribers.values import comparable, labelled, trimmed, usable
 
 # Why someone is left alone; `consent` has the reasons that HubSpot gives.
@@ -27,8 +27,7 @@ INVALID_EMAIL = "invalid e-mail address"
 OLDER = "another contact with this address was changed later"
 DELETED = "deleted in MailerLite"
 LEFT_ELSEWHERE = "unsubscribed in MailerLite under another address"
-NO_CONTACT = "no contact in HubSpot has this address any more"
-NEVER_A_CONTACT = "no contact in HubSpot has this address"
+NO_CONTACT = "no contact in HubSpot has this address"
 OTHER_ADDRESS = "the contact has another address in HubSpot now"
 ADDITIONAL = "it is only an additional address in HubSpot"
 NOT_WRITTEN = {
@@ -37,8 +36,6 @@ NOT_WRITTEN = {
     "junk": "marked as junk in MailerLite",
 }
 _HAS_LEFT = ("unsubscribed", "junk")  # by the person's own wish: a bounce is the mailbox's
-
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
 
 class Action(enum.Enum):
@@ -183,13 +180,11 @@ def decide(person: Person, memory: Memory, rules: Rules) -> Decision:
         return decision
     belongs = decision.groups.mirrored
     leave = tuple(sorted((rules.mirror.ids & subscriber.groups).difference(belongs)))
-    if not leave:
-        return decision
-    is_ours = not memory.joined(person.email).keys().isdisjoint(leave)
-    return decision._replace(
-        groups=decision.groups._replace(leave=leave),
-        why_leaves=_why_leaves(decision, rules, is_ours),
-    )
+    groups, why, by = decision.groups._replace(leave=leave), decision.reason, rules.mirror.by
+    if leave and not why and by:  # the person belongs into another group now
+        why = describe_value(person.contacts[-1].values[by.name], by)
+    why = why.replace(STILL_SUBSCRIBED, "") if leave else ""
+    return decision._replace(groups=groups, why_leaves=why)
 
 
 def _decide(person: Person, memory: Memory, rules: Rules) -> Decision:
@@ -199,14 +194,16 @@ def _decide(person: Person, memory: Memory, rules: Rules) -> Decision:
     def decided(action: Action, reason: str) -> Decision:
         return Decision(action, person, reason)
 
-    objection = suppression(person.all_contacts, rules.consent)
-    is_opted_out = objection is not None and objection.is_opt_out
-    if objection and is_opted_out and person.is_subscribed:
-        if _is_by_us(objection, person, memory, rules):
-            return decided(Action.SKIP, objection.reason + SUBSCRIBED_AGAIN)
+    objection = next(objections(person.all_contacts, rules.consent), "")
+    why_not, is_opted_out = rules.consent.get(objection), objection.startswith(OPT_OUT)
+    if why_not and is_opted_out and person.is_subscribed:
+        # Of nothing but what we opted them out of: an opt-out of all would come first.
+        is_ours = rules.opt_out and objection == rules.opt_out.property
+        if is_ours and memory.lookup(person.email).is_opted_out:
+            return decided(Action.SKIP, why_not + SUBSCRIBED_AGAIN)
         if rules.unsubscribe_opted_out:
-            return decided(Action.UNSUBSCRIBE, objection.reason)
-        return decided(Action.SKIP, objection.reason + STILL_SUBSCRIBED)
+            return decided(Action.UNSUBSCRIBE, why_not)
+        return decided(Action.SKIP, why_not + STILL_SUBSCRIBED)
     if not person.contacts:
         if any(person.email in other_addresses(each) for each in person.related):
             return decided(Action.NOTHING, ADDITIONAL)
@@ -218,16 +215,10 @@ def _decide(person: Person, memory: Memory, rules: Rules) -> Decision:
     out_of_scope = rules.scope.out_of_scope(person.contacts)
     if out_of_scope:
         return decided(Action.NOTHING, out_of_scope)
-    why_not = objection.reason if objection else _why_not(person, memory, rules)
+    why_not = why_not or _why_not(person, memory, rules)
     if why_not:
         return decided(Action.SKIP, why_not)
     return _compare(person, memory, rules)
-
-
-def _is_by_us(objection: Suppression, person: Person, memory: Memory, rules: Rules) -> bool:
-    """Whether the person is opted out of nothing but what we opted them out of."""
-    ours = rules.opt_out and rules.consent[rules.opt_out.property]  # an opt-out of all comes first
-    return objection.reason == ours and memory.lookup(person.email).is_opted_out
 
 
 def _why_not(person: Person, memory: Memory, rules: Rules) -> str | None:
@@ -298,19 +289,6 @@ def _compare_groups(person: Person, memory: Memory, rules: Rules) -> Groups:
     )
 
 
-def _why_leaves(decision: Decision, rules: Rules, is_ours: bool) -> str:
-    """`is_ours`: put into the group by us."""
-    reason, by = decision.reason, rules.mirror.by
-    if not reason:  # the person belongs into another group now
-        value = decision.person.contacts[-1].values[by.name] if by else None
-        return describe_value(value, by) if by else ""
-    if reason == NO_CONTACT and not is_ours:
-        return NEVER_A_CONTACT
-    if reason.startswith(NOT_IN_LIST) and is_ours:
-        return f"no longer {reason[len('not ') :]}"
-    return reason[: -len(STILL_SUBSCRIBED)] if reason.endswith(STILL_SUBSCRIBED) else reason
-
-
 def contact_address(contact: Contact) -> str | None:
     """Its own, in canonical form; None when that is no address."""
     email = normalise_email(contact.values["email"])
@@ -332,13 +310,9 @@ def company_id(contact: Contact) -> int | None:
 
 def by_change(contacts: Iterable[Contact]) -> list[Contact]:
     """The one changed last at the end."""
-    return sorted(contacts, key=_changed_at)
 
+    def place(contact: Contact) -> tuple[str, int]:
+        """HubSpot writes moments in UTC, with or without a fraction of the second before the Z."""
+        return trimmed(contact.values["lastmodifieddate"]).rstrip("Z"), contact.id
 
-def _changed_at(contact: Contact) -> tuple[datetime, int]:
-    text = trimmed(contact.values["lastmodifieddate"])
-    try:
-        moment = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
-    except ValueError:
-        return _LONG_AGO, contact.id
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)), contact.id
+    return sorted(contacts, key=place)

@@ -12,7 +12,8 @@ from hubspot_api.shapes import COMPANIES, CONTACTS, Contact
 from report.history import Next, change_row, describe_next, describe_past
 from report.model import Kind, Row, Section
 from state.history import ChangeEntry, History
-from subscribers import consent, decide
+from subscribers import decide
+from subscribers.consent import objections
 from subscribers.decide import Action, Decision, KnownPerson, Person
 from subscribers.memory import PersonStore
 from subscribers.plan import find_people
@@ -74,8 +75,7 @@ def next_of(decision: Decision, groups: Mapping[str, str]) -> Next:
         return Next("skip", f"{words}, and is asked again from {day} on")
     if action is Action.SKIP:
         return Next("skip", reason)
-    is_stranger = reason == decide.NO_CONTACT and decision.person.subscriber is None
-    return Next("nothing", decide.NEVER_A_CONTACT if is_stranger else reason or ALL_THERE)
+    return Next("nothing", reason or ALL_THERE)
 
 
 def _next_row(decision: Decision, groups: Mapping[str, str]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _contact_rows(
             "id": each.id,
             "link": f"{url}{each.id}" if url else None,
             "how": _how(each, ids, known),
-            "objections": [one.reason for one in consent.suppressions([each], rules.consent)],
+            "objections": [rules.consent[one] for one in objections([each], rules.consent)],
             "reason": rules.scope.out_of_scope([each]),
             "company_id": decide.company_id(each) if rules.company_properties else None,
         }

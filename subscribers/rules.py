@@ -10,7 +10,6 @@ from hubspot_api.shapes import ADDITIONAL_EMAILS, Contact
 from subscribers.consent import OptOut
 from subscribers.values import OF_COMPANY, Field
 
-NOT_IN_LIST = "not in the list"
 COMPANY_ID = "associatedcompanyid"  # of the primary company, if there is one
 # And those of consent, and those of the fields.
 PLAN_PROPERTIES = ("email", ADDITIONAL_EMAILS, "lastmodifieddate")
@@ -33,7 +32,7 @@ class Scope(NamedTuple):
 
     def _out_of_scope(self, contact: Contact) -> str | None:
         if self.members is not None and contact.id not in self.members:
-            return f"{NOT_IN_LIST} {self.list_name}"
+            return f"not in the list {self.list_name}"
         for condition, known in self.conditions:
             text = contact.values[known.name]
             if not condition.holds(text, known):

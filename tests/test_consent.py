@@ -320,11 +320,11 @@ CHANGES: dict[str, tuple[Callable[[Sandbox], object], str]] = {
     "complains": (lambda sandbox: set_status(sandbox, "junk"), "marked as junk in MailerLite"),
     "vanishes from HubSpot": (
         lambda sandbox: sandbox.hubspot.archive("contacts", 101),
-        "no contact in HubSpot has this address any more",
+        "no contact in HubSpot has this address",
     ),
     "is merged": (
         lambda sandbox: sandbox.hubspot.merge("contacts", 103, 101),
-        "no contact in HubSpot has this address any more",
+        "no contact in HubSpot has this address",
     ),
     "moves": (
         lambda sandbox: sandbox.hubspot.edit("contacts", 101, email="jo@new.example"),

@@ -138,9 +138,9 @@ def test_who_is_not_meant_any_more_leaves(clock: FakeClock) -> None:
         back = run(clock, sandbox, *MIRROR, *LIST, **conditions)
         assert members(sandbox) == {JO, "di@mail.example"}
     assert why(outcome) == {
-        JO: "no longer in the list Customers",
+        JO: "not in the list Customers",
         AL: "its lifecycle stage is now Lead",
-        BO: "no contact in HubSpot has this address any more",
+        BO: "no contact in HubSpot has this address",
     }
     assert f"  ~ {JO}  joins Shops\n" in back.out
 

@@ -82,7 +82,7 @@ def test_who_waits_for_a_decision_is_told_once_a_week(clock: FakeClock) -> None:
     assert (silent.text, quiet.text) == ("", "")
     for told_in in (second, others):
         assert f"  ? {BO}  {STILL}\n" in told_in.out
-        assert f"  ? {AL}  no contact in HubSpot has this address any more\n" in told_in.out
+        assert f"  ? {AL}  no contact in HubSpot has this address\n" in told_in.out
         assert JO not in told_in.out
     assert BO not in again.out
     assert emails(second.report["skipped"]) == [BO, JO]

@@ -53,7 +53,7 @@ ANSWERS: dict[str, Case] = {
     ),
     "the same": Case([contact(JO, "Old")], [subscriber(JO)], "nothing", "has what HubSpot has"),
     "nobody": Case([], [], "nothing", "no contact in HubSpot has this address"),
-    "no contact": Case([], [subscriber(JO)], "nothing", "has this address any more"),
+    "no contact": Case([], [subscriber(JO)], "nothing", "has this address"),
     "opted out": Case([contact(JO, **OUT)], [], "skip", "opted out in HubSpot"),
     "to decide": Case(
         [contact(JO, **OUT)], [subscriber(JO)], "skip", "but still subscribed in MailerLite"
