@@ -96,6 +96,12 @@ class Lives(RuleBasedStateMachine):
         if key is not None:
             self.sandbox.hubspot.edit("contacts", key, email=email)
 
+    @rule(place=places, email=st.sampled_from([*PEOPLE, None]))
+    def has_an_additional_address(self, place: int, email: str | None) -> None:
+        key = pick(list(self.sandbox.hubspot.contacts), place)
+        if key is not None:
+            self.sandbox.hubspot.edit("contacts", key, hs_additional_emails=email)
+
     @rule(place=places)
     def vanishes_from_hubspot(self, place: int) -> None:
         key = pick(list(self.sandbox.hubspot.contacts), place)
@@ -166,14 +172,19 @@ class Lives(RuleBasedStateMachine):
 
     def objectors(self) -> set[str]:
         """The addresses of whoever has objected, in either service."""
-        contacts = self.sandbox.hubspot.contacts.values()
-        out = {
-            canonical(str(each["email"]))
-            for each in contacts
-            if each.get("email") and any(each.get(name) == "true" for name in OBJECTIONS)
-        }
         people = self.sandbox.mailerlite.subscribers.items()
-        return out | {canonical(email) for email, each in people if each["status"] in LEFT}
+        left = {
+            canonical(email): each["status"] for email, each in people if each["status"] in LEFT
+        }
+        out = {*left}
+        for each in self.sandbox.hubspot.contacts.values():
+            theirs = filter(None, (each.get("email"), each.get("hs_additional_emails")))
+            emails = {canonical(email) for email in theirs}
+            if any(each.get(name) == "true" for name in OBJECTIONS):
+                out |= emails
+            if each.get("email") and any(left.get(e) in ("unsubscribed", "junk") for e in emails):
+                out.add(canonical(str(each["email"])))
+        return out
 
     def deleted(self) -> set[str]:
         return {canonical(email) for email in self.sandbox.mailerlite.deleted}
