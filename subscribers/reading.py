@@ -41,7 +41,7 @@ class Everybody(NamedTuple):
 
 def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: Clock) -> Everybody:
     """All contacts and all subscribers, side by side; but of a list only the members, and the
-    contacts of the subscribers, if that takes fewer calls."""
+    contacts of the subscribers by id or address, if that takes fewer calls."""
     (hubspot, mailerlite), members = services, rules.scope.members
     contacts_of = ContactReader(hubspot, rules)
     with Progress("HubSpot", "contacts", clock) as in_hubspot, Progress(
@@ -52,9 +52,8 @@ def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: 
             return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
 
         total = hubspot.count(CONTACTS) if members is not None else 0
-        if members is not None and by_id_is_cheaper(
-            len(members), mailerlite.count_subscribers(), total
-        ):
+        by_id = len(members or ()) + CONTACTS_A_CALL
+        if members is not None and by_id + mailerlite.count_subscribers() < total:
             found = read_subscribers()
             there = by_email(found)
             ids = [*members, *contacts_of.with_additional(there.keys())]
@@ -70,12 +69,6 @@ def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: 
     told = [f"{number:,} {status}" for status, number in statuses.items()]
     log.info("MailerLite: %s.", ", ".join(told) or "no subscribers")
     return Everybody(contacts, subscribers, total)
-
-
-def by_id_is_cheaper(members: int, subscribers: int, contacts: int) -> bool:
-    """Whether reading the members of a list and the contacts of the subscribers, by id or address,
-    takes fewer calls than reading all contacts."""
-    return members + subscribers < contacts - CONTACTS_A_CALL
 
 
 class ContactReader:

@@ -11,7 +11,6 @@ from core.conditions import Property, parse_conditions
 from hubspot_api.shapes import Contact
 from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
-from subscribers.reading import by_id_is_cheaper
 from subscribers.rules import Scope
 from tests.helpers import FakeClock
 from tests.people import (
@@ -236,14 +235,6 @@ def test_a_list_that_vanishes(clock: FakeClock) -> None:
         assert sandbox.writes == []
     assert outcome.code == 1
     assert "members of the list Customers: the answer cannot be used: it is gone" in outcome.err
-
-
-@pytest.mark.parametrize(
-    ("members", "subscribers", "contacts", "is_cheaper"),
-    [(10, 10, 1000, True), (500, 400, 1000, False), (0, 0, 100, False), (0, 0, 101, True)],
-)
-def test_the_cheaper_way(members: int, subscribers: int, contacts: int, is_cheaper: bool) -> None:
-    assert by_id_is_cheaper(members, subscribers, contacts) is is_cheaper
 
 
 def test_subscribers_of_every_status_are_looked_for(clock: FakeClock) -> None:
