@@ -10,7 +10,7 @@ from typing import Callable, Iterable, Iterator, List, Sequence, TypeVar
 
 from core.domains import display_domain
 from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANY_PROPERTIES
-from transport.keyset import End
+from transport.paging import IdRange
 from transport.service import JsonObject
 
 PAGE_SIZE = 200  # the maximum
@@ -20,11 +20,10 @@ MAX_GROUPS = 5
 Group = List[JsonObject]  # filters that all hold
 Query = List[Group]  # finds what any of its groups describes
 
-FIRST = End(None, falling=False)
 EVERYTHING: Group = [{"propertyName": "hs_object_id", "operator": "HAS_PROPERTY"}]
 # The contacts that have additional addresses.
 ADDITIONAL: Query = [[{"propertyName": ADDITIONAL_EMAILS, "operator": "HAS_PROPERTY"}]]
-_FARTHEST = End(10**18, falling=False)
+LONGEST = IdRange(10**18, 10**18)  # in writing
 _WORD = "CONTAINS_TOKEN"
 
 T = TypeVar("T")
@@ -38,12 +37,13 @@ _TYPED = (
 )
 
 
-def page(query: Query, end: End, names: Sequence[str]) -> JsonObject:
+def page(query: Query, ids: IdRange, names: Sequence[str]) -> JsonObject:
     """The body that asks for one page by id, never by `after`, which ends at 10,000 results."""
-    operator, direction = ("LT", "DESCENDING") if end.falling else ("GT", "ASCENDING")
-    bound = [] if end.bound is None else [_filter("hs_object_id", operator, str(end.bound))]
+    above = [] if ids.above is None else [_filter("hs_object_id", "GT", str(ids.above))]
+    below = [] if ids.below is None else [_filter("hs_object_id", "LT", str(ids.below))]
+    direction = "DESCENDING" if ids.falling else "ASCENDING"
     return {
-        "filterGroups": [{"filters": [*group, *bound]} for group in query],
+        "filterGroups": [{"filters": [*group, *above, *below]} for group in query],
         "sorts": [{"propertyName": "hs_object_id", "direction": direction}],
         "properties": [*names],
         "limit": PAGE_SIZE,
@@ -105,7 +105,7 @@ def _as_few(fits: Callable[[list[T]], bool], items: Iterable[T]) -> Iterator[lis
 
 
 def _fits(query: Query) -> bool:
-    body = json.dumps(page(query, _FARTHEST, COMPANY_PROPERTIES))
+    body = json.dumps(page(query, LONGEST, COMPANY_PROPERTIES))
     return len(query) <= MAX_GROUPS and len(body) < BODY_BYTES
 
 

@@ -36,7 +36,6 @@ from hubspot_api.shapes import COMPANY_PROPERTIES, Company
 from report.model import DONE, FAILED, NOT_REACHED, Result
 from state.store import Store
 from tests.helpers import FakeClock
-from transport.keyset import End
 
 CRITERIA = Criteria(("shopify", "magento_2"), 1_000_000)
 LIST = "The list"
@@ -400,7 +399,7 @@ def test_a_day_and_a_long_list_in_words() -> None:
 def test_every_query_by_domain_fits_into_a_request(domain: str) -> None:
     queries = list(search.naming([domain] * 20))
     for groups in queries:
-        body = search.page(groups, End(10**18, falling=False), COMPANY_PROPERTIES)
+        body = search.page(groups, search.LONGEST, COMPANY_PROPERTIES)
         assert len(body["filterGroups"]) <= search.MAX_GROUPS
         assert len(json.dumps(body)) < search.BODY_BYTES
     asked = json.dumps(queries)

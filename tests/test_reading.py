@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
-from typing import Any, Callable, Optional
+import threading
+from typing import Any, Callable, Iterator, NamedTuple, Optional
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -12,9 +15,17 @@ from hypothesis import strategies as st
 
 from core.clock import Clock
 from core.errors import BadAnswer, ListChanged
+from tests.helpers import PATIENCE_S, no_thread_outlives
 from transport import paging
 from transport.http_client import HttpClient
-from transport.paging import Page, read_by_cursor, read_by_offset, retry_if_changed
+from transport.paging import (
+    MAX_CHAINS,
+    IdRange,
+    Page,
+    read_by_cursor,
+    read_by_offset,
+    retry_if_changed,
+)
 from transport.service import Service
 
 Fetch = Callable[[int], Optional[Page]]
@@ -206,3 +217,142 @@ def test_a_cursor_that_comes_twice() -> None:
 def test_page_after_page_that_is_empty() -> None:
     with pytest.raises(ListChanged, match="page after page is empty"):
         by_cursor({None: ([], "x"), "x": ([], "y"), "y": (["c"], None)})
+
+
+# By id
+
+
+class Row(NamedTuple):
+    id: int
+
+
+class Table:
+    """Rows by id; a page has at most `limit` of them, and `before` each page runs."""
+
+    def __init__(self, ids: set[int], limit: int) -> None:
+        self.ids, self.limit = ids, limit
+        self.asked: list[IdRange] = []
+        self.before: Callable[[], object] = lambda: None
+        self._lock = threading.Lock()
+
+    def fetch(self, asked: IdRange) -> tuple[int, list[Row]]:
+        with self._lock:
+            self.before()
+            self.asked.append(asked)
+            found = sorted((i for i in self.ids if asked.is_order_of([i])), reverse=asked.falling)
+            assert asked.is_order_of(found)
+            return len(found), [Row(i) for i in found[: self.limit]]
+
+    def pages(self) -> int:
+        return -(-len(self.ids) // self.limit)
+
+
+ById = Callable[[IdRange], "tuple[int, list[Row]]"]
+
+
+def read_by_id(fetch: ById, has_room: bool = True) -> Iterator[int]:
+    """Splits what is longer than ten rows."""
+    room = mock.patch.object(HTTP, "has_room", return_value=has_room)
+    with room, mock.patch.object(paging, "SPLIT_FROM_ROWS", 10):
+        for page in paging.read_by_id(HTTP, "rows", fetch):
+            yield from (row.id for row in page)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sets(st.integers(1, 10**12), max_size=200), st.integers(1, 20), st.booleans())
+def test_every_row_by_id_once(ids: set[int], limit: int, has_room: bool) -> None:
+    assert sorted(read_by_id(Table(ids, limit).fetch, has_room)) == sorted(ids)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sets(st.integers(1, 10**6), min_size=30, max_size=200), st.data(), st.booleans())
+def test_rows_that_stay_are_never_lost_when_others_go(
+    ids: set[int], data: st.DataObject, has_room: bool
+) -> None:
+    leaving = data.draw(st.lists(st.sampled_from(sorted(ids)), max_size=20, unique=True))
+    table, leave = Table({*ids}, 7), iter(leaving)
+    table.before = lambda: table.ids.discard(next(leave, 0))
+
+    def read() -> set[int]:
+        return {*read_by_id(table.fetch, has_room)}
+
+    with contextlib.suppress(ListChanged):
+        assert retry_if_changed(read) >= ids - {*leaving}
+
+
+@pytest.mark.parametrize("rows", [0, 1, 19, 20, 21, 2_000])
+def test_one_chain_costs_a_page_each(rows: int) -> None:
+    table = Table({7 * number for number in range(1, rows + 1)}, 20)
+    assert len([*read_by_id(table.fetch, has_room=False)]) == rows
+    assert len(table.asked) == max(table.pages(), 1)
+
+
+def test_more_chains_cost_a_page_each_even_where_ids_lie_far_apart() -> None:
+    table = Table({*range(900, 3_000), *range(2 * 10**10, 2 * 10**10 + 2_000)}, 20)
+    under_way: set[IdRange] = set()
+    most: list[int] = []
+    lock = threading.Lock()
+
+    def fetch(asked: IdRange) -> tuple[int, list[Row]]:
+        with lock:
+            under_way.add(asked)
+            most.append(len(under_way))
+        found = table.fetch(asked)
+        with lock:
+            under_way.discard(asked)
+        return found
+
+    assert len([*read_by_id(fetch)]) == len(table.ids)
+    assert max(most) <= MAX_CHAINS
+    splits = sum(asked.falling for asked in table.asked)
+    assert splits > 1
+    assert len(table.asked) <= table.pages() + 2 * splits
+
+
+def test_a_page_with_more_rows_than_it_counts_is_not_believed() -> None:
+    pages = iter([(20, [Row(1)]), (1, [Row(5), Row(6)])])
+    with pytest.raises(ListChanged, match="2 rows came of 1"):
+        [*read_by_id(lambda _: next(pages))]
+
+
+def test_an_empty_page_ends_its_range() -> None:
+    pages = iter([(20, [Row(1)]), (19, [])])
+    assert [*read_by_id(lambda _: next(pages))] == [1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "ids", "fits"),
+    [
+        (IdRange(), [], True),
+        (IdRange(), [1, 2, 9], True),
+        (IdRange(), [1, 1], False),
+        (IdRange(), [2, 1], False),
+        (IdRange(3, 5), [4], True),
+        (IdRange(3, 5), [3], False),
+        (IdRange(3, 5), [5], False),
+        (IdRange(3, 9, True), [8, 5, 4], True),
+        (IdRange(3, 9, True), [4, 5], False),
+        (IdRange(3, 9, True), [9, 5], False),
+    ],
+)
+def test_ids_that_are_not_in_order(asked: IdRange, ids: list[int], fits: bool) -> None:
+    assert asked.is_order_of(ids) is fits
+
+
+def test_an_error_reaches_the_reader_and_no_chain_fetches_another_page() -> None:
+    table, is_over, others = Table({*range(1, 20_001)}, 100), threading.Event(), []
+
+    def fetch(asked: IdRange) -> tuple[int, list[Row]]:
+        if asked.below is None:
+            return table.fetch(asked)
+        if asked.falling:
+            raise ValueError("broken page")
+        others.append(asked)
+        assert is_over.wait(PATIENCE_S)
+        return table.fetch(asked)
+
+    with no_thread_outlives():
+        with pytest.raises(ValueError, match="broken page"):
+            [*read_by_id(fetch)]
+        is_over.set()
+    assert len(others) <= 1

@@ -9,11 +9,11 @@ from typing import Any, Callable, Dict, Optional
 
 import pytest
 
-import hubspot_client
 import sync
 from core.settings import PYTHON
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox, search
 from tests.helpers import FakeClock
+from transport import paging
 
 Company = Dict[str, Optional[str]]
 SEARCH = r"/companies/search$"
@@ -77,7 +77,7 @@ def test_2500_matching_companies_and_2030_followed(
 ) -> None:
     """Limits and pages are a tenth of the real ones, so that this stands for 25,000."""
     monkeypatch.setattr(search, "MAX_REACH", 1_000)
-    monkeypatch.setattr(hubspot_client, "SPLIT_FROM_ROWS", 200)
+    monkeypatch.setattr(paging, "SPLIT_FROM_ROWS", 200)
     matching = [company(n, "magento_2" if n % 3 else "shopify") for n in range(2_500)]
     others = [company(2_500 + n, "woocommerce") for n in range(20)]
     others += [company(2_600 + n, alexa=str(1_000_000 + n)) for n in range(20)]
@@ -289,6 +289,7 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
         "OK   HubSpot knows the platform magento_2 (Magento 2).",
         "OK   The PredictLeads subscription is active, 0 of 10,000 credits used this month.",
         "OK   HubSpot can be searched: 1 company found.",
+        "OK   Settings come from the environment alone.",
         f"OK   What runs leave for later ones goes to {state}.",
         "OK   There is no memory of earlier runs yet: the first makes"
         f" {state / 'companies-HASH.sqlite3'}.",

@@ -5,15 +5,20 @@ Each function takes the client and the name of the call, for the text of what it
 
 from __future__ import annotations
 
-from typing import Any, Callable, Hashable, Iterator, NamedTuple, Sequence, TypeVar
+import functools
+from concurrent.futures import Future
+from typing import Any, Callable, Hashable, Iterator, NamedTuple, Protocol, Sequence, TypeVar
 
 from core.errors import ListChanged
 from core.log import log
+from transport import threads
 from transport.http_client import HttpClient
 
 MAX_READS = 3  # of a list that has changed while it was read
 MAX_NUMBERED_READS = 6  # pages of a list without an order repeat some rows and lack as many
 MAX_NUMBERED_PAGES = 10_000
+MAX_CHAINS = 10
+SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
 
 T = TypeVar("T")
 
@@ -28,6 +33,74 @@ def retry_if_changed(read: Callable[[], T], pause: Callable[[], None] = lambda: 
             log.info("%s Reading it again.", error)
             pause()
     return read()
+
+
+class HasId(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+R = TypeVar("R", bound=HasId)
+
+
+class IdRange(NamedTuple):
+    """The ids between two others, or from the smallest, or up to the largest; in rising order or,
+    `falling`, from the top."""
+
+    above: int | None = None
+    below: int | None = None
+    falling: bool = False
+
+    def after(self, row_id: int) -> IdRange:
+        """What is left of it after this row."""
+        return self._replace(below=row_id) if self.falling else self._replace(above=row_id)
+
+    def is_order_of(self, ids: list[int]) -> bool:
+        """Whether rows of the range may come so."""
+        bounds = [*ids] if not self.falling else ids[::-1]
+        bounds = [*([] if self.above is None else [self.above]), *bounds]
+        bounds += [] if self.below is None else [self.below]
+        return all(lower < upper for lower, upper in zip(bounds, bounds[1:]))
+
+
+def read_by_id(
+    http: HttpClient, call: str, fetch: Callable[[IdRange], tuple[int, list[R]]]
+) -> Iterator[list[R]]:
+    """Every row of a query once, in pages of no particular order.
+
+    `fetch` returns how many rows a range has, and the first of them. A page is asked for as "ids
+    above 4711", never as "after row 200", so rows that come or go meanwhile move nothing. A chain
+    of such pages is no quicker than one page per answer, as each page needs the last id of the one
+    before; so while the service would take more calls, a long range goes on as two. Whether enough
+    rows came is for the caller to judge. Raises what `fetch` raises, and ListChanged when a page
+    has more rows than it says.
+    """
+    under_way: dict[Future[tuple[int, list[R]]], IdRange] = {}
+
+    def begin(*ranges: IdRange) -> None:
+        for each in ranges:
+            under_way[threads.start(functools.partial(fetch, each))] = each
+
+    begin(IdRange())
+    while under_way:
+        for page in threads.wait_for_any(under_way):
+            asked, (there_are, rows) = under_way.pop(page), page.result()
+            left = there_are - len(rows)
+            if left < 0:
+                http.list_changed(call, f"{len(rows):,} rows came of {there_are:,}")
+            if left and rows:
+                rest = asked.after(rows[-1].id)
+                can_split = left > SPLIT_FROM_ROWS and len(under_way) < MAX_CHAINS - 1
+                if rest.above is None or rest.below is None:
+                    begin(rest._replace(falling=True))  # to learn where it ends
+                elif can_split and http.has_room():
+                    # Ids may lie far apart somewhere: from the middle outwards both parts soon
+                    # begin and end with rows.
+                    middle = (rest.above + rest.below) // 2
+                    begin(IdRange(rest.above, middle, True), IdRange(middle - 1, rest.below))
+                else:
+                    begin(rest)
+            yield rows
 
 
 def read_by_cursor(
