@@ -18,7 +18,7 @@ from core.settings import Secret, SettingsReader, parse_base_url, parse_rate
 from hubspot_api import search, shapes
 from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Contact, Created, ObjectType, Record
 from transport import paging, threads
-from transport.keyset import End, read_pages
+from transport.paging import IdRange
 from transport.response import json_object
 from transport.service import JsonObject, Response, Service
 from transport.service_client import ServiceClient, ServiceSettings, Shape, total
@@ -37,7 +37,6 @@ NEEDED_PROPERTIES = frozenset({"domain", "ecommerce_platform", "alexa"})
 BATCH_SIZE = 100  # the maximum of a batch read
 MEMBERS_PAGE_SIZE = 250  # the maximum
 SEARCHES_AT_ONCE = 8
-SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 READ_LIST_AGAIN_AFTER_S = 10.0  # while HubSpot fills it
 
@@ -64,7 +63,7 @@ R = TypeVar("R")
 def hubspot_settings(reader: SettingsReader) -> ServiceSettings:
     token = reader.secret("HUBSPOT_ACCESS_TOKEN", WHERE_KEY)
     return ServiceSettings(
-        reader.get("HUBSPOT_BASE_URL", "https://api.hubapi.com", parse_base_url),
+        reader.get("HUBSPOT_BASE_URL", SERVICE.base_url, parse_base_url),
         {"Authorization": Secret(f"Bearer {token.reveal()}")},
         reader.get("HUBSPOT_REQUESTS_PER_SECOND", "5", parse_rate),
     )
@@ -121,6 +120,7 @@ def _min_wait_s(response: Response) -> float:
 SERVICE = Service(
     "HubSpot",
     _remedy,
+    base_url="https://api.hubapi.com",
     # https://developers.hubspot.com/docs/api-reference/search/guide
     read_only_posts=re.compile(r"/crm/.+/(search|batch/read)"),
     retry_statuses=frozenset({423, 477, 488}),  # locked, moving elsewhere, in another region
@@ -174,9 +174,7 @@ class HubSpotClient(ServiceClient):
         twice. Raises ListChanged."""
 
         def find(query: search.Query) -> list[Record]:
-            there_are, first = self._search_page(of, names, query, search.FIRST)
-            found = [each for each in first if not each.is_archived]
-            return found if len(first) == there_are else [*self._search(of, names, query)]
+            return [*self._search(of, names, query)]
 
         pages = threads.run_all(
             lambda query: paging.retry_if_changed(lambda: find(query)), [*queries], SEARCHES_AT_ONCE
@@ -198,7 +196,7 @@ class HubSpotClient(ServiceClient):
 
     def count(self, of: ObjectType, group: search.Group = search.EVERYTHING) -> int:
         """How many records a search finds."""
-        body = {**search.page([group], search.FIRST, []), "limit": 1}
+        body = {**search.page([group], IdRange(), []), "limit": 1}
         return self._read_search(of, total, body)
 
     # Read without a lag
@@ -374,38 +372,34 @@ class HubSpotClient(ServiceClient):
         call, came = f"{of.singular} search", 0
         totals: list[int] = []
 
-        def fetch(end: End) -> list[Record]:
-            there_are, records = self._search_page(of, names, query, end)
-            if end.bound is None:
+        def fetch(ids: IdRange) -> tuple[int, list[Record]]:
+            there_are, records = self._search_page(of, names, query, ids)
+            if not totals:  # the first page is that of all ids
                 totals.append(there_are)
                 if on_total:
                     on_total(there_are)
-            return records
+            return there_are, records
 
-        def has_room() -> bool:
-            return sum(totals[:1]) - came > SPLIT_FROM_ROWS and self.http.has_room()
-
-        for page in read_pages(self.http, call, fetch, has_room):
+        for page in paging.read_by_id(self.http, call, fetch):
             came += len(page)
             yield from (record for record in page if not record.is_archived)
-        accepted = ACCEPTED_MISSING + min(totals) // 100 if on_total else 0
-        self._require_all(call, of.plural, min(totals), came, accepted)
+        accepted = ACCEPTED_MISSING + totals[0] // 100 if on_total else 0
+        self._require_all(call, of.plural, totals[0], came, accepted)
 
     def _search_page(
-        self, of: ObjectType, names: Sequence[str], query: search.Query, end: End
+        self, of: ObjectType, names: Sequence[str], query: search.Query, ids: IdRange
     ) -> tuple[int, list[Record]]:
-        """The total of the query, and the records next to the end."""
+        """How many records of the query have an id in the range, and the first of them."""
 
         def page(data: Any) -> tuple[int, list[Record]]:
             rows = shapes.results(partial(shapes.record, tuple(names), ()), data)
             shapes.require_sent(set(names) & NEEDED_PROPERTIES, data)
             found = [*{each.id: each for each in rows}.values()]
-            ids = [*([] if end.bound is None else [end.bound]), *(each.id for each in found)]
-            if any((b >= a) if end.falling else (b <= a) for a, b in zip(ids, ids[1:])):
+            if not ids.is_order_of([each.id for each in found]):
                 raise ValueError("the ids are not in order, so nothing shows what is missing")
             return total(data), found
 
-        return self._read_search(of, page, search.page(query, end, names))
+        return self._read_search(of, page, search.page(query, ids, names))
 
     def _read_search(self, of: ObjectType, shape: Shape[R], body: Mapping[str, object]) -> R:
         path = f"{_OBJECTS}/{of.plural}/search"

@@ -46,6 +46,7 @@ def _error_details(body: JsonObject) -> Iterator[str]:
 SERVICE = Service(
     "MailerLite",
     lambda response: REMEDIES.get(response.status, ""),
+    base_url="https://connect.mailerlite.com/api",
     error_details=_error_details,
     # https://developers.mailerlite.com/docs/#rate-limits
     quota_period_s=60.0,
@@ -62,7 +63,7 @@ PERSON, VALUES = "person", "values"  # what was refused
 def mailerlite_settings(reader: SettingsReader) -> ServiceSettings:
     key = reader.secret("MAILERLITE_API_KEY", WHERE_KEY)
     return ServiceSettings(
-        reader.get("MAILERLITE_BASE_URL", "https://connect.mailerlite.com/api", parse_base_url),
+        reader.get("MAILERLITE_BASE_URL", SERVICE.base_url, parse_base_url),
         {"Authorization": Secret(f"Bearer {key.reveal()}")},
         reader.get("MAILERLITE_REQUESTS_PER_MINUTE", "120", parse_rate) / 60,
     )

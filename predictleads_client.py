@@ -30,7 +30,11 @@ REMEDIES = {
     403: "The PredictLeads plan does not include this: see PredictLeads > Subscription Plans.",
 }
 
-SERVICE = Service("PredictLeads", lambda response: REMEDIES.get(response.status, ""))
+SERVICE = Service(
+    "PredictLeads",
+    lambda response: REMEDIES.get(response.status, ""),
+    base_url="https://predictleads.com/api/v3",
+)
 
 # No document says how PredictLeads answers a change that is already made; these are its likely
 # words, and no domain can hold them. Anything else counts as a refusal.
@@ -46,7 +50,7 @@ def predictleads_settings(reader: SettingsReader) -> ServiceSettings:
     key = reader.secret("PREDICTLEADS_API_KEY", WHERE_KEY)
     token = reader.secret("PREDICTLEADS_API_TOKEN", WHERE_SECOND_KEY)
     return ServiceSettings(
-        reader.get("PREDICTLEADS_BASE_URL", "https://predictleads.com/api/v3", parse_base_url),
+        reader.get("PREDICTLEADS_BASE_URL", SERVICE.base_url, parse_base_url),
         {"X-Api-Key": key, "X-Api-Token": token},
         reader.get("PREDICTLEADS_REQUESTS_PER_SECOND", "10", parse_rate),
     )

@@ -21,8 +21,7 @@ from hubspot_api.shapes import CONTACTS
 from hubspot_client import HubSpotClient
 from mailerlite_client import MailerLiteClient
 from report.model import Finding, Kind
-from state.history import History
-from state.notifications import Notifications
+from state.history import History, Notifications
 from subscribers import explain, importing, options, sections, verification
 from subscribers.decide import Action, contact_address
 from subscribers.memory import PersonStore

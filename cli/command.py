@@ -50,6 +50,7 @@ class Run:
         self.hooks: Hooks | None = None
         self.outcome_unknown = False  # of a write: nobody can say whether anything was changed
         self.calls_must_finish = True
+        self.settings_from = "the environment alone"
         self.screen = screen.Screen(args.quiet, "see the report" if args.report else "see --report")
         self.say = self.screen.say
         mode = "dry-run" if self.dry_run else "apply"
@@ -66,6 +67,8 @@ class Run:
             self.clock.limit(reader.get("MAX_RUN_MINUTES", MAX_RUN_MINUTES, parse_number))
             return build(reader)
 
+        self.settings_from = str(env_file.path or self.settings_from)
+        log.debug("Settings come from %s.", self.settings_from)
         try:
             settings = reader.load(build_all)
         finally:
@@ -81,6 +84,10 @@ class Run:
         with contextlib.ExitStack() as stack:
             if not self.dry_run:
                 stack.enter_context(run_lock(self.report.job, account, self.clock, wait_s))
+            for client in clients:
+                service, url = client.service, client.base_url
+                if url != service.base_url and url.startswith("https:"):  # it gets the keys
+                    self.say(f"{service.name} is asked at {url}.")
             try:
                 yield
             finally:

@@ -123,7 +123,11 @@ def check_machine(run: Run, account: str, open_state: Callable[[Path], Store]) -
         path = files.state_folder()
         there = next(each for each in (path, *path.parents) if os.path.exists(each))
         _require_writable(there, "XDG_STATE_HOME")
-        return Finding(True, f"What runs leave for later ones goes to {path}.")
+        access = ""
+        if there == path:
+            files.require_private(path)
+            access = f" ({files.describe_access(path)})"
+        return Finding(True, f"What runs leave for later ones goes to {path}{access}.")
 
     def state() -> Finding:
         path = run.state_path(account)
@@ -141,7 +145,8 @@ def check_machine(run: Run, account: str, open_state: Callable[[Path], Store]) -
         text = f"Another run is active: {active}." if active else "No other run is active."
         return Finding(True, text)
 
-    found = [each for check in (folder, state, other_run) for each in collect_findings(check)]
+    found = [Finding(True, f"Settings come from {run.settings_from}.")]
+    found += [each for check in (folder, state, other_run) for each in collect_findings(check)]
     return found + [Finding(True, f"The report goes to {path}.") for path in run.args.report]
 
 

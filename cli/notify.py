@@ -17,7 +17,7 @@ from core.log import log
 from core.settings import Secret, SettingsReader
 from report.model import DONE, Finding, Report, describe_outcome
 from state.files import account_file
-from state.notifications import SQL, Notifications
+from state.history import SQL, Notifications
 from state.store import Store
 from transport.http_client import HttpClient
 from transport.service import Service

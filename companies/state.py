@@ -15,7 +15,7 @@ from companies.matching import Change
 from companies.plan import LISTED, Answer, waiting_key
 from core.clock import DAY_S, Clock
 from core.errors import AppError
-from state import history, notifications
+from state import history
 from state.store import Store
 
 SCHEMA = f"""
@@ -24,7 +24,6 @@ CREATE TABLE answer (
     domain TEXT PRIMARY KEY, listed_as TEXT, status TEXT NOT NULL, reason TEXT NOT NULL,
     since REAL NOT NULL, asked_at REAL NOT NULL
 ) WITHOUT ROWID;
-{notifications.SQL}
 {history.SQL}
 PRAGMA user_version = """
 _REMEDY = "Delete the file, or bring it back from a backup."
@@ -40,7 +39,7 @@ class CompanyState(Store):
     ) -> None:
         number = int(hashlib.sha256(account.encode()).hexdigest()[:7], 16)
         super().__init__(path, f"{SCHEMA}{number};", _REMEDY, dry_run, may_fail)
-        self.notifications = notifications.Notifications(self, clock)
+        self.notifications = history.Notifications(self, clock)
         if self.rows("PRAGMA user_version") != [(number,)]:
             self.close()
             self.give_up(AppError(f"{path} is the memory of another account. {_REMEDY}"))

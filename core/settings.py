@@ -6,6 +6,7 @@ import difflib
 import math
 import os
 import re
+import stat
 from pathlib import Path
 from typing import AbstractSet, Callable, Iterator, Mapping, NamedTuple, TypeVar
 
@@ -144,23 +145,27 @@ class SettingsReader:
 
 
 def read_env_file(path: str | None) -> EnvFile:
-    """Without `path`, `.env` is looked for beside the scripts, so that cron finds it from anywhere
-    and no other project's file gets in between, then in the current folder. Raises SettingsError
-    when the file cannot be read."""
-    usual = next((each for each in (SCRIPTS / ".env", Path(".env")) if each.is_file()), None)
-    found = usual if path is None else Path(path)
-    if found is None:
+    """Without `path`, `.env` beside the scripts: cron finds it from anywhere, and no other folder's
+    can send the keys elsewhere. Raises SettingsError when the file cannot be read, or others may
+    write it."""
+    found = SCRIPTS / ".env" if path is None else Path(path)
+    if path is None and not found.is_file():
         return NO_FILE
     try:
         with open(found, encoding="utf-8-sig") as stream:  # Windows editors begin with a mark
+            status = os.fstat(stream.fileno())
             values = dotenv.dotenv_values(stream=stream, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         if isinstance(error, PermissionError):
             reason = "it must belong to the user who runs this"
         raise SettingsError(f"Cannot read the settings file {found}: {reason}.") from None
-    if os.name == "posix" and found.stat().st_mode & 0o044:
-        log.warning("Other users of this machine can read %s. Run: chmod 600 %s", found, found)
+    if os.name == "posix" and stat.S_ISREG(status.st_mode):  # and no pipe that is filled for us
+        remedy = f" Run: chmod 600 {found}" if status.st_uid == os.geteuid() else ""
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise SettingsError(f"Other users of this machine may write {found}.{remedy}")
+        if status.st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            log.warning("Other users of this machine can read %s.%s", found, remedy)
     return EnvFile(found, {name: text for name, text in values.items() if text is not None})
 
 

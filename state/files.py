@@ -15,6 +15,7 @@ from core.errors import AppError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 OTHER_PLACE = "Let XDG_STATE_HOME name a folder that can be written."
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PROBE_BYTES = 65_536  # more than SQLite needs at once, so that a disk that is nearly full is found
 
 
@@ -54,6 +55,24 @@ def unusable(what: str, error: Exception, remedy: str = OTHER_PLACE) -> AppError
     if getattr(error, "errno", None) in FULL or "disk is full" in str(error):
         return AppError(f"Cannot use {what}: the disk is full. Free some space.")
     return AppError(f"Cannot use {what}: {getattr(error, 'strerror', None) or error}. {remedy}")
+
+
+def require_private(folder: Path) -> None:
+    """Raises AppError when others may write into it: what lies there decides what a run does."""
+    if os.name == "posix" and folder.stat().st_mode & OTHERS_WRITE:
+        owner_and_mode = describe_access(folder)
+        raise AppError(
+            f"Others may write into {folder} ({owner_and_mode}). Run: chmod go-w {folder}"
+        )
+
+
+def describe_access(folder: Path) -> str:
+    """`owner jo, mode 0700`."""
+    try:
+        owner = folder.owner()
+    except (KeyError, NotImplementedError):  # a user without a name; Windows
+        owner = str(folder.stat().st_uid)
+    return f"owner {owner}, mode {stat.S_IMODE(folder.stat().st_mode):04o}"
 
 
 def state_folder() -> Path:

@@ -1,9 +1,10 @@
-"""What runs did, kept in the file of the job: which runs there were, and every change they made."""
+"""What runs did, kept in the file of the job: which runs there were, every change they made, and
+what they reported."""
 
 from __future__ import annotations
 
 import json
-from typing import Iterable, Iterator, Mapping, NamedTuple, Sequence, Union
+from typing import AbstractSet, Iterable, Iterator, Mapping, NamedTuple, Sequence, Union
 
 from core.clock import DAY_S, Clock
 from core.errors import Outcome
@@ -12,9 +13,11 @@ from state.store import Store
 SENT = "sent"  # the status of a change until it is known what came of it
 RUNNING = "running"  # the outcome of a run that has not ended and still holds the lock
 BROKEN_OFF = "broken off"  # of one that ended without a word: it was killed
+AGAIN_AFTER_S = 167 * 3600.0  # an hour less than a week: a daily run keeps to its day
 
 # A part of the schema of a job. `who` is a domain, or the hash of an address; `holder`: what the
-# lock said of the run; `outcome`: none until the run has ended.
+# lock said of the run; `outcome`: none until the run has ended; `what`: a key of the job's own, a
+# hash where it names a person.
 SQL = """
 CREATE TABLE run (
     id INTEGER PRIMARY KEY, holder TEXT NOT NULL, began_at REAL NOT NULL, outcome TEXT, error TEXT,
@@ -26,6 +29,7 @@ CREATE TABLE change (
 );
 CREATE INDEX change_who ON change (who);
 CREATE INDEX change_run ON change (run);
+CREATE TABLE notified (what TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
 
 Who = Union[str, bytes]
@@ -102,3 +106,27 @@ class History:
     def _changes(self, column: str, value: object) -> list[ChangeEntry]:
         sql = f"SELECT * FROM change WHERE {column} = ? ORDER BY at, rowid"  # noqa: S608
         return [ChangeEntry(*row[1:]) for row in self._store.rows(sql, value)]
+
+
+class Notifications:
+    """What waits for a person: a job that runs every hour reports it once, and then once a week.
+    Raises what the store raises."""
+
+    def __init__(self, store: Store, clock: Clock, again_after_s: float = AGAIN_AFTER_S) -> None:
+        self._store, self._clock, self._again_after_s = store, clock, again_after_s
+
+    def due(self, waiting: AbstractSet[str]) -> set[str]:
+        """Those of what waits that were not reported within that time; a time to come is none."""
+        now = self._clock.time()
+        sql = "SELECT what FROM notified WHERE at > ? AND at <= ?"
+        known = self._store.rows(sql, now - self._again_after_s, now)
+        return {*waiting} - {what for (what,) in known}
+
+    def mark_notified(self, reported: Iterable[str], waiting: AbstractSet[str]) -> None:
+        """What is reported now. What does not wait any more is news should it wait again."""
+        now = self._clock.time()
+        known = self._store.rows("SELECT what FROM notified")
+        settled = [row for row in known if row[0] not in waiting]
+        self._store.write("DELETE FROM notified WHERE what = ?", settled)
+        rows = [(what, now) for what in reported]
+        self._store.write("INSERT OR REPLACE INTO notified VALUES (?, ?)", rows)

@@ -13,6 +13,7 @@ from core.clock import DAY_S, Clock
 from core.errors import AnotherRunActive, AppError
 from core.log import log
 from core.words import format_moment
+from state import files
 from state.files import account_file, unusable
 
 if sys.platform == "win32":
@@ -33,7 +34,8 @@ def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Itera
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = stack.enter_context(open(path, "a+b", buffering=0))
+            files.require_private(path.parent)
+            file = stack.enter_context(open(path, "a+b", buffering=0, opener=_open_private))
             _wait_for(file, clock, wait_s)
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode())
@@ -72,6 +74,10 @@ def _wait_for(file: IO[bytes], clock: Clock, wait_s: float) -> None:
             log.info("Another run is active: %s. Waiting up to %d s for it.", active, wait_s)
             is_said = True
         clock.sleep(POLL_S)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _read_holder(file: IO[bytes]) -> str:

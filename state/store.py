@@ -75,6 +75,7 @@ class Store:
             # A commit need not wait for the disk: a power failure may cost the last few changes, a
             # kill costs none.
             self._file.execute("PRAGMA synchronous = NORMAL")
+            self._file.execute("PRAGMA secure_delete = ON")  # what is forgotten is not left in it
         if not self._file.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise sqlite3.DatabaseError("the file is empty")
 

@@ -26,7 +26,7 @@ from typing import Callable, Iterable, Mapping, NamedTuple
 from core.emails import canonical, masked
 from core.errors import AppError
 from mailerlite_api.shapes import Value
-from state import history, notifications
+from state import history
 from state.store import Store
 from subscribers.decide import KnownPerson, Refusal
 
@@ -49,7 +49,7 @@ CREATE TABLE joined (hash BLOB, group_id TEXT, is_told INTEGER NOT NULL DEFAULT 
 CREATE TABLE refused (hash BLOB, field TEXT, sent BLOB, reason TEXT, since TEXT, asked TEXT,
     PRIMARY KEY (hash, field)) WITHOUT ROWID;
 """
-_SQL += history.SQL + notifications.SQL
+_SQL += history.SQL
 _MAKE_LISTED = "CREATE TEMP TABLE listed (hash BLOB PRIMARY KEY, contact_id INTEGER)"
 # A contact that is known stays the person's contact until the person is written again: should it
 # change its address, what it objects to still counts for this one.

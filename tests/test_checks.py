@@ -22,6 +22,7 @@ from core.errors import (
 )
 from core.words import format_moment
 from report.model import Finding
+from state import files
 from state.files import account_file
 from state.history import SQL
 from state.lock import run_lock
@@ -86,12 +87,27 @@ def test_before_the_first_run(clock: FakeClock) -> None:
     state = Path.home() / ".local" / "state" / "crm-sync"
     path = account_file("test", "an account", ".sqlite3")
     assert look(clock, report=Path("run.html")) == {
+        "Settings come from the environment alone.": True,
         f"What runs leave for later ones goes to {state}.": True,
         f"There is no memory of earlier runs yet: the first makes {path}.": True,
         "No other run is active.": True,
         "The report goes to run.html.": True,
     }
     assert list(Path.home().iterdir()) == []
+
+
+def test_who_may_write_into_the_state_folder(clock: FakeClock) -> None:
+    with run_lock("test", "an account", clock):
+        folder = files.state_folder()
+    owner = folder.owner()
+    (told,) = [text for text in look(clock) if text.startswith("What runs leave")]
+    assert told.endswith(f"goes to {folder} (owner {owner}, mode 0700).")
+    for mode in (0o770, 0o707):
+        folder.chmod(mode)
+        words = f"Others may write into {folder} (owner {owner}, mode {mode:04o})."
+        assert not look(clock)[f"{words} Run: chmod go-w {folder}"]
+        with pytest.raises(AppError, match="Others may write"), run_lock("test", "it", clock):
+            pass
 
 
 def test_a_memory_of_earlier_runs(clock: FakeClock) -> None:

@@ -663,6 +663,7 @@ def test_check_lists_what_is_in_place(job: Job, tmp_path: Path) -> None:
         "OK   HubSpot lets the key read companies.",
         "OK   HubSpot lets the key read contacts. Whether it may write, only a run can show: it"
         " needs crm.objects.companies.write and crm.objects.contacts.write.",
+        "OK   Settings come from the environment alone.",
         f"OK   What runs leave for later ones goes to {folder}.",
         "OK   There is no memory of earlier runs yet: the first makes"
         f" {folder / 'contact-HASH.sqlite3'}.",

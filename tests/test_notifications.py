@@ -7,7 +7,7 @@ from typing import Iterator
 
 import pytest
 
-from state.notifications import SQL, Notifications
+from state.history import SQL, Notifications
 from state.store import Store
 from tests.helpers import FakeClock
 from tests.people import AL, BO, JO, contact, emails, make, run, run_first, subscriber

@@ -89,6 +89,17 @@ def test_a_mailerlite_token_dies_with_its_user(clock: FakeClock) -> None:
 # One record among many
 
 
+def test_half_of_an_emoji_in_a_name_costs_no_run_history(clock: FakeClock) -> None:
+    with make([1], [], clock) as sandbox:
+        sandbox.hubspot.companies[next(iter(sandbox.hubspot.companies))]["name"] = "Shop \ud83d"
+        ended = clock.run(sync.main, sandbox)
+        told = clock.run(sync.main, sandbox, "--explain", "shop-1.example")
+    assert ended.code == 0
+    assert "memory of earlier runs" not in ended.err
+    assert ended.report["follow"][0]["company"] == "Shop \ufffd"
+    assert "followed on 21 Nov 2026" in told.out
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422, 500, 503, 524])
 def test_one_company_that_fails_stops_no_other(clock: FakeClock, status: int) -> None:
     with make([1, 2, 3, 4, 5], [6], clock) as sandbox:

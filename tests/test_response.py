@@ -216,6 +216,20 @@ def test_remedies() -> None:
     assert str(problem(403)) == "HubSpot, search: 403 Forbidden."
 
 
-@pytest.mark.parametrize("text", ["", "null", "[1]", "{", "[" * 100_000])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (r"x\ud83d", "x\ufffd"),
+        (r"\ud83d\ude00 \ude00\ud83d\ude00", "\U0001f600 \ufffd\U0001f600"),
+        (r"\\ud83d \\\ud83d\u00fc\/", "\\ud83d \\\ufffd\xfc/"),
+    ],
+)
+def test_half_of_a_character_is_replaced(text: str, found: str) -> None:
+    assert json_object(f'{{"a": "{text}"}}') == {"a": found}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[1]", "{", "[" * 100_000, f'{{"a": [{"[]," * 300_000}0]}}']
+)
 def test_what_is_no_json_object(text: str) -> None:
     assert json_object(text) is None

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import stat
+import threading
 from pathlib import Path
 from typing import Callable
 from unittest import mock
 
 import pytest
 
+import sync
 from cli import command
 from companies.options import Options, add_flags, read_options
 from core import settings as basics_settings
@@ -22,7 +25,7 @@ from core.settings import (
     read_env_file,
 )
 from sync import PredictLeads
-from tests.helpers import ROOT
+from tests.helpers import ROOT, FakeClock, make
 
 KEYS = {
     "HUBSPOT_ACCESS_TOKEN": "pat-na1-planted",
@@ -131,19 +134,35 @@ def test_the_environment_wins_over_the_file_and_an_empty_variable_does_not(tmp_p
     assert values == {"A": "from file", "B": "from environment", "C": "default", "D": "$A"}
 
 
-def test_env_of_the_current_folder_is_found() -> None:
-    assert read_env_file(None) == NO_FILE
-    Path(".env").write_text("X=1")
-    assert read_env_file(None) == EnvFile(Path(".env"), {"X": "1"})
-
-
-def test_that_beside_the_scripts_comes_first_and_is_never_the_developers() -> None:
+def test_only_the_file_beside_the_scripts_is_found_by_itself() -> None:
     beside = basics_settings.SCRIPTS / ".env"
-    assert ROOT not in beside.parents
-    basics_settings.SCRIPTS.mkdir()
-    beside.write_text("X=2")
+    assert ROOT not in beside.parents  # and it is never the developer's
     Path(".env").write_text("X=1")
+    assert read_env_file(None) == NO_FILE
+    beside.parent.mkdir()
+    beside.write_text("X=2")
     assert read_env_file(None) == EnvFile(beside, {"X": "2"})
+
+
+def test_which_file_it_was_is_told(clock: FakeClock) -> None:
+    Path("settings").touch(mode=0o600)
+    with make([1], [1], clock) as sandbox:
+        told = clock.run(sync.main, sandbox, "--check", "--env-file", "settings").out
+        verbose = clock.run(sync.main, sandbox, "-v", "--env-file", "settings").err
+        alone = clock.run(sync.main, sandbox, "--check").out
+    assert "OK   Settings come from settings.\n" in told
+    assert "  Settings come from settings.\n" in verbose
+    assert "OK   Settings come from the environment alone.\n" in alone
+
+
+def test_whoever_gets_the_keys_of_a_service_in_its_place_is_told(clock: FakeClock) -> None:
+    with make([1], [1], clock) as sandbox:
+        url = "https://elsewhere.invalid/api"
+        ended = clock.run(sync.main, sandbox, HUBSPOT_BASE_URL=url)
+        own = clock.run(sync.main, sandbox, "--check", HUBSPOT_BASE_URL="https://api.hubapi.com")
+    assert f"HubSpot is asked at {url}.\n" in ended.out
+    assert "PredictLeads is asked" not in ended.out  # at this machine itself
+    assert "is asked at" not in own.out
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -240,6 +259,30 @@ def test_names_in_the_environment_are_none_of_its_business() -> None:
 def test_the_example_is_to_be_copied_only_where_there_is_no_file() -> None:
     assert problems({"ALEXA_BELOW": "x"}).endswith("(start with: cp .env.example .env).")
     assert "cp .env.example" not in told_of("KEEP_FOLOWING")
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_file_that_others_may_write_is_refused(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    path = Path("settings")
+    path.touch()
+    path.chmod(mode)
+    ended = clock.run(sync.main, None, "--env-file", "settings")
+    assert ended.code == 2
+    assert "users of this machine may write settings. Run: chmod 600 settings\n" in ended.err
+    monkeypatch.setattr("os.geteuid", lambda: path.stat().st_uid + 1)
+    assert "chmod" not in clock.run(sync.main, None, "--env-file", "settings").err
+
+
+def test_a_pipe_is_for_whoever_fills_it(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    path.chmod(0o666)
+    writer = threading.Thread(target=lambda: path.write_text("X=1"))
+    writer.start()
+    assert read_env_file(str(path)) == EnvFile(path, {"X": "1"})
+    writer.join()
 
 
 def test_a_file_that_others_can_read(

@@ -12,7 +12,7 @@ import pytest
 
 from core.errors import AppError
 from core.log import log
-from state import files
+from state import files, lock
 from state.store import Store
 from tests.fault_matrix import JOBS
 from tests.helpers import FakeClock
@@ -64,6 +64,19 @@ def test_a_file_that_cannot_be_made_leaves_nothing(path: Path) -> None:
     with pytest.raises(OSError, match="Is a directory"):
         files.write_whole(path.parent / "report", "text")
     assert [each.name for each in path.parent.iterdir()] == ["report"]
+
+
+def test_what_is_left_is_for_its_owner_alone_and_gone_when_it_is_forgotten(
+    clock: FakeClock, path: Path
+) -> None:
+    with contextlib.closing(Store(path, SCHEMA, REMEDY, dry_run=False)) as store:
+        store.write("INSERT INTO fact VALUES (?)", [("a-person@shop.example",)])
+        store.write("DELETE FROM fact WHERE text LIKE ?", [("%",)])
+        assert store.rows("PRAGMA secure_delete") == [(1,)]
+    with lock.run_lock("job", "account", clock):
+        left = [path, *files.state_folder().iterdir()]
+    assert [each.stat().st_mode & 0o777 for each in left] == [0o600, 0o600]
+    assert b"a-person" not in path.read_bytes()
 
 
 def test_who_may_read_a_file_that_is_replaced(path: Path) -> None:

@@ -203,6 +203,7 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
         "OK   HubSpot's contacts can be read.",
         "OK   MailerLite's subscribers can be read: 1 active subscriber.",
         "OK   The first run that writes needs --first-run, once.",
+        "OK   Settings come from the environment alone.",
         f"OK   What runs leave for later ones goes to {folder}.",
         f"OK   There is no memory of earlier runs yet: the first makes {memory}.",
         "OK   No other run is active.",

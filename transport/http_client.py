@@ -79,7 +79,7 @@ class HttpClient:
     ) -> None:
         self.service = service
         self.usage = Usage()
-        self._base_url = base_url
+        self.base_url = base_url
         self._hidden_path = hidden_path  # between that and the path of a call; no message shows it
         self._clock = clock
         self._dry_run = dry_run
@@ -236,7 +236,7 @@ class HttpClient:
         try:
             with self._session.request(
                 method,
-                self._base_url + self._hidden_path.reveal() + path,
+                self.base_url + self._hidden_path.reveal() + path,
                 timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
                 allow_redirects=False,  # requests would take X-Api-Key along to the other host
                 stream=True,
@@ -266,7 +266,7 @@ class HttpClient:
 
     def _problem_of(self, error: Exception) -> Exception:
         """What an error of requests or urllib3 means: they wrap the reason several times."""
-        name, url, reasons = self.service.name, self._base_url, list(_reasons(error))
+        name, url, reasons = self.service.name, self.base_url, list(_reasons(error))
 
         def is_any(*kinds: type) -> bool:
             return any(isinstance(reason, kinds) for reason in reasons)
@@ -300,7 +300,7 @@ class HttpClient:
     def _proxy_problem(self, text: str) -> Exception:
         """Of a call that never got past the proxy. `text`: all that is known of it."""
         found = requests.utils.select_proxy(
-            self._base_url, requests.utils.get_environ_proxies(self._base_url)
+            self.base_url, requests.utils.get_environ_proxies(self.base_url)
         )
         address = (found or "").rpartition("//")[2]
         proxy = f"the proxy {address.rpartition('@')[2]}"  # without its password

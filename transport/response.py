@@ -18,11 +18,14 @@ from transport.service import JsonObject, Response, Service
 WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
 BRIEF_S = 5.0  # for each try of a brief call, and for the wait before its repeat
 LONGEST_WAIT_S = 7 * 86_400.0  # what a Retry-After is cut to, so that it stays a date
+MAX_VALUES = 500_000  # and escapes in an answer: each may take 200 bytes; a page has some 10,000
 EXCERPT = 300  # characters of a foreign text that a message may carry
 SEARCHED = 2_000  # characters of it that are searched for addresses: it may be a whole page
 
 _RETRY_STATUSES = frozenset({408, 425, 429})  # and every 5xx
 _COUNT = re.compile("[0-9]{1,9}")
+# In JSON: both halves of a character beyond U+FFFF, one half alone, or anything else.
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 
 
 @dataclass(eq=False)
@@ -40,8 +43,12 @@ class TryAgain(Exception):
 
 
 def json_object(text: str) -> JsonObject | None:
+    """None where it is none, or would take too much memory. Half of an emoji, which no file and no
+    database takes, becomes U+FFFD."""
+    if sum(map(text.count, ",[{\\")) > MAX_VALUES:
+        return None
     try:
-        data = json.loads(text)
+        data = json.loads(_ESCAPE.sub(lambda found: r"\ufffd" if found[1] else found[0], text))
     except (ValueError, RecursionError):  # nested as deep as no service answers
         return None
     return data if isinstance(data, dict) else None

@@ -23,7 +23,7 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class Service:
-    """`remedy`: what the user can do about a refusal, as a sentence or "".
+    """`remedy`: what the user can do about a refusal, as a sentence or "". `base_url`: its own.
 
     `read_only_posts`: the paths of the POST calls that only read. `retry_statuses`: after which,
     besides those of HTTP, the same call may succeed. `error_details`: what only this service puts
@@ -36,6 +36,7 @@ class Service:
 
     name: str
     remedy: Callable[[Response], str]
+    base_url: str = ""
     read_only_posts: Pattern[str] | None = None
     retry_statuses: frozenset[int] = frozenset()
     error_details: Callable[[JsonObject], Iterator[str]] = lambda _body: iter(())
