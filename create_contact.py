@@ -17,12 +17,12 @@ from cli.job import check_machine, collect_findings, show_findings
 from contact import plan
 from contact.plan import NewContact, Step, one_line
 from contact.records import Memory, Records
+from core import log
 from core.clock import Clock
 from core.domains import parse_domain
 from core.emails import parse_email
 from core.errors import AppError, CallRejected, Outcome, SettingsError
 from core.limits import parse_number
-from core.log import log
 from core.settings import SettingsReader
 from core.shared_hosts import shared_host
 from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Created

@@ -13,9 +13,9 @@ from typing import Sequence
 from cli import command
 from cli.changes import conclude
 from cli.job import Job, run_job
+from core import log
 from core.clock import Clock
 from core.errors import Outcome
-from core.log import log
 from core.words import count
 from hubspot_api.shapes import CONTACTS
 from hubspot_client import HubSpotClient

@@ -10,8 +10,7 @@ from typing import Callable, Iterable, Sequence, TypeVar
 
 from cli.command import Run
 from cli.screen import Progress
-from core import errors
-from core.log import log
+from core import errors, log
 from report.model import DONE, FAILED, NOT_REACHED, SKIPPED, Result
 from transport import threads
 

@@ -13,11 +13,10 @@ from typing import Callable, Iterator, Sequence, TypeVar
 
 from cli import screen
 from cli.notify import Hooks
-from core import VERSION
+from core import VERSION, log
 from core.clock import Clock
 from core.errors import AppError, Interrupted, Outcome
 from core.limits import Refusal, parse_number
-from core.log import log
 from core.settings import SettingsReader, parse_positive, read_env_file
 from report import render
 from report.model import Report, Section

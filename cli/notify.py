@@ -10,10 +10,10 @@ from collections import Counter
 from typing import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
+from core import log
 from core.clock import DAY_S, Clock
 from core.emails import masked
 from core.errors import AppError, Outcome
-from core.log import log
 from core.settings import Secret, SettingsReader
 from report.model import DONE, Finding, Report, describe_outcome
 from state.files import account_file

@@ -11,9 +11,9 @@ from typing import Iterable, Sequence, TextIO, TypeVar
 
 from tqdm import tqdm
 
+from core import log
 from core.clock import Clock
 from core.domains import display_domains
-from core.log import log
 from core.words import clip, printable
 from report.model import Kind
 

@@ -19,9 +19,9 @@ from typing import AbstractSet, Callable, Collection, Iterable, Sequence
 
 from companies.plan import LISTED, UNLISTED, Diff
 from companies.state import Answers
+from core import log
 from core.domains import normalise_domain
 from core.errors import ServiceError
-from core.log import log
 from core.words import companies
 
 MOST_QUESTIONS = 20  # in a run, of each kind: a question has its price

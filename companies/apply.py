@@ -14,8 +14,8 @@ from companies.destination import Action
 from companies.job import CompanyJob
 from companies.matching import Change, Matching
 from companies.plan import UNKNOWN, UNLISTED, Diff, Doubt, Plan, judge_rows
+from core import log
 from core.errors import AppError, CallRejected, Forbidden, Interrupted, NotFound, ServiceError
-from core.log import log
 from core.words import companies
 from report.model import DONE, FAILED, NOT_REACHED, Result
 from state.history import SENT

@@ -12,7 +12,7 @@ from companies.options import Options, keep_on_purpose
 from companies.plan import Diff, Doubt, Plan, Rows, compare, make_plan, names_of
 from companies.source import CompanySource
 from companies.state import Answers, CompanyState
-from core.log import log
+from core import log
 from core.words import companies
 from state.history import History
 

@@ -7,10 +7,10 @@ from typing import Callable, Mapping, Sequence
 
 from cli.job import collect_findings
 from companies.matching import Criteria, HubSpotLookup, Matching
+from core import log
 from core.clock import Clock
 from core.conditions import Property
 from core.errors import CallRejected
-from core.log import log
 from core.words import alternatives, companies
 from hubspot_api import search
 from hubspot_api.shapes import COMPANIES, Account

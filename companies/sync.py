@@ -19,9 +19,9 @@ from companies.matching import Matching
 from companies.plan import UNLISTED, Plan, waiting_key
 from companies.source import CompanySource
 from companies.state import CompanyState
+from core import log
 from core.clock import Clock
 from core.errors import Outcome
-from core.log import log
 from core.words import companies, count
 from hubspot_client import HubSpotClient
 from report.model import DONE, Finding

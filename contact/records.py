@@ -12,8 +12,8 @@ from typing import Callable, Sequence
 
 from cli.command import Run
 from contact.plan import NewContact, Plan, make_plan, with_domain
+from core import log
 from core.errors import CallRejected, Forbidden, ServiceError
-from core.log import log
 from hubspot_api import search
 from hubspot_api.shapes import Company, Created
 from hubspot_client import HubSpotClient

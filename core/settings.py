@@ -12,9 +12,9 @@ from typing import AbstractSet, Callable, Iterator, Mapping, NamedTuple, TypeVar
 
 import dotenv
 
+from core import log
 from core.errors import SettingsError
 from core.limits import parse_number
-from core.log import log
 
 T = TypeVar("T")
 

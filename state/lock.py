@@ -9,9 +9,9 @@ import socket
 import sys
 from typing import IO, Iterator
 
+from core import log
 from core.clock import DAY_S, Clock
 from core.errors import AnotherRunActive, AppError
-from core.log import log
 from core.words import format_moment
 from state import files
 from state.files import account_file, unusable

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Tuple
 
+from core import log
 from core.errors import AppError
-from core.log import log
 from state import files
 
 Row = Tuple[Any, ...]

@@ -12,9 +12,9 @@ from typing import Mapping, NamedTuple, Sequence
 
 from cli.changes import Skip
 from cli.screen import Progress
+from core import log
 from core.clock import Clock
 from core.errors import CallRejected, Interrupted, ServiceDown, ServiceError
-from core.log import log
 from core.words import listing
 from report.model import DONE, FAILED, NOT_REACHED, Result
 from subscribers.decide import Action, Decision

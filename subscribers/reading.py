@@ -6,9 +6,9 @@ from collections import Counter
 from typing import AbstractSet, Iterable, Mapping, NamedTuple, Sequence
 
 from cli.screen import Progress
+from core import log
 from core.clock import Clock
 from core.emails import canonical, spellings
-from core.log import log
 from core.values import Packed
 from core.words import count
 from hubspot_api import search

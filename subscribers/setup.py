@@ -7,9 +7,9 @@ import difflib
 from typing import Iterator, Mapping, Sequence
 
 from cli.job import collect_findings, require_ok
+from core import log
 from core.conditions import Condition, Property
 from core.errors import AppError, CallRejected, Forbidden, ServiceError, SettingsError
-from core.log import log
 from core.words import alternatives, count, listing
 from hubspot_api.shapes import COMPANIES, CONTACTS, Account, ObjectType, RecordList
 from report.model import Finding

@@ -12,10 +12,10 @@ import pytest
 import sync
 from cli import command
 from companies.options import Options, add_flags, read_options
+from core import log
 from core import settings as basics_settings
 from core.errors import SettingsError
 from core.limits import Limit
-from core.log import log
 from core.settings import (
     NO_FILE,
     PYTHON,

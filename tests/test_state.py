@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from core import log
 from core.errors import AppError
-from core.log import log
 from state import files, lock
 from state.store import Store
 from tests.fault_matrix import JOBS

@@ -20,9 +20,8 @@ import tenacity
 from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
-from core import VERSION, errors
+from core import VERSION, errors, log
 from core.clock import Clock
-from core.log import log
 from core.settings import Secret
 from core.words import count
 from transport import response, threads

@@ -9,8 +9,8 @@ import functools
 from concurrent.futures import Future
 from typing import Any, Callable, Hashable, Iterator, NamedTuple, Protocol, Sequence, TypeVar
 
+from core import log
 from core.errors import ListChanged
-from core.log import log
 from transport import threads
 from transport.http_client import HttpClient
 
