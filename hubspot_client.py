@@ -19,8 +19,7 @@ from hubspot_api import search, shapes
 from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Contact, Created, ObjectType, Record
 from transport import paging, threads
 from transport.paging import IdRange
-from transport.response import json_object
-from transport.service import JsonObject, Response, Service
+from transport.response import JsonObject, Response, Service, json_object
 from transport.service_client import ServiceClient, ServiceSettings, Shape, total
 
 # One place for the version.

@@ -16,8 +16,7 @@ from core.settings import Secret, SettingsReader, parse_base_url, parse_rate
 from mailerlite_api import shapes
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, Value, Written
 from transport import paging
-from transport.response import excerpt, json_object
-from transport.service import JsonObject, Service
+from transport.response import JsonObject, Service, excerpt, json_object
 from transport.service_client import ServiceClient, ServiceSettings, Shape, total
 
 # The maximum of the members of a group; of all subscribers no document names it, and what is given

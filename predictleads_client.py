@@ -14,8 +14,7 @@ from urllib.parse import quote
 from core.errors import CallRejected, NotFound
 from core.settings import SettingsReader, parse_base_url, parse_rate
 from transport import paging
-from transport.response import excerpt
-from transport.service import Service
+from transport.response import Service, excerpt
 from transport.service_client import ServiceClient, ServiceSettings
 
 PAGE_SIZE = 1000  # the maximum; each page may cost a credit

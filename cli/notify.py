@@ -20,7 +20,7 @@ from state.files import account_file
 from state.history import SQL, Notifications
 from state.store import Store
 from transport.http_client import HttpClient
-from transport.service import Service
+from transport.response import Service
 
 LONGEST_TEXT = 3_000  # characters
 SHOWN_CHANGES = 10

@@ -176,16 +176,13 @@ def _misspelt(names: Mapping[str, str], asked: AbstractSet[str]) -> Iterator[tup
     """
     example = _EXAMPLE.read_text(encoding="utf-8") if _EXAMPLE.is_file() else ""
     known = sorted({*asked, *_EXAMPLE_NAME.findall(example)})
-    words = {word for each in known for word in each.split("_")}
-    # Each service has a base URL; one of its settings is never taken for that of another one.
-    services = [each[: -len("BASE_URL")] for each in known if each.endswith("_BASE_URL")]
     for name in [each for each in names if each not in known]:
         text = name.upper()
         first = text.split("_")[0]
-        service = next(filter(text.startswith, services), "")
-        family = [each for each in known if each.startswith(service or f"{first}_")]
-        is_ours = service or words.issuperset(text.split("_"))
-        close = difflib.get_close_matches(text, family, cutoff=0 if is_ours else _CLOSE_IN_FAMILY)
+        family = [each for each in known if each.startswith(f"{first}_")]
+        # What begins with a service's name is meant for it; each service has a base URL.
+        cutoff = 0 if f"{first}_BASE_URL" in known else _CLOSE_IN_FAMILY
+        close = difflib.get_close_matches(text, family, cutoff=cutoff)
         for meant in (close or difflib.get_close_matches(text, known, cutoff=_CLOSE))[:1]:
             yield name, meant
 

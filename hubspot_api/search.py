@@ -11,7 +11,7 @@ from typing import Callable, Iterable, Iterator, List, Sequence, TypeVar
 from core.domains import display_domain
 from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANY_PROPERTIES
 from transport.paging import IdRange
-from transport.service import JsonObject
+from transport.response import JsonObject
 
 PAGE_SIZE = 200  # the maximum
 BODY_BYTES = 3_000  # the body must stay under it

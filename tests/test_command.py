@@ -23,7 +23,7 @@ from state.files import account_file, state_folder
 from state.lock import run_lock
 from tests.helpers import HOSTILE, FakeClock
 from transport.http_client import HttpClient
-from transport.service import Service
+from transport.response import Service
 
 
 def script(work: Callable[[Run], Outcome]) -> Callable[..., int]:

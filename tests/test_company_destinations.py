@@ -24,7 +24,7 @@ from state.lock import run_lock
 from tests.helpers import FAST, MATCH, ROOT, Ended, FakeClock
 from tests.layers import scripts
 from transport.http_client import HttpClient
-from transport.service import Service
+from transport.response import Service
 from transport.service_client import ServiceSettings
 
 OWNED = {"MAX_FOLLOW", "MAX_UNFOLLOW", "KEEP_FOLLOWING"}  # PredictLeads' own: it was the first

@@ -33,7 +33,7 @@ from sandbox import Fault, PredictLeads, Sandbox
 from tests.helpers import FakeClock
 from transport import http_client
 from transport.http_client import MAX_ATTEMPTS, HttpClient
-from transport.service import Service
+from transport.response import Service
 from transport.throttle import HEADROOM, SLOWED
 
 Connect = Callable[..., HttpClient]

@@ -26,7 +26,7 @@ from transport.paging import (
     read_by_offset,
     retry_if_changed,
 )
-from transport.service import Service
+from transport.response import Service
 
 Fetch = Callable[[int], Optional[Page]]
 HTTP = HttpClient(Service("Lists", lambda _: ""), "", {}, 1, clock=Clock(), dry_run=True)

@@ -12,13 +12,14 @@ from mailerlite_client import SERVICE as MAILERLITE
 from transport.response import (
     EXCERPT,
     LONGEST_WAIT_S,
+    Response,
+    Service,
     TryAgain,
     json_object,
     problem_of,
     quota_of,
     seconds_to_wait,
 )
-from transport.service import Response, Service
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
 

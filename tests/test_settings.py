@@ -206,7 +206,6 @@ def told_of(name: str) -> str:
         ("KEEP_HISTORY", "KEEP_HISTORY_DAYS"),
         ("ASK_AGAIN", "ASK_AGAIN_DAYS"),
         ("MAX_LEAF", "MAX_LEAVE"),
-        ("ALEXA_MAX", "ALEXA_BELOW"),
     ],
 )
 def test_a_misspelt_name_is_an_error_that_suggests_one(name: str, meant: str) -> None:

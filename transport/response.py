@@ -1,4 +1,4 @@
-"""What a response means for the caller: pure reading of status, headers and body."""
+"""What the HTTP client must know of a service, and what a response means: pure, without a call."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from http import client as http
-from typing import Iterator
+from types import MappingProxyType
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Pattern
 
 from core.emails import masked
 from core.errors import CallRejected, Forbidden, ServiceDown
-from transport.service import JsonObject, Response, Service
 
 WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
 BRIEF_S = 5.0  # for each try of a brief call, and for the wait before its repeat
@@ -26,6 +26,50 @@ _RETRY_STATUSES = frozenset({408, 425, 429})  # and every 5xx
 _COUNT = re.compile("[0-9]{1,9}")
 # In JSON: both halves of a character beyond U+FFFF, one half alone, or anything else.
 _ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
+
+JsonObject = Dict[str, Any]
+
+
+class Response(NamedTuple):
+    """`data`: the JSON object of the body, None when the body holds none. `is_repeat`: an earlier
+    attempt of the same call may have been carried out."""
+
+    status: int
+    text: str
+    data: JsonObject | None
+    headers: Mapping[str, str] = {}
+    is_repeat: bool = False
+
+
+@dataclass(frozen=True)
+class Service:
+    """`remedy`: what the user can do about a refusal, as a sentence or "". `base_url`: its own.
+
+    `read_only_posts`: the paths of the POST calls that only read. `retry_statuses`: after which,
+    besides those of HTTP, the same call may succeed. `error_details`: what only this service puts
+    into the body of an error, in words, the most important first. `min_wait_s`: seconds that it
+    wants before the next try when it sends no Retry-After. `daily_limit`: how a 429 reads after
+    which there is nothing more before tomorrow. `quota_period_s`: of how many seconds, if its
+    answers tell how many calls all apps of the account have left (X-RateLimit-Remaining).
+    `headers`: that it wants on every call, besides those of all services. `is_brief`: nothing
+    depends on its calls, so they get a few seconds and one repeat."""
+
+    name: str
+    remedy: Callable[[Response], str]
+    base_url: str = ""
+    read_only_posts: Pattern[str] | None = None
+    retry_statuses: frozenset[int] = frozenset()
+    error_details: Callable[[JsonObject], Iterator[str]] = lambda _body: iter(())
+    min_wait_s: Callable[[Response], float] = lambda _response: 0.0
+    daily_limit: Pattern[str] = re.compile("daily limit", re.IGNORECASE)
+    quota_period_s: float | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+    is_brief: bool = False
+
+    def only_reads(self, method: str, path: str) -> bool:
+        if method == "POST" and self.read_only_posts:
+            return bool(self.read_only_posts.fullmatch(path))
+        return method == "GET"
 
 
 @dataclass(eq=False)

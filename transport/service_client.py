@@ -7,7 +7,7 @@ from typing import Any, Callable, ClassVar, Mapping, NamedTuple, TypeVar
 from core.clock import Clock
 from core.settings import Secret
 from transport.http_client import HttpClient
-from transport.service import Service
+from transport.response import Service
 
 R = TypeVar("R")
 Shape = Callable[[Any], R]
