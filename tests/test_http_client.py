@@ -128,14 +128,6 @@ def test_no_cookies_are_kept(connect: Connect, sandbox: Sandbox) -> None:
     assert sandbox.requests[1].headers["Cookie"] is None
 
 
-def test_a_redirect_is_not_followed(connect: Connect, sandbox: Sandbox) -> None:
-    here = sandbox.settings["PREDICTLEADS_BASE_URL"] + "/api_subscription"
-    sandbox.faults = [Fault("redirect", path="/followings", location=here)]
-    with pytest.raises(ServiceError, match=r"a redirect\. It is not followed"):
-        connect().read(*LIST)
-    assert len(sandbox.requests) == 1
-
-
 def test_a_proxy_from_the_environment_is_used(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,12 +230,57 @@ def test_a_fault_is_retried_and_counted(
     assert len(sandbox.writes) == 1
 
 
-def test_backoff_grows_and_ends(connect: Connect, sandbox: Sandbox, clock: FakeClock) -> None:
-    sandbox.faults = [Fault("status", status=500)]
+@pytest.mark.parametrize(
+    ("faults", "repeatable", "kind", "words", "outcome_unknown", "sent"),
+    [
+        ([Fault("status", status=500)], True, ServiceError, "500 .*after 6 tries", True, 6),
+        ([Fault("redirect")], True, ServiceDown, "a redirect. It is not followed", False, 1),
+        ([Fault("reset_after")], False, ServiceError, "after 1 try", True, 1),
+        (
+            [Fault("reset_after", times=1), Fault("status", status=422)],
+            True,
+            CallRejected,
+            "422",
+            True,
+            2,
+        ),
+        (
+            [Fault("reset_after", times=1), Fault("status", status=402)],
+            True,
+            ServiceDown,
+            "402",
+            True,
+            2,
+        ),
+        ([Fault("status", times=1, status=429)], False, None, "", False, 2),
+    ],
+)
+def test_how_often_a_write_is_tried_and_what_is_known_of_it_then(
+    connect: Connect,
+    sandbox: Sandbox,
+    faults: list[Fault],
+    repeatable: bool,
+    kind: type[ServiceError] | None,
+    words: str,
+    outcome_unknown: bool,
+    sent: int,
+) -> None:
+    sandbox.faults = faults
     client = connect()
-    with pytest.raises(ServiceError, match=r"b\.example: 500 Internal Server Error, after 6 tries"):
-        client.request(*FOLLOW)
-    assert len(sandbox.requests) == MAX_ATTEMPTS
+    if kind is None:
+        client.request(*FOLLOW, repeatable=repeatable)
+    else:
+        with pytest.raises(kind, match=words) as error:
+            client.request(*FOLLOW, repeatable=repeatable)
+        assert error.value.outcome_unknown is outcome_unknown
+    assert len(sandbox.requests) == sent
+    assert len(sandbox.writes) <= 1
+
+
+def test_waits_grow(connect: Connect, sandbox: Sandbox, clock: FakeClock) -> None:
+    sandbox.faults = [Fault("status", status=500)]
+    with pytest.raises(ServiceError):
+        connect().request(*FOLLOW)
     waits = [seconds for seconds in clock.slept if seconds >= 0.5]
     assert all(0.5 <= wait <= 2**number for number, wait in enumerate(waits))
 
@@ -258,35 +295,6 @@ def test_one_429_slows_every_thread_of_the_service(
     first, second, third = sandbox.requests
     assert second.at - first.at >= 30
     assert third.at - second.at == pytest.approx(0.1 * HEADROOM * SLOWED, rel=0.01)
-
-
-def test_what_is_not_repeatable_is_sent_once_when_its_answer_is_lost(
-    connect: Connect, sandbox: Sandbox
-) -> None:
-    sandbox.faults = [Fault("reset_after")]
-    with pytest.raises(ServiceError) as error:
-        connect().request(*FOLLOW, repeatable=False)
-    assert error.value.outcome_unknown
-    assert len(sandbox.requests) == 1
-
-
-def test_what_is_not_repeatable_is_repeated_when_it_was_refused(
-    connect: Connect, sandbox: Sandbox
-) -> None:
-    sandbox.faults = [Fault("status", times=1, status=429)]
-    connect().request(*FOLLOW, repeatable=False)
-    assert len(sandbox.writes) == 1
-
-
-@pytest.mark.parametrize(("status", "kind"), [(422, CallRejected), (402, ServiceDown)])
-def test_a_refusal_after_a_lost_answer_does_not_say_that_nothing_was_done(
-    connect: Connect, sandbox: Sandbox, status: int, kind: Any
-) -> None:
-    sandbox.faults = [Fault("reset_after", times=1), Fault("status", status=status)]
-    with pytest.raises(kind) as error:
-        connect().request(*FOLLOW)
-    assert error.value.outcome_unknown
-    assert len(sandbox.writes) == 1
 
 
 def test_nothing_is_sent_once_the_service_is_down(
@@ -314,13 +322,17 @@ def test_a_failure_of_one_call_keeps_no_other_from_being_made(
     assert "data" in client.read(*LIST)
 
 
-def test_nothing_is_sent_after_giving_up(connect: Connect, sandbox: Sandbox) -> None:
-    client = connect()
+def test_nothing_is_sent_after_giving_up_or_after_the_end(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    given_up, closed = connect(), connect()
     with pytest.raises(ServiceDown, match="Someone came back") as error:
-        client.give_up("Someone came back.")
+        given_up.give_up("Someone came back.")
     assert error.value.outcome_unknown
-    with pytest.raises(NotSent, match="Someone came back"):
-        client.read(*LIST)
+    closed.close()
+    for client, words in ((given_up, "Someone came back"), (closed, "the run is over")):
+        with pytest.raises(NotSent, match=words):
+            client.read(*LIST)
     assert sandbox.requests == []
 
 
@@ -339,14 +351,6 @@ def test_whoever_waits_in_line_when_the_service_goes_down_sends_nothing(
     with pytest.raises(NotSent, match="credits used up"):
         client.read(*LIST)
     assert len(sandbox.requests) == 1
-
-
-def test_nothing_is_sent_after_the_end(connect: Connect, sandbox: Sandbox) -> None:
-    client = connect()
-    client.close()
-    with pytest.raises(NotSent, match="the run is over"):
-        client.read(*LIST)
-    assert sandbox.requests == []
 
 
 def test_a_stop_before_the_call_and_while_it_is_repeated(
