@@ -37,6 +37,7 @@ class HubSpot(Associations, Lists, Consent):
     statuses              (address, kind of mail) -> status, see `consent` and `set_consent`
     privacy_settings      whether consent is written only with a legal basis
     page_limit            search pages hold no more than this, whatever is asked
+    to_object_id_as_text  whether `toObjectId` of an association is answered as text, not a number
     associations_limit    how many associated records a list gives with each record
     requests_per_day      None is no limit, like for the other two rates
     max_in_values         how many values IN takes, None: any number
@@ -79,6 +80,8 @@ class HubSpot(Associations, Lists, Consent):
             ids = self._find(kind, query)
         except search.Invalid as error:
             raise self.error(400, str(error)) from None
+        except search.NotServed as error:
+            raise self.error(501, str(error)) from None
         end = query.after + min(query.limit, self.page_limit or query.limit)
         page = [self._shown(kind, key, query.properties) for key in ids[query.after : end]]
         body: dict[str, Any] = {"total": len(ids), "results": page}
@@ -298,6 +301,8 @@ class HubSpot(Associations, Lists, Consent):
 
     def _property(self, _: Request, kind: str, name: str) -> Answer:
         self.need(f"crm.schemas.{kind}.read")
+        if name == "groups":
+            raise self.error(501, "This sandbox does not serve groups of properties.")
         if name not in self.properties[kind]:
             raise self.error(404, f"Property {name} does not exist")
         return Answer(200, described(kind, name, self.properties[kind][name]))

@@ -20,6 +20,7 @@ class Associations(Account):
     """Type ids are kept as from contact to company; the way back each is one higher."""
 
     associations_limit = 100
+    to_object_id_as_text = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -100,7 +101,8 @@ class Associations(Account):
         return limit, after
 
     def _shown_link(self, key: int, types: list[int]) -> dict[str, Any]:
-        return {"toObjectId": key, "associationTypes": [self._type(each) for each in types]}
+        shown = str(key) if self.to_object_id_as_text else key
+        return {"toObjectId": shown, "associationTypes": [self._type(each) for each in types]}
 
     def _type(self, type_id: int) -> dict[str, Any]:
         own = {*self.labels, *(each + 1 for each in self.labels)}

@@ -35,6 +35,7 @@ from .mailerlite_pages import Cursor, links, numbered_links
 FIELD_TYPES = ("text", "number", "date")
 FORGOTTEN = "2026-02-04 09:00:00"  # 30 days after JOINED
 BATCH_SIZE = 50
+UNSERVED = "/(automations|campaigns|forms|segments|timezones|webhooks|subscribers/.*/activity-log)"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -88,6 +89,8 @@ class MailerLite(Account):
         return headers
 
     def _unserved(self, request: Request) -> Answer:
+        if re.match(UNSERVED, request.path):
+            raise self.error(501, f"The sandbox does not serve {request.method} api{request.path}.")
         raise self.error(404, f"The route api{request.path} could not be found.")
 
     def _only(self, request: Request, *names: str) -> None:
@@ -140,7 +143,7 @@ class MailerLite(Account):
         people = list(itertools.islice(found, limit + 1))
         more, people = len(people) > limit, people[:limit][:: 1 if cursor.onward else -1]
         with_groups = "include" in request.query
-        data = [self._shown(each, with_groups) for each in people]
+        data = [self._listed(each, with_groups) for each in people]
         ids = [int(each["id"]) for each in people]
         return Answer(200, {"data": data, **links(_url(request), ids, limit, cursor, more)})
 
@@ -180,7 +183,7 @@ class MailerLite(Account):
         self.delete(self._keys[int(person["id"])])
         shown = {**self._shown(person), "deleted_at": JOINED, "forget_at": FORGOTTEN}
         message = "Subscriber data will be completely deleted and forgotten within 30 days."
-        return Answer(200, {"data": {**shown, "location": None}, "message": message}, wrote=True)
+        return Answer(200, {"data": shown, "message": message}, wrote=True)
 
     # Groups.
 
@@ -195,7 +198,7 @@ class MailerLite(Account):
     def _leave(self, _: Request, key: str, group: str) -> Answer:
         person = self._known_person(key)
         if group not in person["groups"]:
-            raise self._missing("Group\\Group")
+            raise self._missing("Group\\Group", group)
         person["groups"] = [each for each in person["groups"] if each != group]
         return Answer(204, b"", wrote=True)
 
@@ -236,7 +239,7 @@ class MailerLite(Account):
         part = request.query.get("filter[keyword]", "").lower()
         kind = request.query.get("filter[type]")
         found = [f for f in self.fields if part in f["name"].lower() and kind in (None, f["type"])]
-        rows = [{**_shown_field(each), "used_in_automations": False} for each in found]
+        rows = [_shown_field(each) for each in found]
         return self._numbered(request, rows, ("name", "type"), "filter[keyword]", "filter[type]")
 
     def _create_field(self, request: Request) -> Answer:
@@ -330,7 +333,7 @@ class MailerLite(Account):
 
     def _get_import(self, _: Request, key: str) -> Answer:
         if key not in self._imports:
-            raise self._missing("Import")
+            raise self._missing("Import", key)
         return Answer(200, {"data": self._imports[key].report()})
 
     def _go_on_importing(self, now: float) -> None:
@@ -361,7 +364,8 @@ class MailerLite(Account):
 
 
 def _shown_field(field: Mapping[str, str]) -> dict[str, Any]:
-    return {**field, "is_default": field["key"] in DEFAULT_FIELDS}
+    is_default = field["key"] in DEFAULT_FIELDS
+    return {**field, "is_default": is_default, "used_in_automations": False}
 
 
 def _too_many(window: Window, now: float, message: str, headers: Headers = ()) -> Refusal:

@@ -47,6 +47,7 @@ HISTORY: dict[str, Any] = {
     "updated_at": JOINED,
     "opted_in_at": None,
     "optin_ip": None,
+    "location": None,
 }
 WRITABLE = ("subscribed_at", "unsubscribed_at", "ip_address", "opted_in_at", "optin_ip")
 
@@ -171,27 +172,32 @@ class Account(Service):
     def _invalid(self, field: str, message: str, **more: Any) -> Refusal:
         return self.error(422, INVALID, errors={field: [message]}, **more)
 
-    def _missing(self, model: str) -> Refusal:
-        return self.error(404, f"No query results for model [App\\Models\\{model}].")
+    def _missing(self, model: str, key: str) -> Refusal:
+        return self.error(404, f"No query results for model [App\\Models\\{model}] {key}")
 
     def _known_person(self, key: str) -> Subscriber:
         person = self._numbered_person(int(key)) if key.isdecimal() else None
         if person is None:
-            raise self._missing("Subscriber\\Subscriber")
+            raise self._missing("Subscriber\\Subscriber", key)
         return person
 
     def _known_group(self, group: str) -> None:
         if group not in self.groups:
-            raise self._missing("Group\\Group")
+            raise self._missing("Group\\Group", group)
 
     def _known_field(self, key: str) -> dict[str, str]:
         for field in self.fields:
             if field["id"] == key:
                 return field
-        raise self._missing("Field")
+        raise self._missing("Field", key)
 
-    def _shown(self, person: Subscriber, with_groups: bool = True) -> dict[str, Any]:
-        """A subscriber as answered: every account field, as text or null."""
+    def _shown(self, person: Subscriber) -> dict[str, Any]:
+        """A subscriber as answered: every account field, as text or null; the groups in full, with
+        their counters."""
+        return {**self._listed(person), "groups": [*map(self._shown_group, person["groups"])]}
+
+    def _listed(self, person: Subscriber, with_groups: bool = False) -> dict[str, Any]:
+        """One of a list: without its groups, or with their names."""
         shown = {name: person[name] for name in ("id", "email", "status")}
         shown.update((name, person.get(name, value)) for name, value in HISTORY.items())
         values = person["fields"]
@@ -206,7 +212,7 @@ class Account(Service):
     ) -> dict[str, Any]:
         """Without `count` nobody is counted: MailerLite's counters, too, lag behind a join."""
         rate = {"float": 0, "string": "0%"}
-        shown: dict[str, Any] = {"id": key, "name": self.groups[key], "sent_count": 0}
+        shown: dict[str, Any] = {"id": key, "name": self.groups.get(key, ""), "sent_count": 0}
         shown.update(opens_count=0, open_rate=rate, clicks_count=0, click_rate=rate)
         shown.update((f"{each}_count", (count or {}).get((key, each), 0)) for each in STATUSES)
         return {**shown, "created_at": JOINED}

@@ -46,6 +46,10 @@ class Invalid(ValueError):
     """The query breaks one of HubSpot's rules; the text says which."""
 
 
+class NotServed(ValueError):
+    """HubSpot would know what to do with the query, this stand-in does not."""
+
+
 class Filter(NamedTuple):
     name: str
     operator: str
@@ -129,6 +133,8 @@ def _filter(entry: Any, definitions: dict[str, Definition]) -> Filter:
     if not isinstance(entry, dict):
         raise Invalid(f"A filter must be an object, got {entry!r}.")
     name, operation = str(entry.get("propertyName")), str(entry.get("operator"))
+    if name.startswith("associations."):
+        raise NotServed(f"This sandbox does not search by {name}.")
     if name not in definitions:
         raise Invalid(f"There is no property named {name!r}.")
     if operation not in OPERATORS:

@@ -133,11 +133,13 @@ HALVES: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
+@pytest.mark.parametrize("to_object_id_as_text", [False, True])
 @pytest.mark.parametrize(("given", "wanted"), HALVES.values(), ids=HALVES.keys())
 def test_what_is_there_is_found_and_the_rest_is_created(
-    job: Job, given: dict[str, Any], wanted: list[str]
+    job: Job, given: dict[str, Any], wanted: list[str], to_object_id_as_text: bool
 ) -> None:
     with job.make(**given) as sandbox:
+        sandbox.hubspot.to_object_id_as_text = to_object_id_as_text
         dry = job.run(sandbox, "--dry-run")
         assert sandbox.writes == []
         assert {request.method for request in sandbox.requests} == {"GET", "POST"}

@@ -119,8 +119,8 @@ def test_the_report_on_an_import(client: Any, sandbox: Sandbox) -> None:
 
 def test_what_the_sandbox_lacks_is_named(client: Any) -> None:
     for call, name in (
-        (client.campaigns.list, "The route api/campaigns"),
-        (client.timezones.list, "The route api/timezones"),
+        (client.campaigns.list, "GET api/campaigns"),
+        (client.timezones.list, "GET api/timezones"),
         (lambda: client.groups.list(list=1), "parameter list"),
         (lambda: client.groups.list(sort="open_rate"), "open_rate"),
     ):

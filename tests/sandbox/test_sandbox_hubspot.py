@@ -459,6 +459,8 @@ def test_a_malformed_body_is_a_400(serve: Serve, method: str, path: str, body: s
 @pytest.mark.parametrize(
     ("method", "path", "word"),
     [
+        ("GET", "/crm/v3/properties/contacts/groups", "groups of properties"),
+        ("POST", "/crm/v3/objects/companies/search", "associations.contact"),
         ("DELETE", "/crm/v3/objects/contacts/1", "DELETE /crm/v3/objects/contacts/1"),
         ("GET", "/crm/v3/objects/deals", "/crm/v3/objects/deals"),
         ("GET", "/crm/v3/objects/contacts?propertiesWithHistory=email", "propertiesWithHistory"),
@@ -467,7 +469,9 @@ def test_a_malformed_body_is_a_400(serve: Serve, method: str, path: str, body: s
     ],
 )
 def test_what_is_not_served_says_so(serve: Serve, method: str, path: str, word: str) -> None:
-    answer = serve(hubspot=HubSpot(contacts=[{"id": 1}])).hubspot(method, path)
+    filters = [{"propertyName": "associations.contact", "operator": "EQ", "value": "1"}]
+    client = serve(hubspot=HubSpot(contacts=[{"id": 1}]))
+    answer = client.hubspot(method, path, json={"filters": filters})
     assert (answer.status_code, answer.json()["category"]) == (501, "NOT_IMPLEMENTED")
     assert word in answer.json()["message"]
 
@@ -573,6 +577,9 @@ def test_associating_again_changes_nothing(serve: Serve) -> None:
     results = client.hubspot("GET", f"{LINKS}/company").json()["results"]
     types = {row["toObjectId"]: [t["typeId"] for t in row["associationTypes"]] for row in results}
     assert types == {2: [279, 1], 3: [279]}
+    client.sandbox.hubspot.to_object_id_as_text = True
+    texts = client.hubspot("GET", f"{LINKS}/company").json()["results"]
+    assert texts == [{**row, "toObjectId": str(row["toObjectId"])} for row in results]
     assert client.sandbox.hubspot.associations == {1: types}
     primary = {"category": "HUBSPOT_DEFINED", "typeId": 1, "label": "Primary"}
     assert results[0]["associationTypes"][1] == primary
