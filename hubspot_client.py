@@ -7,6 +7,7 @@ https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 
 from __future__ import annotations
 
+import json
 import re
 from functools import partial
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar
@@ -45,7 +46,8 @@ WHERE_KEY = (
     " https://developers.hubspot.com/docs/apps/developer-platform/build-apps/authentication/"
     "account-service-keys"
 )
-_SCOPE_LISTS = ("requiredGranularScopes", "requiredScopes", "missingScopes")  # any one suffices
+# Names the scopes of which any one suffices, wherever in the body of a 403 they stand.
+_SCOPES = re.compile(r'"(?:requiredGranularScopes|requiredScopes|missingScopes)": (\["[^]]*"\])')
 
 _LEGAL_BASIS = re.compile("(legal|lawful) ?basis", re.IGNORECASE)
 
@@ -73,7 +75,7 @@ def _remedy(response: Response) -> str:
         return (
             "Check HUBSPOT_ACCESS_TOKEN: HubSpot does not know this key, or it has been replaced."
         )
-    if response.status == 403 and any(_missing_scopes(response.data or {})):
+    if response.status == 403 and _missing_scopes(response.data or {}):
         return f"Add the scope to the key in {KEYS_PAGE}."
     if response.status == 404 and not _is_not_found(response.data):
         return "HubSpot has nothing at this address: check HUBSPOT_BASE_URL."
@@ -96,16 +98,9 @@ def _error_details(body: JsonObject) -> Iterator[str]:
         yield f"correlation id {body['correlationId']} for HubSpot's support"
 
 
-def _missing_scopes(body: JsonObject) -> Iterator[str]:
-    """They stand at the top or in one of the errors, there or in its context."""
-    errors = body.get("errors")
-    places = [body, *(errors if isinstance(errors, list) else ())]
-    places += [place.get("context") for place in places if isinstance(place, dict)]
-    for place in places:
-        for name in _SCOPE_LISTS if isinstance(place, dict) else ():
-            scopes = place.get(name)
-            if isinstance(scopes, list) and scopes:
-                yield " or ".join(map(str, scopes))
+def _missing_scopes(body: JsonObject) -> list[str]:
+    lists = _SCOPES.findall(json.dumps(body))
+    return [" or ".join(map(str, json.loads(each))) for each in lists]
 
 
 def _min_wait_s(response: Response) -> float:
@@ -132,14 +127,11 @@ SERVICE = Service(
 class HubSpotClient(ServiceClient):
     service = SERVICE
 
-    def account(self) -> shapes.Account:
-        return self._read("account details", shapes.account, "GET", _ACCOUNT, optional=True)
-
     def account_if_told(self) -> shapes.Account | None:
         """None when HubSpot does not tell. Only names and links depend on it, so its failure is
         none of the run's."""
         try:
-            return self.account()
+            return self._read("account details", shapes.account, "GET", _ACCOUNT, optional=True)
         except (CallRejected, ServiceError):
             return None
 
@@ -243,8 +235,8 @@ class HubSpotClient(ServiceClient):
 
     def companies_of_contact(self, contact_id: int) -> list[int]:
         """The ids of all companies that the contact is associated with."""
-        path = f"{_ASSOCIATIONS.format(contact_id)}/company"
-        return [*self._list("companies of the contact", shapes.associated_id, path)]
+        shape, path = partial(shapes.id_at, "toObjectId"), _ASSOCIATIONS.format(contact_id)
+        return [*self._list("companies of the contact", shape, f"{path}/company")]
 
     def list_called(self, wanted: str, of: ObjectType) -> shapes.RecordList | None:
         """The list with this id, if it is a number, of any type; else that of the type with this
@@ -266,7 +258,9 @@ class HubSpotClient(ServiceClient):
                 why = "HubSpot is still filling it" if found else "it is gone"
                 self.http.list_changed(call, why)
             totals: list[int] = []
-            ids = frozenset(self._list(call, shapes.member_id, path, params, totals))
+            ids = frozenset(
+                self._list(call, partial(shapes.id_at, "recordId"), path, params, totals)
+            )
             self._require_all(call, "members", min(totals), len(ids))
             return ids
 
@@ -321,14 +315,14 @@ class HubSpotClient(ServiceClient):
         call, path = f"create the {of.singular}", f"{_OBJECTS}/{of.plural}"
         body = {"properties": properties}
         try:
-            id = self._write(call, shapes.new_id, path, body=body, repeatable=repeatable)
+            shape = partial(shapes.id_at, "id")
+            return Created(self._write(call, shape, path, body=body, repeatable=repeatable), False)
         except CallRejected as error:
             pattern = _EXISTING_ID.get(error.status)
             existing = pattern.search(error.body) if pattern else None
             if existing:
                 return Created(int(existing[1]), existed=True)
             raise
-        return Created(id, existed=False)
 
     def _read_if_found(self, call: str, shape: Shape[R], path: str) -> R | None:
         """None where HubSpot says that there is no such thing."""

@@ -112,7 +112,7 @@ def page(shape: Callable[[Any], R], data: Any) -> tuple[list[R], str | None]:
 def record(names: tuple[str, ...], needed: Sequence[str], result: Any) -> Record:
     """`needed`: the names without which an answer says nothing: HubSpot writes null for a property
     that is unset."""
-    id, properties = record_id(result["id"]), result["properties"]
+    id, properties = id_at("id", result), result["properties"]
     values = [properties.get(name) for name in names]
     if not all(value is None or isinstance(value, str) for value in values):
         raise ValueError("the value of a property is no text")
@@ -154,22 +154,10 @@ def record_list(data: Any) -> RecordList:
     return RecordList(str(found["listId"]), name, object_type, is_processing)
 
 
-def new_id(data: Any) -> int:
-    return record_id(data["id"])
-
-
-def associated_id(result: Any) -> int:
-    """HubSpot has answered both a number and a text."""
-    return record_id(str(result["toObjectId"]))
-
-
-def member_id(result: Any) -> int:
-    """HubSpot has answered both an id alone and an object with one."""
-    return record_id(result["recordId"] if isinstance(result, dict) else result)
-
-
-def record_id(value: Any) -> int:
-    """HubSpot writes ids as numbers in texts, and has been seen to write plain numbers."""
+def id_at(name: str, row: Any) -> int:
+    """The id of a record, as a number or in a text: HubSpot has written both. The members of a list
+    have been ids alone."""
+    value = row[name] if isinstance(row, dict) else row
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if not isinstance(value, str) or not value.isascii() or not value.isdigit():
