@@ -137,12 +137,8 @@ class HubSpotClient(ServiceClient):
 
     def property(self, of: ObjectType, name: str) -> Property | None:
         """None when there is none of that name."""
-
-        def shape(data: Any) -> Property:
-            return shapes.definition({"name": name, **data})
-
-        path = f"{_PROPERTIES}/{of.plural}/{name}"
-        return self._read_if_found(f"definition of the property {name}", shape, path)
+        call, path = f"definition of the property {name}", f"{_PROPERTIES}/{of.plural}/{name}"
+        return self._read_if_found(call, shapes.definition, path)
 
     def properties(self, of: ObjectType) -> dict[str, Property]:
         """Every property by its name."""
@@ -300,8 +296,7 @@ class HubSpotClient(ServiceClient):
 
         body = {"emailAddress": email, "subscriptionId": subscription_id}
         if legal_basis:
-            body["legalBasis"] = legal_basis
-            body["legalBasisExplanation"] = "unsubscribed in MailerLite"
+            body.update(legalBasis=legal_basis, legalBasisExplanation="unsubscribed in MailerLite")
         try:
             self._write("opt someone out", check, _OPT_OUT, body=body, repeatable=False)
         except CallRejected as error:

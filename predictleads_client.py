@@ -19,14 +19,12 @@ from transport.service_client import ServiceClient, ServiceSettings
 
 PAGE_SIZE = 1000  # the maximum; each page may cost a credit
 
-WHERE_KEY = "the authentication key in PredictLeads > Subscription Plans"
-WHERE_SECOND_KEY = "the authentication token in PredictLeads > Subscription Plans"
+PLANS = "PredictLeads > Subscription Plans"
 REMEDIES = {
     401: "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN: both belong to one subscription,"
-    " see PredictLeads > Subscription Plans.",
-    402: "The credits of this month are used up: wait for the next month or buy more in"
-    " PredictLeads > Subscription Plans.",
-    403: "The PredictLeads plan does not include this: see PredictLeads > Subscription Plans.",
+    f" see {PLANS}.",
+    402: f"The credits of this month are used up: wait for the next month or buy more in {PLANS}.",
+    403: f"The PredictLeads plan does not include this: see {PLANS}.",
 }
 
 SERVICE = Service(
@@ -46,8 +44,8 @@ _NOT_FOLLOWED = re.compile(
 
 
 def predictleads_settings(reader: SettingsReader) -> ServiceSettings:
-    key = reader.secret("PREDICTLEADS_API_KEY", WHERE_KEY)
-    token = reader.secret("PREDICTLEADS_API_TOKEN", WHERE_SECOND_KEY)
+    key = reader.secret("PREDICTLEADS_API_KEY", f"the authentication key in {PLANS}")
+    token = reader.secret("PREDICTLEADS_API_TOKEN", f"the authentication token in {PLANS}")
     return ServiceSettings(
         reader.get("PREDICTLEADS_BASE_URL", SERVICE.base_url, parse_base_url),
         {"X-Api-Key": key, "X-Api-Token": token},
