@@ -24,8 +24,6 @@ from subscribers.setup import Setup
 
 WOULD = {key: f"be {verb}" for key, verb in VERBS.items()}
 WHO = "this person"
-ALL_THERE = "MailerLite has what HubSpot has"
-COUNTS = "has this address, and counts"
 
 
 def explain(
@@ -58,45 +56,39 @@ def explain(
 
 def next_of(decision: Decision, groups: Mapping[str, str]) -> Next:
     """Limits aside."""
-    action, reason = decision.action, decision.reason
+    action, reason, refused = decision.action, decision.reason, decision.refused
     if action is Action.CREATE:
-        return Next(action.value, "HubSpot has this person, and MailerLite does not")
-    if action is Action.UPDATE:
+        reason = "HubSpot has this person, and MailerLite does not"
+    elif action is Action.UPDATE:
         joins = f"they belong into {listing(_names(decision.groups.join, groups))}"
-        values = decision.values.to_send
-        return Next(action.value, "HubSpot has other values" if values else joins)
-    if action in (Action.UNSUBSCRIBE, Action.OPT_OUT):
-        return Next(action.value, reason)
-    if decision.groups.leave:
-        return Next(Action.LEAVE.value, decision.why_leaves)
-    if decision.refused:
-        words = f"MailerLite has refused them ({decision.refused.reason})"
-        day = decision.refused.describe_day()
-        return Next("skip", f"{words}, and is asked again from {day} on")
-    if action is Action.SKIP:
-        return Next("skip", reason)
-    return Next("nothing", reason or ALL_THERE)
+        reason = "HubSpot has other values" if decision.values.to_send else joins
+    elif decision.groups.leave:
+        action, reason = Action.LEAVE, decision.why_leaves
+    elif refused:
+        reason = f"MailerLite has refused them ({refused.reason})"
+        reason += f", and is asked again from {refused.describe_day()} on"
+        action = Action.SKIP
+    elif action is Action.ORPHAN:
+        action = Action.NOTHING
+    return Next(action.value, reason or "MailerLite has what HubSpot has")
 
 
 def _next_row(decision: Decision, groups: Mapping[str, str]) -> dict[str, Any]:
     coming, subscriber = next_of(decision, groups), decision.person.subscriber
-    there: Mapping[str, str | None] = subscriber.fields if subscriber else {}
+    there = dict(subscriber.fields) if subscriber else {}
     # Who waits after a refusal would be written, and is not.
-    values = {} if decision.action is Action.WAIT else decision.values.to_send
-    there_row = subscriber and {
-        "status": subscriber.status,
-        "fields": dict(subscriber.fields),
-        "groups": _names(subscriber.groups, groups),
-    }
+    sent = {} if decision.action is Action.WAIT else decision.values.to_send
+    destination = [
+        {"status": each.status, "fields": there, "groups": _names(each.groups, groups)}
+        for each in filter(None, [subscriber])
+    ]
     return {
         "email": decision.person.email,
         "next": coming.action,
         "reason": coming.reason,
-        "fields": [
-            {"field": key, "old": there.get(key), "new": value} for key, value in values.items()
-        ],
+        "fields": [{"field": key, "old": there.get(key), "new": sent[key]} for key in sent],
         "details": list(_details(decision, groups)),
-        "destination": [there_row] if there_row else [],
+        "destination": destination,
     }
 
 
@@ -128,7 +120,8 @@ def _how(contact: Contact, ids: Sequence[int], known: KnownPerson) -> str:
     if contact.id in ids[:-1]:
         return f"has this address; {decide.OLDER}"
     if contact.id in ids:
-        return COUNTS + (", because it was changed last" if len(ids) > 1 else "")
+        because = ", because it was changed last" if len(ids) > 1 else ""
+        return f"has this address, and counts{because}"
     if contact.id == known.contact_id:
         return f"had this address, and has {now} now; what it objects to still counts"
     return f"names it beside its own address, {now}; what it objects to counts for both"
