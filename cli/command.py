@@ -29,7 +29,7 @@ HISTORY_RUNS = 20
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong settings, 3 refused for safety, 4 done in part,"
-    " 5 another run is active, 130 interrupted."
+    " 5 another run is active, 6 changes pending, 130 interrupted."
 )
 
 T = TypeVar("T")
@@ -136,7 +136,8 @@ class Run:
     def end_dry_run(self, plan: str) -> Outcome:
         """`plan`: what would happen, as words that follow "Dry run:"."""
         self.summarise(f"Dry run: {plan}.")
-        return Outcome.PLANNED
+        is_pending = self.args.exit_code and self.report.has_pending_changes()
+        return Outcome.CHANGES_PENDING if is_pending else Outcome.PLANNED
 
     def answer(self, question: str, sections: Sequence[Section]) -> Outcome:
         """Report what was told, as the answer to `question`; return the outcome."""
@@ -151,6 +152,8 @@ def parser(description: str) -> argparse.ArgumentParser:
     arguments.set_defaults(explain=[], history=None, state=None)  # not every script has these flags
     add = arguments.add_argument
     add("--dry-run", action="store_true", help="show what would be done, change nothing")
+    pending = "with --dry-run: exit code 6 if there is something to change"
+    add("--exit-code", action="store_true", help=pending)
     add("--check", action="store_true", help="check keys, rights and settings, then stop")
     report = (
         "write what was done to a file: a page if its name ends in .html, CSV if it ends in .csv,"
@@ -214,6 +217,8 @@ def main(
     `job` names it in the report, `title` on the page.
     """
     args = arguments.parse_args(argv)
+    if args.exit_code and not args.dry_run:
+        arguments.error("--exit-code needs --dry-run")
     screen.set_up_output(args.verbose, args.quiet)
     run = Run(job, title, args, clock or Clock())
     with _signals_stop(run):

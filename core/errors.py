@@ -30,6 +30,7 @@ class Outcome(enum.Enum):
     REFUSED = ("refused", 3)
     PARTIAL = ("partial", 4)
     ANOTHER_RUN = ("failed", 5)
+    CHANGES_PENDING = ("planned", 6)
     INTERRUPTED = ("interrupted", 130)
 
     def __init__(self, word: str, exit_code: int) -> None:
