@@ -110,7 +110,7 @@ def _seconds(calls: Sequence[Call]) -> float:
 
 
 def _chains(searches: Sequence[Call]) -> int:
-    """From how many places reading began: both ends, and every id that no page ended with."""
+    """From how many places reading began: the first page, and each id that no page ended with."""
     known = {call.last_id for call in searches}
     starts = {_start(call.request.json()) for call in searches}
     return sum(not bounds or bounds[0] not in known for _, *bounds in starts)

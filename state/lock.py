@@ -31,11 +31,15 @@ def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Itera
     no lock."""
     path = account_file(job, account, ".lock")
     since = format_moment(clock.utcnow())
+
+    def private(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o600)
+
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.require_private(path.parent)
-            file = stack.enter_context(open(path, "a+b", buffering=0, opener=_open_private))
+            file = stack.enter_context(open(path, "a+b", buffering=0, opener=private))
             _wait_for(file, clock, wait_s)
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode())
@@ -74,10 +78,6 @@ def _wait_for(file: IO[bytes], clock: Clock, wait_s: float) -> None:
             log.info("Another run is active: %s. Waiting up to %d s for it.", active, wait_s)
             is_said = True
         clock.sleep(POLL_S)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _read_holder(file: IO[bytes]) -> str:

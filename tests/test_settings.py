@@ -228,15 +228,8 @@ def test_a_setting_of_one_service_is_never_taken_for_that_of_another(
     "name",
     [
         *("MAILERLITE_API_KEY", "MAX_NEW", "LASTNAME", "MAILERSEND_API_KEY", "HTTPS_PROXY"),
-        *(
-            "NODE_ENV",
-            "API_KEY",
-            "BASE_URL",
-            "MAX_CONNECTIONS",
-            "MAX_RETRIES",
-            "CONTACT_EMAIL",
-            "GROUP_ID",
-        ),
+        *("NODE_ENV", "API_KEY", "BASE_URL", "MAX_CONNECTIONS", "MAX_RETRIES", "GROUP_ID"),
+        "CONTACT_EMAIL",
     ],
 )
 def test_names_of_other_scripts_and_programs_may_stand_in_the_file(name: str) -> None:

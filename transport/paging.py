@@ -168,13 +168,12 @@ def read_numbered(
     rows: dict[Hashable, None] = {}
     before: list[Hashable] | None = None
     for _ in range(MAX_NUMBERED_READS):
+        known = len(rows)
         read, claimed = _read_to_the_end(http, call, fetch)
-        if len(set(read)) == len(read) >= (claimed or 0):
-            rows, is_settled = dict.fromkeys(read), True
-        else:
-            known, rows = rows, dict.fromkeys([*rows, *read])
-            is_settled = len(rows) == len(known) and len(rows) >= max(claimed or 0, len(read))
-        if is_settled or read == before:
+        is_whole = len(set(read)) == len(read) >= (claimed or 0)
+        rows = dict.fromkeys(read if is_whole else [*rows, *read])
+        brings_nothing = known == len(rows) >= max(claimed or 0, len(read))
+        if is_whole or brings_nothing or read == before:
             fits = claimed in (None, len(rows), len(read))
             return list(rows), None if fits else claimed
         before = read
