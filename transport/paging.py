@@ -57,10 +57,9 @@ class IdRange(NamedTuple):
 
     def is_order_of(self, ids: list[int]) -> bool:
         """Whether rows of the range may come so."""
-        bounds = [*ids] if not self.falling else ids[::-1]
-        bounds = [*([] if self.above is None else [self.above]), *bounds]
-        bounds += [] if self.below is None else [self.below]
-        return all(lower < upper for lower, upper in zip(bounds, bounds[1:]))
+        above, below = self.above, self.below
+        inside = all((above is None or above < i) and (below is None or i < below) for i in ids)
+        return inside and ids == sorted(set(ids), reverse=self.falling)
 
 
 def read_by_id(

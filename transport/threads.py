@@ -6,7 +6,7 @@ import itertools
 import math
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, Callable, Collection, Sequence, TypeVar
 
 # Python handles signals in its main thread alone. One that comes right before this thread waits for
@@ -46,9 +46,9 @@ def side_by_side(first: Callable[[], T], second: Callable[[], R]) -> tuple[T, R]
     both = start(first), start(second)
     pending: set[Future[Any]] = set(both)
     while pending:
-        ended, pending = wait(pending, SIGNAL_HEARD_AFTER_S, FIRST_EXCEPTION)
-        for future in ended:
-            future.result()
+        for ended in wait_for_any(pending):
+            ended.result()
+            pending.discard(ended)
     return both[0].result(), both[1].result()
 
 
