@@ -134,12 +134,9 @@ def test_a_lag_or_a_wait_that_is_longer_than_ever(
         assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
 
 
-def test_the_wait_of_one_run_covers_the_lag() -> None:
-    assert sum(LOOK_AGAIN_AFTER_S) > LAG_S
-
-
 def test_a_company_is_looked_for_before_the_next_run_creates_it(job: Job) -> None:
     looks = list(LOOK_AGAIN_AFTER_S)
+    assert sum(looks) > LAG_S
     with job.make() as sandbox:
         sandbox.faults = [Fault("reset_before", path=CREATE_COMPANY)]
         for run in (1, 2, 3):
@@ -163,16 +160,26 @@ def test_a_500_after_the_company_was_made_makes_no_second_one(job: Job) -> None:
     assert outcome.code == 0
 
 
-@pytest.mark.parametrize("path", [CREATE_CONTACT, ASSOCIATE])
-def test_other_answers_that_are_always_lost_leave_the_rest_to_the_next_run(
-    job: Job, path: str
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *({"kind": "reset_after", "path": path} for path in (CREATE_CONTACT, ASSOCIATE)),
+        *(
+            {"kind": "status_after", "status": 503, "path": path, "times": times}
+            for path in WRITES
+            for times in range(2, 5)
+        ),
+    ],
+)
+def test_answers_that_are_lost_again_and_again_leave_the_rest_to_later_runs(
+    job: Job, fault: dict[str, Any]
 ) -> None:
-    with job.make() as sandbox:
-        sandbox.faults = [Fault("reset_after", path=path)]
-        assert job.run(sandbox).code == 4
-        sandbox.faults = []
+    with job.make(index_lag_s=LAG_S) as sandbox:
+        sandbox.faults = [Fault(**fault)]
+        assert job.run(sandbox).code == (0 if "times" in fault else 4)
+        sandbox.faults = sandbox.faults if "times" in fault else []
         assert job.run(sandbox).code == 0
-        assert state(sandbox) == COMPLETE
+        assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
 
 
 def test_a_company_that_was_created_and_removed_a_moment_ago_is_created_again(job: Job) -> None:
@@ -192,48 +199,32 @@ def fail_while_it_looks() -> list[Fault]:
     return [Fault("reset_after", path=CREATE_COMPANY), search]
 
 
-def test_a_run_that_fails_while_it_looks(job: Job) -> None:
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_run_that_fails_or_is_stopped_while_it_looks(job: Job, stopped: bool) -> None:
     """The next run looks for the whole time again."""
     with job.make(index_lag_s=LAG_S) as sandbox:
         sandbox.faults = fail_while_it_looks()
-        first = job.run(sandbox)
-        sandbox.faults = []
-        assert job.run(sandbox).code == 0
-        assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
-    assert (first.code, first.report["steps"]) == (1, [])
-    assert "401" in first.report["error"]
-    assert LOOKS_FIRST in first.out
-    assert "Nothing has been changed" not in first.text
-
-
-def test_ctrl_c_while_it_looks(job: Job) -> None:
-    with job.make(index_lag_s=LAG_S) as sandbox:
-        sandbox.faults = [Fault("reset_after", path=CREATE_COMPANY)]
-        sandbox.on_request = stop_at(job.clock, lambda _call: bool(sandbox.writes))
+        if stopped:
+            del sandbox.faults[1:]
+            sandbox.on_request = stop_at(job.clock, lambda _call: bool(sandbox.writes))
         first = job.run(sandbox)
         sandbox.on_request, sandbox.faults = None, []
         assert later(job, sandbox, timedelta()).run(sandbox).code == 0
         assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
-    assert (first.code, first.report["outcome"]) == (130, "interrupted")
+    outcome = (130, "interrupted") if stopped else (1, "failed")
+    assert (first.code, first.report["outcome"]) == outcome
+    assert first.report["steps"] == []
+    assert stopped or "401" in first.report["error"]
+    assert LOOKS_FIRST in first.out
     assert "Nothing has been changed" not in first.text
 
 
-def test_a_refusal_leaves_nothing_to_wait_for(job: Job) -> None:
-    with job.make() as sandbox:
-        for status in (400, 403, 409):
-            sandbox.faults = [Fault("status", path=CREATE_COMPANY, status=status)]
-            outcome = job.run(sandbox)
-            assert (outcome.code, sandbox.writes) == (1, [])
-            assert "Nothing has been changed." in outcome.err
-        sandbox.faults = []
-        assert job.run(sandbox).code == 0
-        assert state(sandbox) == COMPLETE
-    assert max(job.clock.slept) < 3
-
-
-@pytest.mark.parametrize("status", [302, 401, 429])
-def test_a_call_that_went_nowhere_is_no_change(job: Job, status: int) -> None:
-    """Nobody has said that there is no company, so the next run looks for it all the same."""
+@pytest.mark.parametrize(
+    ("status", "looks"),
+    [(400, False), (403, False), (409, False), (302, True), (401, True), (429, True)],
+)
+def test_a_company_that_was_not_created_is_no_change(job: Job, status: int, looks: bool) -> None:
+    """Where nobody has said that there is none, the next run looks for it all the same."""
     with job.make(index_lag_s=LAG_S) as sandbox:
         sandbox.faults = [Fault("status", path=CREATE_COMPANY, status=status)]
         outcome = job.run(sandbox)
@@ -242,17 +233,7 @@ def test_a_call_that_went_nowhere_is_no_change(job: Job, status: int) -> None:
         sandbox.faults = []
         second = job.run(sandbox)
         assert (second.code, state(sandbox)) == (0, COMPLETE)
-    assert "looking for the company" in second.err
-
-
-@pytest.mark.parametrize("nth", range(2, 5))
-@pytest.mark.parametrize("path", WRITES)
-def test_503s_after_the_work_on_every_write(job: Job, path: str, nth: int) -> None:
-    """`nth` of them in a row on the same call, over as many runs as it takes."""
-    with job.make(index_lag_s=LAG_S) as sandbox:
-        sandbox.faults = [Fault("status_after", path=path, times=nth, status=503)]
-        assert [job.run(sandbox).code for _ in range(2)] == [0, 0]
-        assert (sent(sandbox), state(sandbox)) == (1, COMPLETE)
+    assert ("looking for the company" in second.err) is looks
 
 
 KINDS = [each for each in (*LOST.values(), *NOT_DONE.values()) if "hang" not in each["kind"]]
