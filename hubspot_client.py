@@ -32,8 +32,6 @@ _ACCOUNT = "/account-info/v3/details"
 _OPT_OUT = "/communication-preferences/v3/unsubscribe"  # has no twin in version 2026-03
 
 LIST_PAGE_SIZE = 100  # the maximum
-# Without these in any row, nothing tells what a search has found.
-NEEDED_PROPERTIES = frozenset({"domain", "ecommerce_platform", "alexa"})
 BATCH_SIZE = 100  # the maximum of a batch read
 MEMBERS_PAGE_SIZE = 250  # the maximum
 SEARCHES_AT_ONCE = 8
@@ -161,11 +159,9 @@ class HubSpotClient(ServiceClient):
         twice. Raises ListChanged."""
 
         def find(query: search.Query) -> list[Record]:
-            return [*self._search(of, names, query)]
+            return paging.retry_if_changed(lambda: [*self._search(of, names, query)])
 
-        pages = threads.run_all(
-            lambda query: paging.retry_if_changed(lambda: find(query)), [*queries], SEARCHES_AT_ONCE
-        )
+        pages = threads.run_all(find, [*queries], SEARCHES_AT_ONCE)
         return [record for page in pages for record in page]
 
     def find_companies(self, queries: Iterable[search.Query]) -> list[Company]:
@@ -361,7 +357,8 @@ class HubSpotClient(ServiceClient):
         totals: list[int] = []
 
         def fetch(ids: IdRange) -> tuple[int, list[Record]]:
-            there_are, records = self._search_page(of, names, query, ids)
+            shape = partial(search.results, tuple(names), ids)
+            there_are, records = self._read_search(of, shape, search.page(query, ids, names))
             if not totals:  # the first page is that of all ids
                 totals.append(there_are)
                 if on_total:
@@ -373,21 +370,6 @@ class HubSpotClient(ServiceClient):
             yield from (record for record in page if not record.is_archived)
         accepted = ACCEPTED_MISSING + totals[0] // 100 if on_total else 0
         self._require_all(call, of.plural, totals[0], came, accepted)
-
-    def _search_page(
-        self, of: ObjectType, names: Sequence[str], query: search.Query, ids: IdRange
-    ) -> tuple[int, list[Record]]:
-        """How many records of the query have an id in the range, and the first of them."""
-
-        def page(data: Any) -> tuple[int, list[Record]]:
-            rows = shapes.results(partial(shapes.record, tuple(names), ()), data)
-            shapes.require_sent(set(names) & NEEDED_PROPERTIES, data)
-            found = [*{each.id: each for each in rows}.values()]
-            if not ids.is_order_of([each.id for each in found]):
-                raise ValueError("the ids are not in order, so nothing shows what is missing")
-            return total(data), found
-
-        return self._read_search(of, page, search.page(query, ids, names))
 
     def _read_search(self, of: ObjectType, shape: Shape[R], body: Mapping[str, object]) -> R:
         path = f"{_OBJECTS}/{of.plural}/search"

@@ -1,4 +1,4 @@
-"""Queries of HubSpot's search, and the limits that they must fit into.
+"""Queries of HubSpot's search, the limits that they must fit into, and their answers.
 
 https://developers.hubspot.com/docs/api-reference/search/guide#limits
 """
@@ -6,16 +6,21 @@ https://developers.hubspot.com/docs/api-reference/search/guide#limits
 from __future__ import annotations
 
 import json
-from typing import Callable, Iterable, Iterator, List, Sequence, TypeVar
+from functools import partial
+from typing import Any, Callable, Iterable, Iterator, List, Sequence, TypeVar
 
 from core.domains import display_domain
-from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANY_PROPERTIES
+from hubspot_api import shapes
+from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANY_PROPERTIES, Record
 from transport.paging import IdRange
 from transport.response import JsonObject
+from transport.service_client import total
 
 PAGE_SIZE = 200  # the maximum
 BODY_BYTES = 3_000  # the body must stay under it
 MAX_GROUPS = 5
+# HubSpot writes null for what is unset: one of these that no row has was not sent.
+NEEDED = frozenset({"domain", "ecommerce_platform", "alexa"})
 
 Group = List[JsonObject]  # filters that all hold
 Query = List[Group]  # finds what any of its groups describes
@@ -48,6 +53,17 @@ def page(query: Query, ids: IdRange, names: Sequence[str]) -> JsonObject:
         "properties": [*names],
         "limit": PAGE_SIZE,
     }
+
+
+def results(names: tuple[str, ...], ids: IdRange, data: Any) -> tuple[int, list[Record]]:
+    """The shape of an answer: how many records have an id in the range, and the first of them."""
+    rows = {each.id: each for each in shapes.results(partial(shapes.record, names, ()), data)}
+    for name in NEEDED.intersection(names) if rows else ():
+        if not any(name in each["properties"] for each in data["results"]):
+            raise ValueError(f"HubSpot did not send {name}")
+    if not ids.is_order_of([*rows]):
+        raise ValueError("the ids are not in order, so nothing shows what is missing")
+    return total(data), [*rows.values()]
 
 
 def matching(platforms: Sequence[str], alexa_below: int, multiple: bool) -> Group:

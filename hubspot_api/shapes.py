@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence, TypeVar
+from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
 
 from core.conditions import Property
 from core.values import Packed
@@ -119,14 +119,6 @@ def record(names: tuple[str, ...], needed: Sequence[str], result: Any) -> Record
     for name in needed:
         properties[name]
     return Record(id, Packed(names, values), result.get("archived") is True)
-
-
-def require_sent(names: Iterable[str], data: Any) -> None:
-    """Whether any result has each of the properties: HubSpot writes null for one that is unset."""
-    sent = [each["properties"] for each in data["results"]]
-    for name in names if sent else ():
-        if not any(name in properties for properties in sent):
-            raise ValueError(f"HubSpot did not send {name}")
 
 
 def account(data: Any) -> Account:
