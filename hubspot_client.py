@@ -7,6 +7,7 @@ https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from functools import partial
@@ -34,6 +35,7 @@ _OPT_OUT = "/communication-preferences/v3/unsubscribe"  # has no twin in version
 LIST_PAGE_SIZE = 100  # the maximum
 BATCH_SIZE = 100  # the maximum of a batch read
 MEMBERS_PAGE_SIZE = 250  # the maximum
+MAX_LINE = 6_000  # characters of properties in an address: lines from some 8,000 on are refused
 SEARCHES_AT_ONCE = 8
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 READ_LIST_AGAIN_AFTER_S = 10.0  # while HubSpot fills it
@@ -75,6 +77,11 @@ def _remedy(response: Response) -> str:
         )
     if response.status == 403 and _missing_scopes(response.data or {}):
         return f"Add the scope to the key in {KEYS_PAGE}."
+    if response.status == 414:
+        return (
+            "The address of the call is too long for HubSpot or a proxy: name fewer properties in"
+            " MAILERLITE_FIELDS, and in HUBSPOT_SUBSCRIPTIONS only the types that you send."
+        )
     if response.status == 404 and not _is_not_found(response.data):
         return "HubSpot has nothing at this address: check HUBSPOT_BASE_URL."
     return ""
@@ -217,13 +224,19 @@ class HubSpotClient(ServiceClient):
         The list, unlike a search, has no end at 10,000, and its cursor is an id, so that edits
         during the read move nothing: https://developers.hubspot.com/docs/api/crm/contacts
         """
-        shape, path = partial(shapes.record, tuple(names), needed), f"{_OBJECTS}/contacts"
-        params = {"limit": LIST_PAGE_SIZE, "properties": ",".join(names)}
+        fits = len(quote(",".join(names), safe="")) <= MAX_LINE
+        listed, required = (names, needed) if fits else (["email"], ())
+        shape, path = partial(shapes.record, tuple(listed), required), f"{_OBJECTS}/contacts"
+        params = {"limit": LIST_PAGE_SIZE, "properties": ",".join(listed)}
+        contacts = self._list("contacts", shape, path, params)
         ids: set[int] = set()
-        for contact in self._list("contacts", shape, path, params):
-            if contact.id not in ids:
-                ids.add(contact.id)
-                yield contact
+        while page := [*itertools.islice(contacts, BATCH_SIZE)]:
+            new = {each.id: each for each in page if each.id not in ids}
+            ids.update(new)
+            if fits:
+                yield from new.values()
+            else:  # the rest by batch read, whose body may be as long as it needs to be
+                yield from self.records(CONTACTS, names, [*new], needed=needed)
 
     def companies_of_contact(self, contact_id: int) -> list[int]:
         """The ids of all companies that the contact is associated with."""

@@ -28,6 +28,8 @@ from .predictleads import PredictLeads
 HOST = "127.0.0.1"
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preconnect\r\n\r\n"
+MAX_TARGET = 8_000  # characters of path and query, as of many servers
+TOO_LONG = Answer(414, b"<html><h1>414 Request-URI Too Large</h1></html>")
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: close() sends a TCP reset
 
 
@@ -188,7 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
         sandbox, request = self.server.sandbox, self._read()
         fault = sandbox.arrive(request)
         if fault is None:
-            return self._send(request, sandbox.carry_out(request))
+            is_too_long = len(self.path) > MAX_TARGET
+            return self._send(request, TOO_LONG if is_too_long else sandbox.carry_out(request))
         answer = fault.canned()
         if answer is None and fault.kind not in BEFORE:
             answer = fault.reply(sandbox.carry_out(request))

@@ -13,6 +13,7 @@ from hubspot_api import search
 from hubspot_api.shapes import COMPANIES, CONTACTS
 from hubspot_client import HubSpotClient, hubspot_settings
 from sandbox import Fault, HubSpot, Request, Sandbox
+from sandbox.hubspot_properties import opt_out_name
 from tests.helpers import FakeClock
 
 
@@ -190,3 +191,25 @@ def test_a_list_is_gone_only_where_hubspot_says_so(
     else:
         with pytest.raises(CallRejected, match="check HUBSPOT_BASE_URL"):
             hubspot.list_called("Customers", CONTACTS)
+
+
+@pytest.mark.parametrize("number", [3, 400])
+def test_contacts_with_more_properties_than_an_address_line_holds(
+    sandbox: Sandbox, hubspot: HubSpotClient, number: int
+) -> None:
+    names = [opt_out_name(1_000_000 + n) for n in range(number)]
+    known = sandbox.hubspot.properties["contacts"]
+    known.update(dict.fromkeys(names, known["hs_email_optout"]))
+    for n in range(240):
+        sandbox.hubspot.add("contacts", {"email": f"q{n}@mail.example", names[-1]: "true"})
+    found = [*hubspot.contacts(["email", *names], names)]
+    assert [each.id for each in found] == sorted(sandbox.hubspot.contacts)
+    assert sum(each.values[names[-1]] == "true" for each in found) == 240
+
+
+def test_an_address_that_is_too_long_all_the_same(
+    sandbox: Sandbox, hubspot: HubSpotClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubspot_client, "MAX_LINE", 100_000)
+    with pytest.raises(CallRejected, match="name fewer properties in MAILERLITE_FIELDS"):
+        [*hubspot.contacts(["email" * 2_000])]
