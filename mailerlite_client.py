@@ -19,9 +19,7 @@ from transport import paging
 from transport.response import JsonObject, Service, excerpt, json_object
 from transport.service_client import ServiceClient, ServiceSettings, Shape, total
 
-# The maximum of the members of a group; of all subscribers no document names it, and what is given
-# is taken.
-PAGE_SIZE = 1_000
+PAGE_SIZE = 1_000  # the maximum of a group's members; of all subscribers no document names it
 SAFE_PAGE_SIZE = 100  # is accepted everywhere
 BATCH_SIZE = 50  # requests in one; together they count as one of the account's allowance
 
@@ -54,9 +52,7 @@ SERVICE = Service(
 
 _LEFT = re.compile(r"\b(unsubscribed|bounced|junk)\b", re.IGNORECASE)
 _NO_ROUTE = re.compile(r"\broute\b.* could not be found", re.IGNORECASE)
-_IMPORT = re.compile(r"/subscribers/import/([A-Za-z0-9_-]+)$")
-_FIELD = "fields."  # so begins the name of a refused value
-PERSON, VALUES = "person", "values"  # what was refused
+PERSON, VALUES, GROUPS = "person", "values", "groups"  # what was refused
 
 
 def mailerlite_settings(reader: SettingsReader) -> ServiceSettings:
@@ -71,11 +67,12 @@ def mailerlite_settings(reader: SettingsReader) -> ServiceSettings:
 class Refused(CallRejected):
     """MailerLite did not take a subscriber, and nothing was written.
 
-    `kind`: VALUES, some values sent, whose `reasons` stand by key; PERSON, whatever is sent of
-    them; or the status as which the person has left MailerLite, such as "unsubscribed".
+    `kind`: VALUES or GROUPS, some of those sent, whose `reasons` stand by key or id; PERSON,
+    whatever is sent of them; or the status as which the person has left MailerLite, such as
+    "unsubscribed".
     """
 
-    def __init__(self, error: CallRejected, kind: str, reasons: Mapping[str, str]) -> None:
+    def __init__(self, error: CallRejected, kind: str, reasons: Mapping[str, str] = {}) -> None:
         super().__init__(str(error), error.status, error.detail, error.body)
         self.kind, self.reasons = kind, reasons
 
@@ -148,8 +145,7 @@ class MailerLiteClient(ServiceClient):
         return self._read("subscribers one by one", people, "POST", "/batch", body=body)
 
     def subscriber(self, email: str, keys: Sequence[str]) -> Subscriber | None:
-        """How it is now with one person, groups included; None when MailerLite has no such
-        subscriber. A dry run may ask this, and not `look_up`: a batch can write."""
+        """As `look_up`, groups included; a dry run may ask this alone, since a batch can write."""
         shape = partial(shapes.subscriber, keys, True, email)
         try:
             return self._read("one subscriber", shape, "GET", _path(email))
@@ -183,25 +179,16 @@ class MailerLiteClient(ServiceClient):
     def create_group(self, name: str) -> str:
         """The id of a new group."""
         call, body = f"create the group {name}", {"name": name}
-        return self._write(
-            call, lambda data: str(data["data"]["id"]), "/groups", body=body, repeatable=False
-        )
+        return self._write(call, shapes.new_id, "/groups", body=body, repeatable=False)
 
     def start_import(self, group: str, people: Sequence[tuple[str, Mapping[str, Value]]]) -> str:
         """Import addresses, each with its fields, into a group; returns the key of the import.
 
         It brings deleted people back, and asks nobody to confirm: that is for the caller to avoid.
         """
-
-        def key(data: Any) -> str:
-            found = _IMPORT.search(data["import_progress_url"])
-            if not found:
-                raise ValueError("it does not say where the progress is shown")
-            return found[1]
-
         call, path = "import subscribers", f"/groups/{group}/import-subscribers"
         body = {"subscribers": [{"email": email, "fields": {**values}} for email, values in people]}
-        return self._write(call, key, path, body=body, repeatable=False)
+        return self._write(call, shapes.import_key, path, body=body, repeatable=False)
 
     def import_is_done(self, key: str) -> bool:
         call, path = "progress of an import", f"/subscribers/import/{key}"
@@ -211,11 +198,11 @@ class MailerLiteClient(ServiceClient):
         """Take people out of groups, pairs of ids, in one request: BATCH_SIZE of them at most. What
         keeps each of them in, if anything does. Nobody is unsubscribed by this, and again does no
         harm."""
-        body = _batch("DELETE", (f"{_path(person)}/groups/{group}" for person, group in members))
 
         def refusals(data: Any) -> list[CallRejected | None]:
             return [_refusal_to_leave(each) for each in shapes.responses(len(members), data)]
 
+        body = _batch("DELETE", (f"{_path(person)}/groups/{group}" for person, group in members))
         return self._write("leave a group", refusals, "/batch", body=body)
 
     def upsert(
@@ -227,15 +214,11 @@ class MailerLiteClient(ServiceClient):
         A deleted person comes back by this call, without a word: that is for the caller to avoid.
         Raises Refused.
         """
-        body: JsonObject = {"email": email}
-        if fields:
-            body["fields"] = dict(fields)
-        if groups:
-            body["groups"] = list(groups)
+        body = {"email": email, "fields": {**fields}, "groups": [*groups]}
         try:
-            return self._write_subscriber(call, body)
+            return self._write_subscriber(call, {name: part for name, part in body.items() if part})
         except CallRejected as error:
-            raise _refusal(error, fields) from None
+            raise _refusal(error, fields, groups) from None
 
     def unsubscribe(self, call: str, email: str) -> None:
         """Unsubscribe someone: the one call with a status, which only ever takes mail away."""
@@ -255,23 +238,26 @@ class MailerLiteClient(ServiceClient):
         shape = partial(shapes.page, tuple(keys), with_groups)
         for status in SUBSCRIBER_STATUSES:
             params = {"filter[status]": status, **({"include": "groups"} if with_groups else {})}
-            yield from self._list(f"{status} subscribers", shape, path, params)
+            fetch = partial(self._page, f"{status} subscribers", shape, path, params)
+            yield from paging.read_by_cursor(self.http, f"{status} subscribers", fetch)
 
-    def _list(
-        self, call: str, shape: Shape[shapes.Page], path: str, params: Mapping[str, str]
-    ) -> Iterator[list[Subscriber]]:
-        def fetch(cursor: str | None) -> shapes.Page:
-            """As large a page as MailerLite takes. `links.next` lacks the limit and the filter."""
-            asked = {**params, "cursor": cursor, "limit": self._page_size}
-            try:
-                return self._read(call, shape, "GET", path, params=asked)
-            except CallRejected as error:
-                if error.status not in (400, 422) or self._page_size == SAFE_PAGE_SIZE:
-                    raise
-            self._page_size = SAFE_PAGE_SIZE
-            return fetch(cursor)
-
-        return paging.read_by_cursor(self.http, call, fetch)
+    def _page(
+        self,
+        call: str,
+        shape: Shape[shapes.Page],
+        path: str,
+        params: Mapping[str, str],
+        cursor: str | None,
+    ) -> shapes.Page:
+        """As large a page as MailerLite takes. `links.next` lacks the limit and the filter."""
+        asked = {**params, "cursor": cursor, "limit": self._page_size}
+        try:
+            return self._read(call, shape, "GET", path, params=asked)
+        except CallRejected as error:
+            if error.status not in (400, 422) or self._page_size == SAFE_PAGE_SIZE:
+                raise
+        self._page_size = SAFE_PAGE_SIZE
+        return self._page(call, shape, path, params, cursor)
 
     def _pairs(self, path: str, key: str, value: str) -> dict[str, str]:
         """One value by another of all rows of a list that goes by page number."""
@@ -305,26 +291,31 @@ def _is_missing(status: int, body: Any) -> bool:
 
 def _refusal_to_leave(answer: Any) -> CallRejected | None:
     """None also when the person, the membership or the group is gone."""
-    answer = answer if isinstance(answer, dict) else {}
-    code, body = answer.get("code"), answer.get("body")
+    code, body = (answer.get("code"), answer.get("body")) if isinstance(answer, dict) else (None, 0)
     if isinstance(code, int) and (code < 300 or _is_missing(code, body)):
         return None
     detail = str(body.get("message")) if isinstance(body, dict) else "no reason is given"
     return CallRejected(f"MailerLite, leave a group: {code} {detail}", code or 0, detail)
 
 
-def _refusal(error: CallRejected, fields: Mapping[str, Value]) -> CallRejected:
-    """The same refusal, as what it says of the person or of the values sent."""
+def _refusal(
+    error: CallRejected, fields: Mapping[str, Value], groups: Sequence[str]
+) -> CallRejected:
+    """The same refusal, as what it says of the person, or of the values or groups sent."""
     if error.status != 422:
         return error
     errors = (json_object(error.body) or {}).get("errors")
     errors = errors if isinstance(errors, dict) else {}
-    reasons = {
-        name[len(_FIELD) :]: str(texts[0] if isinstance(texts, list) and texts else texts)
-        for name, texts in errors.items()
-        if name.startswith(_FIELD)
+    sent = {
+        VALUES: {f"fields.{key}": key for key in fields},
+        GROUPS: {f"groups.{place}": group for place, group in enumerate(groups)},
     }
-    if reasons and reasons.keys() <= fields.keys() and len(reasons) == len(errors):
-        return Refused(error, VALUES, reasons)
+    for kind, names in sent.items():
+        if errors and errors.keys() <= names.keys():
+            reasons = {
+                names[name]: str(texts[0] if texts and isinstance(texts, list) else texts)
+                for name, texts in errors.items()
+            }
+            return Refused(error, kind, reasons)
     left = _LEFT.search(error.detail)
-    return Refused(error, left[1].lower() if left else PERSON, {})
+    return Refused(error, left[1].lower() if left else PERSON)

@@ -118,9 +118,11 @@ class Sync:
         if refused or (missing and not run.dry_run):
             return run.refuse([*(() if run.dry_run else missing), *refused])
         if plan.is_empty:
-            run.summarise(
-                f"Nothing to do: MailerLite has {people(plan.unchanged)} as HubSpot has them."
-            )
+            number = len({each.email for each in plan.waiting})
+            are = "is" if number == 1 else "are"
+            waiting = f"{people(number)} {are} waiting, because MailerLite refused them."
+            has = f"MailerLite has {people(plan.unchanged)} as HubSpot has them."
+            run.summarise(f"{waiting if number else 'Nothing to do:'} {has}")
             self._summarise_orphans(plan)
         if run.dry_run:
             for refusal in missing:
@@ -164,10 +166,12 @@ class Sync:
             self._fill_report(plan, is_over=True)
         self.rules = self.rules._replace(mirror=self.rules.mirror.with_made(made))
         plan.use_made_groups(made)
-        writer = Writer(run, self.services, self.rules, store, self.history)
-        importer = importing.Importer(writer, run.clock)
-        by_import = self.options.flags.by_import
-        writer.write(plan, importer.create if by_import else writer.create_singly)
+        writer = Writer(run, self.services, self.rules, store, self.history, self.setup.group_names)
+        writer.write_known(plan)
+        if self.options.flags.by_import:
+            importing.Importer(writer).create(plan.of(Action.CREATE))
+        else:
+            writer.upsert("Create", plan.of(Action.CREATE))
         checked = verification.verify_groups(run, plan, writer)
         plan.waiting += writer.refused
         self._fill_report(plan, is_over=True)

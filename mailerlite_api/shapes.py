@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from core.emails import canonical
@@ -12,6 +13,8 @@ from core.values import Packed
 # order, whoever confirms, unsubscribes or bounces during the read moves on to a list that is still
 # to be read, and so is seen.
 SUBSCRIBER_STATUSES = ("unconfirmed", "active", "unsubscribed", "bounced", "junk")
+
+_IMPORT = re.compile(r"/subscribers/import/([A-Za-z0-9_-]+)$")
 
 Value = Union[str, int, float]
 
@@ -59,6 +62,18 @@ def subscriber(keys: Sequence[str], with_groups: bool, whom: str, data: Any) -> 
 
 def written(is_new: bool, data: Any) -> Written:
     return Written(_status(data["data"]), is_new)
+
+
+def new_id(data: Any) -> str:
+    return str(data["data"]["id"])
+
+
+def import_key(data: Any) -> str:
+    """By which its progress can be asked for."""
+    found = _IMPORT.search(data["import_progress_url"])
+    if not found:
+        raise ValueError("it does not say where the progress is shown")
+    return found[1]
 
 
 def responses(number: int, data: Any) -> list[Any]:

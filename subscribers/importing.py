@@ -8,31 +8,23 @@ may bring deleted people back, so nobody goes by it whom an earlier run knew.
 from __future__ import annotations
 
 import contextlib
-from typing import Mapping, NamedTuple, Sequence
+from typing import Mapping, Sequence
 
-from cli.changes import Skip
+from cli.changes import Changes, Skip
 from cli.screen import Progress
 from core import log
-from core.clock import Clock
-from core.errors import CallRejected, Interrupted, ServiceDown, ServiceError
+from core.errors import CallRejected, Interrupted, ServiceError
 from core.words import listing
 from report.model import DONE, FAILED, NOT_REACHED, Result
 from subscribers.decide import Action, Decision
 from subscribers.plan import Change, by_email, people
-from subscribers.writing import Current, NothingToDo, Writer, batches
+from subscribers.writing import NOTHING_TO_DO, Writer, batches
 
 IMPORT_SIZE = 1_000  # people: no document names the maximum, and this is in use
 TURN_S = 12.0  # MailerLite takes five imports a minute
 FIRST_POLL_S, LONGEST_POLL_S = 2.0, 30.0
 POLLS = 40  # then the groups show how far the imports came
 NOT_SEEN = "it was sent by import, and nobody saw it arrive: the next run will tell"
-
-
-class Part(NamedTuple):
-    """New people for one import into the group with this id."""
-
-    group: str
-    changes: Sequence[Change]
 
 
 def by_group(planned: Sequence[Change]) -> dict[str, list[Change]]:
@@ -57,60 +49,61 @@ def describe(planned: Sequence[Change], names: Mapping[str, str]) -> str:
 class Importer:
     """Creates the new people of a plan: by imports, one after the other, and the rest singly."""
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
-        self._writer, self._clock = writer, clock
+    def __init__(self, writer: Writer) -> None:
+        self._writer, self._clock = writer, writer.run.clock
         self._mailerlite = writer.services.mailerlite
         self._sent: dict[str, Decision] = {}  # by canonical address
         self._keys: list[str] = []  # of the imports under way
-        self._next_at = clock.monotonic()
+        self._next_at = self._clock.monotonic()
 
     def create(self, planned: Sequence[Change]) -> None:
         parts = [
-            Part(group, chosen[start : start + IMPORT_SIZE])
+            (group, chosen[start : start + IMPORT_SIZE])
             for group, chosen in by_group(planned).items()
             for start in range(0, len(chosen), IMPORT_SIZE)
         ]
+        # Of their own: that imports are refused is no reason not to write the people singly.
+        imports = Changes(self._writer.run)
         with Progress("Import", "done", self._clock, len(parts)) as progress:
             for part in parts:  # one at a time: the look at its people is to be fresh
-                changes = self._writer.in_mailerlite
-                (result,) = changes.apply("Import", [part], self._import, progress)
-                for each in part.changes if result.status in (FAILED, NOT_REACHED) else ():
-                    each.result = result
+                imports.apply("Import", [part], self._import, progress)
         with contextlib.suppress(CallRejected, ServiceError, Interrupted):  # the groups show it
             self._await_imports()
         arrived = self._arrived()
         for each in planned:
             if each.decision.person.email in arrived:
                 each.result = Result(DONE, maybe_applied=True)
-        rest = [each for each in planned if each.status not in (DONE, FAILED, NOT_REACHED)]
-        self._writer.write_each("Create", rest, self._writer.fetch_current, self._write_singly)
-        for each in rest:  # a single write that is not reached says nothing of the import
-            if each.status == NOT_REACHED and each.decision.person.email in self._sent:
+        rest = [each for each in planned if each.status != DONE]
+        self._writer.upsert("Create", rest)
+        for each in rest:
+            sent = self._sent.get(each.decision.person.email)
+            if sent and each.result.error == NOTHING_TO_DO:  # it came by the import, a little late
+                each.result = Result(DONE, maybe_applied=True)
+                self._writer.note_written(sent)
+            elif sent and each.status == NOT_REACHED:  # which says nothing of the import
                 each.result = Result(FAILED, NOT_SEEN, maybe_applied=True)
 
-    def _import(self, part: Part) -> None:
-        chosen = self._still_new(part)
+    def _import(self, part: tuple[str, Sequence[Change]]) -> None:
+        group, changes = part
+        chosen = self._still_new(group, changes)
         if not chosen:
             return
         self._clock.sleep(max(self._next_at - self._clock.monotonic(), 0.0))
         self._sent.update(chosen)  # before the call: its answer may be lost
         rows = [(now.address, now.values.to_send) for now in chosen.values()]
         try:
-            self._keys.append(self._mailerlite.start_import(part.group, rows))
-        except ServiceDown:
-            raise
-        except (CallRejected, ServiceError) as error:  # no reason not to write them singly
-            log.warning("%s", error)
+            self._keys.append(self._mailerlite.start_import(group, rows))
+        except (CallRejected, ServiceError) as error:
             if not error.outcome_unknown:  # or else the group shows what came of it
                 self._sent = {e: now for e, now in self._sent.items() if e not in chosen}
-                raise Skip(str(error)) from None
+            raise
         finally:
             self._next_at = self._clock.monotonic() + TURN_S
 
-    def _still_new(self, part: Part) -> dict[str, Decision]:
+    def _still_new(self, group: str, changes: Sequence[Change]) -> dict[str, Decision]:
         """Whoever is not, or belongs elsewhere by now, is left to the single write."""
         found: dict[str, Decision] = {}
-        for batch in batches(part.changes):
+        for batch in batches(changes):
             current = self._writer.fetch_current(batch)
             for change in batch:
                 try:
@@ -118,17 +111,17 @@ class Importer:
                 except (Skip, CallRejected):
                     continue
                 is_new = not self._writer.store.lookup(now.address).is_known
-                if now.action is Action.CREATE and now.groups.join == (part.group,) and is_new:
+                if now.action is Action.CREATE and now.groups.join == (group,) and is_new:
                     found[now.person.email] = now
         return found
 
     def _await_imports(self) -> None:
-        pending, wait_s = self._keys, FIRST_POLL_S
+        wait_s = FIRST_POLL_S
         for _ in range(POLLS):
-            if not pending:
+            if not self._keys:
                 return
             self._clock.sleep(wait_s)
-            pending = [key for key in pending if not self._mailerlite.import_is_done(key)]
+            self._keys = [key for key in self._keys if not self._mailerlite.import_is_done(key)]
             wait_s = min(2 * wait_s, LONGEST_POLL_S)
 
     def _arrived(self) -> set[str]:
@@ -145,13 +138,3 @@ class Importer:
                 arrived.add(email)
                 self._writer.note_written(now)
         return arrived
-
-    def _write_singly(self, change: Change, current: Current) -> None:
-        """Who is found as they should be came by the import, a little late."""
-        try:
-            self._writer.upsert(change, current)
-        except NothingToDo:
-            sent = self._sent.get(change.decision.person.email)
-            if sent is None:
-                raise
-            self._writer.note_written(sent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import AbstractSet, Iterable, Mapping, NamedTuple
+from typing import AbstractSet, Any, Iterable, Mapping, Sequence
 
 from cli.command import Run
 from core.emails import canonical
@@ -22,15 +22,6 @@ NOT_JOINED = "MailerLite's list does not have the person in the group"
 Members = Mapping[Membership, bool]  # each with whether they can get mail
 
 
-class Checked(NamedTuple):
-    """The groups as MailerLite lists them, against who belongs there. `listed`: how many people
-    they have who can get mail; the others are canonical addresses."""
-
-    listed: int
-    missing: list[str]
-    unwanted: list[str]
-
-
 def verify_groups(run: Run, plan: Plan, writer: Writer) -> str:
     """Corrects the results of the plan's changes as the lists show them; what is to be said of the
     groups, if there are any."""
@@ -42,45 +33,49 @@ def verify_groups(run: Run, plan: Plan, writer: Writer) -> str:
     except AppError as error:
         return f"Not checked afterwards: {error}"
     for change in plan.changes:
-        _correct(change, there.keys(), writer)
-    decided = writer.mirrored  # of those who were decided upon anew
+        _correct(change, there, writer)
+    decided = {each.decision.person.email: each.decision for each in plan.changes}  # the last ones
     belong = {each for each in plan.mirrored if each.email not in decided}
-    belong |= {Membership(email, group) for email, groups in decided.items() for group in groups}
+    belong |= {Membership(email, id) for email in decided for id in decided[email].groups.mirrored}
     refused = {canonical(each.email) for each in plan.waiting if not each.field}
     checked = compare(belong, there, refused.union(run.args.keep_in_group))
-    run.report.checked_after = checked._asdict()
-    names = [mirror.names[id] for id in sorted(mirror.ids)]
+    run.report.checked_after = checked
+    names = sorted(mirror.names[id] for id in mirror.ids)
     return f"Checked afterwards: {describe(checked, belong, names)}"
 
 
-def compare(belong: AbstractSet[Membership], there: Members, left: AbstractSet[str]) -> Checked:
-    """`left`: addresses that are neither missing nor unwanted."""
+def compare(
+    belong: AbstractSet[Membership], there: Members, left: AbstractSet[str]
+) -> dict[str, Any]:
+    """The groups as MailerLite lists them, against who belongs there. `left`: addresses that are
+    neither missing nor unwanted. `listed`: how many people they have who can get mail."""
     can_get_mail = {each for each, can in there.items() if can}
 
     def emails(members: Iterable[Membership]) -> list[str]:
         return sorted({each.email for each in members} - left)
 
     listed = len({each.email for each in can_get_mail})
-    return Checked(listed, emails(belong - there.keys()), emails(can_get_mail - belong))
+    missing, unwanted = emails(belong - there.keys()), emails(can_get_mail - belong)
+    return {"listed": listed, "missing": missing, "unwanted": unwanted}
 
 
-def describe(checked: Checked, belong: AbstractSet[Membership], groups: Iterable[str]) -> str:
-    names = sorted(groups)
-    is_one = len(names) == 1
-    place = f"the group {names[0]}" if is_one else f"{len(names)} groups"
-    people = len({each.email for each in belong})
-    here = f"{people - len(checked.missing):,} of" if checked.missing else "all"
-    who = count(people, "person who belongs", "people who belong")
-    text = f"{place} {'has' if is_one else 'have'} {here} {who} there"
-    nobody_else = " and nobody else"
+def describe(
+    checked: Mapping[str, Any], belong: AbstractSet[Membership], names: Sequence[str]
+) -> str:
+    missing, unwanted = checked["missing"], checked["unwanted"]
+    place = f"the group {names[0]}" if len(names) == 1 else f"{len(names)} groups"
+    number = len({each.email for each in belong})
+    here = f"{number - len(missing):,} of" if missing else "all"
+    who = count(number, "person who belongs", "people who belong")
+    text = f"{place} {'has' if len(names) == 1 else 'have'} {here} {who} there"
     if not belong:
-        text, nobody_else = f"nobody belongs into {place}", ", and nobody is there"
-    if not (checked.missing or checked.unwanted):
-        text += nobody_else
-    if checked.missing:
-        text += f". Missing: {listing(checked.missing)}"
-    if checked.unwanted:
-        text += f". There and not wanted: {listing(checked.unwanted)}"
+        text = f"nobody belongs into {place}"
+    if not (missing or unwanted):
+        text += " and nobody else" if belong else ", and nobody is there"
+    if missing:
+        text += f". Missing: {listing(missing)}"
+    if unwanted:
+        text += f". There and not wanted: {listing(unwanted)}"
     return f"{text}."
 
 
@@ -88,8 +83,6 @@ def _read_members(run: Run, plan: Plan, mirror: Mirror, mailerlite: MailerLiteCl
     """Until they show what was accepted, or for some ten seconds. Raises CallRejected,
     ServiceError."""
     done = [each for each in plan.changes if each.status == DONE]
-    left = {each.membership for each in done if each.action is Action.LEAVE}
-    joined = {membership for each in done for membership in _joins(each, mirror)}
     for wait_s in (0.0, *LOOK_AGAIN_AFTER_S):
         if wait_s:
             run.clock.sleep(wait_s)
@@ -98,7 +91,7 @@ def _read_members(run: Run, plan: Plan, mirror: Mirror, mailerlite: MailerLiteCl
             for group in sorted(mirror.ids)
             for email, person in by_email(mailerlite.members(group)).items()
         }
-        if joined <= there.keys() and left.isdisjoint(there):
+        if all(_is_shown(each, there, mirror) for each in done):
             break
     return there
 
@@ -112,19 +105,23 @@ def _joins(change: Change, mirror: Mirror) -> set[Membership]:
     return {Membership(decision.person.email, group) for group in groups}
 
 
-def _correct(change: Change, there: AbstractSet[Membership], writer: Writer) -> None:
-    """Also what was done although the answer was lost, or said that it failed."""
-    status, decision, done = change.status, change.decision, Result(DONE, maybe_applied=True)
+def _is_shown(change: Change, there: Members, mirror: Mirror) -> bool:
     if change.action is Action.LEAVE:
-        if status == DONE and change.membership in there:
-            change.result = Result(FAILED, NOT_LEFT, True)
-        elif status == FAILED and change.membership not in there:
-            change.result = done
+        return change.membership not in there
+    return _joins(change, mirror) <= there.keys()
+
+
+def _correct(change: Change, there: Members, writer: Writer) -> None:
+    """Also what was done although the answer was lost, or said that it failed."""
+    mirror, sent, leaves = writer.rules.mirror, change.decision, change.action is Action.LEAVE
+    is_shown = _is_shown(change, there, mirror)
+    if change.status == DONE and not is_shown:
+        change.result = Result(FAILED, NOT_LEFT if leaves else NOT_JOINED, True)
+    elif change.status == FAILED and is_shown:
+        if leaves:
             writer.store.note_left(*change.membership)
-        return
-    joins = _joins(change, writer.rules.mirror)
-    if status == DONE and not joins <= there:
-        change.result = Result(FAILED, NOT_JOINED, True)
-    elif status == FAILED and change.result.maybe_applied and joins and joins <= there:
-        change.result = done
-        writer.note_written(decision)
+        elif change.result.maybe_applied and _joins(change, mirror):
+            writer.note_written(sent)
+        else:
+            return
+        change.result = Result(DONE, maybe_applied=True)

@@ -1,14 +1,15 @@
-"""Write people in batches, each right after a fresh look at everyone in it.
+"""Write people in batches: read 50 of them again, decide again, and write what is still wanted.
 
-The plan may be hours old when its last write goes out. So for each 50 people both services are read
-once more, everyone is decided upon anew, and what is still wanted is written.
+The plan may be hours old when its last write goes out.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import re
-import threading
-from typing import Callable, Mapping, Sequence, TypeVar
+from functools import partial
+from typing import AbstractSet, Callable, Mapping, Sequence
 
 from cli.changes import Changes, Skip
 from cli.command import Run
@@ -16,28 +17,28 @@ from cli.screen import Progress
 from core.conditions import without_value
 from core.emails import masked
 from core.errors import AppError, CallRejected, ServiceDown, ServiceError
-from core.words import count
+from core.words import count, listing
 from hubspot_api.shapes import CONTACTS
-from mailerlite_api.shapes import Written
-from mailerlite_client import BATCH_SIZE, VALUES, MailerLiteClient, Refused
+from mailerlite_api.shapes import Value, Written
+from mailerlite_client import BATCH_SIZE, GROUPS, PERSON, MailerLiteClient, Refused
 from report.model import DONE
 from state.history import History
-from subscribers.decide import NOT_WRITTEN, Action, Decision, Person, decide
+from subscribers.decide import NOT_WRITTEN, Action, Decision, Groups, Person, decide
 from subscribers.memory import PersonStore
 from subscribers.plan import CHANGES, Change, Creation, Membership, Plan, Waiting
 from subscribers.reading import Services, fetch_current
 from subscribers.rules import Rules, placeholder
 
-SAME_REFUSALS = 10  # of different people in a row: then it is not the person that is refused
+# So many people refused with the same words, and nobody written since: it is not about them.
+SAME_REFUSALS = 100
+PLAN_REFUSALS = 10  # where the words speak of the account's plan
 COME_BACK = 3  # people in a row who became active by a write: then it is no chance
+NOTHING_TO_DO = "MailerLite has it as HubSpot by now"
 
-Current = Mapping[str, "Person | AppError"]  # by canonical address; or why nobody says
-T = TypeVar("T")
+_OF_PLAN = re.compile(r"\b(plan|upgrade|subscribers? limit|limit of subscribers)\b", re.IGNORECASE)
+_UPSERTS = (Action.CREATE, Action.UPDATE)
 
-
-class NothingToDo(Skip):
-    def __init__(self) -> None:
-        super().__init__("MailerLite has it as HubSpot by now")
+Begin = Callable[[Sequence[Change]], Callable[[Change], None]]  # a batch: how one of it is written
 
 
 def create(run: Run, mailerlite: MailerLiteClient, creations: Sequence[Creation]) -> dict[str, str]:
@@ -62,189 +63,180 @@ def create(run: Run, mailerlite: MailerLiteClient, creations: Sequence[Creation]
 class Writer:
     """The writes of one run. Each change takes the decision that it is made by, and its result.
 
-    `mirrored`: where the people belong who were decided upon anew, by canonical address; `not_new`:
-    the addresses of who was created, though MailerLite had known them, each with the status;
-    `refused`: people and values that it was not known to refuse.
+    `group_names`: by id. `not_new`: the addresses of who was created, though MailerLite had known
+    them, each with the status; `refused`: people and values that it was not known to refuse.
     """
 
     def __init__(
-        self, run: Run, services: Services, rules: Rules, store: PersonStore, history: History
+        self,
+        run: Run,
+        services: Services,
+        rules: Rules,
+        store: PersonStore,
+        history: History,
+        group_names: Mapping[str, str],
     ) -> None:
-        self._run, self.services, self.rules = run, services, rules
-        self.store, self._history = store, history
-        self.in_mailerlite, self._in_hubspot = Changes(run), Changes(run)
-        self.mirrored: dict[str, tuple[str, ...]] = {}
+        self.run, self.services, self.rules = run, services, rules
+        self.store, self._history, self._group_names = store, history, group_names
+        self._in_mailerlite, self._in_hubspot = Changes(run), Changes(run)
         self.not_new: list[tuple[str, str]] = []
         self.refused: list[Waiting] = []
-        self._refusals = _Refusals(store, self.refused)
+        # Who was refused, each with the reason, by its words; and the words of which is known that
+        # they are about the person.
+        self._pending: dict[str, list[tuple[Decision, str]]] = {}
+        self._about_people: set[str] = set()
         self._noted: set[tuple[Action, bytes]] = set()
         self._came_back = 0
 
-    def write(self, plan: Plan, create: Callable[[Sequence[Change]], None]) -> None:
-        """`create`: how new people are created."""
-        look, opt_outs = self.fetch_current, plan.of(Action.OPT_OUT)
-        self.write_each("Opt out", opt_outs, look, self._opt_out, self._in_hubspot)
-        self.write_each("Unsubscribe", plan.of(Action.UNSUBSCRIBE), look, self._unsubscribe)
-        self.write_each("Remove from a group", plan.of(Action.LEAVE), self._leave, _raise_if_kept)
-        self.write_each("Update", plan.of(Action.UPDATE), look, self.upsert)
-        create(plan.of(Action.CREATE))
-        self._refusals.remember()
+    def write_known(self, plan: Plan) -> None:
+        """All changes but those of new people."""
+        opt_out, hubspot = self._each(self._opt_out), self._in_hubspot
+        self._in_batches("Opt out", plan.of(Action.OPT_OUT), opt_out, hubspot)
+        unsubscribe = self._each(self._unsubscribe)
+        self._in_batches("Unsubscribe", plan.of(Action.UNSUBSCRIBE), unsubscribe)
+        self._in_batches("Remove from a group", plan.of(Action.LEAVE), self._leave)
+        self.upsert("Update", plan.of(Action.UPDATE))
 
-    def create_singly(self, planned: Sequence[Change]) -> None:
-        self.write_each("Create", planned, self.fetch_current, self.upsert)
+    def upsert(self, label: str, planned: Sequence[Change]) -> None:
+        """The order is another one every day, and not the alphabet's: in that people whom
+        MailerLite refuses may stand side by side, and would keep the others from their turn."""
+        today = self.run.clock.utcnow().date()
+
+        def place(change: Change) -> bytes:
+            return hashlib.sha256(f"{today} {change.address}".encode()).digest()
+
+        self._in_batches(label, sorted(planned, key=place), self._each(self._upsert))
+        few = {words for words, whom in self._pending.items() if len(whom) < SAME_REFUSALS}
+        self._remember_refused({words for words in few if not _OF_PLAN.search(words)})
+        self._pending.clear()
 
     def raise_if_nothing_written(self) -> None:
         """Raises what keeps a service from being written, if nothing has been changed."""
-        self.in_mailerlite.raise_if_nothing_written()
+        self._in_mailerlite.raise_if_nothing_written()
         self._in_hubspot.raise_if_nothing_written()
 
     # Batches
 
-    def write_each(
-        self,
-        label: str,
-        planned: Sequence[Change],
-        prepare: Callable[[Sequence[Change]], T],
-        write: Callable[[Change, T], None],
-        changes: Changes | None = None,
+    def _in_batches(
+        self, label: str, planned: Sequence[Change], begin: Begin, changes: Changes | None = None
     ) -> None:
-        """`prepare` a batch, then `write` each of it, which raises Skip, CallRejected,
-        ServiceError. `changes`: those of MailerLite unless given."""
-        changes = changes or self.in_mailerlite
-        with Progress(label, "done", self._run.clock, len(planned)) as progress:
+        """`changes`: MailerLite's unless given."""
+        changes = changes or self._in_mailerlite
+        with Progress(label, "done", self.run.clock, len(planned)) as progress:
             for batch in batches(planned):
-                # Of a service that is down nothing more is asked, and nothing written.
-                prepared = prepare([] if changes.are_over else batch)
-
-                # A default, so that the threads of this batch keep it whatever comes next.
-                def write_one(change: Change, prepared: T = prepared) -> None:
-                    write(change, prepared)
-
-                for change, result in zip(batch, changes.apply(label, batch, write_one, progress)):
+                before = set(self._pending)
+                try:  # of a service that is down nothing more is asked, and nothing written
+                    write = begin([] if changes.are_over else batch)
+                except AppError as error:
+                    write = partial(_fail, error)
+                for change, result in zip(batch, changes.apply(label, batch, write, progress)):
                     change.result = result
+                if any(change.status == DONE for change in batch):
+                    self._about_people |= before
+                self._remember_refused(self._about_people)
 
-    def fetch_current(self, batch: Sequence[Change]) -> Current:
+    def _each(self, write: Callable[[Change, Decision], None]) -> Begin:
+        """`write` raises Skip, CallRejected, ServiceError."""
+
+        def begin(batch: Sequence[Change]) -> Callable[[Change], None]:
+            current = self.fetch_current(batch)
+            return lambda change: write(change, self.decide_again(change, current))
+
+        return begin
+
+    def fetch_current(self, batch: Sequence[Change]) -> dict[str, Person]:
         people = [each.decision.person for each in batch]
-        try:
-            return fetch_current(self.services, self.rules, people)
-        except AppError as error:
-            return dict.fromkeys((each.email for each in people), error)
+        return fetch_current(self.services, self.rules, people)
 
-    def decide_again(self, change: Change, current: Current) -> Decision:
+    def decide_again(self, change: Change, current: Mapping[str, Person]) -> Decision:
         """Notes the change in the history, before it is made. Raises Skip if it is not to be."""
-        email = change.decision.person.email
-        person = current.get(email)
-        if isinstance(person, AppError):
-            raise person
+        person = current.get(change.decision.person.email)
         if person is None:
             raise CallRejected(
                 "MailerLite does not say how it is with this person now; nothing was written"
             )
         # The same judge as for the plan: nothing else decides about a person.
-        now = decide(person, self.store, self.rules)
-        self.mirrored[email] = now.groups.mirrored
-        if change.action is Action.LEAVE:
-            is_wanted = change.group in now.groups.leave
-        elif change.action in (Action.CREATE, Action.UPDATE):
-            is_wanted = now.action in (Action.CREATE, Action.UPDATE)
-        else:
-            is_wanted = now.action is change.action
-        if not is_wanted:
-            raise Skip(now.reason) if now.reason else NothingToDo()
-        change.decision = now
-        change.action = Action.LEAVE if change.action is Action.LEAVE else now.action
+        now = change.decision = decide(person, self.store, self.rules)
+        leaves, upserts = change.action is Action.LEAVE, change.action in _UPSERTS
+        is_wanted = now.action in (_UPSERTS if upserts else (change.action,))
+        if not (change.group in now.groups.leave if leaves else is_wanted):
+            raise Skip(now.reason or NOTHING_TO_DO)
+        change.action = Action.LEAVE if leaves else now.action
         self._note_change(change)
         return now
 
-    def _leave(self, batch: Sequence[Change]) -> dict[Membership, Exception]:
-        """All of them leave their groups by one call; returns what keeps somebody in one."""
-        kept: dict[Membership, Exception] = {}
-        going: dict[Membership, tuple[str, str]] = {}
+    def _leave(self, batch: Sequence[Change]) -> Callable[[Change], None]:
+        """All of them leave their groups by one call."""
         current = self.fetch_current(batch)
+        kept: dict[Membership, Exception | None] = {}
+        going: dict[Membership, tuple[str, str]] = {}
         for change in batch:
             try:
                 subscriber = self.decide_again(change, current).person.subscriber
                 going[change.membership] = (subscriber.id if subscriber else "", change.group)
             except (Skip, AppError) as error:
                 kept[change.membership] = error
-        refusals: Sequence[AppError | None] = ()
         try:
-            refusals = self.services.mailerlite.leave_groups(list(going.values())) if going else ()
+            if going:
+                kept.update(zip(going, self.services.mailerlite.leave_groups([*going.values()])))
         except AppError as error:
-            refusals = [error] * len(going)
-        for membership, refusal in zip(going, refusals):
-            if refusal:
-                kept[membership] = refusal
-            else:
-                self.store.note_left(*membership)
-        return kept
+            kept.update(dict.fromkeys(going, error))
+
+        def leave(change: Change) -> None:
+            error = kept.get(change.membership)
+            if error:
+                raise error
+            self.store.note_left(*change.membership)
+
+        return leave
 
     # One write
 
-    def _unsubscribe(self, change: Change, current: Current) -> None:
-        now = self.decide_again(change, current)
+    def _unsubscribe(self, _: Change, now: Decision) -> None:
         self.services.mailerlite.unsubscribe("unsubscribe someone", now.address)
 
-    def _opt_out(self, change: Change, current: Current) -> None:
+    def _opt_out(self, _: Change, now: Decision) -> None:
         """HubSpot refuses to do it twice, and its answer may be lost: so it is asked whether it is
         done all the same."""
-        now, opt_out = self.decide_again(change, current), self.rules.opt_out
+        opt_out, hubspot = self.rules.opt_out, self.services.hubspot
         assert opt_out  # or else nobody is to be opted out
-        hubspot, name = self.services.hubspot, opt_out.property
         # Before it is done: who subscribes again after a run that was killed here is not taken for
         # somebody who has opted out by themselves.
         self.store.note_opted_out(now.address)
         try:
             hubspot.opt_out(now.address, opt_out.subscription_id, opt_out.legal_basis)
         except (CallRejected, ServiceError) as error:
-            if isinstance(error, CallRejected) or error.outcome_unknown:
-                try:
-                    there = hubspot.records(CONTACTS, [name], [now.hubspot_id or 0], needed=[name])
-                except (CallRejected, ServiceError):
-                    there = []
+            name = opt_out.property
+            with contextlib.suppress(CallRejected, ServiceError):
+                there = hubspot.records(CONTACTS, [name], [now.hubspot_id or 0], needed=[name])
                 if any(contact.values[name] == "true" for contact in there):
                     return
             if not error.outcome_unknown:
                 self.store.note_opted_out(now.address, False)
             raise
 
-    def upsert(self, change: Change, current: Current) -> None:
+    def _upsert(self, change: Change, now: Decision) -> None:
         """A refused value does not keep the person from being written without it."""
-        now = self.decide_again(change, current)
         person, groups = now.person, now.groups.join
         call = "update a subscriber" if person.subscriber else "create a subscriber"
         while True:
-            values = now.values.to_send
             try:
+                values = now.values.to_send
                 written = self.services.mailerlite.upsert(call, now.address, values, groups)
                 break
             except Refused as error:
                 if error.kind in NOT_WRITTEN:  # in the last few seconds
-                    self.mirrored[person.email] = ()
+                    change.decision = now._replace(groups=Groups())
                     raise Skip(NOT_WRITTEN[error.kind]) from None
-                if error.kind != VALUES:
-                    self._refusals.note(now, error)
-                    raise
-                now = change.decision = self._without_refused(now, error.reasons)
+                now = change.decision = self._without_refused(now, error)
                 if person.subscriber and not (now.values.to_send or groups):
                     detail = masked(error.detail)
                     raise Skip(f"MailerLite does not take the value: {detail}") from None
-        self._refusals.remember()
         self.note_written(now)
         if person.status == "unconfirmed":
             self._demand_no_return(written)
         if person.subscriber is None and not written.is_new:
             self.not_new.append((now.address, f"{written.status} now"))  # an append is atomic
-
-    def _without_refused(self, now: Decision, reasons: Mapping[str, str]) -> Decision:
-        values = dict(now.values.to_send)
-        for key, reason in reasons.items():
-            is_news = self.store.previous_refusal(now.address, key, values[key]) is None
-            reason = _without_values(reason, now)
-            refused = self.store.note_refused(now.address, reason, key, values.pop(key))
-            if is_news:
-                self.refused.append(Waiting(now.address, key, now.hubspot_id, refused))
-        return now._replace(values=now.values._replace(to_send=values))
 
     def _demand_no_return(self, written: Written) -> None:
         """Someone may confirm the subscription between the look and the write; several in a row do
@@ -256,6 +248,54 @@ class Writer:
                 " update. Nothing more is written. See in MailerLite whether they have agreed to"
                 " get mail."
             )
+
+    # Refusals
+
+    def _without_refused(self, now: Decision, error: Refused) -> Decision:
+        """Without the values that were refused; raises what it is if it is not about values."""
+        if error.kind == GROUPS:
+            names = listing([self._group_names.get(id, id) for id in error.reasons])
+            text = f"MailerLite rejects the group {names}: check the settings that name it."
+            raise ServiceDown(f"{text} {error}")
+        if error.kind == PERSON:
+            self._refuse(now, error)
+        values = dict(now.values.to_send)
+        for key, reason in error.reasons.items():
+            self._note_refused(now, _without_values(reason, now), key, values.pop(key))
+        return now._replace(values=now.values._replace(to_send=values))
+
+    def _refuse(self, now: Decision, error: Refused) -> None:
+        """Raises Skip when this is no news, and ServiceDown when it is not about the person."""
+        reason = _without_values(error.detail, now)
+        words, before = _words(reason), self.store.previous_refusal(now.address)
+        if before and _words(before.reason) == words:
+            self._note_refused(now, reason)
+            raise Skip(f"MailerLite still does not take this person: {reason}")
+        alike = self._pending.setdefault(words, [])
+        alike.append((now, reason))
+        limit = PLAN_REFUSALS if _OF_PLAN.search(words) else SAME_REFUSALS
+        if words not in self._about_people and len(alike) >= limit:
+            raise ServiceDown(
+                f"{error} This is what {limit} people in a row got. See in MailerLite what the"
+                " account's plan allows. If it is about these people, leave them out by"
+                " CONTACT_FILTER or --list."
+            )
+        raise error
+
+    def _remember_refused(self, about_people: AbstractSet[str]) -> None:
+        """Those whose words are about the person: somebody was written after them, or all were
+        tried."""
+        for words in about_people & self._pending.keys():
+            for now, reason in self._pending.pop(words):
+                self._note_refused(now, reason)
+
+    def _note_refused(
+        self, now: Decision, reason: str, key: str = "", value: Value | None = None
+    ) -> None:
+        is_news = self.store.previous_refusal(now.address, key, value) is None
+        refused = self.store.note_refused(now.address, reason, key, value)
+        if is_news:
+            self.refused.append(Waiting(now.address, key, now.hubspot_id, refused))
 
     # What came of it
 
@@ -275,10 +315,9 @@ class Writer:
             return
         self._noted.add((change.action, who))
         joins = [f"joins {count(len(now.groups.join), 'group')}"] if now.groups.join else []
-        what = ", ".join([*now.values.to_send, *joins])
         reason = now.why_leaves if change.action is Action.LEAVE else now.reason
-        text = masked(without_value(reason or what)) or None
-        self._history.note_change(change.action.value, who, None, now.hubspot_id, text)
+        text = masked(without_value(reason or ", ".join([*now.values.to_send, *joins])))
+        self._history.note_change(change.action.value, who, None, now.hubspot_id, text or None)
 
     def note_results(self, plan: Plan) -> None:
         """In the history, in the end. Who was to leave several groups, and has not left one, has
@@ -291,41 +330,8 @@ class Writer:
             self._history.set_statuses(action.value, statuses)
 
 
-class _Refusals:
-    """Whom MailerLite did not take: remembered once it is clear that it is about the person."""
-
-    def __init__(self, store: PersonStore, news: list[Waiting]) -> None:
-        self._store, self._news = store, news
-        self._in_a_row: list[tuple[Decision, str]] = []  # with the same words
-        self._is_about_all = False
-        self._lock = threading.Lock()
-
-    def note(self, now: Decision, error: Refused) -> None:
-        """Raises Skip when this is no news, and ServiceDown when everyone is refused."""
-        reason = masked(error.detail)
-        with self._lock:
-            # Here, before another write ends and remembers this refusal.
-            is_news = self._store.previous_refusal(now.address) is None
-            if self._in_a_row and self._in_a_row[0][1] != reason:
-                self._remember()
-            self._in_a_row.append((now, reason))
-            self._is_about_all = self._is_about_all or len(self._in_a_row) == SAME_REFUSALS
-        if self._is_about_all:
-            raise ServiceDown(f"{error} This is what {SAME_REFUSALS} people in a row got.")
-        if not is_news:
-            raise Skip(f"MailerLite still does not take this person: {reason}")
-
-    def remember(self) -> None:
-        with self._lock:
-            self._remember()
-
-    def _remember(self) -> None:
-        for now, reason in () if self._is_about_all else self._in_a_row:
-            is_news = self._store.previous_refusal(now.address) is None
-            refused = self._store.note_refused(now.address, _without_values(reason, now))
-            if is_news:
-                self._news.append(Waiting(now.address, "", now.hubspot_id, refused))
-        self._in_a_row.clear()
+def _fail(error: AppError, _: Change) -> None:
+    raise error
 
 
 def _without_values(reason: str, now: Decision) -> str:
@@ -337,9 +343,9 @@ def _without_values(reason: str, now: Decision) -> str:
     return text
 
 
-def _raise_if_kept(change: Change, kept: Mapping[Membership, Exception]) -> None:
-    if change.membership in kept:
-        raise kept[change.membership]
+def _words(reason: str) -> str:
+    """The same for reasons that differ in numbers alone."""
+    return re.sub(r"\d[\d.,]*", "0", reason)
 
 
 def batches(planned: Sequence[Change]) -> list[Sequence[Change]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -10,13 +9,7 @@ from typing import Any, Callable, Optional
 import pytest
 
 import sync_subscribers
-from cli import changes as apply
-from cli.changes import Skip
-from core.errors import CallRejected
-from mailerlite_client import PERSON, Refused
 from sandbox import Fault
-from subscribers import writing
-from subscribers.decide import Action, Decision, Person
 from subscribers.memory import PersonStore
 from tests.helpers import START, FakeClock
 from tests.people import (
@@ -24,6 +17,7 @@ from tests.people import (
     BO,
     JO,
     before_looks,
+    before_writes,
     contact,
     emails,
     fields,
@@ -86,37 +80,26 @@ def test_a_lost_memory_brings_nobody_back(
     assert f"  ! {JO}  active now\n" in allowed.out
 
 
-def test_without_subscribers_there_is_nothing_to_bring_back(clock: FakeClock) -> None:
-    with make([contact(JO)], [], clock) as sandbox:
-        assert run(clock, sandbox).code == 0
-        assert run(clock, sandbox).report["outcome"] == "in_sync"
-
-
 def test_a_memory_that_a_killed_run_left_empty_is_none(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "people.sqlite3"
     with PersonStore(path, False, START.date(), 7) as memory:
         memory.make_file()
     with make([], [subscriber(AL)], clock) as sandbox:
         assert run(clock, sandbox, "--state", str(path)).code == 3
-        assert run_first(clock, sandbox, "--state", str(path)).code == 0
+        needed, needless = (run_first(clock, sandbox, "--state", str(path)) for _ in range(2))
         told = run(clock, sandbox, "--state", str(path), "--history")
+    assert (needed.code, needless.code) == (0, 0)
+    assert "--first-run is not needed any more" not in needed.err
+    assert "--first-run is not needed any more" in needless.err
     assert [row["outcome"] for row in told.report["runs"]] == ["refused"]
-    assert told.out.splitlines()[0] == "  1 run with nothing to do"
+    assert told.out.splitlines()[0] == "  2 runs with nothing to do"
 
 
-def test_after_a_first_run_without_subscribers_they_may_come(clock: FakeClock) -> None:
-    with make([], [], clock) as sandbox:
+def test_without_subscribers_there_is_nothing_to_bring_back(clock: FakeClock) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
         assert run(clock, sandbox).code == 0
         sandbox.mailerlite.add(AL)
-        assert run(clock, sandbox).code == 0
-
-
-def test_the_flag_of_the_first_run_is_not_to_stay(clock: FakeClock) -> None:
-    with make([contact(JO)], [subscriber(AL)], clock) as sandbox:
-        first = run_first(clock, sandbox)
-        second = run_first(clock, sandbox)
-    assert "--first-run is not needed any more" not in first.err
-    assert "--first-run is not needed any more" in second.err
+        assert run(clock, sandbox).report["outcome"] == "in_sync"
 
 
 def test_the_memory_of_another_account(clock: FakeClock) -> None:
@@ -272,33 +255,24 @@ def test_an_opt_out_counts_for_the_earlier_address_too(clock: FakeClock) -> None
     assert told.report["leavers"] == []
 
 
+@pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("status", ["unsubscribed", "junk"])
 def test_who_left_under_an_earlier_address_is_not_created_under_the_new_one(
-    clock: FakeClock, status: str
+    clock: FakeClock, status: str, is_known: bool
 ) -> None:
-    with make([contact(JO)], [], clock) as sandbox:
-        run(clock, sandbox)
-        sandbox.mailerlite.subscribers[JO]["status"] = status
-        sandbox.hubspot.edit("contacts", 101, email="jo@new.example")
-        for _ in range(2):
-            outcome = run(clock, sandbox)
-            assert statuses(sandbox) == {JO: status}
-    assert reasons(outcome) == {
-        "jo@new.example": "unsubscribed in MailerLite under another address"
-    }
+    """Also if they leave after the plan, right before the write."""
 
-
-def test_who_leaves_under_an_earlier_address_before_the_write(clock: FakeClock) -> None:
     def leave() -> None:
-        sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
+        sandbox.mailerlite.subscribers[JO]["status"] = status
 
     with make([contact(JO), contact(AL)], [], clock) as sandbox:
         run(clock, sandbox)
-        sandbox.hubspot.edit("contacts", 101, email="jo@new.example")
-        sandbox.hubspot.edit("contacts", 102, email="al@new.example")
-        before_looks(sandbox, leave)
-        outcome = run(clock, sandbox)
-        assert statuses(sandbox) == {JO: "unsubscribed", AL: "active", "al@new.example": "active"}
+        for key, email in ((101, "jo@new.example"), (102, "al@new.example")):
+            sandbox.hubspot.edit("contacts", key, email=email)
+        leave() if is_known else before_looks(sandbox, leave)
+        for _ in range(2):
+            outcome = run(clock, sandbox)
+            assert statuses(sandbox) == {JO: status, AL: "active", "al@new.example": "active"}
     assert reasons(outcome) == {
         "jo@new.example": "unsubscribed in MailerLite under another address"
     }
@@ -404,17 +378,6 @@ def test_a_value_that_is_kept_in_another_form_is_sent_once(
         )
 
 
-def test_a_value_that_is_kept_in_another_form_stands_in_no_file(
-    clock: FakeClock, tmp_path: Path
-) -> None:
-    with make([contact(JO, "Roberta")], [], clock, keep={"name": str.upper}) as sandbox:
-        run(clock, sandbox)
-    (path,) = states(tmp_path)
-    content = path.read_bytes().lower()
-    assert b"roberta" not in content
-    assert b"mail.example" not in content
-
-
 # Refusals
 
 
@@ -456,25 +419,6 @@ def test_an_address_that_mailerlite_does_not_take_is_news_once(clock: FakeClock)
     )
     assert words in second.out
     assert reasons(third)[JO].startswith("MailerLite still does not take this person: The email")
-
-
-def test_a_first_refusal_is_a_failure_whatever_other_writes_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another person is taken while the refusal is noted, and so it is about this one."""
-    with PersonStore(tmp_path / "people.sqlite3", False, START.date(), 7) as memory:
-        refusals = writing._Refusals(memory, [])
-
-        class Lock(contextlib.ExitStack):
-            def __exit__(self, *_: object) -> None:
-                refusals._remember()
-
-        monkeypatch.setattr(refusals, "_lock", Lock())
-        jo = Decision(Action.CREATE, Person(JO))
-        refused = Refused(CallRejected("Refused.", detail="No."), PERSON, {})
-        refusals.note(jo, refused)
-        with pytest.raises(Skip, match="still does not take this person: No"):
-            refusals.note(jo, refused)
 
 
 def test_a_refused_person_is_asked_again_as_often_as_is_wanted(clock: FakeClock) -> None:
@@ -524,60 +468,121 @@ def test_a_refused_value_does_not_keep_the_person_out(clock: FakeClock) -> None:
     assert list(reasons(first)) == [BO]
 
 
-def test_a_refused_value_stands_in_no_file(clock: FakeClock, tmp_path: Path) -> None:
-    def name_it(value: str) -> str:
-        raise ValueError(f"{value} is no city, {JO}, at mail.example.")
+def refuse_as(text: str) -> Keep:
+    def keep(value: str) -> str:
+        raise ValueError(text.format(value))
 
-    with make([contact(JO, city="Anytown")], [], clock, keep={"city": name_it}) as sandbox:
+    return keep
+
+
+@pytest.mark.parametrize(
+    ("city", "keep", "reasons"),
+    [
+        ("Anytown", str.upper, []),
+        (
+            "Anytown",
+            refuse_as(f"{{}} is no city, {JO}, at mail.example."),
+            ["\u2026 is no city, ***@\u2026, at \u2026."],
+        ),
+        (f"Ann of Anytown, {AL}", refuse_as("{} is no city."), ["\u2026 is no city."]),
+    ],
+)
+def test_a_value_stands_in_no_file(
+    clock: FakeClock, tmp_path: Path, city: str, keep: Keep, reasons: list[str]
+) -> None:
+    """Also if MailerLite keeps it in another form or refuses it, and if it holds another one."""
+    with make([contact(JO, "Ann", city=city)], [], clock, keep={"city": keep}) as sandbox:
         outcome = run(clock, sandbox)
-    assert outcome.report["waiting"][0]["reason"] == "\u2026 is no city, ***@\u2026, at \u2026."
+    assert [row["reason"] for row in outcome.report["waiting"]] == reasons
     (path,) = states(tmp_path)
     content = path.read_bytes().lower()
     assert b"anytown" not in content
     assert b"mail.example" not in content
 
 
-def test_of_a_refused_value_that_holds_another_nothing_is_kept(
-    clock: FakeClock, tmp_path: Path
+@pytest.mark.parametrize(("refused", "others"), [(10, 0), (35, 5), (99, 0), (150, 20)])
+def test_who_is_refused_keeps_nobody_else_from_being_created(
+    clock: FakeClock, refused: int, others: int
 ) -> None:
-    def name_it(value: str) -> str:
-        raise ValueError(f"{value} is no city.")
-
-    city = f"Ann of Anytown, {AL}"
-    with make([contact(JO, "Ann", city=city)], [], clock, keep={"city": name_it}) as sandbox:
-        outcome = run(clock, sandbox)
-    assert outcome.report["waiting"][0]["reason"] == "\u2026 is no city."
-    assert b"anytown" not in states(tmp_path)[0].read_bytes().lower()
-
-
-def test_a_full_plan_stops_the_run_and_is_no_ones_fault(clock: FakeClock) -> None:
-    people = many(100)
-    with make([*map(contact, people)], [subscriber(people[0])], clock, plan_full=422) as sandbox:
-        outcome = run_first(clock, sandbox)
-        assert 10 < len([*people_written(sandbox)]) < 40
+    shut = [f"info@a{n:03d}.example" for n in range(refused)]
+    taken = [f"jo@b{n}.example" for n in range(others)]
+    with make([*map(contact, shut + taken)], [], clock, not_taken=shut) as sandbox:
+        first = run(clock, sandbox)
+        assert statuses(sandbox) == dict.fromkeys(taken, "active")
         again = run(clock, sandbox)
-        sandbox.mailerlite.plan_full = None
+        assert len([*people_written(sandbox)]) == refused + others
+        assert run(clock, sandbox, "-q").text == ""
+        clock.now += 7 * DAY_S
+        later = run(clock, sandbox)
+        assert len([*people_written(sandbox)]) == 2 * refused + others
+        assert run(clock, sandbox, "-q").text == ""
+    assert (first.code, again.code, again.report["outcome"]) == (4, 0, "in_sync")
+    assert later.code == 0
+    assert emails(first.report["waiting"]) == emails(again.report["waiting"]) == shut
+    assert again.report["summary"] == [
+        f"{refused} people are waiting, because MailerLite refused them. MailerLite has"
+        f" {others} people as HubSpot has them."
+    ]
+
+
+def test_where_all_are_refused_nobody_waits_and_the_way_out_is_named(clock: FakeClock) -> None:
+    people = many(200)
+    with make([*map(contact, people)], [], clock, not_taken=people) as sandbox:
+        outcome = run(clock, sandbox)
+        assert 100 <= len([*people_written(sandbox)]) < 150
+        sandbox.mailerlite.not_taken.clear()
         assert run(clock, sandbox).code == 0
         assert set(statuses(sandbox)) == set(people)
-    assert (outcome.code, again.code) == (4, 1)
-    assert "The plan has no room for another subscriber." in outcome.err
-    assert "This is what 10 people in a row got." in outcome.err
-    assert again.report["waiting"] == []
-    assert "Nothing has been changed." in again.err
+    assert (outcome.code, outcome.report["waiting"]) == (1, [])
+    assert "Nothing has been changed." in outcome.err
+    assert "leave them out by CONTACT_FILTER or --list" in outcome.err
 
 
-def test_who_was_refused_before_everybody_is_waits_and_the_others_do_not(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(apply, "WRITERS", 1)
+@pytest.mark.parametrize(("code", "number"), [(422, 3), (422, 100), (402, 3), (403, 3)])
+def test_a_full_plan_is_no_ones_fault(clock: FakeClock, code: int, number: int) -> None:
+    """Its words differ from person to person, in numbers."""
+    people = many(number)
+
+    def full(n: int) -> dict[str, str]:
+        return {"message": f"The plan has room for 1,000 people: this one is number {1_000 + n}."}
+
+    with make([*map(contact, people)], [], clock, not_taken=[people[1]]) as sandbox:
+        sandbox.faults = [
+            Fault("status", path="^/subscribers$", method="POST", nth=n, status=code, body=full(n))
+            for n in range(1, 100)
+        ]
+        outcome = run(clock, sandbox)
+        assert len([*people_written(sandbox)]) < 40
+        sandbox.faults = []
+        assert emails(run(clock, sandbox).report["waiting"]) == people[1:2]
+    assert outcome.code == (4 if (code, number) == (422, 3) else 1)
+    assert outcome.report["waiting"] == []
+    assert "The plan has room for 1,000 people" in outcome.err
+
+
+def test_who_is_refused_for_other_reasons_than_the_plan_waits(clock: FakeClock) -> None:
     people = many(20)
-    with make([*map(contact, people)], [], clock, not_taken=people[:2], plan_full=422) as sandbox:
-        assert run(clock, sandbox).code == 1
-        assert len([*people_written(sandbox)]) == 12
+    with make([*map(contact, people)], [], clock, not_taken=people[:4], plan_full=422) as sandbox:
+        first = run(clock, sandbox)
+        tried = {each["email"] for each in people_written(sandbox)}
         sandbox.mailerlite.plan_full = None
         again = run(clock, sandbox)
-        assert set(statuses(sandbox)) == set(people[2:])
-    assert emails(again.report["waiting"]) == people[:2]
+        assert set(statuses(sandbox)) == set(people[4:])
+    assert first.code == 1
+    assert "This is what 10 people in a row got." in first.err
+    assert emails(first.report["waiting"]) == sorted(tried.intersection(people[:4]))
+    assert emails(again.report["waiting"]) == people[:4]
+
+
+def test_a_group_that_is_refused_is_no_ones_fault(clock: FakeClock) -> None:
+    groups = {"groups": {"7": "Shops", "8": "Others"}}
+    with make([contact(JO), contact(AL)], [], clock, **groups) as sandbox:
+        before_writes(sandbox, lambda: sandbox.mailerlite.groups.pop("8"))
+        outcome = run(clock, sandbox, MAILERLITE_GROUPS="Shops,Others")
+        assert run(clock, sandbox, MAILERLITE_GROUPS="Shops").code == 0
+        assert set(statuses(sandbox)) == {JO, AL}
+    assert (outcome.code, outcome.report["waiting"]) == (1, [])
+    assert "MailerLite rejects the group Others: check the settings that name it." in outcome.err
 
 
 def test_another_refusal_is_asked_again_by_the_next_run(clock: FakeClock) -> None:
@@ -715,30 +720,19 @@ def test_values_are_labels_or_internal(clock: FakeClock) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "key",
-    [
-        "of ours",
-        "of another service",
-        "pat-eu1-0a1b2c3d-0000-4e5f",
-        "eyJ0eXAiOiJKV1Qi.eyJhdWQiOiI0Iiw.c2ln",
-    ],
+    "key", ["ours", "other", "pat-eu1-0a1b2c3d-0000-4e5f", "eyJ0eXAiOiJKV1Qi.eyJhdWQiOiI0Iiw.c2ln"]
 )
 def test_a_key_in_another_setting_is_not_shown(
     clock: FakeClock, tmp_path: Path, name: str, key: str
 ) -> None:
+    """Ours, that of another service, or one that only looks like one."""
+    page = tmp_path / "run.html"
     with make([contact(JO)], [], clock) as sandbox:
-        keys = {"of ours": sandbox.mailerlite.token, "of another service": "a-very-secret-key"}
-        key = keys.get(key, key)
-        settings = {**sandbox.settings, "PREDICTLEADS_API_KEY": "a-very-secret-key"}
-        page = tmp_path / "run.html"
-        outcome = clock.run(
-            sync_subscribers.main,
-            None,
-            "-v",
-            "--report",
-            str(page),
-            **{**settings, name: f" {key}"},
-        )
+        other = "a-very-secret-key"
+        key = {"ours": sandbox.mailerlite.token, "other": other}.get(key, key)
+        settings = {**sandbox.settings, "PREDICTLEADS_API_KEY": other, name: f" {key}"}
+        flags = ["-v", "--report", str(page)]
+        outcome = clock.run(sync_subscribers.main, None, *flags, **settings)
         assert sandbox.requests == []
     assert outcome.code == 2
     assert f"{name} holds a key, which belongs into a setting of its own" in outcome.err
