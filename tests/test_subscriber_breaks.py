@@ -215,15 +215,18 @@ def opted_out(sandbox: Sandbox) -> list[str]:
     return [each.json()["emailAddress"] for each in sandbox.writes if each.path == OPT_OUT]
 
 
-# Failures; those of imports and of leaving a group are with the tests of these
+# Failures
 
-KINDS = ("500 always", "reset after the work, always", "results and data null")
+KINDS = ("500 always", "401", "reset after the work, always", "results and data null")
 CALLS: dict[str, Callable[[Request], bool]] = {
     "list": lambda request: "/lists/object-type-id/" in request.path,
     "list by id": lambda request: request.path == "/crm/v3/lists/1",
     "members of the list": lambda request: request.path.endswith("/memberships"),
     "contacts by id": lambda request: request.path.endswith("/contacts/batch/read"),
     "look at subscribers": lambda request: request.path == "/batch" and not is_write(request),
+    "leave a group": lambda request: request.path == "/batch" and is_write(request),
+    "import": lambda request: request.path.endswith("/import-subscribers"),
+    "progress of an import": lambda request: request.path.startswith("/subscribers/import/"),
     "update": lambda request: request.path == "/subscribers" and is_write(request),
     "group": lambda request: request.path.endswith("/7/subscribers"),
     "opt-out": lambda request: request.path == OPT_OUT,
