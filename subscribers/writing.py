@@ -35,7 +35,9 @@ PLAN_REFUSALS = 10  # where the words speak of the account's plan
 COME_BACK = 3  # people in a row who became active by a write: then it is no chance
 NOTHING_TO_DO = "MailerLite has it as HubSpot by now"
 
-_OF_PLAN = re.compile(r"\b(plan|upgrade|subscribers? limit|limit of subscribers)\b", re.IGNORECASE)
+_OF_PLAN = re.compile(
+    r"\b(plan|upgrade)\b|\blimit.* subscribers|\bsubscribers? limit", re.IGNORECASE
+)
 _UPSERTS = (Action.CREATE, Action.UPDATE)
 
 Begin = Callable[[Sequence[Change]], Callable[[Change], None]]  # a batch: how one of it is written
