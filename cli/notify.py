@@ -15,7 +15,7 @@ from core.clock import DAY_S, Clock
 from core.emails import masked
 from core.errors import AppError, Outcome
 from core.settings import Secret, SettingsReader
-from report.model import DONE, Finding, Report, describe_outcome
+from report.model import DONE, Finding, Report
 from state.files import account_file
 from state.history import SQL, Notifications
 from state.store import Store
@@ -114,7 +114,7 @@ class Hooks:
 
 def describe(report: Report, reports: str) -> str:
     """What came of the run, with up to ten changes; of people no more than their number."""
-    lines = [f"{report.title}: {describe_outcome(report.outcome.word)}.", *report.summary]
+    lines = [f"{report.title}: {report.outcome.told}.", *report.summary]
     lines += [f"{each.reason} ({each.allow_with})" for each in report.refusals]
     if report.error and report.error not in report.summary:
         lines.append(report.error)

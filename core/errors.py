@@ -20,22 +20,26 @@ import enum
 
 
 class Outcome(enum.Enum):
-    """The exit codes are the same for all scripts; docs/operations.md explains each."""
+    """`word`: in the report and in the run history; `told`: to people. The exit codes are the same
+    for all scripts; docs/operations.md explains each."""
 
-    IN_SYNC = ("in_sync", 0)
-    SYNCED = ("synced", 0)
-    PLANNED = ("planned", 0)
-    FAILED = ("failed", 1)
-    WRONG_SETTINGS = ("failed", 2)
-    REFUSED = ("refused", 3)
-    PARTIAL = ("partial", 4)
-    ANOTHER_RUN = ("failed", 5)
-    CHANGES_PENDING = ("planned", 6)
-    INTERRUPTED = ("interrupted", 130)
+    IN_SYNC = ("in_sync", 0, "nothing to do")
+    SYNCED = ("synced", 0, "done")
+    PLANNED = ("planned", 0, "dry run")
+    FAILED = ("failed", 1, "failed")
+    WRONG_SETTINGS = ("failed", 2, "failed")
+    REFUSED = ("refused", 3, "refused for safety")
+    PARTIAL = ("partial", 4, "done in part")
+    ANOTHER_RUN = ("failed", 5, "failed")
+    CHANGES_PENDING = ("planned", 6, "dry run")
+    INTERRUPTED = ("interrupted", 130, "stopped")
 
-    def __init__(self, word: str, exit_code: int) -> None:
-        self.word = word
-        self.exit_code = exit_code
+    def __init__(self, word: str, exit_code: int, told: str) -> None:
+        self.word, self.exit_code, self.told = word, exit_code, told
+
+
+def describe_outcome(word: str) -> str:
+    return {each.word: each.told for each in Outcome}.get(word, word)
 
 
 class AppError(Exception):

@@ -7,9 +7,9 @@ from collections import Counter
 from typing import Mapping, NamedTuple, Sequence
 
 from core.clock import DAY_S
-from core.errors import Outcome
+from core.errors import Outcome, describe_outcome
 from core.words import count, format_date, format_moment, listing, local
-from report.model import DONE, Kind, Row, Section, describe_outcome
+from report.model import DONE, Kind, Row, Section
 from state.history import BROKEN_OFF, RUNNING, SENT, ChangeEntry, History, RunEntry
 
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page

@@ -16,20 +16,6 @@ Row = Mapping[str, Any]
 PLANNED, DONE, SKIPPED = "planned", "done", "skipped"
 FAILED, NOT_REACHED = "failed", "not_reached"
 
-# A run's outcome, as its word in the report and in the run history -> how people are told.
-_OUTCOMES = {
-    "in_sync": "nothing to do",
-    "synced": "done",
-    "planned": "dry run",
-    "refused": "refused for safety",
-    "partial": "done in part",
-    "interrupted": "stopped",
-}
-
-
-def describe_outcome(word: str) -> str:
-    return _OUTCOMES.get(word, word)
-
 
 class Kind(enum.Enum):
     """What the rows of a section are to the other service, in the order of the page: its sign and

@@ -16,9 +16,9 @@ from typing import Any, Iterator, Mapping, Sequence
 import jinja2
 
 from core.domains import display_domain
-from core.errors import Outcome
+from core.errors import Outcome, describe_outcome
 from core.words import count, format_date, format_moment, listing, local, printable
-from report.model import NOT_REACHED, Kind, Report, Row, Section, describe_outcome
+from report.model import NOT_REACHED, Kind, Report, Row, Section
 from state.files import write_whole
 
 SCHEMA_VERSION = 1
@@ -120,7 +120,7 @@ def page(report: Report, exit_code: int) -> str:
     return environment.from_string(source).render(
         report=report,
         exit_code=exit_code,
-        outcome=question[:1].lower() + question[1:] or describe_outcome(report.outcome.word),
+        outcome=question[:1].lower() + question[1:] or report.outcome.told,
         sentences=_sentences(report),
         causes=list(_causes(report)),
         parts=parts,
@@ -143,7 +143,7 @@ def _sentences(report: Report) -> list[str]:
         return [f"{report.question}."]
     untouched = report.error and report.outcome not in (Outcome.PARTIAL, Outcome.INTERRUPTED)
     ending = ", nothing has been changed." if untouched else "."
-    return [describe_outcome(report.outcome.word).capitalize() + ending]
+    return [report.outcome.told.capitalize() + ending]
 
 
 def _causes(report: Report) -> Iterator[str]:

@@ -68,8 +68,27 @@ _HINTS = {
 
 
 def fill(report: Report, plan: Plan, groups: Mapping[str, str], is_over: bool = False) -> None:
-    """Sections and counts. `groups`: id -> name; `is_over`: the changes of the plan have been made.
-    Who was left out right before the write, or by it, is a skipped person and no failure."""
+    """Sections and counts. `groups`: id -> name; `is_over`: the changes have been made."""
+    rows = _rows(plan, groups)
+    report.sections = [
+        Section(
+            key, (is_over and after) or title, kind, columns, rows[key], hint=_HINTS.get(key, "")
+        )
+        for key, kind, columns, title, after in _SECTIONS
+    ]
+    report.unchanged = plan.unchanged
+    report.counts.update({key: len(rows[key]) for key in rows if not key.startswith("create_")})
+    report.counts.update(
+        skipped_by_reason=dict(_by_reason(rows["skipped"])),
+        unchanged=plan.unchanged,
+        unusable_values=dict(plan.unusable),
+        kept_in_another_form=dict(plan.other_form),
+    )
+
+
+def _rows(plan: Plan, groups: Mapping[str, str]) -> dict[str, list[Row]]:
+    """By the key of their section. Who was left out right before the write, or by it, is a skipped
+    person and no failure."""
     rows: dict[str, list[Row]] = {key: [] for key, *_ in _SECTIONS}
     for creation in plan.creations:
         what = {"key": creation.name, "type": creation.type}
@@ -95,20 +114,7 @@ def fill(report: Report, plan: Plan, groups: Mapping[str, str], is_over: bool = 
         refused = {"since": each.refused.since, "asked_again_on": each.refused.again_on}
         of = {"email": each.email, "hubspot_id": each.hubspot_id, "field": each.field}
         rows["waiting"].append({**of, "reason": each.refused.reason, **refused})
-    report.sections = [
-        Section(
-            key, (is_over and after) or title, kind, columns, rows[key], hint=_HINTS.get(key, "")
-        )
-        for key, kind, columns, title, after in _SECTIONS
-    ]
-    report.unchanged = plan.unchanged
-    report.counts.update({key: len(rows[key]) for key in rows if not key.startswith("create_")})
-    report.counts.update(
-        skipped_by_reason=dict(_by_reason(rows["skipped"])),
-        unchanged=plan.unchanged,
-        unusable_values=dict(plan.unusable),
-        kept_in_another_form=dict(plan.other_form),
-    )
+    return rows
 
 
 def _row(decision: Decision, reason: str) -> Row:
