@@ -242,3 +242,16 @@ def test_a_run_names_the_accounts(clock: FakeClock) -> None:
     assert f"  {words}, Group 3, Group 4, Group 5 and 2 more.\n" in outcome.err
     assert (untold.code, "  MailerLite has no groups.\n" in untold.err) == (0, True)
     assert untold.report["accounts"] == "MailerLite has no groups."
+
+
+def test_two_values_with_one_label_have_one_group(clock: FakeClock) -> None:
+    tier = {"contacts": {"tier": {**definition("enumeration", options=["gold", "Gold"])}}}
+    with make(
+        [contact(JO, tier="gold"), contact(AL, tier="Gold")], [], clock, {"properties": tier}
+    ) as sandbox:
+        outcome = run(clock, sandbox, "--create-groups", GROUP_BY="tier")
+        assert list(sandbox.mailerlite.groups.values()) == ["Gold"]
+    assert (outcome.code, [row["groups"] for row in outcome.report["create"]]) == (
+        0,
+        [["Gold"]] * 2,
+    )
