@@ -27,7 +27,7 @@ from subscribers.decide import Action, contact_address
 from subscribers.memory import PersonStore
 from subscribers.plan import Plan, make_plan, people
 from subscribers.reading import Everybody, Services, read_everybody
-from subscribers.setup import Setup, check_reading
+from subscribers.setup import Setup
 from subscribers.values import comparable
 from subscribers.writing import Writer, create
 
@@ -52,7 +52,7 @@ def _run(run: command.Run) -> Outcome:
     )
 
     def check() -> list[Finding]:
-        found = [*Setup(chosen, services).findings(), *check_reading(services)]
+        found = Setup(chosen, services).findings()
         if not run.state_path(account).exists():
             found.append(Finding(True, "The first run that writes needs --first-run, once."))
         return found

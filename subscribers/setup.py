@@ -52,7 +52,19 @@ class Setup:
         self.group_names = {**self._groups, **self._rules.mirror.names}
 
     def findings(self) -> list[Finding]:
-        return [*self._of_services, *self._of_settings]
+        """For `--check`: also whether people may be read, which a run finds out by itself."""
+        hubspot, mailerlite = self._services
+
+        def read_contacts() -> Finding:
+            next(hubspot.contacts(["email"]), None)
+            return Finding(True, "HubSpot's contacts can be read.")
+
+        def count_subscribers() -> Finding:
+            active = count(mailerlite.count_subscribers(["active"]), "active subscriber")
+            return Finding(True, f"MailerLite's subscribers can be read: {active}.")
+
+        reading = collect_findings(read_contacts) + collect_findings(count_subscribers)
+        return [*self._of_services, *self._of_settings, *reading]
 
     def rules_in_force(self) -> Rules:
         """With the members of the list, if there is one. Raises AppError, or SettingsError if the
@@ -318,22 +330,6 @@ class Setup:
         else:
             text = "--import needs one group to import each person into: let MAILERLITE_GROUPS name"
             self._fix(f"{text} it, and no other, or MIRROR_GROUP alone, or GROUP_BY alone.")
-
-
-def check_reading(services: Services) -> Iterator[Finding]:
-    """Whether people may be read at all, which a run finds out by itself."""
-    hubspot, mailerlite = services
-
-    def read_contacts() -> Finding:
-        next(hubspot.contacts(["email"]), None)
-        return Finding(True, "HubSpot's contacts can be read.")
-
-    def count_subscribers() -> Finding:
-        active = count(mailerlite.count_subscribers(["active"]), "active subscriber")
-        return Finding(True, f"MailerLite's subscribers can be read: {active}.")
-
-    yield from collect_findings(read_contacts)
-    yield from collect_findings(count_subscribers)
 
 
 def _describe_groups(groups: Mapping[str, str]) -> str:
