@@ -168,21 +168,26 @@ def test_an_old_report_is_replaced_whole(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["outcome"] == "synced"
 
 
-@pytest.mark.parametrize("path", ["missing/report.json", ".", "/dev/null"])
-def test_a_report_must_be_a_file(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+NOT_A_FILE = "give a file in a folder that exists and can be written"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        *((path, NOT_A_FILE) for path in ("missing/report.json", ".", "/dev/null")),
+        ("run.pdf", "run.pdf: its name must end in .html, .csv or .json"),
+        ("run.json", f"run.json: {NOT_A_FILE}"),
+    ],
+)
+def test_a_report_must_be_a_file_that_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str, words: str
+) -> None:
+    if path == "run.json":
+        monkeypatch.setattr("os.access", lambda _path, _mode: False)
     with pytest.raises(SystemExit) as stop:
         script(lambda _run: Outcome.SYNCED)(["--report", path])
     assert stop.value.code == 2
-    assert "give a file in a folder that exists" in capsys.readouterr().err
-
-
-def test_a_report_must_be_where_it_can_be_written(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("os.access", lambda _path, _mode: False)
-    with pytest.raises(SystemExit):
-        script(lambda _run: Outcome.SYNCED)(["--report", "run.json"])
-    assert "run.json: give a file in a folder that" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
 
 
 def test_whoever_reads_only_the_beginning_does_not_stop_the_work(
