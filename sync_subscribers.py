@@ -42,10 +42,15 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
 
 
 def _run(run: command.Run) -> Outcome:
-    chosen = run.settings(lambda reader: options.read_options(reader, run.args))
+    forget: str | None = run.args.forget
+    chosen = run.settings(
+        lambda reader: options.read_options(reader, run.args), with_hooks=not forget
+    )
     in_force = {"HUBSPOT_LIST": chosen.list, "MIRROR_GROUP": chosen.mirror_group}
     run.report.settings = {**run.report.settings, **in_force}
     account, days = chosen.mailerlite.account, chosen.ask_again_days
+    if forget:
+        return _forget(run, forget, account)
     services = Services(
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
@@ -68,6 +73,26 @@ def _run(run: command.Run) -> Outcome:
         explain=lambda *state: explain.explain(run, services, Setup(chosen, services), *state),
     )
     return run_job(run, job)
+
+
+def _forget(run: command.Run, email: str, account: str) -> Outcome:
+    path, is_known = run.state_path(account), False
+    with run.using(account):
+        if path.exists():
+            with PersonStore(path, run.dry_run, run.clock.utcnow().date(), 0) as store:
+                is_known = store.lookup(email).is_known
+                store.forget(email)
+    if not is_known:
+        run.summarise(f"The run history {path} has nothing about {email}.")
+        return Outcome.IN_SYNC
+    if run.dry_run:
+        return run.end_dry_run(f"would remove {email} from the run history")
+    run.summarise(f"Removed {email} from the run history.")
+    log.warning(
+        "If this person is deleted in MailerLite, no run can know that any more: a contact in"
+        " HubSpot would be added again."
+    )
+    return Outcome.SYNCED
 
 
 class Sync:
@@ -213,9 +238,9 @@ class Sync:
             if section.kind is Kind.DECIDE
             for row in section.rows
         }
-        news = notifications.due(rows.keys()) if run.args.quiet else {*rows}
+        news = notifications.due(rows.keys())
         run.screen.has_news = bool(news or plan.removed_by_hand)
-        told = [row for key, row in rows.items() if key in news]
+        told = [row for key, row in rows.items() if key in news or not run.args.quiet]
         sections.say_plan(run.screen, plan, report.sections, told)
         if self.options.flags.by_import:
             created = plan.of(Action.CREATE)

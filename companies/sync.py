@@ -212,11 +212,9 @@ def tell(job: CompanyJob, applied: Applied, refused_before: Collection[str]) -> 
 def select_news(job: CompanyJob, waiting: set[str]) -> set[str]:
     """Of what waits for a person, that which is to be told: all, but with --quiet only what is new
     or was told a week ago."""
-    if not job.run.args.quiet:
-        return waiting
     due = job.state.notifications.due(waiting)
     job.run.screen.has_news = bool(due)
-    return due
+    return due if job.run.args.quiet else waiting
 
 
 def keys_of(plan: Plan, refused: Collection[str]) -> set[str]:

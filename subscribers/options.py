@@ -156,6 +156,8 @@ def add_flags(parser: ArgumentParser) -> None:
         add(flag, metavar="EMAIL", type=kind, action="append", default=[], help=text)
     text = "file that remembers whom MailerLite had (default: one for each API key)"
     add("--state", metavar="PATH", type=Path, help=text)
+    text = "remove this person from the run history, then stop"
+    add("--forget", metavar="EMAIL", type=kind, help=text)
     command.add_questions(parser, "EMAIL", _parse_email, "what becomes of a person, and why")
 
 

@@ -148,6 +148,18 @@ def test_a_name_addresses_nobody_and_the_text_has_an_end(clock: FakeClock) -> No
     assert len(text) == LONGEST_TEXT
 
 
+@pytest.mark.parametrize("flags", [(), ("-q",)])
+def test_what_needs_attention_is_said_once_a_week(clock: FakeClock, flags: tuple[str, ...]) -> None:
+    with make([1], [1], clock) as sandbox:
+        sandbox.hubspot.companies[999] = {**MATCH, "domain": "n/a", "name": "Odd"}
+        said = []
+        for wait_s in (0, 60, 7 * DAY_S):
+            clock.now += wait_s
+            assert run(clock, sandbox, *flags).code == 0
+            said.append(len(sandbox.hooks.notices))
+    assert said == [1, 1, 2]
+
+
 def test_people_are_counted_not_named(clock: FakeClock) -> None:
     contacts = [people.contact(f"p{n}@mail.example") for n in range(3)]
     with people.make(contacts, [], clock) as sandbox:

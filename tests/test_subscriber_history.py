@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -266,3 +267,30 @@ def test_what_cannot_be_noted_is_not_done(clock: FakeClock, path: Path) -> None:
         outcome = run(clock, sandbox, "--state", str(path))
         assert statuses(sandbox) == {JO: "active"}
     assert (outcome.code, "no such table: change" in outcome.err) == (1, True)
+
+
+def test_a_person_who_is_forgotten_leaves_no_trace(clock: FakeClock, path: Path) -> None:
+    flags = ("--state", str(path))
+    with make([contact(JO), contact(AL)], [], clock) as sandbox:
+        assert run_first(clock, sandbox, *flags).code == 0
+        with PersonStore(path, True, date(2026, 12, 1), 7) as store:
+            theirs, others = store.hash_of(JO), store.hash_of(AL)
+        dry = run(clock, sandbox, *flags, "--forget", JO.upper(), "--dry-run")
+        assert "would remove jo@mail.example" in dry.out
+        assert theirs in all_bytes(path)
+        asked = len(sandbox.requests)
+        outcome = run(clock, sandbox, *flags, "--forget", JO.upper())
+        assert (outcome.code, len(sandbox.requests)) == (0, asked)
+        assert "Removed jo@mail.example from the run history." in outcome.out
+        assert "would be added again" in outcome.err
+        assert theirs not in all_bytes(path)
+        assert others in all_bytes(path)
+        again = run(clock, sandbox, *flags, "--forget", JO)
+        assert "has nothing about jo@mail.example" in again.out
+        del sandbox.mailerlite.subscribers[JO], sandbox.mailerlite.subscribers[AL]
+        assert run(clock, sandbox, *flags, "--max-deleted", "100%").code == 0
+        assert [*sandbox.mailerlite.subscribers] == [JO]
+
+
+def all_bytes(path: Path) -> bytes:
+    return b"".join(each.read_bytes() for each in path.parent.glob(f"{path.name}*"))
