@@ -243,7 +243,7 @@ class HttpClient:
                 body = self._read_body(answer)
         except (OSError, urllib3_errors.HTTPError, zlib.error) as error:
             raise self._problem_of(error) from None  # its text may hold a proxy's password
-        text = self._our_keys.sub("***", body.decode("utf-8-sig", "replace"))
+        text = response.clean(self._our_keys.sub("***", body.decode("utf-8-sig", "replace")))
         return Response(answer.status_code, text, response.json_object(text), answer.headers)
 
     def _read_body(self, answer: requests.Response) -> bytearray:

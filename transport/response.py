@@ -86,13 +86,19 @@ class TryAgain(Exception):
         return self.reason
 
 
+def clean(text: str) -> str:
+    """JSON with U+FFFD for half of an emoji, which no file and no database takes."""
+    if text.count("\\") > MAX_VALUES:
+        return text
+    return _ESCAPE.sub(lambda found: r"\ufffd" if found[1] else found[0], text)
+
+
 def json_object(text: str) -> JsonObject | None:
-    """None where it is none, or would take too much memory. Half of an emoji, which no file and no
-    database takes, becomes U+FFFD."""
+    """None where it is none, or would take too much memory."""
     if sum(map(text.count, ",[{\\")) > MAX_VALUES:
         return None
     try:
-        data = json.loads(_ESCAPE.sub(lambda found: r"\ufffd" if found[1] else found[0], text))
+        data = json.loads(text)
     except (ValueError, RecursionError):  # nested as deep as no service answers
         return None
     return data if isinstance(data, dict) else None
