@@ -34,7 +34,7 @@ CALLS_PER_SECOND = 5.0  # 200 ms or more between two calls, whatever is set
 WAIT_S = 60  # for other runs to end
 
 STATUSES = ("found", "created", "associated", "planned")  # of a step
-IN_WORDS = {"associated": "made", "planned": "would be created"}
+IN_WORDS = {"associated": "created", "planned": "would be created"}
 
 
 def settings(reader: SettingsReader) -> tuple[ServiceSettings, str, str]:
@@ -47,22 +47,29 @@ def settings(reader: SettingsReader) -> tuple[ServiceSettings, str, str]:
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     arguments = command.parser(
-        "Create one contact and its company in HubSpot and associate them. What is there already is"
+        "Create one contact and its company in HubSpot and associate them. What already exists is"
         " found, not created again."
     )
 
     def add(flag: str, metavar: str, parse: Callable[[str], object], help: str) -> None:
         arguments.add_argument(flag, metavar=metavar, type=command.flag_type(parse), help=help)
 
-    asks = "asks for --company-name and --company-domain (default: all made up)"
-    add("--email", "ADDRESS", parse_email, f"of the contact; {asks}")
-    add("--first-name", "NAME", one_line, "of the contact (default: FIRSTNAME)")
-    add("--last-name", "NAME", one_line, "of the contact (default: LASTNAME)")
-    add("--company-name", "NAME", one_line, "of the company, should it have to be created")
-    add("--company-domain", "DOMAIN", _parse_domain, "by which the company is found")
+    # Who would not have a person's data in the process list gives it on standard input.
+    line = "; - reads a line of standard input"
+    asks = "needs --company-name and --company-domain (default: a sample person)"
+    add("--email", "ADDRESS", _or_line(parse_email), f"the contact's address; {asks}{line}")
+    name = f"of the contact, if it is created (default: {{}}){line}"
+    add("--first-name", "NAME", _or_line(one_line), name.format("FIRSTNAME"))
+    add("--last-name", "NAME", _or_line(one_line), name.format("LASTNAME"))
+    add("--company-name", "NAME", one_line, "of the company, if it is created")
+    add("--company-domain", "DOMAIN", _parse_domain, "to find the company by")
     add("--wait", "SECONDS", parse_number, f"how long to wait for another run (default: {WAIT_S})")
     arguments.set_defaults(wait=WAIT_S)
     return command.main("contact", "A contact in HubSpot", arguments, _run, argv, clock)
+
+
+def _or_line(parse: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: parse(sys.stdin.readline().strip() if text == "-" else text)
 
 
 def _parse_domain(text: str) -> str:
@@ -92,15 +99,15 @@ def _wanted(run: Run, first_name: str, last_name: str) -> NewContact:
         first, last = first_name or plan.FIRST_NAME, last_name or plan.LAST_NAME
         email = plan.made_up_email(first, last)
         run.say(
-            f"No flag names a person, so this is about a sample person, {email}, in whatever"
-            " account HUBSPOT_ACCESS_TOKEN belongs to."
+            f"No person was given. This run uses the sample person {email}, in the account that"
+            " HUBSPOT_ACCESS_TOKEN belongs to."
         )
         return NewContact(email, first, last, plan.COMPANY_NAME, plan.COMPANY_DOMAIN)
     flags = ("--email", "--company-name", "--company-domain")
     if missing := [flag for flag, value in zip(flags, needed) if not value]:
         raise SettingsError(
-            f"Give {' and '.join(missing)} as well. Only without any flag about the person or the"
-            " company both are made up."
+            f"Also give {' and '.join(missing)}. Sample values are used only if no flag names a"
+            " person or a company."
         )
     first = first_name if args.first_name is None else args.first_name
     last = last_name if args.last_name is None else args.last_name
@@ -116,12 +123,12 @@ def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
         hubspot.contact_with_email(wanted.email)
         return Finding(
             True,
-            "HubSpot lets the key read contacts. Whether it may write, only a run can show: it"
-            " needs crm.objects.companies.write and crm.objects.contacts.write.",
+            "HubSpot lets the key read contacts. Only a real run can show whether it may write:"
+            " that needs crm.objects.companies.write and crm.objects.contacts.write.",
         )
 
     account = hubspot.account_if_told()
-    known = [Finding(True, f"HubSpot knows the key: {account}.")] if account else []
+    known = [Finding(True, f"HubSpot accepts the key: {account}.")] if account else []
     return known + collect_findings(companies, contacts)
 
 
@@ -149,25 +156,27 @@ class Creation:
             if run.wrote:
                 run.summarise(f"Done in part: {self._what_is_left(error)}")
             elif run.outcome_unknown:
-                run.summarise("Not done: the next run looks first whether the company was created.")
+                run.summarise(
+                    "Not done: the next run first checks whether the company was created."
+                )
             raise
         if planned := self._with_status("planned"):
             names = ", ".join(row["step"] for row in planned)
-            return run.end_dry_run(f"{names} would be created")
+            return run.end_dry_run(f"would create {names}")
         if self._with_status("found") == self._steps:
-            run.summarise("Nothing to do: all of it was there.")
+            run.summarise("Nothing to do: company, contact and association already exist.")
             return Outcome.IN_SYNC
-        run.summarise("Done: HubSpot lists the company with the contact.")
+        run.summarise("Done: the contact is associated with the company in HubSpot.")
         return Outcome.SYNCED
 
     def _what_is_left(self, error: AppError) -> str:
         made = [f"{row['step']} {row['id']}" for row in self._with_status("created")]
         if not (made and isinstance(error, CallRejected)):
-            return "the next run goes on from here."
-        stays = "was created and stays" if len(made) == 1 else "were created and stay"
+            return "run it again to finish."
+        were = "was" if len(made) == 1 else "were"
         return (
-            f"{' and '.join(made)} {stays}. The same words would be refused again: correct them,"
-            " or delete in HubSpot what was created."
+            f"{' and '.join(made)} {were} created. HubSpot would reject the same values again:"
+            " correct them, or delete in HubSpot what was created."
         )
 
     def _take_steps(self, found: plan.Plan) -> None:
@@ -213,11 +222,11 @@ class Creation:
         for each in companies.values():
             details = filter(None, (each.domain, f"id {each.id}", self._link("company", each.id)))
             texts.append(f"{plan.shown(each.name)} ({', '.join(details)})")
-        setting = 'HubSpot\'s setting "Create and associate companies with contacts" is on'
-        reason = setting if contact_is_new else f"unless that was done on purpose, {setting}"
+        cause = "" if contact_is_new else " If nobody did that on purpose:"
         self._warn(
-            f"The contact is also associated with {' and '.join(texts)}: {reason}. See HubSpot >"
-            " Settings > Data Management > Objects > Companies. Nothing has been changed about it."
+            f"The contact is also associated with {' and '.join(texts)}.{cause} HubSpot's setting"
+            ' "Create and associate companies with contacts" is on (HubSpot > Settings > Data'
+            " Management > Objects > Companies). This run did not change that."
         )
 
     def _tell(self, step: Step) -> None:

@@ -71,12 +71,12 @@ def make_plan(
         company_step = Step("company", "found", f"{shown(name)}, {domain}", companies[0].id)
         if name and name.casefold() != wanted.company_name.casefold():
             warnings.append(
-                f"HubSpot's company with the domain {domain} is called {shown(name)}, and not"
-                f" {wanted.company_name}. If these are two companies, --company-domain is wrong."
+                f"The company with the domain {domain} is called {shown(name)} in HubSpot, not"
+                f" {wanted.company_name}. If it is another company, correct --company-domain."
             )
     if twins:
         ids = ", ".join(map(str, twins))
-        warnings.append(f"HubSpot has more companies with the domain {domain}: {ids}.")
+        warnings.append(f"HubSpot has other companies with the domain {domain}: {ids}.")
     person = one_line(f"{wanted.first_name} {wanted.last_name}") or "(no name)"
     contact_step = Step("contact", "planned", f"{person}, {wanted.email}")
     if contact:

@@ -89,13 +89,13 @@ class Records:
             self._memory.forget(domain)
             raise
         if created is None:
-            log.info("HubSpot's answer is lost: the company may have been created, or not.")
+            log.info("HubSpot's answer was lost. Checking whether the company was created.")
             self._run.outcome_unknown = True
             companies = self._search_again(domain)
             if not companies:
                 raise ServiceError(
-                    "HubSpot, create the company: the answer is lost, and no search shows the"
-                    " company yet. It may have been created; run it again in a minute."
+                    "HubSpot's answer was lost, and its search does not show the company yet. It"
+                    " may have been created. Run it again in a minute."
                 )
             self._run.wrote = True
             created = Created(companies[0].id, existed=False)
@@ -127,8 +127,8 @@ class Records:
         linked = self.hubspot.companies_of_contact(contact_id)
         if company_id not in linked:
             raise ServiceError(
-                f"HubSpot has accepted the association of contact {contact_id} with company"
-                f" {company_id}, but does not list it. Run it again."
+                f"HubSpot accepted the association of contact {contact_id} with company"
+                f" {company_id}, but does not show it. Run it again."
             )
         return linked
 
@@ -156,13 +156,15 @@ class Records:
         there = [] if asked == UNKNOWN else self.hubspot.companies_by_id([asked])
         if companies := with_domain(there, domain):
             return companies
-        log.info("HubSpot: an earlier run asked for the company, but the search does not show it.")
+        log.info(
+            "HubSpot: an earlier run may have created the company; the search does not show it yet."
+        )
         return self._search_again(domain)
 
     def _search_again(self, domain: str) -> list[Company]:
         """The companies with the domain, as soon as the search shows any."""
         for wait_s in LOOK_AGAIN_AFTER_S:
-            log.info("HubSpot: looking for the company in %d s.", wait_s)
+            log.info("HubSpot: searching for the company again in %d s.", wait_s)
             self._run.clock.sleep(wait_s)
             companies = self._search(domain)
             if companies:

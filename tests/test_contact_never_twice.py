@@ -44,8 +44,8 @@ pytestmark = pytest.mark.no_cover  # other tests reach the same lines
 job = contacts.job
 
 LAG_S = 60.0  # the longest that is allowed for
-MAY = "It may have been created; run it again in a minute."
-LOOKS_FIRST = "Not done: the next run looks first whether the company was created."
+MAY = "It may have been created. Run it again in a minute."
+LOOKS_FIRST = "Not done: the next run first checks whether the company was created."
 
 
 def memory_file(sandbox: Sandbox) -> Path:

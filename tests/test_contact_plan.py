@@ -68,7 +68,7 @@ def test_what_is_left_to_do() -> None:
         Step("company", "found", "(no name), shop.example", 7),
         Step("contact", "found", "Ann, a@b.example", 8),
     )
-    twins = "HubSpot has more companies with the domain shop.example: 9."
+    twins = "HubSpot has other companies with the domain shop.example: 9."
     assert make_plan(PERSON, companies, ann, [7]) == Plan(*steps, [9], [7], [twins])
 
 
@@ -79,7 +79,7 @@ def test_what_is_left_to_do() -> None:
 def test_a_company_of_another_name_may_be_another_company(name: str | None, warns: bool) -> None:
     found = make_plan(PERSON, [company(7, "shop.example", None, name)], None, [])
     words = (
-        "HubSpot's company with the domain shop.example is called Shop Ltd, and not Shop. If these"
-        " are two companies, --company-domain is wrong."
+        "The company with the domain shop.example is called Shop Ltd in HubSpot, not Shop. If it is"
+        " another company, correct --company-domain."
     )
     assert found.warnings == [words] * warns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -77,8 +78,8 @@ def test_a_fresh_account(job: Job) -> None:
     assert outcome.out.splitlines() == [
         f"Company created: Sample Shop, shop.example, id {FIRST_ID}, {company_link}",
         f"Contact created: Ann Lee, ann.lee@mail.example, id {FIRST_ID + 1}, {contact_link}",
-        f"Association made: {linked}, {contact_link}",
-        "Done: HubSpot lists the company with the contact.",
+        f"Association created: {linked}, {contact_link}",
+        "Done: the contact is associated with the company in HubSpot.",
     ]
     assert outcome.err.endswith("  HubSpot is account 12345 on app.hubspot.com.\n")
     report = outcome.report
@@ -92,7 +93,7 @@ def test_a_fresh_account(job: Job) -> None:
         ("association", "associated", linked, FIRST_ID + 1, contact_link),
     ]
     assert report["warnings"] == []
-    assert report["summary"] == ["Done: HubSpot lists the company with the contact."]
+    assert report["summary"] == ["Done: the contact is associated with the company in HubSpot."]
     assert report["requests"]["hubspot"] == {"calls": 7, "retries": 0, "waited_s": 0.0}
 
 
@@ -113,7 +114,7 @@ def test_a_second_run_creates_nothing(job: Job, lag_s: float, later_s: int) -> N
     assert statuses(outcome) == ["found", "found", "found"]
     assert f"id {FIRST_ID}, {LINK}/0-2/{FIRST_ID}\n" in outcome.out
     assert f"id {FIRST_ID + 1}, {LINK}/0-1/{FIRST_ID + 1}\n" in outcome.out
-    assert outcome.out.endswith("Nothing to do: all of it was there.\n")
+    assert outcome.out.endswith("Nothing to do: company, contact and association already exist.\n")
     assert "looking for the company" not in outcome.err
 
 
@@ -168,7 +169,7 @@ def test_what_a_dry_run_says(job: Job) -> None:
         "Company would be created: Sample Shop, shop.example",
         "Contact would be created: Ann Lee, ann.lee@mail.example",
         "Association would be created: the contact with the company",
-        "Dry run: company, contact, association would be created.",
+        "Dry run: would create company, contact, association.",
     ]
     names = ("step", "status", "name", "id", "link")
     values = ("company", "planned", "Sample Shop, shop.example", None, None)
@@ -177,8 +178,8 @@ def test_what_a_dry_run_says(job: Job) -> None:
 
 STAYS = {
     CREATE_COMPANY: None,
-    CREATE_CONTACT: f"company {FIRST_ID} was created and stays.",
-    ASSOCIATE: f"company {FIRST_ID} and contact {FIRST_ID + 1} were created and stay.",
+    CREATE_CONTACT: f"company {FIRST_ID} was created.",
+    ASSOCIATE: f"company {FIRST_ID} and contact {FIRST_ID + 1} were created.",
 }
 
 
@@ -194,9 +195,11 @@ def test_a_run_that_broke_half_way_is_finished_by_the_next(
         broken = job.run(sandbox)
         assert broken.code == (4 if stays else 1)
         assert statuses(broken) == ["created"] * WRITES.index(path)
-        words = "the next run goes on from here."
+        words = "run it again to finish."
         if status == 400:
-            words = f"{stays} The same words would be refused again: correct them, or delete in"
+            words = (
+                f"{stays} HubSpot would reject the same values again: correct them, or delete in"
+            )
             words += " HubSpot what was created."
         assert broken.report["summary"] == ([f"Done in part: {words}"] if stays else [])
         assert ("Nothing has been changed." in broken.err) is (not stays)
@@ -225,7 +228,7 @@ def test_the_contacts_other_companies_are_not_taken_for_the_wanted_one(job: Job)
     assert statuses(outcome) == ["created", "found", "associated"]
     assert (outcome.code, len(outcome.report["warnings"])) == (0, 1)
     assert "also associated with Another Shop (another.example, id 9, " in outcome.err
-    assert f"unless that was done on purpose, {SETTING}" in outcome.err
+    assert f"If nobody did that on purpose: {SETTING}" in outcome.err
 
 
 SPELLINGS = [
@@ -270,7 +273,7 @@ def test_of_several_companies_the_lowest_id_is_taken_after_those_whose_own_domai
         outcome = job.run(sandbox)
         assert set(sandbox.hubspot.associations[8]) == {7, 12}
     assert "Company found: (no name), shop.example, id 7," in outcome.out
-    warning = "HubSpot has more companies with the domain shop.example: 9, 12, 4."
+    warning = "HubSpot has other companies with the domain shop.example: 9, 12, 4."
     assert outcome.report["warnings"] == [warning]
     assert warning in outcome.err
 
@@ -327,8 +330,8 @@ def test_names_from_settings_and_from_flags_and_those_that_are_made_up(
     assert outcome.code == 0
     assert company == (SAMPLE if is_sample else {"name": SHOP[1], "domain": SHOP[3]})
     assert is_sample is outcome.out.startswith(
-        f"No flag names a person, so this is about a sample person, {contact[0]}, in whatever"
-        " account HUBSPOT_ACCESS_TOKEN belongs to.\n"
+        f"No person was given. This run uses the sample person {contact[0]}, in the"
+        " account that HUBSPOT_ACCESS_TOKEN belongs to.\n"
     )
 
 
@@ -377,7 +380,7 @@ def test_nobody_is_made_up_beside_what_is_given(
         outcome = job.run(sandbox, *mode, words=flags)
         assert sandbox.requests == []
     assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
-    assert f"Give {missing} as well." in outcome.err
+    assert f"Also give {missing}." in outcome.err
     assert outcome.err.endswith("Nothing has been changed.\n")
 
 
@@ -453,7 +456,7 @@ def test_a_person_whom_hubspot_refuses_is_refused_again(
     if not companies:
         first = outcomes.pop(0)
         assert (first.code, first.report["outcome"]) == (4, "partial")
-        assert f"Done in part: company {FIRST_ID} was created and stays." in first.out
+        assert f"Done in part: company {FIRST_ID} was created." in first.out
         assert "goes on" not in first.text
     for outcome in outcomes:
         assert f"HubSpot, create the contact: {status} {message}" in outcome.err
@@ -478,14 +481,14 @@ def test_a_company_that_hubspot_adds_is_named(job: Job, status: int, known: str)
         assert len(sandbox.writes) == 3
     warning = (
         f"The contact is also associated with (no name) ({known}id {extra},"
-        f" {LINK}/0-2/{extra}): {SETTING}. See HubSpot > Settings > Data Management > Objects >"
-        " Companies. Nothing has been changed about it."
+        f" {LINK}/0-2/{extra}). {SETTING} (HubSpot > Settings > Data Management > Objects >"
+        " Companies). This run did not change that."
     )
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert outcome.report["warnings"] == [warning]
     assert warning in outcome.err
     assert (again.code, again.report["outcome"], again.out) == (0, "in_sync", "")
-    assert f"unless that was done on purpose, {SETTING}" in again.err
+    assert f"If nobody did that on purpose: {SETTING}" in again.err
 
 
 @pytest.mark.parametrize("late_s", [0.5, 1.5])
@@ -529,7 +532,7 @@ def test_an_association_that_hubspot_does_not_list_is_not_taken_for_done(job: Jo
         sandbox.faults = [Fault("edit", path=ASSOCIATED, edit=lambda _: {"results": []})]
         outcome = job.run(sandbox)
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
-    assert "but does not list it. Run it again." in outcome.err
+    assert "but does not show it. Run it again." in outcome.err
 
 
 # Rights
@@ -636,10 +639,10 @@ def test_check_lists_what_is_in_place(job: Job, tmp_path: Path) -> None:
         assert sandbox.writes == []
         assert len(sandbox.requests) == 3
     assert re.sub(r"-[0-9a-f]{16}", "-HASH", outcome.out).splitlines() == [
-        "OK   HubSpot knows the key: account 12345 on app.hubspot.com.",
+        "OK   HubSpot accepts the key: account 12345 on app.hubspot.com.",
         "OK   HubSpot lets the key read companies.",
-        "OK   HubSpot lets the key read contacts. Whether it may write, only a run can show: it"
-        " needs crm.objects.companies.write and crm.objects.contacts.write.",
+        "OK   HubSpot lets the key read contacts. Only a real run can show whether it may write:"
+        " that needs crm.objects.companies.write and crm.objects.contacts.write.",
         "OK   Settings come from the environment alone.",
         f"OK   What runs leave for later ones goes to {folder}.",
         "OK   There is no memory of earlier runs yet: the first makes"
@@ -707,7 +710,7 @@ def test_a_stop_lets_the_write_under_way_finish_and_the_next_run_goes_on(
         assert len(sandbox.writes) == WRITES.index(path) + 1
         assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
         assert len(statuses(outcome)) == min(len(sandbox.writes), 2)
-        assert "Done in part: the next run goes on from here." in outcome.out
+        assert "Done in part: run it again to finish." in outcome.out
         assert "Nothing has been changed" not in outcome.err
         sandbox.on_request = None
         later = FakeClock()
@@ -729,7 +732,9 @@ def test_reports_as_a_table_and_as_a_page(job: Job, tmp_path: Path) -> None:
     ]
     assert rows[0]["link"] == f"{LINK}/0-2/7"
     text = page.read_text(encoding="utf-8")
-    called = "with the domain shop.example is called Old Shop, and not Sample Shop"
+    called = (
+        "The company with the domain shop.example is called Old Shop in HubSpot, not Sample Shop"
+    )
     assert called in outcome.err
     assert called in outcome.report["warnings"][0]
     for words in (
@@ -739,7 +744,7 @@ def test_reports_as_a_table_and_as_a_page(job: Job, tmp_path: Path) -> None:
         "Ann Lee, ann.lee@mail.example",
         called,
         "Create and associate companies with contacts",
-        "Done: HubSpot lists the company with the contact.",
+        "Done: the contact is associated with the company in HubSpot.",
     ):
         assert words in text
 
@@ -756,7 +761,7 @@ def test_the_command_of_the_sandbox() -> None:
     )
     assert (done.returncode, done.stderr.count("\n")) == (0, 2), done.stderr
     assert "Company created: Sample Shop" in done.stdout
-    assert done.stdout.endswith("Done: HubSpot lists the company with the contact.\n")
+    assert done.stdout.endswith("Done: the contact is associated with the company in HubSpot.\n")
 
 
 # The answers that a run reads
@@ -802,3 +807,12 @@ def test_an_answer_that_makes_no_sense_changes_nothing(
     assert outcome.code == 1
     assert words in outcome.err
     assert "Traceback" not in outcome.text
+
+
+def test_a_person_from_standard_input(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("ann.lee@mail.example\nAnn\nLee\n"))
+    words = ("--email", "-", "--first-name", "-", "--last-name", "-", *SHOP)
+    with job.make() as sandbox:
+        outcome = job.run(sandbox, words=words)
+    assert outcome.code == 0
+    assert "Contact created: Ann Lee, ann.lee@mail.example, " in outcome.out
