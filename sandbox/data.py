@@ -44,8 +44,14 @@ def shop_domain(number: int) -> str:
     """The domain of a made-up shop, in ASCII."""
     if number % TWIN_EVERY == TWIN_EVERY - 1:
         return shop_domain(number - 1)  # two companies, one domain
-    name = "münz-und-mütze" if number % UMLAUT_EVERY == 5 else "sample-shop"
-    return f"{name}-{number:05d}.example".encode("idna").decode()
+    name = shop_name(number).lower().replace(" ", "-")
+    return f"{name}.example".encode("idna").decode()
+
+
+def shop_name(number: int) -> str:
+    if number % TWIN_EVERY == TWIN_EVERY - 1:
+        return f"{shop_name(number - 1)} Outlet"
+    return f"{'Münz und Mütze' if number % UMLAUT_EVERY == 5 else 'Sample Shop'} {number:05d}"
 
 
 def is_usable(number: int) -> bool:
@@ -89,8 +95,7 @@ def sample_companies(matching: int, others: int, seed: int = 7) -> list[dict[str
     key = 900
     for place, number in enumerate(numbers):
         key += rng.randrange(1, 9) + (20_000_000_000 if place == len(numbers) // 2 else 0)
-        name = f"Sample Shop {number:05d}"
-        known = {"id": key, "name": name, "domain": _typed_domain(number)}
+        known = {"id": key, "name": shop_name(number), "domain": _typed_domain(number)}
         companies.append({**known, **_criteria(number, number < matching, rng)})
     return companies
 
