@@ -161,7 +161,7 @@ def test_a_read_that_fails_at_any_page_writes_nothing(
 ) -> None:
     with make([*range(12)], [*range(6, 18)], clock) as sandbox:
         sandbox.hubspot.page_limit, sandbox.predictleads.max_limit = 3, 2
-        sandbox.faults = [Fault("html", path=path, nth=page)]
+        sandbox.faults = [Fault("html", path=path, nth=page, times=99)]  # the repeats, too
         outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         if sandbox.faults[0].seen < page:
             assert outcome.code == 0

@@ -189,6 +189,16 @@ MALFORMED = {
     "ids not in order": (Fault("edit", "hubspot", path=SEARCH, edit=reversed_ids), "not in order"),
     "total too high": (Fault("edit", "hubspot", path=SEARCH, edit=larger_total), "promises 110"),
     "html": (Fault("html", "hubspot", path=SEARCH), "the answer cannot be used: no JSON object"),
+    "an error with 200": (
+        Fault(
+            "status",
+            "hubspot",
+            path=SEARCH,
+            status=200,
+            body={"status": "error", "message": "internal error", "correlationId": "id-7"},
+        ),
+        "correlation id id-7 for HubSpot's support: internal error, after 6 tries",
+    ),
 }
 
 

@@ -584,7 +584,7 @@ def test_a_read_that_fails_at_any_page_writes_nothing(
     contacts = [contact(f"p{n}@mail.example") for n in range(20)]
     with make(contacts, [subscriber(f"p{n}@mail.example") for n in range(9)], clock) as sandbox:
         sandbox.mailerlite.max_limit = 2
-        sandbox.faults = [Fault("html", service, "GET", path, nth=page)]
+        sandbox.faults = [Fault("html", service, "GET", path, nth=page, times=99)]
         outcome = run_first(clock, sandbox)
         if sandbox.faults[0].seen >= page:
             assert (outcome.code, sandbox.writes) == (1, [])

@@ -91,13 +91,6 @@ class HttpClient:
         self._down: errors.ServiceDown | None = None
         self._counting = threading.Lock()
 
-    def read(self, method: str, path: str, call: str, **content: Any) -> JsonObject:
-        """Like `request`, for an answer that must be a JSON object; raises BadAnswer if not."""
-        answer = self.request(method, path, call, **content)
-        if answer.data is None:
-            self.bad_answer(call, f"no JSON object, but {response.excerpt(answer.text)!r}")
-        return answer.data
-
     def request(
         self,
         method: str,
@@ -109,7 +102,8 @@ class HttpClient:
         repeatable: bool = True,
         optional: bool = False,
     ) -> Response:
-        """Make one call, named `call` in messages, and repeat it while that can help.
+        """Make one call, named `call` in messages, and repeat it while that can help. What comes
+        back from a read holds a JSON object.
 
         With `repeatable=False` a call that may have been carried out is not sent a second time.
         The failure of an `optional` one does not keep later calls from being made.
@@ -220,6 +214,8 @@ class HttpClient:
         if quota:
             self._throttle.update_from_quota(*quota)
         problem = response.problem_of(answer, self.service, call, self._clock.utcnow())
+        if not problem and self.service.only_reads(method, path):
+            problem = response.problem_of_read(answer, self.service)
         if problem:
             raise problem
         self._throttle.speed_up()

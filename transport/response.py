@@ -129,6 +129,16 @@ def problem_of(response: Response, service: Service, call: str, now: datetime) -
     return CallRejected(f"{where}: {said}. {remedy}".strip(), status, detail, response.text)
 
 
+def problem_of_read(response: Response, service: Service) -> TryAgain | None:
+    """Why a 2xx is no answer to a read: something failed in the middle of it, and may not again."""
+    if response.data is None:
+        found = excerpt(response.text)
+        return TryAgain(f"the answer cannot be used: no JSON object, but {found!r}")
+    if response.data.get("status") == "error":
+        return TryAgain(f"{response.status} {_detail(response, service)}")
+    return None
+
+
 def seconds_to_wait(response: Response, now: datetime) -> float:
     """Retry-After in seconds, given as a number or as an HTTP date (RFC 9110, 10.2.3); 0 if it is
     missing, past or unreadable. A date is measured against the header Date, because the clock of
