@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -20,19 +21,20 @@ class Store:
     dry run all of it happens in main memory, on a copy. Any thread may use it.
 
     Everything raises AppError when the file cannot be used, with the `remedy` if it is the file's
-    own fault. With `may_fail` that is one warning, and main memory stands for the file from then
-    on: for what only saves work.
+    own fault. With `may_fail`, for what only saves work, that is one warning: a damaged file is
+    moved aside and begun anew; for any other main memory stands from then on.
     """
 
     def __init__(
         self, path: Path, schema: str, remedy: str, dry_run: bool, may_fail: bool = False
     ) -> None:
         self._path, self._schema, self._remedy, self._may_fail = path, schema, remedy, may_fail
+        self._dry_run, self._may_begin_anew = dry_run, may_fail and not dry_run  # once
         self._lock = threading.Lock()
         self._file = sqlite3.connect(":memory:", check_same_thread=False)
         try:
             with self._using():
-                self._open(dry_run)
+                self._open()
         except BaseException:
             self._file.close()
             raise
@@ -60,11 +62,11 @@ class Store:
         self._file = sqlite3.connect(":memory:", check_same_thread=False)
         self._file.executescript(self._schema)
 
-    def _open(self, dry_run: bool) -> None:
+    def _open(self) -> None:
         is_new = not self._path.exists()
-        if dry_run and is_new:
+        if self._dry_run and is_new:
             self._file.executescript(self._schema)
-        elif dry_run:
+        elif self._dry_run:
             with contextlib.closing(_connect(self._path)) as file:
                 file.backup(self._file)
         else:
@@ -91,7 +93,30 @@ class Store:
                 except OSError as found:
                     cause, remedy = found, files.OTHER_PLACE
                 what = f"{self._path}, the memory of earlier runs"
+                if self._may_begin_anew and _is_damage(cause):
+                    self._may_begin_anew = False
+                    with contextlib.suppress(OSError, sqlite3.Error):
+                        remedy = f"It is now {self._move_aside()}, and a new one has begun."
+                        self._open()
+                        log.warning("%s", files.unusable(what, cause, remedy))
+                        return
                 self.give_up(files.unusable(what, cause, remedy))
+
+    def _move_aside(self) -> str:
+        """Where the file is then. What belongs to it goes along: SQLite would take it for a part of
+        the new one."""
+        self._file.close()
+        for ending in ("-wal", "-shm", ""):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{self._path}{ending}", f"{self._path}.damaged{ending}")
+        return f"{self._path}.damaged"
+
+
+def _is_damage(error: Exception) -> bool:
+    """Of the file itself, so that no later run could use it: SQLite's class for that is not one of
+    those that it derives from it, but for what a missing table or a garbled text comes to."""
+    is_odd = isinstance(error, UnicodeError) or "no such" in str(error) or "decode" in str(error)
+    return is_odd or type(error) is sqlite3.DatabaseError
 
 
 def _create(path: Path, schema: str) -> None:

@@ -936,9 +936,11 @@ def test_a_memory_that_breaks_during_the_writes_is_told_once(
 ) -> None:
     path = tmp_path / "memory.sqlite3"
     domains = {f"shop-{n}.example" for n in range(60)}
+    follows: list[Request] = []
 
     def damage(request: Request) -> None:
-        if request.path.endswith("/follow"):
+        follows.extend([request] if request.path.endswith("/follow") else [])
+        if len(follows) == 1:
             with contextlib.closing(sqlite3.connect(path)) as file:
                 file.execute("DROP TABLE IF EXISTS change")
 
@@ -946,7 +948,10 @@ def test_a_memory_that_breaks_during_the_writes_is_told_once(
         sandbox.on_request = damage
         outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%", "--state", str(path))
         assert sandbox.predictleads.followings.keys() == domains
+        sandbox.on_request = None
+        assert clock.run(sync.main, sandbox, "-q", "--state", str(path)).text == ""
     assert (outcome.code, outcome.err.count("Cannot use")) == (0, 1)
+    assert "no such table: change. It is now" in outcome.err
 
 
 def test_the_memory_of_another_account_is_not_used(clock: FakeClock, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_full_disk_is_told_alike_by_every_script(
     assert "elete" not in outcome.text
 
 
-def test_what_may_fail_is_one_warning(
+def test_what_may_fail_is_one_warning_and_begins_anew(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "handlers", [caplog.handler])
@@ -114,5 +114,13 @@ def test_what_may_fail_is_one_warning(
         store.write("INSERT INTO fact VALUES (?)", [("x",)])
         assert store.rows("SELECT text FROM fact") == [("x",)]
     (message,) = caplog.messages
-    assert message.endswith("Delete it. The run goes on without it.")
+    assert f"file is not a database. It is now {path}.damaged, and a new one has begun." in message
+    assert Path(f"{path}.damaged").read_bytes() == b"no database"
+    with contextlib.closing(Store(path, SCHEMA, REMEDY, False, may_fail=True)) as store:
+        assert store.rows("SELECT text FROM fact") == [("x",)]
+    monkeypatch.setattr(os, "replace", full)  # if it cannot be moved, it stays
+    path.write_bytes(b"no database")
+    with contextlib.closing(Store(path, SCHEMA, REMEDY, False, may_fail=True)) as store:
+        assert store.rows("SELECT text FROM fact") == []
+    assert caplog.messages[1].endswith("Delete it. The run goes on without it.")
     assert path.read_bytes() == b"no database"
