@@ -76,6 +76,13 @@ class PredictLeads(Destination):
         credits = f", {used:,} of {quota:,} credits used this month" if known else ""
         return Finding(True, f"The PredictLeads subscription is active{credits}.")
 
+    def check_removals(self) -> Finding:
+        if self._subscription and self._subscription.credits_left == 0:
+            remedy = "wait for the next month or buy more in PredictLeads > Subscription Plans"
+            text = "No credits are left this month, and companies wait to be unfollowed"
+            return Finding(False, f"{text}: {remedy}.")
+        return Finding(True, "Companies wait to be unfollowed by the next run.")
+
     def fetch_current(self, on_rows: Callable[[int], None]) -> Current:
         return Current(*self._client.followings(on_rows))
 
@@ -94,16 +101,16 @@ class PredictLeads(Destination):
             return (), ()
         cost, left = UNFOLLOW_CREDITS * len(plan.remove), self._subscription.credits_left
         number, credits = words.companies(len(plan.remove)), words.count(cost, "credit")
-        price = f"Stopping to follow {number} takes about {credits}"
+        price = f"Unfollowing {number} will use about {credits}"
         if left is None:
             return [f"{price}."], ()
-        price += f"; {left:,} of {self._subscription.credits_quota:,} are left this month."
-        left_words = f"{words.count(left, 'credit')} left this month"
+        price += f" ({left:,} of {self._subscription.credits_quota:,} left this month)."
+        need, most = "are" if cost > 1 else "is", cost + QUESTION_CREDITS * questions
         if cost > left:
-            return [price], [f"{left_words}: that will not last."]
-        if questions and cost + QUESTION_CREDITS * questions > left:
+            return [price], [f"Not enough credits: about {cost:,} {need} needed, {left:,} left."]
+        if most > left:
             others = "if PredictLeads lists companies under other names than HubSpot"
-            return [price], [f"{left_words}: that may not last, {others}."]
+            return [price], [f"Perhaps not enough credits: up to {most:,} are needed, {others}."]
         return [price], ()
 
 

@@ -13,7 +13,7 @@ import time
 from typing import Any, Iterator
 
 from companies.matching import Criteria, HubSpotLookup, Matching
-from companies.plan import Doubt, Kept, Rows, compare, make_plan, names_of
+from companies.plan import Doubt, Keep, Kept, Rows, compare, make_plan, names_of
 from hubspot_api.shapes import Company
 
 PAGE = 200  # companies in an answer of HubSpot
@@ -86,7 +86,7 @@ def main(case: str, count: int) -> dict[str, Any]:
             rows, kept = {}, [Kept(domain, why, True) for domain in diff.extra]
         names_of(rows)
         lookup, doubt = HubSpotLookup([], {}), Doubt("PredictLeads", set())
-        plan = make_plan(matching, diff, kept, rows, lookup, {}, doubt)
+        plan = make_plan(matching, diff, kept, rows, lookup, {}, doubt, Keep())
     return {
         "judging_s": judging.seconds,
         "planning_s": planning.seconds,

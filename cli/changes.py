@@ -33,7 +33,7 @@ class Changes:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._outage: errors.ServiceError | None = None  # why the service counts as down
+        self.outage: errors.ServiceError | None = None  # why the service counts as down
         self._failures = 0  # in a row, of whichever thread
         self._lock = threading.Lock()
 
@@ -49,7 +49,7 @@ class Changes:
         that `was_refused` before, a refusal is no warning any more."""
 
         def work(entry: E) -> Result:
-            outage = self._outage
+            outage = self.outage
             not_sent = outage and Result(NOT_REACHED, str(outage))
             result = not_sent or _make(entry, change, was_refused)
             self._note(result)
@@ -73,14 +73,14 @@ class Changes:
     @property
     def are_over(self) -> bool:
         """Whether no further change is sent, because the service counts as down."""
-        return self._outage is not None
+        return self.outage is not None
 
     def raise_if_nothing_written(self) -> None:
         """Raises what made the service count as down if nothing was changed; else it is logged."""
-        if self._outage and not self._run.wrote:
-            raise self._outage
-        if self._outage:
-            log.warning("%s", self._outage)
+        if self.outage and not self._run.wrote:
+            raise self.outage
+        if self.outage:
+            log.warning("%s", self.outage)
 
     def _note(self, result: Result) -> None:
         with self._lock:
@@ -88,7 +88,7 @@ class Changes:
                 self._failures += 1
                 is_down = isinstance(result.cause, errors.ServiceDown)
                 if is_down or self._failures == FAILURES_IN_A_ROW:
-                    self._outage = self._outage or result.cause
+                    self.outage = self.outage or result.cause
             elif result.status != NOT_REACHED:
                 self._failures = 0
 
@@ -102,7 +102,8 @@ def _make(entry: E, change: Callable[[E], None], was_refused: Callable[[E], bool
         return Result(NOT_REACHED, str(error))
     except (errors.CallRejected, errors.ServiceError) as error:
         is_refusal = isinstance(error, (errors.CallRejected, errors.Forbidden))
-        is_known = is_refusal and was_refused(entry)
+        # An outage is told once, in the end.
+        is_known = isinstance(error, errors.ServiceDown) or (is_refusal and was_refused(entry))
         log.log(logging.INFO if is_known else logging.WARNING, "%s", error)
         return Result(FAILED, str(error), error.outcome_unknown, error)
     return Result(DONE, maybe_applied=True)

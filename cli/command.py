@@ -123,9 +123,15 @@ class Run:
             return Outcome.INTERRUPTED
         return Outcome.PARTIAL if outcome is Outcome.FAILED and self.wrote else outcome
 
-    def refuse(self, refusals: Sequence[Refusal]) -> Outcome:
-        """Say why nothing is changed, and what would allow it; return the outcome."""
+    def refuse(self, refusals: Sequence[Refusal], is_known: bool = False) -> Outcome:
+        """Say why nothing is changed, and what would allow it; return the outcome. With --quiet one
+        line will do if it `is_known`: an earlier run has said the same."""
         self.report.refusals = refusals
+        if is_known and self.args.quiet and not self.dry_run:
+            self.screen.forget()
+            reasons = " ".join(refusal.reason for refusal in refusals)
+            self.summarise(f"Refused for safety as before, nothing has been changed: {reasons}")
+            return Outcome.REFUSED
         self.summarise("Refused for safety, nothing has been changed:")
         for refusal in refusals:
             self.say(f"  {refusal.reason}", "red", is_result=True)

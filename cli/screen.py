@@ -64,6 +64,10 @@ class Screen:
             self.say(f"  and {len(lines) - shown:,} more ({self._more})")
         self.say()
 
+    def forget(self) -> None:
+        """What has waited."""
+        self._results, self._others = [], []
+
     def say_all(self, first: str = "") -> None:
         """What has waited, if anything has, after the line `first`."""
         begin = [(first, "yellow")] if first and self._others else []

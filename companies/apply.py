@@ -14,7 +14,7 @@ from companies.destination import Action
 from companies.job import CompanyJob
 from companies.matching import Change, Matching
 from companies.plan import UNKNOWN, UNLISTED, Diff, Doubt, Plan, judge_rows
-from core import log
+from core import errors, log
 from core.errors import AppError, CallRejected, Forbidden, Interrupted, NotFound, ServiceError
 from core.words import companies
 from report.model import DONE, FAILED, NOT_REACHED, Result
@@ -57,6 +57,11 @@ class Application:
         self._shown: set[str] = set()  # matching domains that a list of this run has shown
         self._soon, self._late = iter(SOON_S), iter(LATE_S)
         self._said = False  # how long the list is waited for
+
+    @property
+    def needs_payment(self) -> bool:
+        """Whether credits or the like have ended: what is not done waits for them."""
+        return isinstance(self.changes.outage, errors.PaymentRequired)
 
     def apply(self, plan: Plan) -> Applied:
         self._shown.update(plan.unchanged)
@@ -120,7 +125,8 @@ class Application:
         rows = {domain: now.extra[domain] for domain in planned & now.extra.keys()}
         unexplained = self._aliases.unexplained(now.missing, accepted) if self._aliases else {}
         doubt = Doubt(self._destination.name, set(now.unchanged), unexplained)
-        remove, kept = judge_rows(rows, self._matching, self._job.look_up(rows), doubt)
+        lookup, keep = self._job.look_up(rows), self._job.keep
+        remove, kept = judge_rows(rows, self._matching, lookup, doubt, keep)
         self._results.update((each.domain, Result(HELD_BACK, each.reason)) for each in kept)
         return now, remove
 
@@ -151,7 +157,7 @@ class Application:
         return now
 
     def _fetch(self) -> Diff:
-        if self._job.run.wrote:  # a service that changes nothing more must be read all the same
+        if self._job.run.wrote or self.needs_payment:  # it can be read all the same
             self._destination.http.reopen()
         rows = self._destination.fetch_current(lambda _number: None).rows
         now = self._job.compare(self._matching, rows)
@@ -204,6 +210,12 @@ class Application:
             statuses = [(domain, result.status) for domain, result in results.items()]
             self._job.history.set_statuses(action.key, statuses)
         results = {**added, **removed}
+        refused = {domain for domain, result in results.items() if is_refusal(result)}
+        if self.needs_payment:
+            unpaid = {k for k, each in results.items() if each.status in (FAILED, NOT_REACHED)}
+            reason = str(self.changes.outage)
+            results.update((k, results[k]._replace(error=reason)) for k in unpaid)
+            refused |= unpaid
 
         def judged(change: Change) -> Change:
             status, error, *_ = results[change.domain]
@@ -213,7 +225,6 @@ class Application:
             add=tuple(map(judged, plan.add)), remove=tuple(map(judged, plan.remove))
         )
         again = [judged(self._matching.companies[domain]) for domain in lost]
-        refused = {domain for domain, result in results.items() if is_refusal(result)}
         return Applied(plan, again, refused, now, unchecked)
 
 

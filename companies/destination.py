@@ -71,6 +71,8 @@ class Destination(Protocol):
     # Only where a company may be listed under another domain than it was added by: the domains
     # under which the service may list the company of a domain, at a cost; see aliases.py.
     aliases_of: Callable[[str], Sequence[str]] | None = None
+    # For `--check`, after `check`: whether what earlier runs could not remove can be removed now.
+    check_removals: Callable[[], Finding] | None = None
     # What a plan costs, as sentences and as warnings, if up to so many aliases are asked for.
     cost: Callable[[Plan, int], tuple[Sequence[str], Sequence[str]]] | None = None
 

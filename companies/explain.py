@@ -7,7 +7,7 @@ from typing import Any, Collection, Iterator, Mapping, Sequence
 
 from companies.destination import Destination
 from companies.job import CompanyJob
-from companies.matching import Matching, domains_of
+from companies.matching import Criteria, Matching, domains_of
 from companies.plan import LISTED, Answer, Plan, Rows, names_of
 from core.domains import display_domain, normalise_domain
 from core.errors import Outcome
@@ -19,6 +19,7 @@ from report.model import Kind, Section
 
 def explain(job: CompanyJob, domains: Sequence[str]) -> Outcome:
     """Why each is listed, or is not; what the next run would do, limits aside."""
+    job.source.read_platform()
     all_rows = job.destination.fetch_current(lambda _number: None).rows
     rows: list[dict[str, Any]] = []
     actions = (job.destination.adding, job.destination.removing)
@@ -27,7 +28,7 @@ def explain(job: CompanyJob, domains: Sequence[str]) -> Outcome:
         coming, row = _explain(job, domain, all_rows)
         history = [change_row(change) for change in changes]
         rows.append({**row, "remembered": " ".join(row["remembered"]), "history": history})
-        for line in _describe(row, job.destination.name):
+        for line in _describe(row, job.destination.name, job.source.criteria):
             job.run.say(line)
         job.run.say(describe_next(coming, {action.key: action.would for action in actions}))
         job.run.say(describe_past(changes, {action.key: action.was for action in actions}))
@@ -130,7 +131,7 @@ def _next(
     return Next("nothing", next(filter(None, mismatches), "no company in HubSpot has this domain"))
 
 
-def _describe(row: Mapping[str, Any], destination: str) -> Iterator[str]:
+def _describe(row: Mapping[str, Any], destination: str, criteria: Criteria) -> Iterator[str]:
     """What there is, in plain sentences."""
     yield display_domain(row["domain"])
     if not row["hubspot"]:
@@ -138,7 +139,8 @@ def _describe(row: Mapping[str, Any], destination: str) -> Iterator[str]:
     for each in row["hubspot"]:
         link = f" {each['link']}" if each["link"] else ""
         who = f"{each['name'] or '(no name)'}, id {each['id']},{link} {each['how']}"
-        facts = f"platform {each['platform'] or 'none'}, Alexa rank {each['alexa'] or 'none'}"
+        platform = criteria.shown(each["platform"] or "none")
+        facts = f"platform {platform}, Alexa rank {each['alexa'] or 'none'}"
         verdict = "matches" if each["matches"] else f"does not match: {each['reason']}"
         yield f"  HubSpot: {who}; {facts}. It {verdict}."
     if not row["destination"]:

@@ -9,7 +9,7 @@ from companies.aliases import Aliases
 from companies.destination import Destination
 from companies.matching import HubSpotLookup, Matching
 from companies.options import Options, keep_on_purpose
-from companies.plan import Diff, Doubt, Plan, Rows, compare, make_plan, names_of
+from companies.plan import Diff, Doubt, Keep, Plan, Rows, compare, make_plan, names_of
 from companies.source import CompanySource
 from companies.state import Answers, CompanyState
 from core import log
@@ -34,6 +34,7 @@ class CompanyJob:
         self.answers = Answers(state, options.ask_again_days, run.clock)
         aliases_of = destination.aliases_of
         self.aliases = Aliases(aliases_of, self.answers) if aliases_of else None
+        self.keep = Keep(options.keep, f"kept on purpose (--keep or {destination.keep_setting})")
 
     def compare(self, matching: Matching, rows: Rows) -> Diff:
         return compare(matching, rows, self.answers.aliases(), self.destination.lists)
@@ -55,7 +56,7 @@ class CompanyJob:
     ) -> Plan:
         """`waiting`: domains that were refused lately, and are not listed; `lookup`: what HubSpot
         has, if that is known already."""
-        kept = keep_on_purpose(diff.extra, self.options, self.destination)
+        kept = keep_on_purpose(diff.extra, self.keep, self.options, self.destination)
         on_purpose = {each.domain for each in kept}
         rows = {domain: diff.extra[domain] for domain in diff.extra.keys() - on_purpose}
         not_now = self.answers.waiting()
@@ -63,7 +64,8 @@ class CompanyJob:
         unexplained = self.aliases.unexplained(waiting) if self.aliases else {}
         suspects = {(not_now[each].listed_as or "")[1:] for each in waiting}
         doubt = Doubt(self.destination.name, expected, unexplained, suspects)
-        return make_plan(matching, diff, kept, rows, lookup or self.look_up(rows), not_now, doubt)
+        lookup = lookup or self.look_up(rows)
+        return make_plan(matching, diff, kept, rows, lookup, not_now, doubt, self.keep)
 
     def remember(self, matching: Matching, listed: Collection[str]) -> None:
         """For later runs. `listed`: the matching domains that are."""

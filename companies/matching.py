@@ -27,8 +27,7 @@ class Criteria(NamedTuple):
         if not platform:
             reasons.append("it has no e-commerce platform")
         elif set(self.platforms).isdisjoint(platform.split(";")):  # a;b: a company with several
-            shown = ", ".join(self.labels.get(each, each) for each in platform.split(";"))
-            reasons.append(f"its platform is {shown}, which is not in the rule")
+            reasons.append(f"its platform is {self.shown(platform)}, which is not in the rule")
         rank = _rank(alexa or "")
         if not alexa or not alexa.strip():
             reasons.append("it has no Alexa rank")
@@ -38,6 +37,9 @@ class Criteria(NamedTuple):
             below = f"and only ranks under {self.alexa_below:,} match"
             reasons.append(f"its Alexa rank is {rank:,.0f}, {below}")
         return " and ".join(reasons) or None
+
+    def shown(self, platform: str) -> str:
+        return ", ".join(self.labels.get(each, each) for each in platform.split(";"))
 
     def is_unreadable(self, company: Company) -> bool:
         """Whether nobody can tell if it matches: its platform does, and its rank is no number."""
@@ -174,6 +176,13 @@ class HubSpotLookup:
         return sorted(
             found.values(), key=lambda each: (normalise_domain(each.domain) not in names, each.id)
         )
+
+    def all_names(self, names: Sequence[str]) -> set[str]:
+        """Every domain of the companies that name one of these, or stood for one in an earlier
+        run."""
+        company = self.remembered(names)[1]
+        found = [*self.naming(names), *([company] if company else ())]
+        return {domain for each in found for domain in domains_of(each)}
 
     def remembered(self, names: Sequence[str]) -> tuple[bool, Company | None, bool]:
         """Whether one of the names stood for a company; that company, if it is not gone; and

@@ -10,7 +10,7 @@ from typing import Callable, Collection, NamedTuple
 from cli import command
 from companies.destination import Destination
 from companies.matching import Criteria
-from companies.plan import Kept, Plan, Rows
+from companies.plan import Keep, Kept, Plan, Rows
 from core.domains import parse_domain, parse_domains
 from core.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
 from core.settings import SettingsReader, parse_names, parse_positive
@@ -90,17 +90,16 @@ def read_options(
     return read
 
 
-def keep_on_purpose(extra: Rows, options: Options, destination: Destination) -> list[Kept]:
-    """The rows of no matching company that a person wants to be left."""
-    by_name = f"kept on purpose (--keep or {destination.keep_setting})"
+def keep_on_purpose(
+    extra: Rows, keep: Keep, options: Options, destination: Destination
+) -> list[Kept]:
+    """The rows of no matching company that a person wants to be left, as far as their own names
+    tell: HubSpot is asked for the others."""
     by_flag = f"kept on purpose (--no-{destination.removing.key})"
-    named = {
-        domain
-        for domain, others in extra.items()
-        if domain in options.keep or not options.keep.isdisjoint(others)
-    }
+    named = {domain for domain, others in extra.items() if keep.names({domain, *others})}
     kept = extra if options.keep_all else named
-    return [Kept(each, by_name if each in named else by_flag, on_purpose=True) for each in kept]
+    reasons = ((each, keep.reason if each in named else by_flag) for each in kept)
+    return [Kept(each, reason, on_purpose=True) for each, reason in reasons]
 
 
 def refusals(

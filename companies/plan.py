@@ -3,7 +3,7 @@ only, for any destination that lists companies by domain, alone or with identifi
 
 from __future__ import annotations
 
-from typing import Collection, Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import AbstractSet, Collection, Dict, Mapping, NamedTuple, Sequence, Tuple
 
 from companies.matching import Change, HubSpotLookup, Matching, Skipped
 from core.domains import normalise_domain, parse_bare_domain
@@ -50,6 +50,16 @@ class Kept(NamedTuple):
     domain: str
     reason: str
     on_purpose: bool = False
+
+
+class Keep(NamedTuple):
+    """Domains whose companies a person wants to stay listed, under whatever name; and the words."""
+
+    domains: frozenset[str] = frozenset()
+    reason: str = ""
+
+    def names(self, domains: AbstractSet[str]) -> bool:
+        return not self.domains.isdisjoint(domains)
 
 
 class Diff(NamedTuple):
@@ -192,12 +202,15 @@ def judge(
 
 
 def judge_rows(
-    rows: Rows, matching: Matching, lookup: HubSpotLookup, doubt: Doubt
+    rows: Rows, matching: Matching, lookup: HubSpotLookup, doubt: Doubt, keep: Keep
 ) -> tuple[list[Change], list[Kept]]:
     """Of rows of no matching company: those to remove, and those that stay, in order of domain."""
     remove: list[Change] = []
     kept: list[Kept] = []
     for domain in sorted(rows):
+        if keep.names(lookup.all_names((domain, *rows[domain]))):
+            kept.append(Kept(domain, keep.reason, on_purpose=True))
+            continue
         entry = judge(domain, rows[domain], matching, lookup)
         reason = entry.reason if isinstance(entry, Kept) else doubt.about(entry)
         if isinstance(entry, Change) and not reason:
@@ -215,10 +228,11 @@ def make_plan(
     lookup: HubSpotLookup,
     waiting: Mapping[str, Answer],
     doubt: Doubt,
+    keep: Keep,
 ) -> Plan:
     """`kept`: rows that are left on purpose; `rows`: the others that stand for no matching company;
     `waiting`: what was refused lately."""
-    remove, others = judge_rows(rows, matching, lookup, doubt)
+    remove, others = judge_rows(rows, matching, lookup, doubt, keep)
     add = [domain for domain in diff.missing if domain not in waiting]
     return Plan(
         add=tuple(matching.companies[domain] for domain in add),

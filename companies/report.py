@@ -129,12 +129,15 @@ def _line(row: Row, destination: str) -> tuple[str, str]:
 
 
 def show_open(screen: Screen, changes: Iterable[Change]) -> None:
-    """What did not come to what was planned, a line each."""
-    lines = [
-        (each.domain, f"{each.status.replace('_', ' ')}: {each.error}")
-        for each in changes
-        if each.error
-    ]
+    """What did not come to what was planned, a line each; the same reason is told once."""
+    lines: list[tuple[str, str]] = []
+    said: set[str] = set()
+    for each in changes:
+        if each.error:
+            status = each.status.replace("_", " ")
+            is_new = each.error not in said
+            lines.append((each.domain, f"{status}: {each.error}" if is_new else status))
+            said.add(each.error)
     screen.say_list(f"Not as planned, {companies(len(lines))}", Kind.SKIP, lines, SHOWN_OPEN)
 
 

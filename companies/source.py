@@ -26,30 +26,34 @@ class CompanySource:
 
     def __init__(self, hubspot: HubSpotClient, criteria: Criteria, clock: Clock) -> None:
         self._hubspot, self.criteria, self._clock = hubspot, criteria, clock
-        self._properties: dict[str, Property] = {}  # once `check` has asked
+        self._platform: Property | None = None  # once it is read
         self._waited_for: set[str] = set()  # domains whose record is gone
         self.account: Account | None = None  # once `check` has asked, if HubSpot tells
 
     def check(self) -> list[Finding]:
         """Whether HubSpot has the properties that the criteria are about; call it first."""
 
-        def check(name: str, needed_type: str) -> Finding:
-            found = self._hubspot.property(COMPANIES, name)
-            if found:
-                self._properties[name] = found
-            return _judge_property(found, name, needed_type)
+        def alexa() -> Finding:
+            return _judge_property(self._hubspot.property(COMPANIES, "alexa"), "alexa", "number")
 
         findings = collect_findings(
-            lambda: check("ecommerce_platform", "enumeration"), lambda: check("alexa", "number")
+            lambda: _judge_property(self.read_platform(), "ecommerce_platform", "enumeration"),
+            alexa,
         )
-        platform = self._properties.get("ecommerce_platform")
+        platform = self._platform
         if platform and platform.type == "enumeration":
-            self.criteria = self.criteria._replace(labels=platform.options)
             findings += [_judge_option(name, platform.options) for name in self.criteria.platforms]
         self.account = self._hubspot.account_if_told()
         if self.account:
             findings.insert(0, Finding(True, f"HubSpot knows the key: {self.account}."))
         return findings
+
+    def read_platform(self) -> Property | None:
+        """The property with its labels, for the words about a company."""
+        self._platform = self._hubspot.property(COMPANIES, "ecommerce_platform")
+        if self._platform:
+            self.criteria = self.criteria._replace(labels=self._platform.options)
+        return self._platform
 
     def check_search(self) -> list[Finding]:
         """Whether companies may be read at all, which a run finds out by itself."""
@@ -64,10 +68,8 @@ class CompanySource:
 
     def read(self, on_total: Callable[[int], None], on_company: Callable[[], None]) -> Matching:
         """All companies that match; when they change during the read, it begins again."""
-        platform = self._properties.get("ecommerce_platform")
-        group = search.matching(
-            *self.criteria[:2], multiple=bool(platform and platform.is_multiple)
-        )
+        is_multiple = bool(self._platform and self._platform.is_multiple)
+        group = search.matching(*self.criteria[:2], multiple=is_multiple)
 
         def read_once() -> Matching:
             matching, number = Matching(self.criteria), 0
@@ -83,9 +85,7 @@ class CompanySource:
         return retry_if_changed(read_once)
 
     def describe(self, matching: Matching) -> str:
-        platform = self._properties.get("ecommerce_platform")
-        options = platform.options if platform else {}
-        labels = alternatives([options.get(name, name) for name in self.criteria.platforms])
+        labels = alternatives([self.criteria.shown(name) for name in self.criteria.platforms])
         below, skipped = f"{self.criteria.alexa_below:,}", len(matching.skipped)
         found = f"{companies(matching.total)} on {labels} with an Alexa rank under {below}"
         if skipped:

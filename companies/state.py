@@ -56,6 +56,14 @@ class CompanyState(Store):
         )
         self.write(sql, ((each.domain, each.hubspot_id) for each in companies))
 
+    def has_waiting_removals(self) -> bool:
+        """Whether the last run could not remove what it should."""
+        sql = (
+            "SELECT 1 FROM notified WHERE what LIKE 'waiting %'"
+            " AND what NOT IN (SELECT 'waiting ' || domain FROM answer)"
+        )
+        return bool(self.rows(sql))
+
     def has_waited(self, domain: str) -> bool:
         """Whether an earlier run has told that it waits for a person, and it has waited since."""
         key = waiting_key(domain)

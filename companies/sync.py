@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from pathlib import Path
 from typing import Collection, Sequence
 
@@ -21,10 +23,10 @@ from companies.source import CompanySource
 from companies.state import CompanyState
 from core import log
 from core.clock import Clock
-from core.errors import Outcome
+from core.errors import AppError, Outcome
 from core.words import companies, count
 from hubspot_client import HubSpotClient
-from report.model import DONE, Finding
+from report.model import DONE, NOT_REACHED, Finding
 from state.history import SENT, History
 from transport import threads
 
@@ -46,6 +48,15 @@ def main(
         def open_state(path: Path) -> CompanyState:
             return CompanyState(path, account, run.clock, run.dry_run, not run.args.check)
 
+        def check_all() -> list[Finding]:
+            found = [*check(source, service), *source.check_search()]
+            with contextlib.suppress(AppError), contextlib.closing(
+                open_state(run.state_path(account))
+            ) as state:  # what is wrong with the file is another finding
+                if service.check_removals and state.has_waiting_removals():
+                    found.append(service.check_removals())
+            return found
+
         def job(state: CompanyState, history: History) -> CompanyJob:
             return CompanyJob(run, chosen, source, service, state, history)
 
@@ -54,7 +65,7 @@ def main(
             clients=(hubspot.http, service.http),
             keep_history_days=chosen.keep_history_days,
             verbs={action.key: action.was for action in (service.adding, service.removing)},
-            check=lambda: [*check(source, service), *source.check_search()],
+            check=check_all,
             open_state=open_state,
             sync=lambda state, history: sync(job(state, history)),
             explain=lambda state, history: explain.explain(job(state, history), run.args.explain),
@@ -74,18 +85,20 @@ def sync(job: CompanyJob) -> Outcome:
 
     diff = job.compare(matching, current.rows)
     plan = job.plan(matching, diff, [each for each in diff.missing if each in answers.waiting()])
-    removals = [each.domain for each in plan.remove]
-    refused_before = {*answers.refused(), *filter(job.state.has_waited, removals)}
+    changes = [each.domain for each in (*plan.add, *plan.remove)]
+    refused_before = {*answers.refused(), *filter(job.state.has_waited, changes)}
+    refusals = options.refusals(plan, job.options, destination, refused_before)
     waiting = keys_of(plan, refused_before)
+    if refusals:
+        waiting.add(refusal_key(plan))
     news = select_news(job, waiting)
     report.fill(job, plan, matching)
     report.show_plan(job, plan, news)
     show_cost(job, plan)
     run.report.record_url = job.source.record_url()
 
-    refusals = options.refusals(plan, job.options, destination, refused_before)
     if refusals:
-        outcome = run.refuse(refusals)
+        outcome = run.refuse(refusals, is_known=refusal_key(plan) not in news)
     elif not (plan.add or plan.remove):
         job.remember(matching, diff.unchanged)
         outcome = end_in_sync(job, plan)
@@ -170,12 +183,13 @@ def apply(
     # What was listed and could not be added again is to be tried by the next run.
     lost = [change for change in applied.lost if change.status == UNLISTED]
     for change in (*applied.plan.add, *lost):
-        if change.domain in applied.refused:
+        if change.domain in applied.refused and change.status != NOT_REACHED:
             job.answers.note_refusal(change.domain, change.status, change.error or "")
     if applied.now:
         job.remember(matching, applied.now.unchanged)
     report.fill(job, applied.plan, matching, is_over=True)
-    application.changes.raise_if_nothing_written()
+    if not application.needs_payment:  # that is told of the changes
+        application.changes.raise_if_nothing_written()
     return applied
 
 
@@ -215,6 +229,14 @@ def select_news(job: CompanyJob, waiting: set[str]) -> set[str]:
     due = job.state.notifications.due(waiting)
     job.run.screen.has_news = bool(due)
     return due if job.run.args.quiet else waiting
+
+
+def refusal_key(plan: Plan) -> str:
+    """Of a plan that is refused: the same one is told in full once."""
+    changes = [
+        (action, each.domain) for action in ("add", "remove") for each in getattr(plan, action)
+    ]
+    return f"refused {hashlib.sha256(repr(changes).encode()).hexdigest()[:16]}"
 
 
 def keys_of(plan: Plan, refused: Collection[str]) -> set[str]:

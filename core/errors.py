@@ -11,6 +11,7 @@ AppError                    one line for the user, never a traceback
     ├── BadAnswer           its answer makes no sense: trust nothing of it
     │   └── ListChanged     what it lists has changed while it was read: read it again
     └── ServiceDown         the service cannot be used now: make no more calls to it
+        ├── PaymentRequired credits or plan are used up: wait, or buy more
         └── NotSent         the call was never made, because the service was down before
 """
 
@@ -106,6 +107,9 @@ class ListChanged(BadAnswer): ...
 
 
 class ServiceDown(ServiceError): ...
+
+
+class PaymentRequired(ServiceDown): ...
 
 
 class NotSent(ServiceDown): ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import sync
 from core.domains import named_domains, normalise_domain
 from core.settings import SettingsReader
 from sandbox import Fault
+from sandbox.core import Window
 from tests.helpers import FAST, FakeClock, make
 
 
@@ -145,3 +147,43 @@ def test_a_key_in_quotation_marks() -> None:
     reader = SettingsReader({"SOME_KEY": '"pat-na1-00000000"'}, "sync.py")
     reader.secret("SOME_KEY", "it from somewhere")
     assert "characters that no key has" in str(reader._problems)
+
+
+@pytest.mark.parametrize("known_by", ["identifier", "additional domain", "run history"])
+def test_keep_protects_a_company_under_each_of_its_names(clock: FakeClock, known_by: str) -> None:
+    with make([1, 2], [], clock) as sandbox:
+        company, followings = sandbox.hubspot.companies[101], sandbox.predictleads.followings
+        company["domain"] = "old.example"
+        clock.run(sync.main, sandbox, **FAST)
+        company.update(domain="new.example", ecommerce_platform="wix")
+        if known_by == "additional domain":
+            company["hs_additional_domains"] = "old.example"
+            run_history().unlink()
+        elif known_by == "identifier":
+            followings["old.example"] = "new.example"
+            sandbox.hubspot.archive("companies", 101)
+            run_history().unlink()
+        clock.now += 60
+        keep = ("--max-unfollow", "100%", "--keep", "new.example")
+        outcome = clock.run(sync.main, sandbox, *keep, **FAST)
+        explained = clock.run(sync.main, sandbox, *keep, "--explain", "old.example")
+        assert "old.example" in followings
+        assert clock.run(sync.main, sandbox, *keep[:2], **FAST).report["counts"]["done"] == 1
+    reason = "kept on purpose (--keep or KEEP_FOLLOWING)"
+    assert outcome.report["kept"] == [{"domain": "old.example", "reason": reason}]
+    assert explained.report["explain"][0]["reason"] == reason
+
+
+def run_history() -> Path:
+    """The run history of the one account."""
+    return next(Path.home().rglob("*.sqlite3"))
+
+
+def test_predictleads_at_20_calls_a_minute(clock: FakeClock) -> None:
+    """It does not say how long to wait."""
+    with make([*range(60)], [], clock) as sandbox:
+        service = sandbox.predictleads
+        service._window, service.requests_per_second = Window(60), 20
+        outcome = clock.run(sync.main, sandbox)
+        assert len(service.followings) == 60
+    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")

@@ -768,6 +768,42 @@ def test_the_list_is_checked_even_when_the_credits_end(clock: FakeClock) -> None
     assert outcome.report["checked_after"] == checked
 
 
+def test_without_credits_the_rest_waits_and_is_told_once(clock: FakeClock) -> None:
+    rows = {f"z-{n}.example": None for n in range(7)}
+    flags = ("-q", "--max-unfollow", "100%")
+    with make(clock, [shop(NEW)], rows, credits_quota=0) as sandbox:
+        outcome = clock.run(sync.main, sandbox, *flags)
+        assert (outcome.code, NEW in sandbox.predictleads.followings) == (4, True)
+        assert outcome.text.count("The credits of this month are used up") == 1
+        assert "Not enough credits: about 7 are needed, 0 left." in outcome.out
+        assert outcome.report["checked_after"]["unwanted"] == [*rows]
+        again = clock.run(sync.main, sandbox, *flags)
+        assert (again.code, again.text) == (0, "")
+        assert "FIX  No credits are left this month" in clock.run(sync.main, sandbox, "--check").out
+        clock.now += 8 * DAY_S
+        assert "The credits of this month are used up" in clock.run(sync.main, sandbox, *flags).out
+        sandbox.predictleads.credits_quota = 100
+        assert "Companies wait to be unfollowed" in clock.run(sync.main, sandbox, "--check").out
+        assert clock.run(sync.main, sandbox, *flags).report["counts"]["done"] == 7
+        assert "unfollowed" not in clock.run(sync.main, sandbox, "--check").out
+
+
+def test_a_refused_plan_that_stays_the_same_is_told_in_full_once(clock: FakeClock) -> None:
+    rows = {f"z-{n}.example": None for n in range(7)}
+    with make(clock, [shop(NEW)], rows) as sandbox:
+        first = clock.run(sync.main, sandbox, "-q")
+        again = clock.run(sync.main, sandbox, "-q")
+        sandbox.predictleads.followings["more.example"] = None
+        changed = clock.run(sync.main, sandbox, "-q")
+        assert (sandbox.writes, first.code, again.code, changed.code) == ([], 3, 3, 3)
+    assert "z-0.example" in first.out
+    assert again.text.strip() == (
+        "Refused for safety as before, nothing has been changed: 7 companies of 7 (100.0 %) would"
+        " no longer be followed, and the limit is 20 %."
+    )
+    assert "more.example" in changed.out
+
+
 def test_unknown_companies_are_news_once_and_count_against_no_limit(clock: FakeClock) -> None:
     strange = [f"strange-{n:02}.example" for n in range(15)]
     companies = [shop(each) for each in ["a.example", *strange]]
@@ -874,10 +910,11 @@ def test_the_plan_says_what_it_costs(clock: FakeClock, left: int) -> None:
     rows = {"y.example": None, "z.example": None}
     with make(clock, [shop("a.example")], rows, **switches) as sandbox:
         outcome = clock.run(sync.main, sandbox, "--dry-run")
-    words = "Stopping to follow 2 companies takes about 2 credits"
-    assert f"{words}; {max(left, 0)} of 10,000 are left this month." in outcome.out
-    assert ("will not last" in outcome.out) is (left < 2)
-    assert ("may not last" in outcome.out) is (left == 2)
+    words = "Unfollowing 2 companies will use about 2 credits"
+    assert f"{words} ({max(left, 0)} of 10,000 left this month)." in outcome.out
+    enough = f"Not enough credits: about 2 are needed, {max(left, 0)} left."
+    assert (enough in outcome.out) is (left < 2)
+    assert ("Perhaps not enough credits: up to 3 are needed, if" in outcome.out) is (left == 2)
 
 
 def test_nothing_is_asked_for_unfollows_that_are_not_made(clock: FakeClock) -> None:

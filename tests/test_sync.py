@@ -422,7 +422,7 @@ def test_what_is_as_it_should_be_in_words(clock: FakeClock) -> None:
         "  = shop-3.example  kept on purpose (--keep or KEEP_FOLLOWING)",
         "",
         "2 are followed already.",
-        "Stopping to follow 1 company takes about 1 credit; 10,000 of 10,000 are left this month.",
+        "Unfollowing 1 company will use about 1 credit (10,000 of 10,000 left this month).",
         "Dry run: 0 would be followed, 1 no longer followed.",
     ]
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Pattern
 
 from core.emails import masked
-from core.errors import CallRejected, Forbidden, ServiceDown
+from core.errors import CallRejected, Forbidden, PaymentRequired, ServiceDown
 
 WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
 BRIEF_S = 5.0  # for each try of a brief call, and for the wait before its repeat
@@ -118,7 +118,8 @@ def problem_of(response: Response, service: Service, call: str, now: datetime) -
         return _retry(response, service, said, where, now)
     remedy = service.remedy(response)
     if status in (401, 402):
-        return ServiceDown(f"{where}: {said}. {remedy}".strip())
+        kind = PaymentRequired if status == 402 else ServiceDown
+        return kind(f"{where}: {said}. {remedy}".strip())
     if status == 403:
         return Forbidden(f"{where}: {said}. {remedy}".strip())
     if 300 <= status < 400:
