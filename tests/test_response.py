@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import CallRejected, Forbidden, ServiceDown, ServiceError
+from core.errors import CallRejected, Forbidden, PaymentRequired, ServiceDown, ServiceError
 from hubspot_client import SERVICE as HUBSPOT
 from mailerlite_client import SERVICE as MAILERLITE
 from transport.response import (
@@ -94,7 +94,8 @@ def test_what_is_left_of_a_quota(limit: str, remaining: str, quota: tuple[int, i
     ("statuses", "kind", "outcome_unknown"),
     [
         ((200, 204), None, False),
-        ((302, 401, 402), ServiceDown, False),
+        ((302, 401), ServiceDown, False),
+        ((402,), PaymentRequired, False),
         ((403,), Forbidden, False),
         ((400, 404, 409, 423, 477), CallRejected, False),
         ((425, 429), TryAgain, False),

@@ -25,7 +25,7 @@ from core.clock import Clock
 from core.settings import Secret
 from core.words import count
 from transport import response, threads
-from transport.response import JsonObject, Response, Service, TryAgain
+from transport.response import Response, Service, TryAgain
 from transport.throttle import Throttle
 
 CONNECT_TIMEOUT_S = 10.0
