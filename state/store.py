@@ -29,12 +29,12 @@ class Store:
         self, path: Path, schema: str, remedy: str, dry_run: bool, may_fail: bool = False
     ) -> None:
         self._path, self._schema, self._remedy, self._may_fail = path, schema, remedy, may_fail
-        self._dry_run, self._may_begin_anew = dry_run, may_fail and not dry_run  # once
+        self._may_begin_anew = may_fail and not dry_run  # once
         self._lock = threading.Lock()
         self._file = sqlite3.connect(":memory:", check_same_thread=False)
         try:
             with self._using():
-                self._open()
+                self._open(dry_run)
         except BaseException:
             self._file.close()
             raise
@@ -62,11 +62,11 @@ class Store:
         self._file = sqlite3.connect(":memory:", check_same_thread=False)
         self._file.executescript(self._schema)
 
-    def _open(self) -> None:
+    def _open(self, dry_run: bool) -> None:
         is_new = not self._path.exists()
-        if self._dry_run and is_new:
+        if dry_run and is_new:
             self._file.executescript(self._schema)
-        elif self._dry_run:
+        elif dry_run:
             with contextlib.closing(_connect(self._path)) as file:
                 file.backup(self._file)
         else:
@@ -97,7 +97,7 @@ class Store:
                     self._may_begin_anew = False
                     with contextlib.suppress(OSError, sqlite3.Error):
                         remedy = f"It is now {self._move_aside()}, and a new one has begun."
-                        self._open()
+                        self._open(dry_run=False)
                         log.warning("%s", files.unusable(what, cause, remedy))
                         return
                 self.give_up(files.unusable(what, cause, remedy))
