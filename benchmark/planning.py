@@ -13,7 +13,7 @@ import time
 from typing import Any, Iterator
 
 from companies.matching import Criteria, HubSpotLookup, Matching
-from companies.plan import Doubt, Keep, Kept, Rows, compare, make_plan, names_of
+from companies.plan import Doubt, Keep, Rows, compare, make_plan, names_of
 from hubspot_api.shapes import Company
 
 PAGE = 200  # companies in an answer of HubSpot
@@ -80,10 +80,10 @@ def main(case: str, count: int) -> dict[str, Any]:
     followed = followings(round(count * (1 - FOLLOWED[case])), count)
     with planning:
         diff = compare(matching, followed, {}, "PredictLeads follows")
-        rows, kept = diff.extra, []
+        rows, kept = diff.extra, {}
         if case == "new":
             why = "kept on purpose (--no-unfollow)"
-            rows, kept = {}, [Kept(domain, why, True) for domain in diff.extra]
+            rows, kept = {}, dict.fromkeys(diff.extra, why)
         names_of(rows)
         lookup, doubt = HubSpotLookup([], {}), Doubt("PredictLeads", set())
         plan = make_plan(matching, diff, kept, rows, lookup, {}, doubt, Keep())

@@ -125,8 +125,8 @@ class Application:
         rows = {domain: now.extra[domain] for domain in planned & now.extra.keys()}
         unexplained = self._aliases.unexplained(now.missing, accepted) if self._aliases else {}
         doubt = Doubt(self._destination.name, set(now.unchanged), unexplained)
-        lookup, keep = self._job.look_up(rows), self._job.keep
-        remove, kept = judge_rows(rows, self._matching, lookup, doubt, keep)
+        keep = self._job.options.keep
+        remove, kept = judge_rows(rows, self._matching, self._job.look_up(rows), doubt, keep)
         self._results.update((each.domain, Result(HELD_BACK, each.reason)) for each in kept)
         return now, remove
 

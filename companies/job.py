@@ -1,20 +1,98 @@
-"""What all steps of a run for one destination share: both sides, what is remembered, and a plan."""
+"""What all steps of a run for one destination share: its flags and settings, both sides, what is
+remembered, and a plan. Every destination has all of it."""
 
 from __future__ import annotations
 
-from typing import Collection, Sequence
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Callable, Collection, NamedTuple, Sequence
 
+from cli import command
 from cli.command import Run
 from companies.aliases import Aliases
 from companies.destination import Destination
-from companies.matching import HubSpotLookup, Matching
-from companies.options import Options, keep_on_purpose
+from companies.matching import Criteria, HubSpotLookup, Matching
 from companies.plan import Diff, Doubt, Keep, Plan, Rows, compare, make_plan, names_of
 from companies.source import CompanySource
 from companies.state import Answers, CompanyState
 from core import log
+from core.domains import parse_domain, parse_domains
+from core.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
+from core.settings import SettingsReader, parse_names, parse_positive
 from core.words import companies
+from hubspot_client import hubspot_settings
 from state.history import History
+from transport.service_client import ServiceSettings
+
+
+class Options(NamedTuple):
+    """`max_add`, `max_remove`, `keep`: flags and settings together; `ask_again_days`: how long what
+    a destination has answered is not asked for again."""
+
+    hubspot: ServiceSettings
+    destination: ServiceSettings
+    criteria: Criteria
+    max_add: Limit | None
+    max_remove: Limit
+    keep: Keep
+    allow_empty: bool
+    ask_again_days: int
+    keep_history_days: int
+
+
+def add_flags(parser: ArgumentParser, destination: type[Destination]) -> None:
+    add, adding, removing = parser.add_argument, destination.adding, destination.removing
+    to_add, to_remove = adding.title.lower(), removing.title.lower()
+
+    def add_limit(
+        flag: str, dest: str, metavar: str, parse: Callable[[str], Limit], what: str
+    ) -> None:
+        add(flag, dest=dest, metavar=metavar, type=command.flag_type(parse), help=what)
+
+    most = f"refuse to {to_remove} more than this (default: {removing.limit_setting} or 20%%)"
+    add_limit(f"--max-{removing.key}", "max_remove", "N|P%", parse_limit, most)
+    most = f"refuse to {to_add} more than this (default: {adding.limit_setting} or no limit)"
+    add_limit(f"--max-{adding.key}", "max_add", "N", parse_number_limit, most)
+    only = f"only {to_add}, {to_remove} nothing"
+    add(f"--no-{removing.key}", dest="keep_all", action="store_true", help=only)
+    add(
+        "--keep",
+        metavar="DOMAIN",
+        type=command.flag_type(parse_domains),
+        action="append",
+        default=[],
+        help=f"never {to_remove} this company; may be given more than once",
+    )
+    empty = "go on even when no company in HubSpot matches"
+    add("--allow-empty", action="store_true", help=empty)
+    state = "file that remembers other names, refusals and runs (default: one for each API key)"
+    add("--state", metavar="PATH", type=Path, help=state)
+    why = f"why a company is {destination.listed}, or is not"
+    command.add_questions(parser, "DOMAIN", parse_domain, why)
+
+
+def read_options(
+    destination: type[Destination], args: Namespace, reader: SettingsReader
+) -> Options:
+    platforms = reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", parse_names)
+    alexa_below = reader.get("ALEXA_BELOW", "1000000", parse_positive)
+    max_add = reader.optional(destination.adding.limit_setting, parse_number_limit)
+    max_remove = reader.get(destination.removing.limit_setting, "20%", parse_limit)
+    return Options(
+        hubspot=hubspot_settings(reader),
+        destination=destination.settings(reader),
+        criteria=Criteria(platforms, alexa_below),
+        max_add=args.max_add or max_add,
+        max_remove=args.max_remove or max_remove,
+        keep=Keep(
+            reader.get(destination.keep_setting, "", parse_domains).union(*args.keep),
+            f"kept on purpose (--keep or {destination.keep_setting})",
+            f"kept on purpose (--no-{destination.removing.key})" if args.keep_all else None,
+        ),
+        allow_empty=args.allow_empty,
+        ask_again_days=reader.get("ASK_AGAIN_DAYS", "7", parse_number),
+        keep_history_days=reader.get("KEEP_HISTORY_DAYS", "400", parse_number),
+    )
 
 
 class CompanyJob:
@@ -34,7 +112,6 @@ class CompanyJob:
         self.answers = Answers(state, options.ask_again_days, run.clock)
         aliases_of = destination.aliases_of
         self.aliases = Aliases(aliases_of, self.answers) if aliases_of else None
-        self.keep = Keep(options.keep, f"kept on purpose (--keep or {destination.keep_setting})")
 
     def compare(self, matching: Matching, rows: Rows) -> Diff:
         return compare(matching, rows, self.answers.aliases(), self.destination.lists)
@@ -56,16 +133,32 @@ class CompanyJob:
     ) -> Plan:
         """`waiting`: domains that were refused lately, and are not listed; `lookup`: what HubSpot
         has, if that is known already."""
-        kept = keep_on_purpose(diff.extra, self.keep, self.options, self.destination)
-        on_purpose = {each.domain for each in kept}
-        rows = {domain: diff.extra[domain] for domain in diff.extra.keys() - on_purpose}
+        keep, extra = self.options.keep, diff.extra
+        kept = {row: why for row, names in extra.items() if (why := keep.reason((row, *names)))}
+        rows = {row: extra[row] for row in extra.keys() - kept}
         not_now = self.answers.waiting()
         expected = {*diff.unchanged, *diff.missing} - not_now.keys()
         unexplained = self.aliases.unexplained(waiting) if self.aliases else {}
         suspects = {(not_now[each].listed_as or "")[1:] for each in waiting}
         doubt = Doubt(self.destination.name, expected, unexplained, suspects)
         lookup = lookup or self.look_up(rows)
-        return make_plan(matching, diff, kept, rows, lookup, not_now, doubt, self.keep)
+        return make_plan(matching, diff, kept, rows, lookup, not_now, doubt, keep)
+
+    def refusals(self, plan: Plan, refused_before: Collection[str]) -> list[Refusal]:
+        """Why the plan is not carried out. `refused_before`: domains that were not taken before do
+        not count as added: else they would block all others."""
+        options, destination, removes = self.options, self.destination, len(plan.remove)
+        adding, removing = destination.adding, destination.removing
+        adds = sum(change.domain not in refused_before for change in plan.add)
+        flag, number = f"--max-{removing.key}", companies(removes)
+        found = over_limit(options.max_remove, number, removing.would, flag, removes, plan.listed)
+        if plan.listed and not plan.matching and not options.allow_empty:
+            are = "is" if plan.listed == 1 else "are"
+            number = companies(plan.listed)
+            reason = f"HubSpot has no matching company, while {number} {are} {destination.listed}."
+            found.append(Refusal(reason, "--allow-empty"))
+        flag, number = f"--max-{adding.key}", companies(adds)
+        return found + over_limit(options.max_add, number, adding.would, flag, adds)
 
     def remember(self, matching: Matching, listed: Collection[str]) -> None:
         """For later runs. `listed`: the matching domains that are."""

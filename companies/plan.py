@@ -3,7 +3,7 @@ only, for any destination that lists companies by domain, alone or with identifi
 
 from __future__ import annotations
 
-from typing import AbstractSet, Collection, Dict, Mapping, NamedTuple, Sequence, Tuple
+from typing import Collection, Dict, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
 from companies.matching import Change, HubSpotLookup, Matching, Skipped
 from core.domains import normalise_domain, parse_bare_domain
@@ -53,13 +53,15 @@ class Kept(NamedTuple):
 
 
 class Keep(NamedTuple):
-    """Domains whose companies a person wants to stay listed, under whatever name; and the words."""
+    """What a person wants to stay listed: the companies of some `domains`, under whatever name, for
+    the reason `by_name`; and all of them, if there is a reason `by_flag`."""
 
     domains: frozenset[str] = frozenset()
-    reason: str = ""
+    by_name: str = ""
+    by_flag: str | None = None
 
-    def names(self, domains: AbstractSet[str]) -> bool:
-        return not self.domains.isdisjoint(domains)
+    def reason(self, names: Iterable[str]) -> str | None:
+        return self.by_flag if self.domains.isdisjoint(names) else self.by_name
 
 
 class Diff(NamedTuple):
@@ -208,8 +210,8 @@ def judge_rows(
     remove: list[Change] = []
     kept: list[Kept] = []
     for domain in sorted(rows):
-        if keep.names(lookup.all_names((domain, *rows[domain]))):
-            kept.append(Kept(domain, keep.reason, on_purpose=True))
+        if on_purpose := keep.reason(lookup.all_names((domain, *rows[domain]))):
+            kept.append(Kept(domain, on_purpose, on_purpose=True))
             continue
         entry = judge(domain, rows[domain], matching, lookup)
         reason = entry.reason if isinstance(entry, Kept) else doubt.about(entry)
@@ -223,22 +225,23 @@ def judge_rows(
 def make_plan(
     matching: Matching,
     diff: Diff,
-    kept: Sequence[Kept],
+    kept: Mapping[str, str],
     rows: Rows,
     lookup: HubSpotLookup,
     waiting: Mapping[str, Answer],
     doubt: Doubt,
     keep: Keep,
 ) -> Plan:
-    """`kept`: rows that are left on purpose; `rows`: the others that stand for no matching company;
-    `waiting`: what was refused lately."""
-    remove, others = judge_rows(rows, matching, lookup, doubt, keep)
+    """`kept`: rows that are left on purpose, and why; `rows`: the others that stand for no matching
+    company; `waiting`: what was refused lately."""
+    remove, left = judge_rows(rows, matching, lookup, doubt, keep)
+    left += [Kept(row, reason, on_purpose=True) for row, reason in kept.items()]
     add = [domain for domain in diff.missing if domain not in waiting]
     return Plan(
         add=tuple(matching.companies[domain] for domain in add),
         remove=tuple(remove),
         unchanged=tuple(diff.unchanged),
-        kept=tuple(sorted([*kept, *others], key=lambda each: each.domain)),
+        kept=tuple(sorted(left)),
         skipped=(*sorted(matching.skipped, key=lambda each: each.hubspot_id or 0), *diff.skipped),
         waiting=tuple(waiting[domain] for domain in diff.missing if domain in waiting),
         listed=diff.listed,

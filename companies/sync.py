@@ -12,11 +12,11 @@ from cli.changes import conclude
 from cli.command import Run
 from cli.job import Job, collect_findings, require_ok, run_job
 from cli.screen import Progress
-from companies import explain, options, report
+from companies import explain, report
 from companies.aliases import MOST_QUESTIONS
 from companies.apply import Application, Applied
 from companies.destination import Current, Destination
-from companies.job import CompanyJob
+from companies.job import CompanyJob, add_flags, read_options
 from companies.matching import Matching
 from companies.plan import UNLISTED, Plan, waiting_key
 from companies.source import CompanySource
@@ -36,10 +36,10 @@ def main(
 ) -> int:
     """Run the script of a destination; returns the exit code."""
     parser = command.parser(destination.description)
-    options.add_flags(parser, destination)
+    add_flags(parser, destination)
 
     def work(run: Run) -> Outcome:
-        chosen = run.settings(options.read_options(destination, run.args))
+        chosen = run.settings(lambda reader: read_options(destination, run.args, reader))
         hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
         service = destination(chosen.destination, run.clock, run.dry_run)
         source = CompanySource(hubspot, chosen.criteria, run.clock)
@@ -87,7 +87,7 @@ def sync(job: CompanyJob) -> Outcome:
     plan = job.plan(matching, diff, [each for each in diff.missing if each in answers.waiting()])
     changes = [each.domain for each in (*plan.add, *plan.remove)]
     refused_before = {*answers.refused(), *filter(job.state.has_waited, changes)}
-    refusals = options.refusals(plan, job.options, destination, refused_before)
+    refusals = job.refusals(plan, refused_before)
     waiting = keys_of(plan, refused_before)
     if refusals:
         waiting.add(refusal_key(plan))

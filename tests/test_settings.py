@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Callable
 from unittest import mock
@@ -11,7 +12,7 @@ import pytest
 
 import sync
 from cli import command
-from companies.options import Options, add_flags, read_options
+from companies.job import Options, add_flags, read_options
 from core import log
 from core import settings as basics_settings
 from core.errors import SettingsError
@@ -42,7 +43,7 @@ def options() -> Callable[[SettingsReader], Options]:
     """Without flags."""
     parser = command.parser("A test.")
     add_flags(parser, PredictLeads)
-    return read_options(PredictLeads, parser.parse_args([]))
+    return partial(read_options, PredictLeads, parser.parse_args([]))
 
 
 def problems(values: dict[str, str]) -> str:
@@ -61,7 +62,7 @@ def test_defaults() -> None:
     assert found.criteria.alexa_below == 1_000_000
     assert str(found.max_remove) == "20 %"
     assert found.max_add is None
-    assert found.keep == frozenset()
+    assert found.keep.domains == frozenset()
 
 
 def test_what_is_set() -> None:
@@ -79,7 +80,7 @@ def test_what_is_set() -> None:
     assert found.criteria.alexa_below == 500
     assert str(found.max_remove) == "7"
     assert found.max_add == Limit(0)
-    assert found.keep == {"a.example", "b.example", "c.example"}
+    assert found.keep.domains == {"a.example", "b.example", "c.example"}
     assert found.hubspot.base_url == "http://127.0.0.1:8080/hubspot"
 
 
