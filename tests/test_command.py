@@ -307,5 +307,5 @@ def test_using_closes_the_services_whatever_happens(clock: FakeClock) -> None:
     with pytest.raises(KeyError), run.using("an account", client):
         raise KeyError
     with pytest.raises(NotSent, match="the run is over"):
-        client.request("GET", "/", "a call")
+        client.read("GET", "/", "a call")
     assert run.report.requests == {"service": {"calls": 0, "retries": 0, "waited_s": 0.0}}

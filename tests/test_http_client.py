@@ -110,7 +110,7 @@ def test_keys_travel_in_headers_only_and_netrc_does_not_replace_them(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else")
     monkeypatch.setenv("NETRC", str(netrc))
-    connect().request(*LIST, params={"page": 1})
+    connect().read(*LIST, params={"page": 1})
     (request,) = sandbox.requests
     assert request.headers["X-Api-Key"] == sandbox.predictleads.api_key
     assert request.headers["Authorization"] is None
@@ -121,8 +121,8 @@ def test_no_cookies_are_kept(connect: Connect, sandbox: Sandbox) -> None:
     cookie = {"Set-Cookie": "session=1"}
     sandbox.faults = [Fault("status", times=1, status=200, body="{}", headers=cookie)]
     client = connect()
-    client.request(*LIST)
-    client.request(*LIST)
+    client.read(*LIST)
+    client.read(*LIST)
     assert sandbox.requests[1].headers["Cookie"] is None
 
 
@@ -204,7 +204,7 @@ PLAIN = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 
 
 def test_every_call_says_who_calls(connect: Connect, sandbox: Sandbox) -> None:
-    connect().request(*LIST)
+    connect().read(*LIST)
     (request,) = sandbox.requests
     assert request.headers["User-Agent"].startswith(f"crm-sync/{VERSION} python-requests/")
 
@@ -213,7 +213,7 @@ def test_no_proxy_sees_the_keys_on_the_way_to_this_machine_itself(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert "data" in (connect().request(*LIST).data or {})
+    assert "data" in connect().read(*LIST)
     assert len(sandbox.requests) == 1
 
 
@@ -301,10 +301,10 @@ def test_nothing_is_sent_once_the_service_is_down(
     sandbox.faults = [Fault("status", times=1, status=401)]
     client = connect()
     with pytest.raises(ServiceDown):
-        client.request(*LIST)
+        client.read(*LIST)
     now = clock.now
     with pytest.raises(NotSent, match="401"):
-        client.request(*LIST)
+        client.read(*LIST)
     assert len(sandbox.requests) == 1
     assert clock.now == now  # and nobody waits in line for that
 
@@ -316,8 +316,8 @@ def test_a_failure_of_one_call_keeps_no_other_from_being_made(
     sandbox.faults = [fault]
     client = connect()
     with pytest.raises(ServiceError, match=r"403|no JSON object"):
-        client.request(*LIST)
-    assert "data" in (client.request(*LIST).data or {})
+        client.read(*LIST)
+    assert "data" in client.read(*LIST)
 
 
 def test_nothing_is_sent_after_giving_up_or_after_the_end(
@@ -330,7 +330,7 @@ def test_nothing_is_sent_after_giving_up_or_after_the_end(
     closed.close()
     for client, words in ((given_up, "Someone came back"), (closed, "the run is over")):
         with pytest.raises(NotSent, match=words):
-            client.request(*LIST)
+            client.read(*LIST)
     assert sandbox.requests == []
 
 
@@ -338,7 +338,7 @@ def test_whoever_waits_in_line_when_the_service_goes_down_sends_nothing(
     connect: Connect, sandbox: Sandbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = connect()
-    client.request(*LIST)
+    client.read(*LIST)
 
     def fail_meanwhile(seconds: float) -> None:
         clock.now += seconds
@@ -347,7 +347,7 @@ def test_whoever_waits_in_line_when_the_service_goes_down_sends_nothing(
 
     monkeypatch.setattr(clock, "sleep", fail_meanwhile)
     with pytest.raises(NotSent, match="credits used up"):
-        client.request(*LIST)
+        client.read(*LIST)
     assert len(sandbox.requests) == 1
 
 
@@ -398,10 +398,10 @@ def test_a_broken_answer_to_a_read_is_repeated(
     connect: Connect, sandbox: Sandbox, body: str, words: str
 ) -> None:
     sandbox.faults = [Fault("body", body=body, times=5)]
-    assert "data" in (connect().request(*LIST).data or {})
+    assert "data" in connect().read(*LIST)
     sandbox.faults = [Fault("body", body=body)]
     with pytest.raises(ServiceError, match=words):
-        connect().request(*LIST)
+        connect().read(*LIST)
 
 
 def packed(body: bytes, coding: str = "gzip", **more: Any) -> Fault:
@@ -428,7 +428,7 @@ def test_an_answer_that_would_take_all_memory(
 ) -> None:
     sandbox.faults = [fault]
     with pytest.raises(ServiceError, match=words):
-        connect().request(*LIST)
+        connect().read(*LIST)
 
 
 @pytest.mark.parametrize(
@@ -439,7 +439,7 @@ def test_no_answer_takes_much_memory(connect: Connect, sandbox: Sandbox, body: b
     client = connect()
     tracemalloc.start()
     with pytest.raises(ServiceError):
-        client.request(*LIST)
+        client.read(*LIST)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 60e6
@@ -448,10 +448,10 @@ def test_no_answer_takes_much_memory(connect: Connect, sandbox: Sandbox, body: b
 def test_what_is_packed_as_asked_is_unpacked(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.faults = [packed(gzip.compress(b'{"a": 1}'), times=1)]
     client = connect()
-    assert client.request(*LIST).data == {"a": 1}
+    assert client.read(*LIST) == {"a": 1}
     assert sandbox.requests[0].headers["Accept-Encoding"] == "gzip"
     sandbox.faults = [packed(zlib.compress(b'{"a": 2}'), "Deflate", times=1)]
-    assert client.request(*LIST).data == {"a": 2}
+    assert client.read(*LIST) == {"a": 2}
 
 
 @pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"{}" * 99, mtime=0)[:-9]])
@@ -459,7 +459,7 @@ def test_garbled_compression_is_a_lost_answer(
     connect: Connect, sandbox: Sandbox, body: bytes
 ) -> None:
     sandbox.faults = [packed(body, times=1)]
-    assert "data" in (connect().request(*LIST).data or {})
+    assert "data" in connect().read(*LIST)
     assert len(sandbox.requests) == 2
 
 
@@ -472,7 +472,7 @@ def test_our_own_keys_are_not_passed_on_even_when_they_are_escaped(
     shown = "".join(spelled.format(ord(c) if "u" in spelled else c) for c in tail)
     sandbox.faults = [Fault("status", status=400, body=body.replace("KEY", key + shown))]
     with pytest.raises(CallRejected, match=r"unknown key \*\*\*") as error:
-        connect().request(*LIST)
+        connect().read(*LIST)
     assert key not in error.value.body
 
 
@@ -481,7 +481,7 @@ def test_a_certificate_file_that_is_not_there(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     with pytest.raises(ServiceError, match="Check REQUESTS_CA_BUNDLE"):
-        connect(url="https://127.0.0.1:1").request(*LIST)
+        connect(url="https://127.0.0.1:1").read(*LIST)
 
 
 @pytest.mark.parametrize(
@@ -497,7 +497,7 @@ def test_where_nobody_listens(
 ) -> None:
     monkeypatch.setenv("https_proxy", proxy)
     with pytest.raises(ServiceError, match=words):
-        connect(url=url).request(*LIST)
+        connect(url=url).read(*LIST)
 
 
 @pytest.fixture
@@ -518,7 +518,7 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
 def test_tls_is_always_checked(connect: Connect, tls: ssl.SSLContext) -> None:
     words = r"TLS certificate cannot be verified.*_CA_BUNDLE"
     with server(b"", tls=tls) as (port, heard), pytest.raises(ServiceDown, match=words):
-        connect(url=f"https://127.0.0.1:{port}").request(*LIST)
+        connect(url=f"https://127.0.0.1:{port}").read(*LIST)
     assert heard == []
 
 

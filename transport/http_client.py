@@ -25,7 +25,7 @@ from core.clock import Clock
 from core.settings import Secret
 from core.words import count
 from transport import response, threads
-from transport.response import Response, Service, TryAgain
+from transport.response import JsonObject, Response, Service, TryAgain
 from transport.throttle import Throttle
 
 CONNECT_TIMEOUT_S = 10.0
@@ -91,6 +91,11 @@ class HttpClient:
         self._down: errors.ServiceDown | None = None
         self._counting = threading.Lock()
 
+    def read(self, method: str, path: str, call: str, **content: Any) -> JsonObject:
+        """Like `request`, for an answer that must be a JSON object: one that is not, or that says
+        {"status": "error"}, is repeated."""
+        return self.request(method, path, call, is_read=True, **content).data or {}
+
     def request(
         self,
         method: str,
@@ -101,9 +106,9 @@ class HttpClient:
         body: object = None,
         repeatable: bool = True,
         optional: bool = False,
+        is_read: bool = False,
     ) -> Response:
-        """Make one call, named `call` in messages, and repeat it while that can help. What comes
-        back from a read holds a JSON object.
+        """Make one call, named `call` in messages, and repeat it while that can help.
 
         With `repeatable=False` a call that may have been carried out is not sent a second time.
         The failure of an `optional` one does not keep later calls from being made.
@@ -114,7 +119,8 @@ class HttpClient:
         """
         if self._dry_run and not self.service.only_reads(method, path):
             raise RuntimeError(f"{method} {path} ({call}) would write, and this is a dry run")
-        attempt = functools.partial(self._attempt, method, path, call, params=params, json=body)
+        content = {"params": params, "json": body}
+        attempt = functools.partial(self._attempt, method, path, call, is_read, **content)
         try:
             return self._repeat(attempt, call, repeatable)
         except errors.ServiceDown as error:
@@ -197,7 +203,9 @@ class HttpClient:
         level = logging.INFO if wait_s >= LONG_WAIT_S else logging.DEBUG
         log.log(level, "%s, %s: %s; next try in %.1f s", self.service.name, call, problem, wait_s)
 
-    def _attempt(self, method: str, path: str, call: str, **content: Any) -> Response:
+    def _attempt(
+        self, method: str, path: str, call: str, is_read: bool, **content: Any
+    ) -> Response:
         self._require_up()  # nobody waits in line for nothing
         self._throttle.wait()
         self._require_up()
@@ -214,7 +222,7 @@ class HttpClient:
         if quota:
             self._throttle.update_from_quota(*quota)
         problem = response.problem_of(answer, self.service, call, self._clock.utcnow())
-        if not problem and self.service.only_reads(method, path):
+        if not problem and is_read:
             problem = response.problem_of_read(answer, self.service)
         if problem:
             raise problem

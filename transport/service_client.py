@@ -43,7 +43,7 @@ class ServiceClient:
         self.http = HttpClient(self.service, *settings, clock=clock, dry_run=dry_run)
 
     def _read(self, call: str, shape: Shape[R], method: str, path: str, **content: Any) -> R:
-        return self._parse(call, shape, self.http.request(method, path, call, **content).data)
+        return self._parse(call, shape, self.http.read(method, path, call, **content))
 
     def _write(self, call: str, shape: Shape[R], path: str, **content: Any) -> R:
         data = self.http.request("POST", path, call, **content).data
