@@ -200,7 +200,7 @@ def flag_type(parse: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def _report_path(text: str) -> Path:
-    path = Path(os.path.realpath(text))
+    path = Path(os.path.abspath(text))  # a symbolic link is replaced, whatever it leads to
     if path.suffix.lower() not in ("", *render.ENDINGS):
         raise argparse.ArgumentTypeError(f"{text}: its name must end in .html, .csv or .json")
     is_file = os.path.isfile(path) or not os.path.exists(path)

@@ -28,13 +28,14 @@ def write_whole(path: Path, text: str) -> None:
 @contextlib.contextmanager
 def draft_of(path: Path) -> Iterator[Path]:
     """A file that takes the place of the one at `path` in the end, or is gone if anything failed.
-    It is readable by its owner alone, or has the mode of the file before it."""
+    It is readable by its owner alone, or has the mode of the file before it; a symbolic link is
+    replaced itself."""
     handle, name = tempfile.mkstemp(prefix=".crm-sync-", dir=path.parent)
     os.close(handle)
     draft = Path(name)
     try:
         yield draft
-        if path.exists():
+        if path.is_file() and not path.is_symlink():
             draft.chmod(stat.S_IMODE(path.stat().st_mode))
         os.replace(draft, path)
     except BaseException:

@@ -243,12 +243,11 @@ class PersonStore(Store):
         self.write("UPDATE joined SET is_told = 1 WHERE hash = ? AND group_id = ?", rows)
 
     def forget(self, email: str) -> None:
-        """Leave no trace of the person, in the file's free pages and its log neither."""
+        """Leave no trace of the person."""
         person = [(self.hash_of(email),)]
         for table in ("known", "kept", "joined", "refused"):
             self.write(f"DELETE FROM {table} WHERE hash = ?", person)  # noqa: S608
         self.write("DELETE FROM change WHERE who = ?", person)
-        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _list(self, people: Iterable[tuple[str, int | None]]) -> None:
         self.rows("DROP TABLE IF EXISTS temp.listed")

@@ -168,6 +168,17 @@ def test_an_old_report_is_replaced_whole(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["outcome"] == "synced"
 
 
+def test_a_symbolic_link_is_replaced_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    other, link = tmp_path / "other", tmp_path / "report.json"
+    other.write_text("mine")
+    link.symlink_to(other)
+    assert script(lambda _run: Outcome.SYNCED)(["--report", str(link)]) == 0
+    assert other.read_text() == "mine"
+    assert not link.is_symlink()
+    assert json.loads(link.read_text())["outcome"] == "synced"
+    assert link.stat().st_mode & 0o777 == 0o600
+
+
 NOT_A_FILE = "give a file in a folder that exists and can be written"
 
 
