@@ -3,7 +3,7 @@ made of these rows."""
 
 from __future__ import annotations
 
-from typing import Any, Collection, Iterable, Iterator, Sequence
+from typing import Collection, Iterable, Iterator, Sequence
 
 from cli.screen import Screen
 from companies.destination import Action
@@ -139,12 +139,6 @@ def show_open(screen: Screen, changes: Iterable[Change]) -> None:
             lines.append((each.domain, f"{status}: {each.error}" if is_new else status))
             said.add(each.error)
     screen.say_list(f"Not as planned, {companies(len(lines))}", Kind.SKIP, lines, SHOWN_OPEN)
-
-
-def checked_after(plan: Plan, now: Diff) -> dict[str, Any]:
-    """`now`: the list that was read last."""
-    unwanted = sorted(now.extra.keys() - {each.domain for each in plan.kept})
-    return {"listed": now.rows, "missing": now.missing, "unwanted": unwanted}
 
 
 def verdict(plan: Plan, now: Diff, unwanted: Sequence[str], listed: str) -> str:

@@ -216,8 +216,9 @@ def tell(job: CompanyJob, applied: Applied, refused_before: Collection[str]) -> 
     if now is None:
         run.summarise(f"Not checked afterwards: {applied.unchecked}")
         return Outcome.PARTIAL
-    run.report.checked_after = report.checked_after(plan, now)
-    unwanted = run.report.checked_after["unwanted"]
+    unwanted = sorted(now.extra.keys() - {each.domain for each in plan.kept})
+    checked = {"listed": now.rows, "missing": now.missing, "unwanted": unwanted}
+    run.report.checked_after = checked
     lists = report.verdict(plan, now, unwanted, destination.listed)
     run.summarise(f"Checked afterwards: {destination.name} lists {lists}")
     return outcome
