@@ -25,11 +25,10 @@ BATCH_SIZE = 50  # requests in one; together they count as one of the account's 
 
 WHERE_KEY = "an API token from MailerLite > Integrations > API"
 REMEDIES = {
-    401: "Check MAILERLITE_API_KEY: MailerLite does not know this token. A token dies when"
-    " it is deleted, and with the user who made it: make a new one in MailerLite > Integrations >"
-    " API.",
-    402: "The MailerLite plan does not allow this: see MailerLite > Account settings > Plans.",
-    403: "The MailerLite plan or the owner of the token does not have this right.",
+    401: "MailerLite rejects the token in MAILERLITE_API_KEY. A token stops working when it, or the"
+    " user who made it, is deleted. Create a new one in MailerLite > Integrations > API.",
+    402: "Your MailerLite plan does not allow this. See MailerLite > Account settings > Plans.",
+    403: "Your MailerLite plan, or the user who made the token, lacks the right to do this.",
 }
 
 
@@ -65,7 +64,7 @@ def mailerlite_settings(reader: SettingsReader) -> ServiceSettings:
 
 
 class Refused(CallRejected):
-    """MailerLite did not take a subscriber, and nothing was written.
+    """MailerLite rejected a subscriber, and nothing was written.
 
     `kind`: VALUES or GROUPS, some of those sent, whose `reasons` stand by key or id; PERSON,
     whatever is sent of them; or the status as which the person has left MailerLite, such as
@@ -126,9 +125,9 @@ class MailerLiteClient(ServiceClient):
     def look_up(
         self, whom: Sequence[str], keys: Sequence[str], with_groups: bool
     ) -> dict[str, Subscriber | None]:
-        """How it is now with these people, given by id or address, in one request: BATCH_SIZE of
-        them at most. None where MailerLite has no such subscriber; who is missing is somebody of
-        whom it does not say."""
+        """These people as they are now, given by id or address, in one request: BATCH_SIZE of them
+        at most. None where MailerLite has no such subscriber; who is missing is somebody whose
+        status it did not return."""
 
         def people(data: Any) -> dict[str, Subscriber | None]:
             found: dict[str, Subscriber | None] = {}
@@ -221,10 +220,10 @@ class MailerLiteClient(ServiceClient):
             raise _refusal(error, fields, groups) from None
 
     def unsubscribe(self, call: str, email: str) -> None:
-        """Unsubscribe someone: the one call with a status, which only ever takes mail away."""
+        """Unsubscribe someone: the one call with a status, which only ever stops mail."""
         written = self._write_subscriber(call, {"email": email, "status": "unsubscribed"})
         if written.status != "unsubscribed":
-            what = f"the subscriber is {written.status} all the same"
+            what = f"the subscriber is still {written.status}"
             self.http.bad_answer(call, what, after_write=True)
 
     def _write_subscriber(self, call: str, body: JsonObject) -> Written:
@@ -249,7 +248,7 @@ class MailerLiteClient(ServiceClient):
         params: Mapping[str, str],
         cursor: str | None,
     ) -> shapes.Page:
-        """As large a page as MailerLite takes. `links.next` lacks the limit and the filter."""
+        """As large a page as MailerLite accepts. `links.next` lacks the limit and the filter."""
         asked = {**params, "cursor": cursor, "limit": self._page_size}
         try:
             return self._read(call, shape, "GET", path, params=asked)
@@ -294,7 +293,7 @@ def _refusal_to_leave(answer: Any) -> CallRejected | None:
     code, body = (answer.get("code"), answer.get("body")) if isinstance(answer, dict) else (None, 0)
     if isinstance(code, int) and (code < 300 or _is_missing(code, body)):
         return None
-    detail = str(body.get("message")) if isinstance(body, dict) else "no reason is given"
+    detail = str(body.get("message")) if isinstance(body, dict) else "no reason given"
     return CallRejected(f"MailerLite, leave a group: {code} {detail}", code or 0, detail)
 
 

@@ -174,7 +174,7 @@ class Sync:
         store.note_forms(everybody.subscribers, form_of)
         ids = {contact_address(contact): contact.id for contact in everybody.contacts}
         store.note_lists((email, ids.get(email)) for email in everybody.subscribers)
-        store.note_told(
+        store.note_reported(
             (each.person.email, group)
             for each in plan.removed_by_hand
             for group in each.groups.removed_by_hand

@@ -47,7 +47,7 @@ class Written(NamedTuple):
 def page(keys: tuple[str, ...], with_groups: bool, data: Any) -> Page:
     cursor = data["meta"]["next_cursor"]
     if cursor is not None and not isinstance(cursor, str):
-        raise ValueError("meta.next_cursor is no text")
+        raise ValueError("meta.next_cursor is not text")
     return [_subscriber(keys, with_groups, row) for row in data["data"]], cursor
 
 
@@ -56,7 +56,7 @@ def subscriber(keys: Sequence[str], with_groups: bool, whom: str, data: Any) -> 
     row = data["data"]
     person = _subscriber(tuple(keys), with_groups, row)
     if canonical(whom) not in (person.id, canonical(person.email)):
-        raise ValueError("it is about somebody else")
+        raise ValueError("it describes somebody else")
     return None if row.get("deleted_at") else person
 
 
@@ -72,7 +72,7 @@ def import_key(data: Any) -> str:
     """By which its progress can be asked for."""
     found = _IMPORT.search(data["import_progress_url"])
     if not found:
-        raise ValueError("it does not say where the progress is shown")
+        raise ValueError("it has no address for the import's progress")
     return found[1]
 
 
@@ -80,7 +80,7 @@ def responses(number: int, data: Any) -> list[Any]:
     """One for each request of a batch, in their order."""
     found = data["responses"]
     if not isinstance(found, list) or len(found) != number:
-        raise ValueError("there is not one response for each request")
+        raise ValueError("the responses do not match the requests")
     return found
 
 
@@ -99,7 +99,7 @@ def _shared(groups: tuple[str, ...]) -> frozenset[str]:
 
 def _status(row: Any) -> str:
     if row["status"] not in SUBSCRIBER_STATUSES:
-        raise ValueError("a subscriber has no known status")
+        raise ValueError("a subscriber has an unknown status")
     return SUBSCRIBER_STATUSES[SUBSCRIBER_STATUSES.index(row["status"])]  # one text for all
 
 

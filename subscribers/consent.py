@@ -13,9 +13,9 @@ OPTED_OUT = "opted out in HubSpot"
 BAD_ADDRESS = "bad address according to HubSpot"
 BOUNCED = "bounced according to HubSpot"
 QUARANTINED = "quarantined by HubSpot"
-UNCONFIRMED = "has not confirmed the subscription in HubSpot"
+UNCONFIRMED = "subscription not confirmed in HubSpot"
 
-OPT_OUT = "hs_email_optout"  # of all mail; `hs_email_optout_<id>` is of one kind
+OPT_OUT = "hs_email_optout"  # of all mail; `hs_email_optout_<id>` is of one subscription type
 CONFIRMATION = "hs_emailconfirmationstatus"  # of HubSpot's own double opt-in
 # https://knowledge.hubspot.com/properties/hubspots-default-contact-properties
 _NO_MAIL_TO = {
@@ -31,7 +31,7 @@ _CONFIRMED = {
     *("", "confirmed", "userclickedconfirmation", "customermarkedconfirmed"),
     *("hubspotrepmarkedconfirmed", "confirmedfrompreviousbehavior", "confirmedduetoform"),
 }
-_OPT_OUT_OF_KIND = re.compile(rf"{OPT_OUT}_([0-9]+)")
+_OPT_OUT_OF_TYPE = re.compile(rf"{OPT_OUT}_([0-9]+)")
 
 # https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences/v3/guide
 LEGAL_BASES = (
@@ -46,7 +46,7 @@ LEGAL_BASES = (
 
 
 class Subscription(NamedTuple):
-    """A kind of mail that people can opt out of in HubSpot; `label`: that of its property."""
+    """A subscription type that people can opt out of in HubSpot; `label`: that of its property."""
 
     id: str
     label: str
@@ -62,7 +62,7 @@ class Subscription(NamedTuple):
 
 
 class OptOut(NamedTuple):
-    """From which one kind of mail; `legal_basis`: for accounts that demand one."""
+    """From which one subscription type; `legal_basis`: for accounts that demand one."""
 
     subscription_id: str
     legal_basis: str | None = None
@@ -77,8 +77,8 @@ class OptOut(NamedTuple):
 
 
 def subscriptions_of(properties: Iterable[Property]) -> list[Subscription]:
-    """The kinds of mail, by the properties that HubSpot keeps their opt-outs in."""
-    found = ((_OPT_OUT_OF_KIND.fullmatch(each.name), each.label) for each in properties)
+    """By the properties that HubSpot keeps their opt-outs in."""
+    found = ((_OPT_OUT_OF_TYPE.fullmatch(each.name), each.label) for each in properties)
     return [Subscription(match[1], label) for match, label in found if match]
 
 
@@ -87,11 +87,11 @@ def consent_properties(
 ) -> dict[str, str]:
     """Property -> why nothing is written to somebody who has it. Those of `there` alone are asked
     for, besides the opt-out, which every account has."""
-    kinds = {
-        f"{OPT_OUT}_{kind.id}": f"opted out of {kind.name} in HubSpot" for kind in subscriptions
+    types = {
+        f"{OPT_OUT}_{each.id}": f"opted out of {each.name} in HubSpot" for each in subscriptions
     }
     rest = {name: reason for name, reason in _NO_MAIL_TO.items() if name in there}
-    return {OPT_OUT: OPTED_OUT, **kinds, **rest}
+    return {OPT_OUT: OPTED_OUT, **types, **rest}
 
 
 def objections(contacts: Iterable[Contact], names: Iterable[str]) -> Iterator[str]:

@@ -24,16 +24,16 @@ STILL_SUBSCRIBED = ", but still subscribed in MailerLite"  # after the reason
 SUBSCRIBED_AGAIN = " after leaving MailerLite, but subscribed there again"  # likewise
 NO_EMAIL = "no e-mail address"
 INVALID_EMAIL = "invalid e-mail address"
-OLDER = "another contact with this address was changed later"
+OLDER = "another contact with this address was updated later"
 DELETED = "deleted in MailerLite"
 LEFT_ELSEWHERE = "unsubscribed in MailerLite under another address"
 NO_CONTACT = "no contact in HubSpot has this address"
-OTHER_ADDRESS = "the contact has another address in HubSpot now"
+OTHER_ADDRESS = "the contact now has another address in HubSpot"
 ADDITIONAL = "it is only an additional address in HubSpot"
 NOT_WRITTEN = {
     "unsubscribed": "unsubscribed in MailerLite",
     "bounced": "bounced in MailerLite",
-    "junk": "marked as junk in MailerLite",
+    "junk": "marked as spam in MailerLite",
 }
 _HAS_LEFT = ("unsubscribed", "junk")  # by the person's own wish: a bounce is the mailbox's
 
@@ -47,7 +47,7 @@ class Action(enum.Enum):
     OPT_OUT = "opt_out"  # in HubSpot
     LEAVE = "leave"  # a mirrored group; beside the others, see `Groups`
     SKIP = "skip"
-    WAIT = "wait"  # MailerLite has refused the person, and is not asked again yet
+    WAIT = "wait"  # MailerLite has rejected the person, who is not retried yet
     ORPHAN = "orphan"  # written by us, subscribed, and no contact any more
     NOTHING = "nothing"  # without a reason: MailerLite has what HubSpot has
 
@@ -63,8 +63,8 @@ class KnownPerson(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """What MailerLite did not take. `since` and `again_on` are days as in 2026-11-21; `is_waiting`:
-    it need not be tried again yet."""
+    """What MailerLite rejected. `since` and `again_on` are days as in 2026-11-21; `is_waiting`: it
+    need not be retried yet."""
 
     reason: str
     since: str
@@ -72,7 +72,7 @@ class Refusal(NamedTuple):
     is_waiting: bool = True
 
     def describe_day(self) -> str:
-        """When it is tried again."""
+        """When it is retried."""
         return words.format_date(datetime.fromisoformat(self.again_on))
 
 
@@ -125,8 +125,8 @@ class Person(NamedTuple):
 
 class Values(NamedTuple):
     """By the key of their field: `to_send` differ from what MailerLite has, `unusable` do not fit
-    the type of the field, `other_form` are kept by MailerLite in another form, `refused` were not
-    taken by it."""
+    the type of the field, `other_form` are stored by MailerLite in another form, `refused` were
+    rejected by it."""
 
     to_send: Mapping[str, Value] = {}
     unusable: tuple[str, ...] = ()
@@ -135,9 +135,9 @@ class Values(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """By id: which ones to `join`; `removed_by_hand`: somebody took the person out, and they stay
-    out. Of mirrored groups: those where the person belongs, those of `join` that somebody took the
-    person out of, and those to `leave`."""
+    """By id: which ones to `join`; `removed_by_hand`: somebody removed the person, who is not added
+    again. Of mirrored groups: those where the person belongs, those of `join` that somebody removed
+    the person from, and those to `leave`."""
 
     join: tuple[str, ...] = ()
     removed_by_hand: tuple[str, ...] = ()
@@ -189,7 +189,7 @@ def decide(person: Person, memory: Memory, rules: Rules) -> Decision:
 
 def _decide(person: Person, memory: Memory, rules: Rules) -> Decision:
     """The order is that of the wishes: what the person said in HubSpot, then in MailerLite, and
-    only then what we want of them."""
+    only then the settings."""
 
     def decided(action: Action, reason: str) -> Decision:
         return Decision(action, person, reason)
@@ -272,8 +272,8 @@ def _compare_values(person: Person, memory: Memory, rules: Rules) -> Values:
 
 
 def _compare_groups(person: Person, memory: Memory, rules: Rules) -> Groups:
-    """Whom we put into a group and who is not in it any more was taken out, and stays out; but a
-    mirrored group is for us alone to change."""
+    """Whom we put into a group and who is not in it any more was removed by hand, and is not added
+    again; but a mirrored group is for us alone to change."""
     mirrored = rules.mirror.groups_of(person.contacts[-1])
     if person.subscriber is None:
         return Groups((*rules.groups, *mirrored), mirrored=mirrored)

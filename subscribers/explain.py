@@ -1,4 +1,4 @@
-"""Why a person is written, or left alone: what HubSpot says, what MailerLite has, and what the next
+"""Why a person is written, or skipped: what HubSpot says, what MailerLite has, and what the next
 run would do and why. The decision comes from the function that decides in a run."""
 
 from __future__ import annotations
@@ -51,32 +51,32 @@ def explain(
         rows.append(row)
     columns = ("email", "next", "reason", "fields", "hubspot", "destination", "history")
     section = Section("explain", "Explained", Kind.STEP, columns, rows)
-    return run.answer("What becomes of these people, and why", [section])
+    return run.answer("What the next run would do with these people, and why", [section])
 
 
 def next_of(decision: Decision, groups: Mapping[str, str]) -> Next:
     """Limits aside."""
     action, reason, refused = decision.action, decision.reason, decision.refused
     if action is Action.CREATE:
-        reason = "HubSpot has this person, and MailerLite does not"
+        reason = "they are in HubSpot but not in MailerLite"
     elif action is Action.UPDATE:
-        joins = f"they belong into {listing(_names(decision.groups.join, groups))}"
-        reason = "HubSpot has other values" if decision.values.to_send else joins
+        joins = f"they belong in {listing(_names(decision.groups.join, groups))}"
+        reason = "their values in HubSpot are different" if decision.values.to_send else joins
     elif decision.groups.leave:
         action, reason = Action.LEAVE, decision.why_leaves
     elif refused:
-        reason = f"MailerLite has refused them ({refused.reason})"
-        reason += f", and is asked again from {refused.describe_day()} on"
+        reason = f"MailerLite rejected them ({refused.reason})"
+        reason += f"; they will be retried on {refused.describe_day()}"
         action = Action.SKIP
     elif action is Action.ORPHAN:
         action = Action.NOTHING
-    return Next(action.value, reason or "MailerLite has what HubSpot has")
+    return Next(action.value, reason or "MailerLite is up to date")
 
 
 def _next_row(decision: Decision, groups: Mapping[str, str]) -> dict[str, Any]:
     coming, subscriber = next_of(decision, groups), decision.person.subscriber
     there = dict(subscriber.fields) if subscriber else {}
-    # Who waits after a refusal would be written, and is not.
+    # Who waits after a refusal would be written, but is not.
     sent = {} if decision.action is Action.WAIT else decision.values.to_send
     destination = [
         {"status": each.status, "fields": there, "groups": _names(each.groups, groups)}
@@ -120,29 +120,29 @@ def _how(contact: Contact, ids: Sequence[int], known: KnownPerson) -> str:
     if contact.id in ids[:-1]:
         return f"has this address; {decide.OLDER}"
     if contact.id in ids:
-        because = ", because it was changed last" if len(ids) > 1 else ""
-        return f"has this address, and counts{because}"
+        because = ", because it was updated last" if len(ids) > 1 else ""
+        return f"has this address and is the one used{because}"
     if contact.id == known.contact_id:
-        return f"had this address, and has {now} now; what it objects to still counts"
-    return f"names it beside its own address, {now}; what it objects to counts for both"
+        return f"had this address before and now has {now}; its opt-outs still count"
+    return f"has this address besides its own, {now}; its opt-outs count for both"
 
 
 def _details(decision: Decision, groups: Mapping[str, str]) -> Iterator[str]:
     """Groups, and values that are not sent."""
     values, of_groups = decision.values, decision.groups
     for joined in of_groups.join if decision.action is not Action.WAIT else ():
-        again = ", from which somebody took them out" if joined in of_groups.rejoin else ""
+        again = " again, after somebody removed them from it" if joined in of_groups.rejoin else ""
         yield f"joins {groups[joined]}{again}"
     for left in of_groups.leave:
         yield f"leaves {groups[left]}: {decision.why_leaves}"
     for left in of_groups.removed_by_hand:
-        yield f"stays out of {groups[left]}, because somebody took them out of it"
+        yield f"is not added to {groups[left]} again, because somebody removed them from it"
     for key in values.unusable:
-        yield f"{key}: not sent, because the field cannot hold what HubSpot has"
+        yield f"{key}: not sent, because the value in HubSpot does not fit the field"
     for key in values.other_form:
-        yield f"{key}: not sent, because MailerLite keeps it in another form"
+        yield f"{key}: not sent, because MailerLite stores it in another form"
     for key, refused in values.refused.items():
-        yield f"{key}: not sent before {refused.describe_day()}, because MailerLite refused it"
+        yield f"{key}: rejected by MailerLite, will be retried on {refused.describe_day()}"
 
 
 def _describe(
@@ -175,23 +175,23 @@ def _describe_contact(row: Row, rules: Rules, setup: Setup) -> Iterator[str]:
     record = f"{row['id']}, {row['link']}" if row["link"] else str(row["id"])
     yield f"contact {record} {row['how']}."
     objections = ", ".join(row["objections"])
-    yield f"It says: {objections}." if objections else "It objects to no mail."
+    yield f"No mail allowed: {objections}." if objections else "No opt-outs."
     if row["reason"]:
-        yield f"It is not meant: {row['reason']}."
+        yield f"Out of scope: {row['reason']}."
     elif scope := rules.scope.describe():
-        yield f"It is meant: {scope}."
+        yield f"In scope: {scope}."
     company, url = row["company_id"], setup.record_url(COMPANIES)
     if company:
-        yield f"The values of company {company}{f', {url}{company}' if url else ''} are used."
+        yield f"Its company is {company}{f', {url}{company}' if url else ''}."
 
 
 def _describe_known(known: KnownPerson, is_there: bool) -> str:
     if not known.is_known:
         return "No earlier run has seen this person in MailerLite."
     written = "written this person to" if known.is_written else "seen this person in"
-    opted_out = ", opted them out in HubSpot" if known.is_opted_out else ""
-    gone = "" if is_there else ", and somebody has deleted them there since"
-    return f"Earlier runs have {written} MailerLite{opted_out}{gone}."
+    opted_out = " and opted them out in HubSpot" if known.is_opted_out else ""
+    gone = "" if is_there else " Somebody has deleted them there since."
+    return f"Earlier runs have {written} MailerLite{opted_out}.{gone}"
 
 
 def _names(ids: Iterable[str], groups: Mapping[str, str]) -> list[str]:

@@ -1,8 +1,8 @@
 """New people by MailerLite's import, a thousand in one call.
 
 An import answers for nobody in particular: its report has numbers, and a few people as samples. So
-who arrived is read from the group afterwards, and who did not is written singly, with an answer. It
-may bring deleted people back, so nobody goes by it whom an earlier run knew.
+who arrived is read from the group afterwards, and who did not is written one by one, with an
+answer. It may bring deleted people back, so nobody is imported whom an earlier run knew.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from subscribers.plan import Change, by_email, people
 from subscribers.writing import NOTHING_TO_DO, Writer, batches
 
 IMPORT_SIZE = 1_000  # people: no document names the maximum, and this is in use
-TURN_S = 12.0  # MailerLite takes five imports a minute
+TURN_S = 12.0  # MailerLite accepts five imports a minute
 FIRST_POLL_S, LONGEST_POLL_S = 2.0, 30.0
 POLLS = 40  # then the groups show how far the imports came
-NOT_SEEN = "it was sent by import, and nobody saw it arrive: the next run will tell"
+NOT_SEEN = "imported, but not in the group yet; the next run will check again"
 
 
 def by_group(planned: Sequence[Change]) -> dict[str, list[Change]]:
@@ -40,14 +40,14 @@ def describe(planned: Sequence[Change], names: Mapping[str, str]) -> str:
     into = by_group(planned)
     groups = f"group{'' if len(into) == 1 else 's'} {listing([names[each] for each in into])}"
     return (
-        f"New people come by import into the {groups}: {people(sum(map(len, into.values())))}, up"
-        f" to {IMPORT_SIZE:,} in one call, which is worth it from some hundred on. MailerLite asks"
-        " nobody who is imported to confirm, even if double opt-in is on."
+        f"MailerLite will import {people(sum(map(len, into.values())))} into the {groups}, up to"
+        f" {IMPORT_SIZE:,} in one call. It does not ask imported people to confirm, even if double"
+        " opt-in is on."
     )
 
 
 class Importer:
-    """Creates the new people of a plan: by imports, one after the other, and the rest singly."""
+    """Creates the new people of a plan: by imports in turn, and the rest one by one."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer, self._clock = writer, writer.run.clock
@@ -62,7 +62,7 @@ class Importer:
             for group, chosen in by_group(planned).items()
             for start in range(0, len(chosen), IMPORT_SIZE)
         ]
-        # Of their own: that imports are refused is no reason not to write the people singly.
+        # Of their own: that imports are refused is no reason not to write the people one by one.
         imports = Changes(self._writer.run)
         with Progress("Import", "done", self._clock, len(parts)) as progress:
             for part in parts:  # one at a time: the look at its people is to be fresh

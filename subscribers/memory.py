@@ -5,7 +5,8 @@ lists nobody who was deleted there, and a write brings a deleted person back wit
 is known, and now in no list, was deleted by someone. An address is noted after MailerLite has
 confirmed the write; noted before, it would look like a deleted person if the write never took
 place. A run that is killed in between leaves at most the calls under way unnoted, and the next one
-sees these people in the lists. A refusal is kept until the same value is taken, or another is sent.
+sees these people in the lists. A refusal is kept until MailerLite accepts the value, or another
+is sent.
 
 The file holds no addresses and no values, but a keyed hash (HMAC-SHA256) of each; the key is
 random, made with the file, and kept in it. So nobody can read the addresses off the file, or
@@ -44,7 +45,7 @@ CREATE TABLE known (hash BLOB PRIMARY KEY, is_gone INTEGER NOT NULL DEFAULT 0,
     is_opted_out INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE kept (hash BLOB, field TEXT, sent BLOB, there BLOB, PRIMARY KEY (hash, field))
     WITHOUT ROWID;
-CREATE TABLE joined (hash BLOB, group_id TEXT, is_told INTEGER NOT NULL DEFAULT 0,
+CREATE TABLE joined (hash BLOB, group_id TEXT, is_reported INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (hash, group_id)) WITHOUT ROWID;
 CREATE TABLE refused (hash BLOB, field TEXT, sent BLOB, reason TEXT, since TEXT, asked TEXT,
     PRIMARY KEY (hash, field)) WITHOUT ROWID;
@@ -61,8 +62,8 @@ _NOTE_LISTED = (
     " WHERE contact_id IS NULL AND hash IN (SELECT hash FROM listed)",
 )
 _REMEDY = (
-    "Bring it back from a backup. Delete it only if people who were deleted in MailerLite may be"
-    " written again."
+    "Restore it from a backup. Delete it only if people you deleted in MailerLite may be added"
+    " again."
 )
 
 
@@ -78,8 +79,8 @@ class PersonStore(Store):
     cannot be used.
 
     A missing file is made by `make_file` alone, so that a run that is refused leaves none; until
-    then all is in main memory. What MailerLite refused is tried again `ask_again_days` after it was
-    asked last.
+    then all is in main memory. What MailerLite rejected is retried `ask_again_days` after the last
+    try.
     """
 
     def __init__(self, path: Path, dry_run: bool, today: date, ask_again_days: int) -> None:
@@ -90,7 +91,7 @@ class PersonStore(Store):
         try:
             keys = [key for (key,) in self.rows("SELECT key FROM secret")]
             if len(keys) != 1:
-                raise AppError(f"{path} is not the memory of earlier runs. {_REMEDY}")
+                raise AppError(f"{path} is not the run history of this script. {_REMEDY}")
             self._key: bytes = keys[0]
             # A run that was killed before it noted anything leaves an empty one.
             self.is_new = not self.rows("SELECT 1 FROM known UNION SELECT 1 FROM begun LIMIT 1")
@@ -147,9 +148,9 @@ class PersonStore(Store):
         return None
 
     def joined(self, email: str) -> Mapping[str, bool]:
-        """The groups that the person was put into -> whether it was told that they left it."""
-        sql = "SELECT group_id, is_told FROM joined WHERE hash = ?"
-        return {group: bool(is_told) for group, is_told in self.rows(sql, self.hash_of(email))}
+        """The groups that the person was put into -> whether it was reported that they left it."""
+        sql = "SELECT group_id, is_reported FROM joined WHERE hash = ?"
+        return {group: bool(reported) for group, reported in self.rows(sql, self.hash_of(email))}
 
     def compare_lists(self, emails: Iterable[str]) -> Lists:
         """What it shows when these are all whom MailerLite lists now."""
@@ -177,7 +178,7 @@ class PersonStore(Store):
         groups: Iterable[str] = (),
         values: Mapping[str, Value] = {},
     ) -> None:
-        """`groups`: joined by it; `values`: taken, by key."""
+        """`groups`: joined by it; `values`: accepted, by key."""
         person = self.hash_of(email)
         self.write(
             "INSERT INTO known (hash, is_written, contact_id) VALUES (?, 1, ?) ON CONFLICT (hash)"
@@ -188,8 +189,8 @@ class PersonStore(Store):
         self.write("INSERT OR REPLACE INTO joined (hash, group_id) VALUES (?, ?)", joined)
         sent = [(person, key, self.hash_of(email, key, each)) for key, each in values.items()]
         self.write("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, NULL)", sent)
-        taken = [(person, key) for key in ("", *values)]
-        self.write("DELETE FROM refused WHERE hash = ? AND field = ?", taken)
+        accepted = [(person, key) for key in ("", *values)]
+        self.write("DELETE FROM refused WHERE hash = ? AND field = ?", accepted)
 
     def note_forms(self, emails: Iterable[str], form_of: Callable[[str, str], str]) -> None:
         """What MailerLite lists of the values written since the lists were noted last. `form_of`:
@@ -237,10 +238,10 @@ class PersonStore(Store):
         back = [(person,) for person in by_us if opted_out.get(person) is False]
         self.write("UPDATE known SET is_opted_out = 0 WHERE hash = ?", back)
 
-    def note_told(self, removed: Iterable[tuple[str, str]]) -> None:
-        """It was told that these people were taken out of these groups."""
+    def note_reported(self, removed: Iterable[tuple[str, str]]) -> None:
+        """It was reported that these people were removed from these groups."""
         rows = [(self.hash_of(email), group) for email, group in removed]
-        self.write("UPDATE joined SET is_told = 1 WHERE hash = ? AND group_id = ?", rows)
+        self.write("UPDATE joined SET is_reported = 1 WHERE hash = ? AND group_id = ?", rows)
 
     def forget(self, email: str) -> None:
         """Leave no trace of the person."""

@@ -74,7 +74,7 @@ class Waiting(NamedTuple):
 @dataclass
 class Plan:
     """`left_alone`: people with an Action.SKIP or ORPHAN; `removed_by_hand`: people who left a
-    group, as is to be told; `mirrored`: who belongs into which mirrored group; `unusable`,
+    group, as is to be reported; `mirrored`: who belongs in which mirrored group; `unusable`,
     `other_form`: key -> of how many people. How many there are: subscribers that are `active`,
     contacts `with_address`, and `members` of a mirrored group who can get mail."""
 
@@ -117,7 +117,7 @@ class Plan:
             self.unchanged += 1
         self.unusable.update(values.unusable)
         self.other_form.update(values.other_form)
-        # Beside the rest: who is updated, skipped or not meant may leave groups as well.
+        # Beside the rest: who is updated, skipped or out of scope may leave groups as well.
         self.changes += (Change(Action.LEAVE, decision, group) for group in groups.leave)
         self.mirrored.update(Membership(email, group) for group in groups.mirrored)
         self.removed_by_hand += [decision] if groups.removed_by_hand else []
@@ -176,7 +176,7 @@ def make_plan(
             reason = decide.INVALID_EMAIL if trimmed(typed) else decide.NO_EMAIL
             plan.add(Decision(Action.SKIP, Person(typed, [contact]), reason))
     for person in find_people(contacts, subscribers, memory):
-        # The values of the contact changed last count; the others are told, unless nobody is meant.
+        # The contact changed last is the one used; the others are reported, if anybody is in scope.
         older = person.contacts[:-1] if not rules.scope.out_of_scope(person.contacts) else ()
         for contact in older:
             plan.add(Decision(Action.SKIP, Person(person.email, [contact]), decide.OLDER))

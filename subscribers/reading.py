@@ -66,8 +66,8 @@ def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: 
     subscribers = by_email(found)
     log.info("HubSpot: %s.", count(len(contacts), "contact"))
     statuses = Counter(person.status for person in subscribers.values())
-    told = [f"{number:,} {status}" for status, number in statuses.items()]
-    log.info("MailerLite: %s.", ", ".join(told) or "no subscribers")
+    numbers = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
+    log.info("MailerLite: %s%s.", count(len(found), "subscriber"), numbers and f" ({numbers})")
     return Everybody(contacts, subscribers, total)
 
 
@@ -137,7 +137,7 @@ class ContactReader:
 
 def fetch_current(services: Services, rules: Rules, planned: Iterable[Person]) -> dict[str, Person]:
     """The same people as the services have them now, by canonical address; without those of whom
-    MailerLite does not say how it is with them. Raises CallRejected, ServiceError."""
+    MailerLite does not return the status. Raises CallRejected, ServiceError."""
     people = {each.email: each for each in planned}
     ids = (contact.id for each in people.values() for contact in each.all_contacts)
     contacts = {each.id: each for each in ContactReader(services.hubspot, rules).by_id(ids)}

@@ -16,7 +16,7 @@ PLAN_PROPERTIES = ("email", ADDITIONAL_EMAILS, "lastmodifieddate")
 
 
 class Scope(NamedTuple):
-    """Which contacts are meant at all, though the rules of consent come first. `members`: ids of
+    """Which contacts are in scope, though the rules of consent come first. `members`: ids of
     those in the list, None without a list; `conditions`: all of which must hold, each with the
     definition of its property."""
 
@@ -25,8 +25,8 @@ class Scope(NamedTuple):
     conditions: Sequence[tuple[Condition, Property]] = ()
 
     def out_of_scope(self, contacts: Sequence[Contact]) -> str | None:
-        """Why a person is not meant who has these contacts, the one changed last at the end; None
-        when any of them is meant, or there is none."""
+        """Why a person is out of scope who has these contacts, the one changed last at the end;
+        None when any of them is in scope, or there is none."""
         reasons = [self._out_of_scope(each) for each in contacts]
         return reasons[-1] if reasons and all(reasons) else None
 
@@ -43,13 +43,13 @@ class Scope(NamedTuple):
         return self._out_of_scope(contact) is None
 
     def describe(self) -> str:
-        """Who is meant; "" for everybody."""
+        """Who is in scope; "" for everybody."""
         in_list = [f"in the list {self.list_name}"] if self.members is not None else []
-        return " and ".join([*in_list, *(["as CONTACT_FILTER says"] if self.conditions else [])])
+        return " and ".join([*in_list, *(["matching CONTACT_FILTER"] if self.conditions else [])])
 
 
 class Mirror(NamedTuple):
-    """Groups of MailerLite that hold exactly the people who are meant and may get mail.
+    """Groups of MailerLite that hold exactly the people who are in scope and may get mail.
 
     `groups`: their ids, by the value of the property `by` that they are for; the group of all these
     people is that of "". `names`: by id. A group that is still to be made has its `placeholder` as
@@ -65,7 +65,7 @@ class Mirror(NamedTuple):
         return frozenset(self.groups.values())
 
     def groups_of(self, contact: Contact) -> tuple[str, ...]:
-        """Where somebody who is meant and may get mail belongs."""
+        """Where somebody who is in scope and may get mail belongs."""
         values = split_values(contact.values[self.by.name], self.by.is_multiple) if self.by else ()
         found = (self.groups[value] for value in ("", *values) if value in self.groups)
         return tuple(dict.fromkeys(found))
@@ -82,7 +82,7 @@ def placeholder(name: str) -> str:
 
 class Rules(NamedTuple):
     """`consent`: property -> the reason not to write; `groups`: ids that everyone joins; `restore`:
-    deleted people, as canonical addresses, to write all the same; `keep_in_group`: who leaves no
+    deleted people, as canonical addresses, to create again; `keep_in_group`: who leaves no
     mirrored group, as canonical addresses; `opt_out`: of what people are opted out in HubSpot who
     have left MailerLite, if that is clear; `opt_out_unsubscribed`: whether they are."""
 

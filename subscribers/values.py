@@ -1,4 +1,4 @@
-"""HubSpot's values in the form that a MailerLite field takes: pure conversions."""
+"""HubSpot's values in the form that a MailerLite field accepts: pure conversions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def labelled(text: str, field: Field) -> str:
 
 
 def usable(text: str, kind: str) -> Value | None:
-    """The value in the form that a MailerLite field of this type takes, in which two values are
+    """The value in the form that a MailerLite field of this type accepts, in which two values are
     the same if they mean the same; None if it does not fit.
 
     >>> usable("12.50", "number"), usable("2026-03-01T00:00:00Z", "date"), usable("n/a", "date")

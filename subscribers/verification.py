@@ -16,22 +16,22 @@ from subscribers.rules import Mirror
 from subscribers.writing import Writer
 
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the lists do not show what was accepted
-NOT_LEFT = "MailerLite's list still has the person in the group"
-NOT_JOINED = "MailerLite's list does not have the person in the group"
+NOT_LEFT = "MailerLite still lists the person in the group"
+NOT_JOINED = "MailerLite does not list the person in the group"
 
 Members = Mapping[Membership, bool]  # each with whether they can get mail
 
 
 def verify_groups(run: Run, plan: Plan, writer: Writer) -> str:
-    """Corrects the results of the plan's changes as the lists show them; what is to be said of the
-    groups, if there are any."""
+    """Corrects the results of the plan's changes as the lists show them; a sentence on the groups,
+    if there are any."""
     mirror = writer.rules.mirror
     if not mirror.ids:
         return ""
     try:
         there = _read_members(run, plan, mirror, writer.services.mailerlite)
     except AppError as error:
-        return f"Not checked afterwards: {error}"
+        return f"The groups could not be checked: {error}"
     for change in plan.changes:
         _correct(change, there, writer)
     decided = {each.decision.person.email: each.decision for each in plan.changes}  # the last ones
@@ -41,7 +41,7 @@ def verify_groups(run: Run, plan: Plan, writer: Writer) -> str:
     checked = compare(belong, there, refused.union(run.args.keep_in_group))
     run.report.checked_after = checked
     names = sorted(mirror.names[id] for id in mirror.ids)
-    return f"Checked afterwards: {describe(checked, belong, names)}"
+    return f"Checked: {describe(checked, belong, names)}"
 
 
 def compare(
@@ -65,18 +65,16 @@ def describe(
     missing, unwanted = checked["missing"], checked["unwanted"]
     place = f"the group {names[0]}" if len(names) == 1 else f"{len(names)} groups"
     number = len({each.email for each in belong})
-    here = f"{number - len(missing):,} of" if missing else "all"
+    here = "exactly" if not (missing or unwanted) else f"{number - len(missing):,} of"
     who = count(number, "person who belongs", "people who belong")
-    text = f"{place} {'has' if len(names) == 1 else 'have'} {here} {who} there"
+    text = f"{place} {'has' if len(names) == 1 else 'have'} {here} the {who} there."
     if not belong:
-        text = f"nobody belongs into {place}"
-    if not (missing or unwanted):
-        text += " and nobody else" if belong else ", and nobody is there"
+        text = f"nobody belongs in {place}{'' if unwanted else ', and nobody is there'}."
     if missing:
-        text += f". Missing: {listing(missing)}"
+        text += f" Missing: {listing(missing)}."
     if unwanted:
-        text += f". There and not wanted: {listing(unwanted)}"
-    return f"{text}."
+        text += f" Members who do not belong there: {listing(unwanted)}."
+    return text
 
 
 def _read_members(run: Run, plan: Plan, mirror: Mirror, mailerlite: MailerLiteClient) -> Members:

@@ -1,4 +1,4 @@
-"""Write people in batches: read 50 of them again, decide again, and write what is still wanted.
+"""Write people in batches: read 50 of them again, decide again, and write what is still due.
 
 The plan may be hours old when its last write goes out.
 """
@@ -33,7 +33,7 @@ from subscribers.rules import Rules, placeholder
 SAME_REFUSALS = 100
 PLAN_REFUSALS = 10  # where the words speak of the account's plan
 COME_BACK = 3  # people in a row who became active by a write: then it is no chance
-NOTHING_TO_DO = "MailerLite has it as HubSpot by now"
+NOTHING_TO_DO = "already up to date in MailerLite"
 
 _OF_PLAN = re.compile(
     r"\b(plan|upgrade)\b|\blimit.* subscribers|\bsubscribers? limit", re.IGNORECASE
@@ -66,7 +66,7 @@ class Writer:
     """The writes of one run. Each change takes the decision that it is made by, and its result.
 
     `group_names`: by id. `not_new`: the addresses of who was created, though MailerLite had known
-    them, each with the status; `refused`: people and values that it was not known to refuse.
+    them, each with the status; `refused`: people and values that it rejects for the first time.
     """
 
     def __init__(
@@ -155,13 +155,13 @@ class Writer:
         person = current.get(change.decision.person.email)
         if person is None:
             raise CallRejected(
-                "MailerLite does not say how it is with this person now; nothing was written"
+                "MailerLite did not return this person's status, so nothing was written"
             )
         # The same judge as for the plan: nothing else decides about a person.
         now = change.decision = decide(person, self.store, self.rules)
         leaves, upserts = change.action is Action.LEAVE, change.action in _UPSERTS
-        is_wanted = now.action in (_UPSERTS if upserts else (change.action,))
-        if not (change.group in now.groups.leave if leaves else is_wanted):
+        is_due = now.action in (_UPSERTS if upserts else (change.action,))
+        if not (change.group in now.groups.leave if leaves else is_due):
             raise Skip(now.reason or NOTHING_TO_DO)
         change.action = Action.LEAVE if leaves else now.action
         self._note_change(change)
@@ -202,8 +202,8 @@ class Writer:
         done all the same."""
         opt_out, hubspot = self.rules.opt_out, self.services.hubspot
         assert opt_out  # or else nobody is to be opted out
-        # Before it is done: who subscribes again after a run that was killed here is not taken for
-        # somebody who has opted out by themselves.
+        # Before it is done: who subscribes again after a run that was killed here must not look
+        # like somebody who has opted out by themselves.
         self.store.note_opted_out(now.address)
         try:
             hubspot.opt_out(now.address, opt_out.subscription_id, opt_out.legal_basis)
@@ -233,7 +233,7 @@ class Writer:
                 now = change.decision = self._without_refused(now, error)
                 if person.subscriber and not (now.values.to_send or groups):
                     detail = masked(error.detail)
-                    raise Skip(f"MailerLite does not take the value: {detail}") from None
+                    raise Skip(f"MailerLite rejected the value: {detail}") from None
         self.note_written(now)
         if person.status == "unconfirmed":
             self._demand_no_return(written)
@@ -246,9 +246,8 @@ class Writer:
         self._came_back = self._came_back + 1 if written.status == "active" else 0
         if self._came_back == COME_BACK:
             self.services.mailerlite.http.give_up(
-                f"MailerLite: {COME_BACK} people in a row who were unconfirmed are active after an"
-                " update. Nothing more is written. See in MailerLite whether they have agreed to"
-                " get mail."
+                f"An update made {COME_BACK} unconfirmed people in a row active, so the run stopped"
+                " writing to MailerLite. Check in MailerLite whether they agreed to get mail."
             )
 
     # Refusals
@@ -257,7 +256,7 @@ class Writer:
         """Without the values that were refused; raises what it is if it is not about values."""
         if error.kind == GROUPS:
             names = listing([self._group_names.get(id, id) for id in error.reasons])
-            text = f"MailerLite rejects the group {names}: check the settings that name it."
+            text = f"MailerLite rejects the group {names}. Check the settings that name it."
             raise ServiceDown(f"{text} {error}")
         if error.kind == PERSON:
             self._refuse(now, error)
@@ -272,15 +271,15 @@ class Writer:
         words, before = _words(reason), self.store.previous_refusal(now.address)
         if before and _words(before.reason) == words:
             self._note_refused(now, reason)
-            raise Skip(f"MailerLite still does not take this person: {reason}")
+            raise Skip(f"MailerLite still rejects this person: {reason}")
         alike = self._pending.setdefault(words, [])
         alike.append((now, reason))
         limit = PLAN_REFUSALS if _OF_PLAN.search(words) else SAME_REFUSALS
         if words not in self._about_people and len(alike) >= limit:
             raise ServiceDown(
-                f"{error} This is what {limit} people in a row got. See in MailerLite what the"
-                " account's plan allows. If it is about these people, leave them out by"
-                " CONTACT_FILTER or --list."
+                f"MailerLite rejected {limit} people in a row for the same reason. Check in"
+                " MailerLite what your plan allows. If it is about these people, exclude them with"
+                f" CONTACT_FILTER or --list. {error}"
             )
         raise error
 
@@ -309,7 +308,7 @@ class Writer:
             self.services.mailerlite.http.give_up(str(error))
 
     def _note_change(self, change: Change) -> None:
-        """So that a run that is killed has left it. Who leaves several groups, or is written singly
+        """So that a run that is killed has left it. Who leaves several groups, or is written
         after an import, is noted once. The history knows who it was as a hash, and nobody's values:
         the name of a group may be one. Raises AppError."""
         now, who = change.decision, self.store.hash_of(change.address)

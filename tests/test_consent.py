@@ -147,7 +147,7 @@ def test_who_has_not_confirmed_in_hubspot_is_not_written(clock: FakeClock) -> No
         outcome = run_first(clock, sandbox, "--unsubscribe-opted-out")
         assert statuses(sandbox) == {AL: "active", BO: "active"}
         assert fields(sandbox, AL) == {"name": "Old"}
-    why = "has not confirmed the subscription in HubSpot"
+    why = "subscription not confirmed in HubSpot"
     assert reasons(outcome) == {JO: why, AL: why}
     line = "OK   Who has not confirmed the subscription in HubSpot's double opt-in is left out.\n"
     assert line in check.out
@@ -317,7 +317,7 @@ CHANGES: dict[str, tuple[Callable[[Sandbox], object], str]] = {
         "unsubscribed in MailerLite",
     ),
     "bounces": (lambda sandbox: set_status(sandbox, "bounced"), "bounced in MailerLite"),
-    "complains": (lambda sandbox: set_status(sandbox, "junk"), "marked as junk in MailerLite"),
+    "complains": (lambda sandbox: set_status(sandbox, "junk"), "marked as spam in MailerLite"),
     "vanishes from HubSpot": (
         lambda sandbox: sandbox.hubspot.archive("contacts", 101),
         "no contact in HubSpot has this address",
@@ -328,7 +328,7 @@ CHANGES: dict[str, tuple[Callable[[Sandbox], object], str]] = {
     ),
     "moves": (
         lambda sandbox: sandbox.hubspot.edit("contacts", 101, email="jo@new.example"),
-        "the contact has another address in HubSpot now",
+        "the contact now has another address in HubSpot",
     ),
 }
 
@@ -397,7 +397,7 @@ def test_a_person_of_whom_mailerlite_does_not_say_is_left_for_the_next_run(
         assert outcome.code == 4
         assert run(clock, sandbox).code == 0
         assert statuses(sandbox) == {AL: "active", JO: "active"}
-    assert "MailerLite does not say how it is with this person now" in outcome.err
+    assert "MailerLite did not return this person's status" in outcome.err
 
 
 def test_an_address_that_mailerlites_api_does_not_know_says_nothing_of_people(
@@ -484,7 +484,7 @@ def test_writes_that_confirm_everybody_stop_the_run(clock: FakeClock) -> None:
         outcome = run_first(clock, sandbox)
         assert 3 <= len(sandbox.writes) < 30
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
-    assert "3 people in a row who were unconfirmed are active after an update." in outcome.err
+    assert "An update made 3 unconfirmed people in a row active" in outcome.err
 
 
 def test_who_opts_in_again_is_not_unsubscribed(clock: FakeClock) -> None:

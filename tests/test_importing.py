@@ -82,8 +82,8 @@ def test_everybody_arrives_with_values_and_group(
     assert emails(outcome.report["create"]) == people
     assert "Done: 210 people created" in outcome.out
     for told in (dry, outcome):
-        assert "New people come by import into the group Shops: 210 people" in told.out
-    assert "asks nobody who is imported to confirm" in outcome.out
+        assert "MailerLite will import 210 people into the group Shops" in told.out
+    assert "does not ask imported people to confirm" in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_group_may_be_a_mirrored_one(clock: FakeClock) -> None:
     assert again.report["outcome"] == "in_sync"
     assert [(row["email"], row["status"]) for row in outcome.report["create"]] == [(JO, "done")]
     assert outcome.report["checked_after"] == {"listed": 1, "missing": [], "unwanted": []}
-    assert "New people come by import into the group News: 1 person" in outcome.out
+    assert "MailerLite will import 1 person into the group News" in outcome.out
 
 
 def test_each_value_has_an_import_of_its_own(clock: FakeClock) -> None:
@@ -143,7 +143,7 @@ def test_each_value_has_an_import_of_its_own(clock: FakeClock) -> None:
         assert found == {JO: {"A"}, AL: {"B"}, BO: {"B"}, **both}
         assert run(clock, sandbox, *flags, GROUP_BY="tier").report["outcome"] == "in_sync"
     assert {row["status"] for row in outcome.report["create"]} == {"done"}
-    assert "by import into the groups B, A: 3 people, up to 1,000 in one call" in outcome.out
+    assert "will import 3 people into the groups B, A, up to 1,000 in one call" in outcome.out
 
 
 def test_who_does_not_arrive_is_written_singly(clock: FakeClock) -> None:
@@ -170,7 +170,7 @@ def test_nobody_who_was_deleted_is_revived(clock: FakeClock) -> None:
         assert [row["email"] for rows in imports(sandbox)[1:] for row in rows] == [BO]
         assert statuses(sandbox)[JO] == "active"
     assert restored.code == 0
-    assert "come by import" not in restored.out
+    assert "will import" not in restored.out
 
 
 def test_who_is_not_to_be_written_any_more_is_left_out_of_the_import(clock: FakeClock) -> None:

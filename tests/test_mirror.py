@@ -114,9 +114,7 @@ def test_the_group_holds_who_is_meant_and_may_get_mail(clock: FakeClock) -> None
     assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
     assert f"  - {BO}        Shops: not in the list Customers\n" in outcome.out
     assert "1 updated, 0 unsubscribed, 4 removed from a group, 0 left" in outcome.out
-    words = (
-        "Checked afterwards: the group Shops has all 2 people who belong there and nobody else.\n"
-    )
+    words = "Checked: the group Shops has exactly the 2 people who belong there.\n"
     assert words in outcome.out
 
 
@@ -248,7 +246,7 @@ def test_an_empty_selection_is_refused(clock: FakeClock) -> None:
     assert (outcome.code, allowed.code) == (3, 0)
     assert "Nobody belongs into a mirrored group, while 1 person is in one." in outcome.out
     assert "run it once more with: --allow-empty\n" in outcome.out
-    words = "Checked afterwards: nobody belongs into the group Shops, and nobody is there.\n"
+    words = "Checked: nobody belongs in the group Shops, and nobody is there.\n"
     assert words in allowed.out
 
 
@@ -353,10 +351,7 @@ def test_who_changes_the_stage_changes_the_group(clock: FakeClock) -> None:
         second = run(clock, sandbox, **settings)
         assert (members(sandbox, customers), members(sandbox, leads)) == ({JO}, set())
         assert run(clock, sandbox, **settings).report["outcome"] == "in_sync"
-    assert (
-        "Checked afterwards: 2 groups have all 2 people who belong there and nobody else"
-        in first.out
-    )
+    assert "Checked: 2 groups have exactly the 2 people who belong there" in first.out
     assert why(second) == {
         JO: "its lifecycle stage is now Customer",
         AL: "it has no lifecycle stage",
@@ -472,7 +467,7 @@ def test_who_is_to_leave_and_of_whom_mailerlite_says_nothing(clock: FakeClock) -
         assert members(sandbox) == {JO}
     lost, left = outcome.report["leave"]
     assert (outcome.code, lost["status"], left["status"]) == (4, "failed", "done")
-    words = "MailerLite does not say how it is with this person now; nothing was written"
+    words = "MailerLite did not return this person's status, so nothing was written"
     assert lost["error"] == words
     assert words in outcome.err
 
@@ -494,10 +489,10 @@ def test_the_list_decides(clock: FakeClock) -> None:
     assert outcome.code == 4
     assert outcome.report["checked_after"] == {"listed": 1, "missing": [JO], "unwanted": [AL]}
     (left,), (joined,) = outcome.report["leave"], outcome.report["create"]
-    assert left["error"] == "MailerLite's list still has the person in the group"
-    assert joined["error"] == "MailerLite's list does not have the person in the group"
-    words = "the group Shops has 0 of 1 person who belongs there. Missing: jo@mail.example."
-    assert f"{words} There and not wanted: al@mail.example.\n" in outcome.out
+    assert left["error"] == "MailerLite still lists the person in the group"
+    assert joined["error"] == "MailerLite does not list the person in the group"
+    words = "the group Shops has 0 of the 1 person who belongs there. Missing: jo@mail.example."
+    assert f"{words} Members who do not belong there: al@mail.example.\n" in outcome.out
 
 
 def test_a_list_that_lags_is_looked_at_again(clock: FakeClock) -> None:
@@ -515,7 +510,7 @@ def test_a_list_that_cannot_be_read_afterwards(clock: FakeClock) -> None:
         outcome = run(clock, sandbox, *MIRROR)
         assert members(sandbox) == {JO}
     assert outcome.code == 4
-    assert "Not checked afterwards: MailerLite, " in outcome.out
+    assert "The groups could not be checked: MailerLite, " in outcome.out
     assert "checked_after" not in outcome.report
 
 
@@ -542,14 +537,14 @@ def test_lists_against_who_belongs_there() -> None:
     found = compare(wanted, there, {"wait@mail.example", "x"})
     assert found == {"listed": 2, "missing": [AL], "unwanted": [BO]}
     assert describe(found, wanted, ["Shops", "Others"]) == (
-        "2 groups have 2 of 3 people who belong there. Missing: al@mail.example. There and not"
-        " wanted: bo@mail.example."
+        "2 groups have 2 of the 3 people who belong there. Missing: al@mail.example. Members"
+        " who do not belong there: bo@mail.example."
     )
     twice = {Membership(JO, "7"), Membership(JO, "8")}
     found = compare(twice, dict.fromkeys(twice, True), set())
     assert found["listed"] == 1
     assert describe(found, twice, ["Shops", "Others"]) == (
-        "2 groups have all 1 person who belongs there and nobody else."
+        "2 groups have exactly the 1 person who belongs there."
     )
 
 

@@ -82,7 +82,7 @@ def test_a_mailerlite_token_dies_with_its_user(clock: FakeClock) -> None:
     with Sandbox(clock=clock) as sandbox:
         settings = {**sandbox.settings, "MAILERLITE_API_KEY": "another-token"}
         err = clock.run(sync_subscribers.main, sandbox, **settings).err
-    assert "with the user who made it" in err
+    assert "when it, or the user who made it, is deleted" in err
 
 
 # One record among many

@@ -66,7 +66,7 @@ def test_what_is_told(clock: FakeClock) -> None:
     assert outcome.report["counts"]["opt_out"] == 2
     assert outcome.report["skipped"] == []
     assert "Opt out 2 people in HubSpot:\n" in outcome.out
-    assert f"  - {AL}  marked as junk in MailerLite\n" in outcome.out
+    assert f"  - {AL}  marked as spam in MailerLite\n" in outcome.out
     assert "Done: 0 people created, 0 updated, 0 unsubscribed, 2 opted out in HubSpot," in (
         outcome.out
     )

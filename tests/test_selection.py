@@ -266,8 +266,8 @@ def test_all_conditions_must_hold() -> None:
     assert scope.in_scope(Contact(1, {"country": "de", "orders": "1"}))
     assert not scope.in_scope(Contact(2, {"country": "de", "orders": "2"}))
     assert not scope.in_scope(Contact(3, {"country": "de", "orders": "1"}))
-    assert scope.describe() == "in the list Customers and as CONTACT_FILTER says"
-    assert Scope(conditions=conditions).describe() == "as CONTACT_FILTER says"
+    assert scope.describe() == "in the list Customers and matching CONTACT_FILTER"
+    assert Scope(conditions=conditions).describe() == "matching CONTACT_FILTER"
     assert Scope().describe() == ""
 
 
@@ -293,7 +293,7 @@ def test_only_the_contacts_that_conditions_hold_for(clock: FakeClock) -> None:
         with_list(sandbox, 102)
         assert run(clock, sandbox, *LIST, **FILTER).report["outcome"] == "in_sync"
     assert outcome.code == 0
-    assert "Meant: 1 contact as CONTACT_FILTER says; 2 others are not.\n" in outcome.out
+    assert "Meant: 1 contact matching CONTACT_FILTER; 2 others are not.\n" in outcome.out
     assert outcome.report["skipped"] == []
 
 

@@ -46,12 +46,12 @@ class Case(NamedTuple):
 
 
 ANSWERS: dict[str, Case] = {
-    "new": Case([contact(JO)], [], "create", "HubSpot has this person, and MailerLite does not"),
-    "differs": Case([contact(JO)], [subscriber(JO)], "update", "HubSpot has other values"),
-    "joins": Case(
-        [contact(JO, None)], [subscriber(JO)], "update", "they belong into Shops", MIRROR
+    "new": Case([contact(JO)], [], "create", "they are in HubSpot but not in MailerLite"),
+    "differs": Case(
+        [contact(JO)], [subscriber(JO)], "update", "their values in HubSpot are different"
     ),
-    "the same": Case([contact(JO, "Old")], [subscriber(JO)], "nothing", "has what HubSpot has"),
+    "joins": Case([contact(JO, None)], [subscriber(JO)], "update", "they belong in Shops", MIRROR),
+    "the same": Case([contact(JO, "Old")], [subscriber(JO)], "nothing", "MailerLite is up to date"),
     "nobody": Case([], [], "nothing", "no contact in HubSpot has this address"),
     "no contact": Case([], [subscriber(JO)], "nothing", "has this address"),
     "opted out": Case([contact(JO, **OUT)], [], "skip", "opted out in HubSpot"),
@@ -69,7 +69,7 @@ ANSWERS: dict[str, Case] = {
         [contact(JO)],
         [subscriber(JO, status="junk")],
         "opt_out",
-        "marked as junk in MailerLite",
+        "marked as spam in MailerLite",
         ["--opt-out-unsubscribed"],
         {"HUBSPOT_SUBSCRIPTIONS": "Newsletter"},
     ),
@@ -117,19 +117,19 @@ def test_all_that_is_told_of_a_person(clock: FakeClock) -> None:
         outcome = explain(clock, sandbox, JO, AL, flags=MIRROR)
     assert outcome.out.splitlines() == [
         JO,
-        f"  HubSpot: contact 101, {LINK}101 has this address, and counts. It objects to no mail.",
+        f"  HubSpot: contact 101, {LINK}101 has this address and is the one used. No opt-outs.",
         "  MailerLite has this person: active, with name Old, in News.",
         "  Earlier runs have written this person to MailerLite.",
-        "  Next run: this person would be updated, because HubSpot has other values.",
+        "  Next run: this person would be updated, because their values in HubSpot are different.",
         "    name: Old -> Newer",
         "    country: (empty) -> Fr",
-        "    joins Shops, from which somebody took them out",
+        "    joins Shops again, after somebody removed them from it",
         "  Earlier runs: updated on 21 Nov 2026: joins 1 group.",
         "",
         AL,
-        f"  HubSpot: contact 102, {LINK}102 has this address, and counts. It objects to no mail.",
+        f"  HubSpot: contact 102, {LINK}102 has this address and is the one used. No opt-outs.",
         "  MailerLite does not have this person.",
-        "  Earlier runs have written this person to MailerLite, and somebody has deleted them there"
+        "  Earlier runs have written this person to MailerLite. Somebody has deleted them there"
         " since.",
         "  Next run: left out, because deleted in MailerLite.",
         "  Earlier runs: created on 21 Nov 2026: name, joins 1 group.",
@@ -161,19 +161,19 @@ def test_which_contact_counts(clock: FakeClock) -> None:
         outcome = explain(clock, sandbox, JO, AL)
         new = explain(clock, sandbox, "al@new.example").report["explain"][0]
     jo, al = outcome.report["explain"]
-    also = f"beside its own address, {BO}; what it objects to counts for both"
+    also = f"has this address besides its own, {BO}; its opt-outs count for both"
     assert [(row["id"], row["how"], row["objections"]) for row in jo["hubspot"]] == [
         (
             101,
-            "has this address; another contact with this address was changed later",
+            "has this address; another contact with this address was updated later",
             ["opted out in HubSpot"],
         ),
-        (103, f"names it {also}", ["opted out in HubSpot"]),
-        (102, "has this address, and counts, because it was changed last", []),
+        (103, also, ["opted out in HubSpot"]),
+        (102, "has this address and is the one used, because it was updated last", []),
     ]
     assert (jo["next"], jo["reason"]) == ("skip", "opted out in HubSpot")
     (before,) = al["hubspot"]
-    had = "had this address, and has al@new.example now; what it objects to still counts"
+    had = "had this address before and now has al@new.example; its opt-outs still count"
     assert (before["id"], before["how"]) == (105, had)
     assert al["reason"] == "opted out in HubSpot, but still subscribed in MailerLite"
     assert new["reason"] == "opted out in HubSpot"
@@ -211,12 +211,12 @@ def test_values_that_are_not_sent(clock: FakeClock) -> None:
     jo, al = outcome.report["explain"]
     assert (jo["next"], al["next"]) == ("nothing", "skip")
     assert jo["details"] == [
-        "size: not sent, because the field cannot hold what HubSpot has",
-        "name: not sent, because MailerLite keeps it in another form",
-        "city: not sent before 28 Nov 2026, because MailerLite refused it",
+        "size: not sent, because the value in HubSpot does not fit the field",
+        "name: not sent, because MailerLite stores it in another form",
+        "city: rejected by MailerLite, will be retried on 28 Nov 2026",
     ]
     assert (al["fields"], al["details"]) == ([], [])
-    assert al["reason"].endswith("and is asked again from 28 Nov 2026 on")
+    assert al["reason"].endswith("; they will be retried on 28 Nov 2026")
 
 
 def test_who_was_taken_out_of_a_group(clock: FakeClock) -> None:
@@ -224,7 +224,7 @@ def test_who_was_taken_out_of_a_group(clock: FakeClock) -> None:
         run(clock, sandbox, MAILERLITE_GROUPS="News")
         sandbox.mailerlite.subscribers[JO]["groups"] = []
         outcome = explain(clock, sandbox, JO, MAILERLITE_GROUPS="News")
-    assert "    stays out of News, because somebody took them out of it\n" in outcome.out
+    assert "    is not added to News again, because somebody removed them from it\n" in outcome.out
 
 
 def test_the_company_is_told(clock: FakeClock) -> None:
@@ -237,7 +237,7 @@ def test_the_company_is_told(clock: FakeClock) -> None:
         outcome = explain(clock, sandbox, JO, AL, **fields)
     jo, al = outcome.report["explain"]
     place = "https://app.hubspot.com/contacts/12345/record/0-2/"
-    assert f" The values of company {company}, {place}{company} are used.\n" in outcome.out
+    assert f" Its company is {company}, {place}{company}.\n" in outcome.out
     assert (jo["hubspot"][0]["company_id"], al["hubspot"][0]["company_id"]) == (company, None)
     assert jo["fields"] == [{"field": "company", "old": None, "new": "shop.example"}]
 
@@ -247,10 +247,10 @@ def test_in_the_list_or_not(clock: FakeClock) -> None:
         sandbox.hubspot.add_list("Customers", "contacts", 102, 103)
         listed = explain(clock, sandbox, JO, AL, flags=["--list", "Customers"])
         meant = explain(clock, sandbox, BO, HUBSPOT_LIST="1", CONTACT_FILTER="country=de")
-    assert " It is not meant: not in the list Customers.\n" in listed.out
-    assert " It is meant: in the list Customers.\n" in listed.out
+    assert " Out of scope: not in the list Customers.\n" in listed.out
+    assert " In scope: in the list Customers.\n" in listed.out
     assert [row["next"] for row in listed.report["explain"]] == ["nothing", "create"]
-    assert " It is meant: in the list Customers and as CONTACT_FILTER says.\n" in meant.out
+    assert " In scope: in the list Customers and matching CONTACT_FILTER.\n" in meant.out
 
 
 def test_a_word_that_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:

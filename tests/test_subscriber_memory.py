@@ -136,7 +136,7 @@ def test_a_file_without_a_key_is_an_error(path: Path) -> None:
     remember(path, JO)
     with contextlib.closing(sqlite3.connect(str(path))) as file, file:
         file.execute("DELETE FROM secret")
-    with pytest.raises(AppError, match="memory of earlier runs"):
+    with pytest.raises(AppError, match="is not the run history"):
         open_memory(path)
 
 

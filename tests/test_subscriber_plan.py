@@ -310,7 +310,7 @@ def test_opted_out_and_still_subscribed(status: str) -> None:
     [
         ("unsubscribed", "unsubscribed in MailerLite"),
         ("bounced", "bounced in MailerLite"),
-        ("junk", "marked as junk in MailerLite"),
+        ("junk", "marked as spam in MailerLite"),
     ],
 )
 def test_who_does_not_get_mail_in_mailerlite_is_left_alone(status: str, reason: str) -> None:

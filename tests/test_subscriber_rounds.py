@@ -230,7 +230,7 @@ def test_who_has_no_contact_any_more_is_told(clock: FakeClock, tmp_path: Path) -
         assert run(clock, sandbox).report["leavers"] == []
     assert outcome.report["leavers"] == again.report["leavers"]
     assert [(row["email"], row["reason"]) for row in outcome.report["leavers"]] == [
-        (AL, "the contact has another address in HubSpot now"),
+        (AL, "the contact now has another address in HubSpot"),
         (JO, "no contact in HubSpot has this address"),
     ]
     words = "2 people are subscribed, and HubSpot has no contact with their address any more."
@@ -418,7 +418,7 @@ def test_an_address_that_mailerlite_does_not_take_is_news_once(clock: FakeClock)
         "Not tried for 1 person: what MailerLite refused before, asked again from 28 Nov 2026 on."
     )
     assert words in second.out
-    assert reasons(third)[JO].startswith("MailerLite still does not take this person: The email")
+    assert reasons(third)[JO].startswith("MailerLite still rejects this person: The email")
 
 
 def test_a_refused_person_is_asked_again_as_often_as_is_wanted(clock: FakeClock) -> None:
@@ -538,7 +538,7 @@ def test_where_all_are_refused_nobody_waits_and_the_way_out_is_named(clock: Fake
         assert set(statuses(sandbox)) == set(people)
     assert (outcome.code, outcome.report["waiting"]) == (1, [])
     assert "Nothing has been changed." in outcome.err
-    assert "leave them out by CONTACT_FILTER or --list" in outcome.err
+    assert "exclude them with CONTACT_FILTER or --list" in outcome.err
 
 
 OF_1000 = "The plan has room for 1,000 people: this is number {}."
@@ -581,7 +581,7 @@ def test_who_is_refused_for_other_reasons_than_the_plan_waits(clock: FakeClock) 
         again = run(clock, sandbox)
         assert set(statuses(sandbox)) == set(people[4:])
     assert first.code == 1
-    assert "This is what 10 people in a row got." in first.err
+    assert "MailerLite rejected 10 people in a row for the same reason." in first.err
     assert emails(first.report["waiting"]) == sorted(tried.intersection(people[:4]))
     assert emails(again.report["waiting"]) == people[:4]
 
@@ -594,7 +594,7 @@ def test_a_group_that_is_refused_is_no_ones_fault(clock: FakeClock) -> None:
         assert run(clock, sandbox, MAILERLITE_GROUPS="Shops").code == 0
         assert set(statuses(sandbox)) == {JO, AL}
     assert (outcome.code, outcome.report["waiting"]) == (1, [])
-    assert "MailerLite rejects the group Others: check the settings that name it." in outcome.err
+    assert "MailerLite rejects the group Others. Check the settings that name it." in outcome.err
 
 
 def test_another_refusal_is_asked_again_by_the_next_run(clock: FakeClock) -> None:

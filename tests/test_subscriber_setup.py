@@ -157,7 +157,7 @@ def missing_opt_out(sandbox: Sandbox) -> None:
 NOT_IN_PLACE = [
     (wrong_token, 1, "HubSpot, list of contact properties: 401"),
     (wrong_token, 1, "Check HUBSPOT_ACCESS_TOKEN"),
-    (wrong_key, 1, "401 Unauthenticated. Check MAILERLITE_API_KEY: MailerLite does not know"),
+    (wrong_key, 1, "401 Unauthenticated. MailerLite rejects the token in MAILERLITE_API_KEY."),
     (missing_schema_scope, 1, "the token lacks the scope crm.schemas.contacts.read"),
     (missing_object_scope, 1, "the token lacks the scope crm.objects.contacts.read"),
     (missing_property, 2, "HubSpot has no contact property city: fix MAILERLITE_FIELDS"),

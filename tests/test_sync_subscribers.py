@@ -85,7 +85,7 @@ def test_it_creates_updates_and_says_so(clock: FakeClock) -> None:
         "Done: 1 person created, 1 updated, 0 unsubscribed, 1 left as they were, 0 skipped.",
     ]
     assert "HubSpot: 3 contacts.\n" in outcome.err
-    assert "MailerLite: 2 active.\n" in outcome.err
+    assert "MailerLite: 2 subscribers (2 active).\n" in outcome.err
 
 
 # People of all kinds: the contact, the subscriber before, and the subscriber after.
@@ -184,15 +184,15 @@ def test_1000_contacts_of_all_kinds(
     assert accounted == counts["contacts"] == len(contacts)
     share = len(range(7, 1_000, len(kinds("", 0))))
     assert counts["skipped_by_reason"]["deleted in MailerLite"] == 100
-    assert counts["skipped_by_reason"]["another contact with this address was changed later"] == 2
+    assert counts["skipped_by_reason"]["another contact with this address was updated later"] == 2
     assert set(counts["skipped_by_reason"]) == {
-        "another contact with this address was changed later",
+        "another contact with this address was updated later",
         "bad address according to HubSpot",
         "bounced according to HubSpot",
         "bounced in MailerLite",
         "deleted in MailerLite",
         "invalid e-mail address",
-        "marked as junk in MailerLite",
+        "marked as spam in MailerLite",
         "no e-mail address",
         "opted out in HubSpot",
         "opted out in HubSpot, but still subscribed in MailerLite",
@@ -468,7 +468,7 @@ def test_a_memory_that_cannot_be_used_is_no_fresh_start(clock: FakeClock, tmp_pa
         for flags in ([], ["--dry-run"]):
             outcome = run(clock, sandbox, "--state", str(path), *flags)
             assert outcome.code == 1
-            assert "file is not a database. Bring it back from a backup." in outcome.err
+            assert "file is not a database. Restore it from a backup." in outcome.err
             assert "Traceback" not in outcome.err
         assert sandbox.writes == []
 
