@@ -10,7 +10,7 @@ import cli.start  # noqa: F401 - first: it is for what may happen while the othe
 import sys
 from typing import Sequence
 
-from cli import command
+from cli import approval, command
 from cli.changes import conclude
 from cli.job import Job, run_job
 from core import log
@@ -139,9 +139,11 @@ class Sync:
         is_missing = store.is_new and everybody.subscribers and not chosen.flags.first_run
         missing = [options.missing_state(store.path)] if is_missing else []
         lists = store.compare_lists(everybody.subscribers)
-        refused = options.refusals(plan, lists, chosen, store.path)
-        if refused or (missing and not run.dry_run):
-            return run.refuse([*(() if run.dry_run else missing), *refused])
+        over = options.refusals(plan, lists, chosen, store.path)
+        changes = {text: store.hash_of(email, text) for text, email in plan.described()}
+        over = [*(() if run.dry_run else missing), *over]
+        if refused := approval.judge(run, changes, over, self.history):
+            return run.refuse(refused)
         if plan.is_empty:
             number = len({each.email for each in plan.waiting})
             are = "is" if number == 1 else "are"

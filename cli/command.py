@@ -135,12 +135,17 @@ class Run:
         self.summarise("Refused for safety, nothing has been changed:")
         for refusal in refusals:
             self.say(f"  {refusal.reason}", "red", is_result=True)
-        flags = " ".join(refusal.allow_with for refusal in refusals)
-        self.say(f"If this is what you want, run it once more with: {flags}", is_result=True)
+        approve = f"--approve {self.report.plan}"
+        flags = (approve if each.by_plan else each.allow_with for each in refusals)
+        command = " ".join(dict.fromkeys(flags))
+        self.say(f"If this is what you want, run it once more with: {command}", is_result=True)
         return Outcome.REFUSED
 
     def end_dry_run(self, plan: str) -> Outcome:
         """`plan`: what would happen, as words that follow "Dry run:"."""
+        if self.report.plan:
+            is_approved = self.args.approve == self.report.plan
+            self.say(f"Plan {self.report.plan}{' would be accepted' if is_approved else ''}.")
         self.summarise(f"Dry run: {plan}.")
         is_pending = self.args.exit_code and self.report.has_pending_changes()
         return Outcome.CHANGES_PENDING if is_pending else Outcome.PLANNED
@@ -155,7 +160,8 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The flags that every script has."""
     settings = "Settings come from the environment, then from .env; see .env.example."
     arguments = argparse.ArgumentParser(description=description, epilog=f"{settings} {EXIT_CODES}")
-    arguments.set_defaults(explain=[], history=None, state=None)  # not every script has these flags
+    # Not every script has these flags.
+    arguments.set_defaults(explain=[], history=None, state=None, approve=None)
     add = arguments.add_argument
     add("--dry-run", action="store_true", help="show what would be done, change nothing")
     pending = "with --dry-run: exit code 6 if there is something to change"
@@ -179,6 +185,8 @@ def add_questions(
     arguments: argparse.ArgumentParser, metavar: str, parse: Callable[[str], str], what: str
 ) -> None:
     """The flags that ask what earlier runs did, and why."""
+    approve = "carry out the plan with this id, past the limits, and no other"
+    arguments.add_argument("--approve", metavar="ID", help=approve)
     add = arguments.add_mutually_exclusive_group().add_argument
     told = f"tell {what}, and what the next run would do; may be given more than once"
     add("--explain", metavar=metavar, type=flag_type(parse), action="append", help=told)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from pathlib import Path
 from typing import Collection, Sequence
 
-from cli import command
+from cli import approval, command
 from cli.changes import conclude
 from cli.command import Run
 from cli.job import Job, collect_findings, require_ok, run_job
@@ -87,10 +86,18 @@ def sync(job: CompanyJob) -> Outcome:
     plan = job.plan(matching, diff, [each for each in diff.missing if each in answers.waiting()])
     changes = [each.domain for each in (*plan.add, *plan.remove)]
     refused_before = {*answers.refused(), *filter(job.state.has_waited, changes)}
-    refusals = job.refusals(plan, refused_before)
+    planned = {f"{destination.adding.key} {each.domain}" for each in plan.add}
+    planned |= {f"{destination.removing.key} {each.domain}" for each in plan.remove}
+    refusals = approval.judge(
+        run,
+        {each: each for each in sorted(planned)},
+        job.refusals(plan, refused_before),
+        job.history,
+    )
     waiting = keys_of(plan, refused_before)
+    refusal_key = f"refused {run.report.plan}"  # the same plan is told in full once
     if refusals:
-        waiting.add(refusal_key(plan))
+        waiting.add(refusal_key)
     news = select_news(job, waiting)
     report.fill(job, plan, matching)
     report.show_plan(job, plan, news)
@@ -98,7 +105,7 @@ def sync(job: CompanyJob) -> Outcome:
     run.report.record_url = job.source.record_url()
 
     if refusals:
-        outcome = run.refuse(refusals, is_known=refusal_key(plan) not in news)
+        outcome = run.refuse(refusals, is_known=refusal_key not in news)
     elif not (plan.add or plan.remove):
         job.remember(matching, diff.unchanged)
         outcome = end_in_sync(job, plan)
@@ -230,14 +237,6 @@ def select_news(job: CompanyJob, waiting: set[str]) -> set[str]:
     due = job.state.notifications.due(waiting)
     job.run.screen.has_news = bool(due)
     return due if job.run.args.quiet else waiting
-
-
-def refusal_key(plan: Plan) -> str:
-    """Of a plan that is refused: the same one is told in full once."""
-    changes = [
-        (action, each.domain) for action in ("add", "remove") for each in getattr(plan, action)
-    ]
-    return f"refused {hashlib.sha256(repr(changes).encode()).hexdigest()[:16]}"
 
 
 def keys_of(plan: Plan, refused: Collection[str]) -> set[str]:

@@ -25,14 +25,22 @@ class Limit(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A violated limit: `reason` in words, `allow_with` the flag that would allow this one plan."""
+    """A violated limit: `reason` in words, `allow_with` the flag that would allow this one plan;
+    `by_plan`: whether `--approve` would allow it too."""
 
     reason: str
     allow_with: str
+    by_plan: bool = True
 
 
 def over_limit(
-    limit: Limit | None, what: str, verb: str, flag: str, changes: int, whole: int = 0
+    limit: Limit | None,
+    what: str,
+    verb: str,
+    flag: str,
+    changes: int,
+    whole: int = 0,
+    by_plan: bool = True,
 ) -> list[Refusal]:
     """A refusal if the plan has more changes than allowed; without a limit there is none.
 
@@ -42,7 +50,11 @@ def over_limit(
     if limit is None or limit.allows(changes, whole):
         return []
     share = f" of {whole:,} ({100 * changes / whole:.1f} %)" if whole else ""
-    return [Refusal(f"{what}{share} would {verb}, and the limit is {limit}.", f"{flag} {changes}")]
+    return [
+        Refusal(
+            f"{what}{share} would {verb}, and the limit is {limit}.", f"{flag} {changes}", by_plan
+        )
+    ]
 
 
 def parse_limit(text: str) -> Limit:

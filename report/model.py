@@ -93,7 +93,7 @@ class Report:
     `unchanged`: how many are as they should be, if that is known. `recent`: earlier runs.
     `record_url`: what a record's id follows to make its address. `checked_after`: the list of the
     other service after the last write: `listed` (a number), `missing` and `unwanted` (names).
-    `version`: of the program.
+    `version`: of the program; `plan`: the id of what is to be changed.
     """
 
     job: str
@@ -118,6 +118,7 @@ class Report:
     recent: Section | None = None
     accounts: str = ""
     question: str = ""
+    plan: str = ""
 
     def has_pending_changes(self) -> bool:
         return any(row.get("status") == PLANNED for each in self.sections for row in each.rows)

@@ -67,7 +67,9 @@ def _json(report: Report, exit_code: int) -> dict[str, Any]:
         "finished_at": moment(report.finished_at),
         "summary": report.summary,
         "counts": report.counts,
-        "refusals": [refusal._asdict() for refusal in report.refusals],
+        "refusals": [
+            {"reason": each.reason, "allow_with": each.allow_with} for each in report.refusals
+        ],
         "settings": dict(report.settings),
         "requests": report.requests,
     }
@@ -75,7 +77,7 @@ def _json(report: Report, exit_code: int) -> dict[str, Any]:
         data["findings"] = [finding._asdict() for finding in report.findings]
     if report.warnings is not None:
         data["warnings"] = report.warnings
-    for key in ("accounts", "checked_after", "record_url"):
+    for key in ("accounts", "plan", "checked_after", "record_url"):
         if value := getattr(report, key):
             data[key] = value
     recent = [report.recent] if report.recent and report.recent.rows else []

@@ -17,7 +17,7 @@ AGAIN_AFTER_S = 167 * 3600.0  # an hour less than a week: a daily run keeps to i
 
 # A part of the schema of a job. `who` is a domain, or the hash of an address; `holder`: what the
 # lock said of the run; `outcome`: none until the run has ended; `what`: a key of the job's own, a
-# hash where it names a person.
+# hash where it names a person; `planned`: the plan that was refused last.
 SQL = """
 CREATE TABLE run (
     id INTEGER PRIMARY KEY, holder TEXT NOT NULL, began_at REAL NOT NULL, outcome TEXT, error TEXT,
@@ -29,6 +29,7 @@ CREATE TABLE change (
 );
 CREATE INDEX change_who ON change (who);
 CREATE INDEX change_run ON change (run);
+CREATE TABLE planned (what NOT NULL, plan TEXT NOT NULL);
 CREATE TABLE notified (what TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
 
@@ -91,6 +92,17 @@ class History:
     def end_run(self, outcome: Outcome, error: str | None, counts: Mapping[str, int]) -> None:
         sql = "UPDATE run SET outcome = ?, error = ?, counts = ? WHERE id = ?"
         self._store.write(sql, [(outcome.word, error, json.dumps(dict(counts)), self._run)])
+
+    def note_plan(self, plan: str, changes: Iterable[Who]) -> None:
+        """The one that was refused last; of a person, a hash."""
+        self._store.write("DELETE FROM planned", [()])
+        rows = [(what, plan) for what in changes]
+        self._store.write("INSERT INTO planned VALUES (?, ?)", rows)
+
+    def planned(self, plan: str) -> set[Who]:
+        """The changes of a plan that was refused; none if it is not the last one."""
+        sql = "SELECT what FROM planned WHERE plan = ?"
+        return {what for (what,) in self._store.rows(sql, plan)}
 
     def runs(self) -> Iterator[RunEntry]:
         """All that are kept, the newest first, without this one."""

@@ -193,6 +193,7 @@ def missing_state(path: Path) -> limits.Refusal:
         " (with another API key, user or machine), name their file with --state. If not, go"
         " through the people to create: is anybody among them who was deleted in MailerLite?",
         "--first-run",
+        by_plan=False,
     )
 
 
@@ -205,7 +206,7 @@ def refusals(plan: Plan, lists: Lists, options: Options, path: Path) -> list[lim
             f"Of the {people(lists.known)} whom {path} knows {missing:,} are in no list of"
             " MailerLite: it seems to belong to another account. Name the right file with --state."
         )
-        found.append(limits.Refusal(text, "--first-run"))
+        found.append(limits.Refusal(text, "--first-run", by_plan=False))
     if plan.members and not plan.mirrored and not flags.allow_empty:
         are = "is" if plan.members == 1 else "are"
         text = f"Nobody belongs into a mirrored group, while {people(plan.members)} {are} in one."
@@ -213,7 +214,11 @@ def refusals(plan: Plan, lists: Lists, options: Options, path: Path) -> list[lim
     for cap in CAPS:
         number, whole = cap.counted(plan, lists)
         limit = options.caps[cap.setting]
-        found += limits.over_limit(limit, people(number), cap.verb, cap.flag, number, whole)
+        # Nobody is changed by being found deleted, so a plan says nothing of it.
+        by_plan = cap.setting != "MAX_DELETED"
+        found += limits.over_limit(
+            limit, people(number), cap.verb, cap.flag, number, whole, by_plan
+        )
     return found
 
 

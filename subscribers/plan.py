@@ -126,6 +126,17 @@ class Plan:
             waiting = Waiting(decision.address, key, decision.hubspot_id, refusal)
             self.waiting.append(waiting)
 
+    def described(self) -> Iterator[tuple[str, str]]:
+        """Each change as it would be sent, with the address; names and reasons do not count."""
+        for made in self.creations:
+            yield f"create {made.type or 'group'} {made.name}", ""
+        for change in self.changes:
+            values, groups = change.decision.values.to_send, change.decision.groups.join
+            sent = [f"{key}={value}" for key, value in sorted(values.items())]
+            is_written = change.action in (Action.CREATE, Action.UPDATE)
+            details = [*sent, *sorted(groups)] if is_written else [change.group]
+            yield "\n".join([f"{change.action.value} {change.address}", *details]), change.address
+
     def sort(self) -> None:
         """By address."""
 

@@ -210,7 +210,7 @@ def test_how_many_may_leave(
     assert outcome.code == code
     if code:
         assert "would leave a mirrored group, and the limit is" in outcome.out
-        assert outcome.out.endswith(f"run it once more with: --max-leave {number}\n")
+        assert outcome.out.endswith(f" --approve {outcome.report['plan']}\n")
 
 
 @pytest.mark.parametrize(("number", "code"), [(6, 3), (5, 0)])
@@ -229,7 +229,7 @@ def test_who_leaves_several_groups_is_one_person(clock: FakeClock, number: int, 
     assert f"Remove {number} people from a group:\n" in outcome.out
     if code:
         assert "6 people of 20 (30.0 %) would leave a mirrored group" in outcome.out
-        assert outcome.out.endswith("--max-leave 6\n")
+        assert outcome.out.endswith(f" --approve {outcome.report['plan']}\n")
     else:
         assert "0 unsubscribed, 5 removed from a group" in dry.out
         assert "0 unsubscribed, 5 removed from a group" in outcome.out
@@ -245,7 +245,7 @@ def test_an_empty_selection_is_refused(clock: FakeClock) -> None:
         assert run(clock, sandbox, *MIRROR, *LIST).report["outcome"] == "in_sync"
     assert (outcome.code, allowed.code) == (3, 0)
     assert "Nobody belongs into a mirrored group, while 1 person is in one." in outcome.out
-    assert "run it once more with: --allow-empty\n" in outcome.out
+    assert f" --approve {outcome.report['plan']}\n" in outcome.out
     words = "Checked: nobody belongs in the group Shops, and nobody is there.\n"
     assert words in allowed.out
 

@@ -149,7 +149,7 @@ def test_the_limit(clock: FakeClock, number: int, flags: list[str], code: int) -
         assert consent(sandbox, *addresses).count(OPTED_OUT) == (0 if code else number)
     if code and not flags:
         assert "6 people of 25 (24.0 %) would be opted out in HubSpot" in outcome.text
-        assert "--max-opt-out 6\n" in outcome.out
+        assert f" --approve {outcome.report['plan']}\n" in outcome.out
 
 
 def test_an_account_that_wants_a_legal_basis(clock: FakeClock) -> None:

@@ -43,7 +43,7 @@ def test_too_many_unfollows_are_refused_with_the_flag_that_would_allow_them(
         assert outcome.report["refusals"][0]["allow_with"] == "--max-unfollow 8"
         assert "- shop-29.example  no company in HubSpot has this domain" in outcome.out
         assert "8 companies of 30 (26.7 %) would no longer be followed" in outcome.out
-        assert "run it once more with: --max-unfollow 8\n" in outcome.out
+        assert outcome.out.endswith(f" --approve {outcome.report['plan']}\n")
         assert clock.run(sync.main, sandbox, "--max-unfollow", "8").code == 0
         assert numbers(sandbox) == [*range(22)]
 
@@ -54,7 +54,9 @@ def test_an_empty_hubspot_is_refused_and_each_limit_is_lifted_by_its_own_flag(
     with make([], [*range(9)], clock) as sandbox:
         outcome = clock.run(sync.main, sandbox)
         assert outcome.code == 3
-        assert outcome.out.endswith("once more with: --max-unfollow 9 --allow-empty\n")
+        assert outcome.out.endswith(f" --approve {outcome.report['plan']}\n")
+        flags = [each["allow_with"] for each in outcome.report["refusals"]]
+        assert flags == ["--max-unfollow 9", "--allow-empty"]
         assert clock.run(sync.main, sandbox, "--allow-empty").code == 3
         assert clock.run(sync.main, sandbox, "--max-unfollow", "9").code == 3
         assert sandbox.writes == []
@@ -75,7 +77,9 @@ def test_settings_limit_as_flags_do(clock: FakeClock) -> None:
         outcome = clock.run(sync.main, sandbox, MAX_FOLLOW="2", MAX_UNFOLLOW="0")
         assert outcome.code == 3
         assert "3 companies would be newly followed, and the limit is 2." in outcome.out
-        assert outcome.out.endswith("once more with: --max-unfollow 1 --max-follow 3\n")
+        assert outcome.out.endswith(f" --approve {outcome.report['plan']}\n")
+        allowed = [each["allow_with"] for each in outcome.report["refusals"]]
+        assert allowed == ["--max-unfollow 1", "--max-follow 3"]
         flags = ("--max-follow", "3", "--max-unfollow", "1")
         assert clock.run(sync.main, sandbox, *flags, MAX_FOLLOW="2").code == 0
 

@@ -202,7 +202,7 @@ def test_not_all_are_unsubscribed_at_once(
     assert (outcome.code, left) == (code, 0 if code else objectors)
     if code == 3:
         assert "21 people of 100 (21.0 %) would be unsubscribed in MailerLite" in outcome.out
-        assert "--max-unsubscribe 21\n" in outcome.out
+        assert f" --approve {outcome.report['plan']}\n" in outcome.out
 
 
 def test_500_people_are_created_and_no_more(clock: FakeClock) -> None:
@@ -210,7 +210,7 @@ def test_500_people_are_created_and_no_more(clock: FakeClock) -> None:
         outcome = run(clock, sandbox)
         assert (outcome.code, sandbox.writes) == (3, [])
         assert run(clock, sandbox, "--dry-run", MAX_NEW="501").code == 0
-    assert "--max-new 501\n" in outcome.out
+    assert f" --approve {outcome.report['plan']}\n" in outcome.out
 
 
 # Leavers, and people who change their address

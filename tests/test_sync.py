@@ -413,8 +413,8 @@ def keep(domain: str) -> list[str]:
 
 def test_what_is_as_it_should_be_in_words(clock: FakeClock) -> None:
     with make(clock, shops(1, 2), followed(1, 2, 3, 4)) as sandbox:
-        out = clock.run(sync.main, sandbox, *keep("shop-3.example"), "--dry-run").out
-    assert out.splitlines() == [
+        dry = clock.run(sync.main, sandbox, *keep("shop-3.example"), "--dry-run")
+    assert dry.out.splitlines() == [
         "Stop following 1 company:",
         "  - shop-4.example  no company in HubSpot has this domain",
         "",
@@ -423,6 +423,7 @@ def test_what_is_as_it_should_be_in_words(clock: FakeClock) -> None:
         "",
         "2 are followed already.",
         "Unfollowing 1 company will use about 1 credit (10,000 of 10,000 left this month).",
+        f"Plan {dry.report['plan']}.",
         "Dry run: 0 would be followed, 1 no longer followed.",
     ]
 

@@ -510,7 +510,7 @@ def test_too_many_new_people_are_refused(clock: FakeClock, settings: Mapping[str
                     "allow_with": "--max-new 2",
                 }
             ]
-            assert outcome.out.endswith("once more with: --max-new 2\n")
+            assert outcome.out.endswith(f" --approve {outcome.report['plan']}\n")
             assert sandbox.writes == []
         assert run_first(clock, sandbox, "--max-new", "2", **settings).code == 0
         assert len(sandbox.writes) == 3
