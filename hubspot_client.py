@@ -72,18 +72,17 @@ def hubspot_settings(reader: SettingsReader) -> ServiceSettings:
 
 def _remedy(response: Response) -> str:
     if response.status == 401:
-        return (
-            "Check HUBSPOT_ACCESS_TOKEN: HubSpot does not know this key, or it has been replaced."
-        )
-    if response.status == 403 and _missing_scopes(response.data or {}):
-        return f"Add the scope to the key in {KEYS_PAGE}."
+        return "Check HUBSPOT_ACCESS_TOKEN: the key is wrong, or it was replaced."
+    if response.status == 403 and (scopes := _SCOPES.findall(json.dumps(response.data or {}))):
+        missing = " and ".join(" or ".join(map(str, json.loads(each))) for each in scopes)
+        return f"Add the scope {missing} to the key in {KEYS_PAGE}."
     if response.status == 414:
         return (
-            "The address of the call is too long for HubSpot or a proxy: name fewer properties in"
+            "The address of the call is too long for HubSpot or a proxy. Name fewer properties in"
             " MAILERLITE_FIELDS, and in HUBSPOT_SUBSCRIPTIONS only the types that you send."
         )
     if response.status == 404 and not _is_not_found(response.data):
-        return "HubSpot has nothing at this address: check HUBSPOT_BASE_URL."
+        return "HubSpot has nothing at this address. Check HUBSPOT_BASE_URL."
     return ""
 
 
@@ -95,17 +94,10 @@ def _is_not_found(body: JsonObject | None) -> bool:
 
 
 def _error_details(body: JsonObject) -> Iterator[str]:
-    for scopes in _missing_scopes(body):  # first: HubSpot's own sentence about them is long
-        yield f"the token lacks the scope {scopes}"
     if isinstance(body.get("correctHublet"), str):
         yield f"the account is in HubSpot's region {body['correctHublet']}"
     if isinstance(body.get("correlationId"), str):
         yield f"correlation id {body['correlationId']} for HubSpot's support"
-
-
-def _missing_scopes(body: JsonObject) -> list[str]:
-    lists = _SCOPES.findall(json.dumps(body))
-    return [" or ".join(map(str, json.loads(each))) for each in lists]
 
 
 def _min_wait_s(response: Response) -> float:
@@ -260,7 +252,7 @@ class HubSpotClient(ServiceClient):
         def read() -> frozenset[int]:
             found = self.list_called(wanted.id, CONTACTS)
             if found is None or found.is_processing:
-                why = "HubSpot is still filling it" if found else "it is gone"
+                why = "HubSpot is still filling it" if found else "it was deleted"
                 self.http.list_changed(call, why)
             totals: list[int] = []
             ids = frozenset(
@@ -294,14 +286,14 @@ class HubSpotClient(ServiceClient):
         self.http.request("PUT", path, "associate the contact with the company")
 
     def opt_out(self, email: str, subscription_id: str, legal_basis: str | None) -> None:
-        """Opt an address out of one kind of mail. HubSpot may refuse to do it twice, so this call
-        is not repeated when its answer is lost.
+        """Opt an address out of one subscription type. HubSpot may refuse to do it twice, so this
+        call is not repeated when its answer is lost.
         https://developers.hubspot.com/docs/api-reference/legacy/communication-preferences/v3/guide
         """
 
         def check(data: Any) -> None:
             if data.get("status") in (None, "SUBSCRIBED"):
-                raise ValueError("it does not say that it is done")
+                raise ValueError("it does not confirm the opt-out")
 
         body = {"emailAddress": email, "subscriptionId": subscription_id}
         if legal_basis:
@@ -311,7 +303,7 @@ class HubSpotClient(ServiceClient):
         except CallRejected as error:
             if legal_basis or not _LEGAL_BASIS.search(error.detail):
                 raise
-            raise Forbidden(f"{error} Let HUBSPOT_LEGAL_BASIS name one.") from None
+            raise Forbidden(f"{error} Set HUBSPOT_LEGAL_BASIS.") from None
 
     # What these share
 
@@ -390,4 +382,4 @@ class HubSpotClient(ServiceClient):
 
     def _require_all(self, call: str, of: str, claimed: int, came: int, accepted: int = 0) -> None:
         if claimed - came > accepted:
-            self.http.list_changed(call, f"it promises {claimed:,} {of}, but {came:,} came")
+            self.http.list_changed(call, f"HubSpot counts {claimed:,} {of}, but returned {came:,}")

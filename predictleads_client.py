@@ -20,11 +20,12 @@ from transport.service_client import ServiceClient, ServiceSettings
 PAGE_SIZE = 1000  # the maximum; each page may cost a credit
 
 PLANS = "PredictLeads > Subscription Plans"
+BUY_CREDITS = f"Wait for the next month, or buy credits in {PLANS}."
 REMEDIES = {
-    401: "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN: both belong to one subscription,"
-    f" see {PLANS}.",
-    402: f"The credits of this month are used up: wait for the next month or buy more in {PLANS}.",
-    403: f"The PredictLeads plan does not include this: see {PLANS}.",
+    401: "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN: both must be of one subscription"
+    f" in {PLANS}.",
+    402: f"This month's credits are used up. {BUY_CREDITS}",
+    403: f"Your PredictLeads plan does not include this. See {PLANS}.",
 }
 
 SERVICE = Service(
@@ -147,11 +148,11 @@ class PredictLeadsClient(ServiceClient):
             raise
         # Any other 2xx is a yes, whatever its body; what came of it, only the list tells.
         if response.text.lstrip().startswith("<"):
-            what = "a web page; something stands between here and PredictLeads"
+            what = "a web page, perhaps of a proxy"
             self.http.bad_answer(call, what, after_write=True)
         if _says_no(response.data or {}):
             what = excerpt(response.text)
-            raise CallRejected(f"PredictLeads, {call}: it says no: {what}", outcome_unknown=True)
+            raise CallRejected(f"PredictLeads, {call}: rejected: {what}", outcome_unknown=True)
 
 
 def _path(domain: str) -> str:
@@ -171,7 +172,7 @@ def _subscription(data: Any) -> Subscription:
 def _followings(data: Any) -> paging.Page:
     """(Domain, identifier) of each row, and the length of the list if it is given."""
     if not isinstance(data["data"], list):
-        raise ValueError("it is no list of companies with their domains")
+        raise ValueError("it is not a list of companies with domains")
     count = (data.get("meta") or {}).get("count")
     rows = [_following(item) for item in data["data"]]
     return paging.Page(rows, count if isinstance(count, int) else None)
@@ -183,7 +184,7 @@ def _following(item: Any) -> tuple[str, str]:
     if domain is None:
         domain = ""
     elif not isinstance(domain, str) or not domain.strip():
-        raise ValueError("a following has no domain")
+        raise ValueError("a followed company has no domain")
     return domain, identifier if isinstance(identifier, str) else domain
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Let PredictLeads follow the companies that HubSpot says it should follow.
+"""Follow the matching HubSpot companies in PredictLeads, and unfollow all others.
 
 A run reads what matches in HubSpot and what PredictLeads follows, follows what is missing, and
-unfollows what no longer matches: companies/sync.py tells it step by step, for every destination.
+unfollows what no longer matches: companies/sync.py has the steps, for every destination.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from companies.plan import Plan
 from core import words
 from core.clock import Clock
 from core.settings import SettingsReader
-from predictleads_client import PredictLeadsClient, Subscription, predictleads_settings
+from predictleads_client import (
+    BUY_CREDITS,
+    PLANS,
+    PredictLeadsClient,
+    Subscription,
+    predictleads_settings,
+)
 from report.model import Finding
 from transport.service_client import ServiceSettings
 
@@ -33,29 +39,15 @@ class PredictLeads(Destination):
     name = "PredictLeads"
     job = "companies"
     title = "Companies followed in PredictLeads"
-    description = (
-        "Follow in PredictLeads the companies that match in HubSpot, stop following the others."
-    )
+    description = "Follow the matching HubSpot companies in PredictLeads, and unfollow all others."
     verb, listed = "follows", "followed"
-    adding = Action(
-        key="follow",
-        to_do="To follow",
-        done="Followed",
-        title="Follow",
-        would="be newly followed",
-        was="followed",
-        limit_setting="MAX_FOLLOW",
-    )
-    removing = Action(
-        key="unfollow",
-        to_do="To unfollow",
-        done="Unfollowed",
-        title="Stop following",
-        would="no longer be followed",
-        was="no longer followed",
-        limit_setting="MAX_UNFOLLOW",
-    )
+    adding = Action("follow", "followed", "following", limit_setting="MAX_FOLLOW")
+    removing = Action("unfollow", "unfollowed", "unfollowing", limit_setting="MAX_UNFOLLOW")
     keep_setting = "KEEP_FOLLOWING"
+    price = (
+        "PredictLeads may bill followed companies by the month;"
+        " --max-follow limits how many a run follows."
+    )
 
     def __init__(self, settings: ServiceSettings, clock: Clock, dry_run: bool) -> None:
         self._client = PredictLeadsClient(settings, clock, dry_run)
@@ -70,18 +62,17 @@ class PredictLeads(Destination):
         self._subscription = self._client.subscription()
         status, quota, used = self._subscription
         if status != "active":
-            where = "see PredictLeads > Subscription Plans"
-            return Finding(False, f"The PredictLeads subscription is {status}: {where}.")
+            status = status.replace("_", " ")
+            return Finding(False, f"The PredictLeads subscription is {status}. See {PLANS}.")
         known = quota is not None and used is not None
-        credits = f", {used:,} of {quota:,} credits used this month" if known else ""
+        credits = f", with {used:,} of {quota:,} credits used this month" if known else ""
         return Finding(True, f"The PredictLeads subscription is active{credits}.")
 
     def check_removals(self) -> Finding:
         if self._subscription and self._subscription.credits_left == 0:
-            remedy = "wait for the next month or buy more in PredictLeads > Subscription Plans"
-            text = "No credits are left this month, and companies wait to be unfollowed"
-            return Finding(False, f"{text}: {remedy}.")
-        return Finding(True, "Companies wait to be unfollowed by the next run.")
+            text = "No credits are left this month to unfollow the companies that are waiting."
+            return Finding(False, f"{text} {BUY_CREDITS}")
+        return Finding(True, "The next run will unfollow the companies that are waiting.")
 
     def fetch_current(self, on_rows: Callable[[int], None]) -> Current:
         return Current(*self._client.followings(on_rows))
@@ -96,22 +87,25 @@ class PredictLeads(Destination):
         """A company may be listed under another domain, as after a rebranding."""
         return self._client.aliases_of(domain)
 
-    def cost(self, plan: Plan, questions: int) -> tuple[Sequence[str], Sequence[str]]:
+    def cost(self, plan: Plan, questions: int) -> tuple[str, str]:
         if not plan.remove or self._subscription is None:
-            return (), ()
-        cost, left = UNFOLLOW_CREDITS * len(plan.remove), self._subscription.credits_left
-        number, credits = words.companies(len(plan.remove)), words.count(cost, "credit")
-        price = f"Unfollowing {number} will use about {credits}"
+            return "", ""
+        needed, left = UNFOLLOW_CREDITS * len(plan.remove), self._subscription.credits_left
+        number, credits = words.companies(len(plan.remove)), words.count(needed, "credit")
+        cost = f"Unfollowing {number} will use about {credits}"
         if left is None:
-            return [f"{price}."], ()
-        price += f" ({left:,} of {self._subscription.credits_quota:,} left this month)."
-        need, most = "are" if cost > 1 else "is", cost + QUESTION_CREDITS * questions
-        if cost > left:
-            return [price], [f"Not enough credits: about {cost:,} {need} needed, {left:,} left."]
-        if most > left:
-            others = "if PredictLeads lists companies under other names than HubSpot"
-            return [price], [f"Perhaps not enough credits: up to {most:,} are needed, {others}."]
-        return [price], ()
+            return f"{cost}.", ""
+        most, warning = needed + QUESTION_CREDITS * questions, ""
+        if needed > left:
+            warning = f"Not enough credits: about {needed:,} {words.are(needed)} needed"
+        elif most > left:
+            why = "if PredictLeads lists companies under other domains"
+            warning = f"Perhaps not enough credits: up to {most:,} are needed {why}"
+        warning = warning and f"{warning}, {left:,} {words.are(left)} left this month."
+        return (
+            f"{cost} ({left:,} of {self._subscription.credits_quota:,} left this month).",
+            warning,
+        )
 
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:

@@ -57,7 +57,7 @@ class Aliases:
         domains = [*now.lacks(accepted), *now.lacks(refused - accepted)]
         domains = [domain for domain in domains if domain not in self._asked]
         if domains:
-            log.info("Asking under which other name %s may be listed.", companies(len(domains)))
+            log.info("Looking up the other domains of %s.", companies(len(domains)))
         can_ask, is_listed = True, False
         for domain in domains:
             can_ask = can_ask and len(self._asked) < MOST_QUESTIONS
@@ -82,9 +82,9 @@ class Aliases:
                 answer and answer.status != LISTED and not self._answers.is_recent(answer.since)
             )
             if is_accepted and not is_old:
-                found[domain] = "accepted"
+                found[domain] = "accepted but does not list"
             elif answer and answer.listed_as == "" and not is_old:
-                found[domain] = "refused"
+                found[domain] = "rejected"
         return found
 
     def suspect(self, now: Diff, accepted: AbstractSet[str], rows: Collection[str]) -> None:
@@ -113,5 +113,5 @@ class Aliases:
         try:
             return [name for name in map(normalise_domain, self._aliases_of(domain)) if name]
         except ServiceError as error:
-            log.info("%s So nobody can tell how %s is listed.", error, domain)
+            log.info("%s The other domains of %s are not known.", error, domain)
             return None

@@ -101,7 +101,9 @@ class Application:
         def was_refused(change: Change) -> bool:
             return change.domain in self._refused_before
 
-        results = self.changes.apply(action.title, changes, note_and_make, was_refused=was_refused)
+        results = self.changes.apply(
+            action.doing.capitalize(), changes, note_and_make, was_refused=was_refused
+        )
         self._results.update((each.domain, result) for each, result in zip(changes, results))
 
     # Reading the list again
@@ -150,7 +152,9 @@ class Application:
             if not self._said:
                 self._said = True
                 name, number = self._destination.name, companies(len(still_open))
-                text = "%s does not show the change of %s yet: reading its list for up to %d s."
+                text = (
+                    "%s does not show the changes to %s yet. Its list is read again for up to %d s."
+                )
                 log.info(text, name, number, sum((*SOON_S, *LATE_S)))
             self._job.run.clock.sleep(wait_s)
             now = self._fetch()
@@ -237,7 +241,7 @@ def judge_addition(result: Result, is_listed: bool | None, name: str) -> Result:
         return result._replace(status=UNKNOWN) if is_unknown else result
     if is_listed is None:
         return result._replace(status=SENT)
-    error = f"{name} has accepted it, and does not list it"
+    error = f"{name} accepted it but does not list it yet"
     return result._replace(status=UNLISTED, error=error)
 
 
@@ -246,11 +250,11 @@ def judge_removal(result: Result, domain: str, now: Diff | None, name: str) -> R
     if now is None:
         return result._replace(status=SENT) if result.status == DONE else result
     if domain in now.aliased:
-        return Result(HELD_BACK, f"{name} lists {now.aliased[domain]} under this name")
+        return Result(HELD_BACK, f"{name} lists {now.aliased[domain]} under this domain")
     if domain not in now.extra:
         return Result(DONE if result.status in (DONE, FAILED) else GONE)
     if result.status == DONE:
-        error = f"{name} has accepted it, and still lists the company"
+        error = f"{name} accepted it but still lists the company"
         return result._replace(status=FAILED, error=error)
     return result
 

@@ -14,20 +14,13 @@ from transport.service_client import ServiceSettings
 
 
 class Action(NamedTuple):
-    """One kind of change in the words of a destination.
-
-    `key`: its section in the report, and its flags, such as --max-follow; `to_do`, `done`: headings
-    for what is planned and for what was done; `title`: what stands before "19 companies"; `would`:
-    what stands after "19 companies would"; `was`: what is said of a company once it was made;
-    `limit_setting`: the setting of how many there may be.
-    """
+    """One kind of change: the forms of its verb, such as "follow", "followed" and "following", and
+    the setting of how many there may be. `key` also names its section in the report and its flags,
+    such as --max-follow."""
 
     key: str
-    to_do: str
     done: str
-    title: str
-    would: str
-    was: str
+    doing: str
     limit_setting: str
 
 
@@ -44,8 +37,8 @@ class Destination(Protocol):
 
     `name`: of the service; `job`: names the run in reports, its lock and its file; `title`: of the
     page; `verb`: what the service does with its rows, such as "follows"; `listed`: what is true of
-    these, such as "followed". Settings are named after the service, so that none is mistaken for
-    that of another. `http`: the client's.
+    these, such as "followed"; `price`: a sentence on what it costs to list a company. Settings are
+    named after the service, so that none is mistaken for that of another. `http`: the client's.
 
     The methods raise ServiceError; `add` and `remove` raise CallRejected as well, and are called by
     many threads.
@@ -60,6 +53,7 @@ class Destination(Protocol):
     adding: ClassVar[Action]
     removing: ClassVar[Action]
     keep_setting: ClassVar[str]
+    price: ClassVar[str] = ""
 
     http: HttpClient
 
@@ -73,8 +67,8 @@ class Destination(Protocol):
     aliases_of: Callable[[str], Sequence[str]] | None = None
     # For `--check`, after `check`: whether what earlier runs could not remove can be removed now.
     check_removals: Callable[[], Finding] | None = None
-    # What a plan costs, as sentences and as warnings, if up to so many aliases are asked for.
-    cost: Callable[[Plan, int], tuple[Sequence[str], Sequence[str]]] | None = None
+    # What a plan costs if up to so many aliases are asked for, and a warning; "" for none.
+    cost: Callable[[Plan, int], tuple[str, str]] | None = None
 
     def __init__(self, settings: ServiceSettings, clock: Clock, dry_run: bool) -> None: ...
 

@@ -30,12 +30,12 @@ def explain(job: CompanyJob, domains: Sequence[str]) -> Outcome:
         rows.append({**row, "remembered": " ".join(row["remembered"]), "history": history})
         for line in _describe(row, job.destination.name, job.source.criteria):
             job.run.say(line)
-        job.run.say(describe_next(coming, {action.key: action.would for action in actions}))
-        job.run.say(describe_past(changes, {action.key: action.was for action in actions}))
+        job.run.say(describe_next(coming, {action.key: f"be {action.done}" for action in actions}))
+        job.run.say(describe_past(changes, {action.key: action.done for action in actions}))
         job.run.say()
     columns = ("domain", "next", "reason", "hubspot", "destination", "remembered", "history")
     section = Section("explain", "Explained", Kind.STEP, columns, rows)
-    return job.run.answer("What becomes of these companies, and why", [section])
+    return job.run.answer("What happens to these companies, and why", [section])
 
 
 def _explain(job: CompanyJob, domain: str, all_rows: Rows) -> tuple[Next, dict[str, Any]]:
@@ -99,7 +99,7 @@ def _how(domain: str, company: Company) -> str:
     if own == domain:
         return "has this domain"
     if own is None and domain in domains_of(company._replace(additional_domains=None)):
-        return f"names it in its domain field, {company.domain!r}, which is no usable domain"
+        return f"has {company.domain!r} in its domain field, which is not a domain"
     return f"has it as an additional domain, beside {own or company.domain or 'none'}"
 
 

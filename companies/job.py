@@ -19,7 +19,7 @@ from core import log
 from core.domains import parse_domain, parse_domains
 from core.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
 from core.settings import SettingsReader, parse_names, parse_positive
-from core.words import companies
+from core.words import are, companies
 from hubspot_client import hubspot_settings
 from state.history import History
 from transport.service_client import ServiceSettings
@@ -42,18 +42,17 @@ class Options(NamedTuple):
 
 def add_flags(parser: ArgumentParser, destination: type[Destination]) -> None:
     add, adding, removing = parser.add_argument, destination.adding, destination.removing
-    to_add, to_remove = adding.title.lower(), removing.title.lower()
 
     def add_limit(
         flag: str, dest: str, metavar: str, parse: Callable[[str], Limit], what: str
     ) -> None:
         add(flag, dest=dest, metavar=metavar, type=command.flag_type(parse), help=what)
 
-    most = f"refuse to {to_remove} more than this (default: {removing.limit_setting} or 20%%)"
+    most = f"refuse to {removing.key} more than this (default: {removing.limit_setting} or 20%%)"
     add_limit(f"--max-{removing.key}", "max_remove", "N|P%", parse_limit, most)
-    most = f"refuse to {to_add} more than this (default: {adding.limit_setting} or no limit)"
+    most = f"refuse to {adding.key} more than this (default: {adding.limit_setting} or no limit)"
     add_limit(f"--max-{adding.key}", "max_add", "N", parse_number_limit, most)
-    only = f"only {to_add}, {to_remove} nothing"
+    only = f"only {adding.key}, {removing.key} nothing"
     add(f"--no-{removing.key}", dest="keep_all", action="store_true", help=only)
     add(
         "--keep",
@@ -61,11 +60,11 @@ def add_flags(parser: ArgumentParser, destination: type[Destination]) -> None:
         type=command.flag_type(parse_domains),
         action="append",
         default=[],
-        help=f"never {to_remove} this company; may be given more than once",
+        help=f"never {removing.key} this company; may be given more than once",
     )
     empty = "go on even when no company in HubSpot matches"
     add("--allow-empty", action="store_true", help=empty)
-    state = "file that remembers other names, refusals and runs (default: one for each API key)"
+    state = "file with the run history (default: one for each API key)"
     add("--state", metavar="PATH", type=Path, help=state)
     why = f"why a company is {destination.listed}, or is not"
     command.add_questions(parser, "DOMAIN", parse_domain, why)
@@ -120,8 +119,9 @@ class CompanyJob:
         """What HubSpot holds now of companies that are listed and do not match."""
         domains = names_of(rows)
         if domains and not self.run.wrote:  # else it has been said
-            done, number = self.destination.removing.done.lower(), companies(len(domains))
-            log.info("HubSpot: a second look at %s before any is %s.", number, done)
+            number, doing = companies(len(domains)), self.destination.removing.doing
+            them = "it" if len(domains) == 1 else "them"
+            log.info("HubSpot: double-checking %s before %s %s.", number, doing, them)
         return self.source.look_up(domains, self.state.records(domains))
 
     def plan(
@@ -150,15 +150,14 @@ class CompanyJob:
         options, destination, removes = self.options, self.destination, len(plan.remove)
         adding, removing = destination.adding, destination.removing
         adds = sum(change.domain not in refused_before for change in plan.add)
-        flag, number = f"--max-{removing.key}", companies(removes)
-        found = over_limit(options.max_remove, number, removing.would, flag, removes, plan.listed)
+        flag, number, would = f"--max-{removing.key}", companies(removes), f"be {removing.done}"
+        found = over_limit(options.max_remove, number, would, flag, removes, plan.listed)
         if plan.listed and not plan.matching and not options.allow_empty:
-            are = "is" if plan.listed == 1 else "are"
-            number = companies(plan.listed)
-            reason = f"HubSpot has no matching company, while {number} {are} {destination.listed}."
+            listed = f"{plan.listed:,} {are(plan.listed)} {destination.listed}"
+            reason = f"No company in HubSpot matches, but {listed}."
             found.append(Refusal(reason, "--allow-empty"))
         flag, number = f"--max-{adding.key}", companies(adds)
-        return found + over_limit(options.max_add, number, adding.would, flag, adds)
+        return found + over_limit(options.max_add, number, f"be {adding.done}", flag, adds)
 
     def remember(self, matching: Matching, listed: Collection[str]) -> None:
         """For later runs. `listed`: the matching domains that are."""

@@ -145,10 +145,10 @@ def _no_domain(text: str | None) -> str:
     if not text or not text.strip():
         return "the company has no domain in HubSpot"
     if len(named_domains(text)) > 1:
-        return f"its domain field in HubSpot, {text!r}, names several domains"
+        return f"{text!r} in HubSpot names several domains"
     if host := shared_host(text):
         return f"{host} is shared by many companies"
-    return f"its domain in HubSpot, {text!r}, is not a usable domain"
+    return f"{text!r} in HubSpot is not a domain"
 
 
 class HubSpotLookup:

@@ -115,7 +115,7 @@ class Doubt(NamedTuple):
         is_other = removal.hubspot_id is not None and removal.domain not in self.suspects
         if self.unexplained and not is_other:
             domain, done = next(iter(self.unexplained.items()))
-            return f"it may be {domain}, which {self.destination} has {done} and does not list"
+            return f"it may be {domain}, which {self.destination} {done}"
         return None
 
 
@@ -149,7 +149,7 @@ def compare(matching: Matching, rows: Rows, aliases: Mapping[str, str], lists: s
         elif domain and not stands_for:  # the alias of one that matches no more explains the row
             extra[domain] = extra.get(domain, ()) + ids + known
         elif not stands_for:
-            what = f"{listed!r}, which is no domain" if listed else "a company without a domain"
+            what = f"{listed!r}, which is not a domain" if listed else "a company without a domain"
             skipped.append(Skipped(None, None, f"{lists} {what}"))
     rows.clear()  # gives the table back, too
     # One company may be known by the name of another, which is listed under a third.
@@ -180,7 +180,7 @@ def judge(
     for name in names:
         text = matching.unusable_field(name)
         if text is not None:
-            return Kept(domain, f"a matching company in HubSpot names it as {text!r}")
+            return Kept(domain, f"the domain of a matching company in HubSpot is {text!r}")
     found = lookup.naming(names)
     mismatches = [matching.criteria.mismatch(company) for company in found]
     if None in mismatches:

@@ -3,6 +3,7 @@ made of these rows."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Collection, Iterable, Iterator, Sequence
 
 from cli.screen import Screen
@@ -11,7 +12,7 @@ from companies.job import CompanyJob
 from companies.matching import Change, Matching
 from companies.plan import Diff, Plan, waiting_key
 from companies.state import Answers
-from core.words import companies, count, format_date, iso_day, listing, local
+from core.words import are, companies, count, format_date, iso_day, listing
 from report.model import Kind, Row, Section
 
 SHOWN_ADDED = 50  # lines on the screen; the report has all
@@ -19,11 +20,11 @@ SHOWN_REMOVED = 200
 SHOWN_SKIPPED = 20
 SHOWN_OPEN = 50
 SKIPPED_HINT = (
-    "To fix a company, open it in HubSpot and write its shop's address, such as shop.example, into"
+    "To fix a company, open it in HubSpot and enter its shop's address, such as shop.example, as"
     " “Company domain name”."
 )
-WAITING_HINT = "Is the domain right in HubSpot? Then it is asked for again by itself on that day."
-SHARED_HINT = "They count as one: the oldest of them, whose id is given, stands for all."
+WAITING_HINT = "Check the domain in HubSpot. If it is right, just wait for the day shown."
+SHARED_HINT = "They count as one company: the oldest of them, whose id is shown, counts for all."
 
 SKIPPED, SHARED = ("company", "reason"), ("company", "domain", "shown_by")
 CHANGES = ("domain", "company", "reason", "status", "error")
@@ -34,17 +35,16 @@ def fill(job: CompanyJob, plan: Plan, matching: Matching, is_over: bool = False)
     """Sections and counts. `is_over`: the changes of the plan have been made."""
     report, destination = job.run.report, job.destination
     adding, removing = destination.adding, destination.removing
-    still = f"Still {destination.listed} although they no longer match"
-    same = "Companies with the domain of another"
+    same = "Companies that share a domain"
     kept = [{"domain": each.domain, "reason": each.reason} for each in plan.kept]
     skipped = [each._asdict() for each in plan.skipped]
     waiting, shared = [*_waiting(plan, matching, job.answers)], [*_shared(matching)]
     report.sections = [
         _changes(adding, Kind.ADD, plan.add, is_over, "moved_to", "reason"),
         _changes(removing, Kind.REMOVE, plan.remove, is_over, "moved_to"),
-        Section("kept", still, Kind.KEEP, ("domain", "reason"), kept),
+        Section("kept", "No longer matching but kept", Kind.KEEP, ("domain", "reason"), kept),
         Section("skipped", "Skipped", Kind.DECIDE, SKIPPED, skipped, "company", SKIPPED_HINT),
-        Section("waiting", "Not taken", Kind.DECIDE, WAITING, waiting, "company", WAITING_HINT),
+        Section("waiting", "Waiting", Kind.DECIDE, WAITING, waiting, "company", WAITING_HINT),
         Section("shared", same, Kind.STEP, SHARED, shared, "company", SHARED_HINT),
     ]
     report.unchanged = len(plan.unchanged)
@@ -66,7 +66,7 @@ def _changes(
         {name: value for name, value in each._asdict().items() if name not in left_out}
         for each in changes
     ]
-    title = action.done if is_over else action.to_do
+    title = action.done.capitalize() if is_over else f"To {action.key}"
     return Section(action.key, title, kind, CHANGES, rows, "company")
 
 
@@ -93,28 +93,30 @@ def _shared(matching: Matching) -> Iterator[Row]:
 
 
 def show_plan(job: CompanyJob, plan: Plan, news: Collection[str]) -> None:
-    """The whole plan in words; what is as it should be, as a number; of what waits for a person,
-    that which has a key of `news`."""
+    """The whole plan in words; what is unchanged, as a number; of what needs attention, that which
+    has a key of `news`."""
     screen, sections, destination = job.run.screen, job.run.report.sections, job.destination
     add, remove, kept, skipped, waiting, _ = (section.rows for section in sections)
     skipped = [row for row, each in zip(skipped, plan.skipped) if each.key in news]
     waiting = [row for row in waiting if waiting_key(row["domain"]) in news]
-    to_add, to_remove = destination.adding.title, destination.removing.title
+    adding, removing = destination.adding.key.capitalize(), destination.removing.key.capitalize()
 
     def say(title: str, kind: Kind, rows: Sequence[Row], shown: int) -> None:
         screen.say_list(title, kind, [_line(row, destination.name) for row in rows], shown)
 
-    say(f"{to_add} {companies(len(add))}", Kind.ADD, add, SHOWN_ADDED)
-    say(f"{to_remove} {companies(len(remove))}", Kind.REMOVE, remove, SHOWN_REMOVED)
-    say(f"{sections[2].title}, {companies(len(kept))}", Kind.KEEP, kept, SHOWN_ADDED)
+    say(f"{adding} {companies(len(add))}", Kind.ADD, add, SHOWN_ADDED)
+    say(f"{removing} {companies(len(remove))}", Kind.REMOVE, remove, SHOWN_REMOVED)
+    still = "no longer matches but is" if len(kept) == 1 else "no longer match but are"
+    say(f"{companies(len(kept))} {still} kept", Kind.KEEP, kept, SHOWN_ADDED)
     say(f"Skip {companies(len(skipped))}", Kind.SKIP, skipped, SHOWN_SKIPPED)
-    are = "is" if len(plan.unchanged) == 1 else "are"
-    screen.say(f"{len(plan.unchanged):,} {are} {destination.listed} already.")
+    unchanged = len(plan.unchanged)
+    screen.say(f"{companies(unchanged)} {are(unchanged)} already {destination.listed}.")
     if waiting:
-        told = [each for each in plan.waiting if waiting_key(each.domain) in news]
-        first = format_date(local(min(map(job.answers.asked_again_at, told))))
-        title = f"{destination.name} did not take {companies(len(waiting))}, and is asked again"
-        say(f"{title} from {first} on", Kind.WAIT, waiting, SHOWN_SKIPPED)
+        days = {row["asked_again_on"] for row in waiting}
+        first = format_date(date.fromisoformat(min(days)))
+        title = f"{companies(len(waiting))} {are(len(waiting))} waiting and will be retried"
+        when = f"on {first}" if len(days) == 1 else f"from {first}"
+        say(f"{title} {when}", Kind.WAIT, waiting, SHOWN_SKIPPED)
 
 
 def _line(row: Row, destination: str) -> tuple[str, str]:
@@ -134,26 +136,31 @@ def show_open(screen: Screen, changes: Iterable[Change]) -> None:
     said: set[str] = set()
     for each in changes:
         if each.error:
-            status = each.status.replace("_", " ")
-            is_new = each.error not in said
-            lines.append((each.domain, f"{status}: {each.error}" if is_new else status))
+            lines.append((each.domain, "the same" if each.error in said else each.error))
             said.add(each.error)
-    screen.say_list(f"Not as planned, {companies(len(lines))}", Kind.SKIP, lines, SHOWN_OPEN)
+    screen.say_list(f"{companies(len(lines))} had problems", Kind.SKIP, lines, SHOWN_OPEN)
+
+
+def describe_matching(number: int, but: int = 0) -> str:
+    """So many matching companies, `but` some of them: such as "all 54 matching companies"."""
+    text = count(number, "matching company", "matching companies")
+    if but:
+        return f"{number - but:,} of {text}"
+    return f"{'the' if number == 1 else 'all'} {text}"
 
 
 def verdict(plan: Plan, now: Diff, unwanted: Sequence[str], listed: str) -> str:
-    """What the list that was read last shows, as words that follow "PredictLeads lists"."""
-    number = count(plan.matching, "wanted company", "wanted companies")
-    text = f"{'the' if plan.matching == 1 else 'all'} {number}"
-    if now.missing:
-        text = f"{plan.matching - len(now.missing):,} of {number}"
+    """What the list that was read last shows, as words that follow "PredictLeads now follows"."""
+    text = describe_matching(plan.matching, len(now.missing))
     kept = [each for each in plan.kept if each.domain in now.extra]
+    if not (unwanted or kept or now.missing):
+        text = f"exactly the {count(plan.matching, 'matching company', 'matching companies')}"
     for on_purpose, why in ((True, "on purpose"), (False, "for now")):
         if left := sum(each.on_purpose is on_purpose for each in kept):
             text += f", and {left:,} more that {'was' if left == 1 else 'were'} kept {why}"
-    text += "." if unwanted or kept else " and none that is not wanted."
+    text += "."
     if now.missing:
         text += f" Missing: {listing(now.missing)}."
     if unwanted:
-        text += f" {listed[0].upper()}{listed[1:]} and not wanted: {listing(unwanted)}."
+        text += f" Still {listed} but no longer matching: {listing(unwanted)}."
     return text

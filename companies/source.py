@@ -45,7 +45,7 @@ class CompanySource:
             findings += [_judge_option(name, platform.options) for name in self.criteria.platforms]
         self.account = self._hubspot.account_if_told()
         if self.account:
-            findings.insert(0, Finding(True, f"HubSpot knows the key: {self.account}."))
+            findings.insert(0, Finding(True, f"HubSpot accepts the key: {self.account}."))
         return findings
 
     def read_platform(self) -> Property | None:
@@ -62,7 +62,7 @@ class CompanySource:
             total = self._hubspot.count(
                 COMPANIES, search.matching(*self.criteria[:2], multiple=False)
             )
-            return Finding(True, f"HubSpot can be searched: {companies(total)} found.")
+            return Finding(True, f"HubSpot companies can be read: {companies(total)} found.")
 
         return collect_findings(search_companies)
 
@@ -89,11 +89,10 @@ class CompanySource:
         below, skipped = f"{self.criteria.alexa_below:,}", len(matching.skipped)
         found = f"{companies(matching.total)} on {labels} with an Alexa rank under {below}"
         if skipped:
-            found += f"; {skipped:,} {'has' if skipped == 1 else 'have'} no usable domain"
+            found += f"; {skipped:,} will be skipped"
         if shared := len(matching.shared):
-            found += f"; {shared:,} {'shares' if shared == 1 else 'share'} the domain of another"
-        if matching.missing:
-            found += f"; HubSpot counts {matching.missing:,} more, which it does not show"
+            share = "shares" if shared == 1 else "share"
+            found += f"; {shared:,} {share} a domain with another company"
         return found + "."
 
     def look_up(
@@ -110,7 +109,7 @@ class CompanySource:
         gone = HubSpotLookup(found, records).unexplained()
         if gone:
             if wait and not self._waited_for.issuperset(gone):
-                log.info("HubSpot: the record of %s is gone; looking again in 30 s.", min(gone))
+                log.info("HubSpot: the record of %s is gone. Looking again in 30 s.", min(gone))
                 self._clock.sleep(INDEX_LAG_S)
                 self._waited_for.update(gone)
             found += self._hubspot.find_companies(search.naming(sorted(gone)))

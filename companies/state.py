@@ -26,7 +26,7 @@ CREATE TABLE answer (
 ) WITHOUT ROWID;
 {history.SQL}
 PRAGMA user_version = """
-_REMEDY = "Delete the file, or bring it back from a backup."
+_REMEDY = "Delete the file, or restore it from a backup."
 
 
 class CompanyState(Store):
@@ -42,7 +42,7 @@ class CompanyState(Store):
         self.notifications = history.Notifications(self, clock)
         if self.rows("PRAGMA user_version") != [(number,)]:
             self.close()
-            self.give_up(AppError(f"{path} is the memory of another account. {_REMEDY}"))
+            self.give_up(AppError(f"{path} is the run history of another account. {_REMEDY}"))
 
     def records(self, domains: Iterable[str]) -> dict[str, int]:
         """Domain -> the id of the HubSpot company that it last stood for."""

@@ -1,4 +1,4 @@
-"""A run for any destination of companies: check, read, plan, show, refuse, apply, tell."""
+"""A run for any destination of companies: check, read, plan, show, refuse, apply, report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from companies.state import CompanyState
 from core import log
 from core.clock import Clock
 from core.errors import AppError, Outcome
-from core.words import companies, count
+from core.words import are, companies
 from hubspot_client import HubSpotClient
 from report.model import DONE, NOT_REACHED, Finding
 from state.history import SENT, History
@@ -49,6 +49,8 @@ def main(
 
         def check_all() -> list[Finding]:
             found = [*check(source, service), *source.check_search()]
+            if service.price:
+                found.append(Finding(True, service.price))
             with contextlib.suppress(AppError), contextlib.closing(
                 open_state(run.state_path(account))
             ) as state:  # what is wrong with the file is another finding
@@ -63,7 +65,7 @@ def main(
             account=account,
             clients=(hubspot.http, service.http),
             keep_history_days=chosen.keep_history_days,
-            verbs={action.key: action.was for action in (service.adding, service.removing)},
+            verbs={action.key: action.done for action in (service.adding, service.removing)},
             check=check_all,
             open_state=open_state,
             sync=lambda state, history: sync(job(state, history)),
@@ -110,8 +112,8 @@ def sync(job: CompanyJob) -> Outcome:
         job.remember(matching, diff.unchanged)
         outcome = end_in_sync(job, plan)
     elif run.dry_run:
-        would = f"{len(plan.add):,} would be {destination.adding.was}"
-        outcome = run.end_dry_run(f"{would}, {len(plan.remove):,} {destination.removing.was}")
+        would = f"would {destination.adding.key} {companies(len(plan.add))}"
+        outcome = run.end_dry_run(f"{would} and {destination.removing.key} {len(plan.remove):,}")
     else:
         with run.finishing_calls():
             applied = apply(job, matching, plan, refused_before)
@@ -150,33 +152,35 @@ def read_both_sides(job: CompanyJob) -> tuple[Matching, Current]:
         )
     rows = len(current.rows)
     log.info("HubSpot: %s", job.source.describe(matching))
-    log.info("%s: %s %s now.", name, companies(rows), job.destination.listed)
+    log.info("%s %s at the moment.", job.destination.lists, companies(rows))
     if current.claimed is not None:
-        claimed = f"{job.destination.verb} {companies(current.claimed)}"
-        warn(job.run, f"{name} says that it {claimed}, and lists {rows:,}.")
+        claimed = companies(current.claimed)
+        warn(job.run, f"{name} says there are {claimed}, but its list shows {rows:,}.")
     if matching.missing:
-        more = f"HubSpot counts {companies(matching.missing)} more than it shows: they were edited"
-        warn(job.run, f"{more} during the read, or it errs. The next run will tell.")
+        more = f"HubSpot counts {companies(matching.missing)} more than it returned, perhaps"
+        warn(job.run, f"{more} because they were edited meanwhile. The next run checks again.")
     return matching, current
 
 
 def show_cost(job: CompanyJob, plan: Plan) -> None:
+    if plan.add and job.destination.price:
+        job.run.say(job.destination.price)
     if job.destination.cost:
         questions = min(plan.matching - len(plan.unchanged), MOST_QUESTIONS)
-        sentences, warnings = job.destination.cost(plan, questions)
-        for sentence in sentences:
-            job.run.say(sentence)
-        for warning in warnings:
+        cost, warning = job.destination.cost(plan, questions)
+        if cost:
+            job.run.say(cost)
+        if warning:
             warn(job.run, warning)
 
 
 def end_in_sync(job: CompanyJob, plan: Plan) -> Outcome:
-    listed, lists = len(plan.unchanged), job.destination.lists
-    text = f"Nothing to do: {lists} the {companies(listed)} it should."
-    if listed < plan.matching:
-        number = count(plan.matching, "wanted company", "wanted companies")
-        text = f"Nothing to do now: {lists} {listed:,} of {number}."
-    job.run.summarise(text)
+    waiting = len(plan.waiting)
+    listed = report.describe_matching(plan.matching, waiting)
+    text = f"{listed} {are(plan.matching)} {job.destination.listed}"
+    if waiting:
+        text = f"Nothing to do for now: {text}, {waiting:,} {are(waiting)} waiting."
+    job.run.summarise(text if waiting else f"Nothing to do: {text}.")
     return Outcome.IN_SYNC
 
 
@@ -213,21 +217,19 @@ def tell(job: CompanyJob, applied: Applied, refused_before: Collection[str]) -> 
     outcome = conclude(
         run,
         [each.status for each in news],
-        f"{'' if now else ', not confirmed'}:"
-        f" {companies(added)} newly {destination.adding.was},"
-        f" {removed:,} {destination.removing.was},"
-        f" {len(plan.unchanged) + len(plan.kept):,} left as they were,"
-        f" {len(plan.skipped):,} skipped.",
+        f"{'' if now else ', but not confirmed'}:"
+        f" {destination.adding.done} {companies(added)}, {destination.removing.done} {removed:,},"
+        f" left {len(plan.unchanged) + len(plan.kept):,} unchanged, skipped {len(plan.skipped):,}.",
     )
     report.show_open(run.screen, applied.changes())
     if now is None:
-        run.summarise(f"Not checked afterwards: {applied.unchecked}")
+        run.summarise(f"The result was not checked: {applied.unchecked}")
         return Outcome.PARTIAL
     unwanted = sorted(now.extra.keys() - {each.domain for each in plan.kept})
     checked = {"listed": now.rows, "missing": now.missing, "unwanted": unwanted}
     run.report.checked_after = checked
     lists = report.verdict(plan, now, unwanted, destination.listed)
-    run.summarise(f"Checked afterwards: {destination.name} lists {lists}")
+    run.summarise(f"Checked: {destination.name} now {destination.verb} {lists}")
     return outcome
 
 

@@ -36,6 +36,10 @@ def companies(number: int) -> str:
     return count(number, "company", "companies")
 
 
+def are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
 def alternatives(names: Sequence[str]) -> str:
     """`Shopify, Magento 2 or Wix`."""
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

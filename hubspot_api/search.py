@@ -62,7 +62,7 @@ def results(names: tuple[str, ...], ids: IdRange, data: Any) -> tuple[int, list[
         if not any(name in each["properties"] for each in data["results"]):
             raise ValueError(f"HubSpot did not send {name}")
     if not ids.is_order_of([*rows]):
-        raise ValueError("the ids are not in order, so nothing shows what is missing")
+        raise ValueError("the ids are not in order")
     return total(data), [*rows.values()]
 
 

@@ -95,7 +95,7 @@ def company(record: Record) -> Company:
 
 def results(shape: Callable[[Any], R], data: Any) -> list[R]:
     if not isinstance(data["results"], list):
-        raise ValueError("results is no list")
+        raise ValueError("results is not a list")
     return [shape(each) for each in data["results"]]
 
 
@@ -105,7 +105,7 @@ def page(shape: Callable[[Any], R], data: Any) -> tuple[list[R], str | None]:
     if following is None:
         return results(shape, data), None
     if not isinstance(following["after"], str) or not following["after"]:
-        raise ValueError("the cursor to the next page is no text")
+        raise ValueError("the cursor to the next page is not text")
     return results(shape, data), following["after"]
 
 
@@ -115,7 +115,7 @@ def record(names: tuple[str, ...], needed: Sequence[str], result: Any) -> Record
     id, properties = id_at("id", result), result["properties"]
     values = [properties.get(name) for name in names]
     if not all(value is None or isinstance(value, str) for value in values):
-        raise ValueError("the value of a property is no text")
+        raise ValueError("the value of a property is not text")
     for name in needed:
         properties[name]
     return Record(id, Packed(names, values), result.get("archived") is True)
@@ -153,5 +153,5 @@ def id_at(name: str, row: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if not isinstance(value, str) or not value.isascii() or not value.isdigit():
-        raise ValueError("the id of a record is no number written as text")
+        raise ValueError("the id of a record is not a number")
     return int(value)

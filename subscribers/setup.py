@@ -113,7 +113,7 @@ class Setup:
         findings = collect_findings(*reads)
         self.account = hubspot.account_if_told()
         if self.account:
-            findings.insert(0, Finding(True, f"HubSpot knows the key: {self.account}."))
+            findings.insert(0, Finding(True, f"HubSpot accepts the key: {self.account}."))
         if self._options.list and self._properties:
             try:
                 self._find_list(self._options.list)

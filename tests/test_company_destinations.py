@@ -36,12 +36,8 @@ class Shelf(Destination):
 
     name, job, title = "Shelf", "shelf", "Companies on the shelf"
     description, verb, listed = "Keep a shelf.", "holds", "shelved"
-    adding = Action(
-        "store", "To store", "Stored", "Store", "be stored", "stored", "MAX_SHELF_STORE"
-    )
-    removing = Action(
-        "drop", "To drop", "Dropped", "Drop", "be dropped", "dropped", "MAX_SHELF_DROP"
-    )
+    adding = Action("store", "stored", "storing", "MAX_SHELF_STORE")
+    removing = Action("drop", "dropped", "dropping", "MAX_SHELF_DROP")
     keep_setting = "KEEP_ON_SHELF"
     rows: ClassVar[list[str]] = []
 
@@ -158,7 +154,7 @@ def test_a_run_adds_first_and_the_second_writes_nothing(world: World) -> None:
     ended = world.run()
     assert (ended.code, ended.report["outcome"]) == (0, "synced")
     assert world.writes == [ADD_1, REMOVE_3]
-    assert ended.out.endswith("lists all 2 wanted companies and none that is not wanted.\n")
+    assert ended.out.endswith(" exactly the 2 matching companies.\n")
     again = world.run("-q")
     assert (again.code, again.text, len(world.writes)) == (0, "", 2)
 
@@ -219,12 +215,12 @@ def test_what_is_kept_on_purpose(world: World) -> None:
     kept = {world.destination.keep_setting: "shop-2.example"}
     ended = world.run("--keep", "shop-3.example", **kept)
     assert world.writes == [("remove", "shop-4.example")]
-    assert ended.out.endswith("the 1 wanted company, and 2 more that were kept on purpose.\n")
+    assert ended.out.endswith("the 1 matching company, and 2 more that were kept on purpose.\n")
     world.matches(5)
     only = world.run(world.flag("no", "removing"))
     assert world.writes[1:] == [("add", "shop-5.example")]
     assert ended.code == only.code == 0
-    assert only.out.endswith("the 1 wanted company, and 3 more that were kept on purpose.\n")
+    assert only.out.endswith("the 1 matching company, and 3 more that were kept on purpose.\n")
 
 
 def test_one_run_at_a_time(world: World) -> None:
@@ -267,7 +263,7 @@ def test_the_history_tells_what_was_done(world: World) -> None:
         ("shop-1.example", adding.key, "done"),
         ("shop-2.example", removing.key, "done"),
     ]
-    assert f": 1 {adding.was}, 1 {removing.was}\n" in world.run("--history", "1").out
+    assert f": 1 {adding.done}, 1 {removing.done}\n" in world.run("--history", "1").out
 
 
 def test_explain_says_what_the_next_run_does(world: World) -> None:
@@ -296,7 +292,7 @@ def test_a_refused_addition_is_told_once_and_asked_for_again_later(world: World)
     world.clock.now += WEEK_S
     again = world.run("-q", **{world.destination.adding.limit_setting: "0"})
     assert (again.code, again.report["outcome"], world.writes) == (0, "in_sync", [ADD_1] * 2)
-    assert "shop-1.example  failed: A service" in again.out
+    assert "shop-1.example  A service" in again.out
     assert world.run("-q").text == ""
 
 
@@ -308,7 +304,7 @@ def test_a_refused_removal_is_told_once_and_tried_by_every_run(world: World) -> 
     quiet = world.run("-q")
     assert (quiet.code, quiet.text, world.writes) == (0, "", [REMOVE_3] * 2)
     world.clock.now += WEEK_S
-    assert "shop-3.example  failed: A service" in world.run("-q").out
+    assert "shop-3.example  A service" in world.run("-q").out
     world.fail = lambda _action, _domain: None
     assert world.run("-q").report["outcome"] == "synced"
 

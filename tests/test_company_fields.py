@@ -92,7 +92,7 @@ def test_a_missing_scope_is_named(clock: FakeClock, scope: str) -> None:
         checked = run(clock, sandbox, "--check", **MAPPING)
         assert sandbox.writes == []
     assert outcome.code != 0
-    assert f"the token lacks the scope {scope}" in outcome.err
+    assert f"Add the scope {scope}" in outcome.err
     assert checked.out.count("FIX ") == 1
     assert "\n1 thing to fix.\n" in checked.out
     assert plain.code == 0

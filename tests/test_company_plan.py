@@ -149,8 +149,8 @@ def test_what_cannot_be_compared_is_skipped() -> None:
     )
     assert plan.skipped == (
         Skipped(1, "Shop 1", "the company has no domain in HubSpot"),
-        Skipped(2, "Shop 2", "its domain in HubSpot, 'n/a', is not a usable domain"),
-        Skipped(None, None, "The list has 'localhost', which is no domain"),
+        Skipped(2, "Shop 2", "'n/a' in HubSpot is not a domain"),
+        Skipped(None, None, "The list has 'localhost', which is not a domain"),
         Skipped(None, None, "The list has a company without a domain"),
     )
     assert plan.remove == ()
@@ -219,7 +219,7 @@ def test_a_removal_is_confirmed_by_every_name_of_the_row() -> None:
 
 def test_a_row_that_a_matching_company_names_in_an_unusable_field_stays() -> None:
     plan = plan_for([company(1, "a.example and b.example")], ["b.example"])
-    reason = "a matching company in HubSpot names it as 'a.example and b.example'"
+    reason = "the domain of a matching company in HubSpot is 'a.example and b.example'"
     assert plan.kept == (Kept("b.example", reason),)
 
 
@@ -284,9 +284,9 @@ def test_a_row_that_nobody_knows_may_be_what_was_accepted_and_is_not_listed() ->
     matching = matching_of(company(1, "a.example"))
     diff = compared(matching, ["x.example", "y.example"])
     plan = plan_of(
-        matching, diff, [company(5, "y.example", "wix")], unexplained={"a.example": "accepted"}
+        matching, diff, [company(5, "y.example", "wix")], unexplained={"a.example": "rejected"}
     )
-    reason = "it may be a.example, which The list has accepted and does not list"
+    reason = "it may be a.example, which The list rejected"
     assert plan.kept == (Kept("x.example", reason),)
     assert [each.domain for each in plan.remove] == ["y.example"]
 

@@ -565,7 +565,7 @@ def test_a_missing_scope_is_named_and_the_next_run_goes_on(
         assert state(sandbox) == COMPLETE
     assert outcome.code == code
     assert outcome.err.count(f"the scope {scope}") == says_which
-    assert (f"Add the scope to the key in {KEYS_PAGE}." in outcome.err) is says_which
+    assert (f" to the key in {KEYS_PAGE}." in outcome.err) is says_which
     assert "403" in outcome.err
     assert outcome.report["error"] in outcome.err
 
@@ -790,7 +790,7 @@ def test_companies_of_a_contact_come_in_pages_and_in_batches(job: Job) -> None:
 NONSENSE: dict[str, tuple[str, Any, str]] = {
     "no id": (ASSOCIATED, {"results": [{}]}, "toObjectId is missing"),
     "an id that is none": (ASSOCIATED, {"results": [{"toObjectId": "x"}]}, "the id of a record"),
-    "contacts without results": ("contacts/search", {"results": None}, "results is no list"),
+    "contacts without results": ("contacts/search", {"results": None}, "results is not a list"),
     "companies without results": ("companies/batch/read", {}, "results is missing"),
 }
 

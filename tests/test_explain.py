@@ -49,8 +49,18 @@ ANSWERS: dict[str, Any] = {
         "nothing",
         "PredictLeads lists it",
     ),
-    "a field that is no domain": ([shop("info@a.example")], [], "skip", "not a usable domain"),
-    "the same, and followed": ([shop("info@a.example")], ["a.example"], "nothing", "names it as"),
+    "a field that is no domain": (
+        [shop("info@a.example")],
+        [],
+        "skip",
+        "in HubSpot is not a domain",
+    ),
+    "the same, and followed": (
+        [shop("info@a.example")],
+        ["a.example"],
+        "nothing",
+        "company in HubSpot is 'info",
+    ),
     "it does not match": (
         [shop("a.example", ecommerce_platform="wix", alexa=None)],
         [],
@@ -92,7 +102,7 @@ def test_what_is_told_of_a_company(clock: FakeClock) -> None:
         "  PredictLeads does not list it.",
         "  Next run: nothing changes, because its platform is Woocommerce, which is not in the"
         " rule.",
-        "  Earlier runs: followed on 21 Nov 2026, no longer followed on 2 Dec 2026: its platform is"
+        "  Earlier runs: followed on 21 Nov 2026, unfollowed on 2 Dec 2026: its platform is"
         " Woocommerce, which is not in the rule.",
         "",
         "b.example",
@@ -187,7 +197,7 @@ def test_a_row_that_the_next_run_holds_back(clock: FakeClock) -> None:
         assert clock.run(sync.main, sandbox).report["unfollow"] == []
     (told,) = outcome.report["explain"]
     assert told["next"] == "nothing"
-    assert told["reason"].startswith("it may be new.example, which PredictLeads has accepted")
+    assert told["reason"].startswith("it may be new.example, which PredictLeads accepted")
 
 
 def test_rows_while_another_company_was_refused(clock: FakeClock) -> None:
@@ -225,7 +235,7 @@ def test_a_domain_that_is_a_name_of_another(clock: FakeClock) -> None:
     assert [row["next"] for row in told] == ["unfollow", "nothing", "skip"]
     assert [(row["domain"], row["reason"]) for row in done] == [("old.example", told[0]["reason"])]
     assert "and it is not asked for again yet" in told[1]["reason"]
-    assert "not a usable domain" in told[2]["reason"]
+    assert "in HubSpot is not a domain" in told[2]["reason"]
 
 
 def random_company(rng: random.Random, number: int) -> dict[str, Any]:
@@ -281,7 +291,7 @@ def test_history(clock: FakeClock) -> None:
     assert history_lines(outcome) == [
         "refused for safety",
         "3 runs with nothing to do",
-        "done: 1 followed, 1 no longer followed",
+        "done: 1 followed, 1 unfollowed",
     ]
     assert [row["outcome"] for row in outcome.report["runs"]] == ["refused", "synced"]
     columns = ("who", "company", "hubspot_id", "action", "status")
@@ -326,7 +336,7 @@ def test_a_run_that_fails_at_the_start_is_in_the_history(clock: FakeClock) -> No
     assert failed.code == 1
     assert history_lines(outcome) == [
         "failed: HubSpot has no company property alexa: create it, with the type number, in HubSpot"
-        " > Settings > Properties. The PredictLeads subscription is disabled: see PredictLeads >"
+        " > Settings > Properties. The PredictLeads subscription is disabled. See PredictLeads >"
         " Subscription Plans.",
         "done: 1 followed",
     ]

@@ -32,7 +32,7 @@ WORDS = {
 DONE = {
     "companies": (
         [f"shop-{n}.example" for n in (1, 2, 3)],
-        "Done: 2 companies newly followed, 2 no longer followed",
+        "Done: followed 2 companies, unfollowed 2,",
     ),
     "subscribers": (
         {"jo": ("active", "New"), "al": ("active", "New"), "bo": ("unsubscribed", "Old")},
@@ -43,7 +43,7 @@ DONE = {
 UNKNOWN = {
     ("companies", "404", "follow"): (
         ["shop-3.example"],
-        "Done: 0 companies newly followed, 2 no longer followed",
+        "Done: followed 0 companies, unfollowed 2,",
     ),
 }
 # Exit codes of the subscribers' job: 0 for what happens once, 1 for what lasts, and these. (Those

@@ -48,7 +48,7 @@ def test_all_that_match_may_lack_a_few_that_edits_explain(
     if is_accepted:
         assert sorted(company.id for company in found) == [20, 21, 22]
     else:
-        with pytest.raises(ListChanged, match="promises 9 companies, but 3 came"):
+        with pytest.raises(ListChanged, match="HubSpot counts 9 companies, but returned 3"):
             list(found)
     assert set(totals) == {total}
 
@@ -74,7 +74,7 @@ def test_what_a_search_is_to_find_may_lack_nothing(
     assert [company.id for company in hubspot.find_companies(queries)] == [20, 21, 22]
     assert len(sandbox.requests) == len(queries)
     sandbox.faults = [Fault("edit", path="/search$", edit=edited(total=4))]
-    with pytest.raises(ListChanged, match="promises 4 companies, but 3 came"):
+    with pytest.raises(ListChanged, match="HubSpot counts 4 companies, but returned 3"):
         hubspot.find(COMPANIES, ["name"], queries)
 
 
@@ -189,7 +189,7 @@ def test_a_list_is_gone_only_where_hubspot_says_so(
     if is_told:
         assert hubspot.list_called("Customers", CONTACTS) is None
     else:
-        with pytest.raises(CallRejected, match="check HUBSPOT_BASE_URL"):
+        with pytest.raises(CallRejected, match="Check HUBSPOT_BASE_URL"):
             hubspot.list_called("Customers", CONTACTS)
 
 
@@ -211,5 +211,5 @@ def test_an_address_that_is_too_long_all_the_same(
     sandbox: Sandbox, hubspot: HubSpotClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hubspot_client, "MAX_LINE", 100_000)
-    with pytest.raises(CallRejected, match="name fewer properties in MAILERLITE_FIELDS"):
+    with pytest.raises(CallRejected, match="Name fewer properties in MAILERLITE_FIELDS"):
         [*hubspot.contacts(["email" * 2_000])]

@@ -13,6 +13,7 @@ from typing import Any, Callable, Mapping, Optional
 import pytest
 
 import sync
+from core.words import count
 from sandbox import Fault, HubSpot, PredictLeads, Request, Sandbox
 from sandbox.predictleads import OddAnswer
 from tests.helpers import MATCH, Ended, FakeClock
@@ -66,9 +67,9 @@ def statuses(outcome: Ended, key: str) -> dict[str, str]:
     return {row["domain"]: row["status"] for row in outcome.report[key]}
 
 
-def all_listed(wanted: int) -> str:
-    number = "the 1 wanted company" if wanted == 1 else f"all {wanted} wanted companies"
-    return f"Checked afterwards: PredictLeads lists {number} and none that is not wanted.\n"
+def all_listed(number: int) -> str:
+    matching = count(number, "matching company", "matching companies")
+    return f"Checked: PredictLeads now follows exactly the {matching}.\n"
 
 
 # 1. One company, two names
@@ -360,7 +361,7 @@ def test_in_doubt_what_hubspot_does_not_know_is_held_back(
         assert statuses(outcome, "follow") == {NEW: "unlisted"}
         assert statuses(outcome, "unfollow") == {OLD: "held_back", "wix.example": "done"}
         assert outcome.code == 0
-        assert f"held back: it may be {NEW}, which PredictLeads has accepted" in outcome.out
+        assert f"held back: it may be {NEW}, which PredictLeads accepted" in outcome.out
         waiting = clock.run(sync.main, sandbox).report["waiting"]
         assert [(row["domain"], row["asked_again_on"]) for row in waiting] == [(NEW, "2026-11-28")]
         clock.now += 7 * DAY_S
@@ -560,7 +561,7 @@ def test_a_field_that_names_a_domain_and_is_none_keeps_its_company(
         outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {row, "a.example"}
     assert outcome.report["skipped"][0]["hubspot_id"] == 101
-    reason = f"a matching company in HubSpot names it as {text!r}"
+    reason = f"the domain of a matching company in HubSpot is {text!r}"
     assert outcome.report["kept"] == [{"domain": row, "reason": reason}]
 
 
@@ -585,7 +586,7 @@ def test_a_row_that_has_gone_is_not_unfollowed_by_its_old_name(clock: FakeClock)
         outcome = run_once(clock, sandbox)
         assert asked(sandbox.requests) == [f"POST /companies/{NEW}/follow"]
     assert statuses(outcome, "unfollow") == {OLD: "no_longer_listed"}
-    assert "Done: 1 company newly followed, 0 no longer followed" in outcome.out
+    assert "Done: followed 1 company, unfollowed 0," in outcome.out
 
 
 @pytest.mark.parametrize("text", ["b.example", "x.test; WWW.b.example/", "https://b.example"])
@@ -690,16 +691,17 @@ def test_accepted_and_never_listed(clock: FakeClock, is_followed: bool) -> None:
         assert outcome.code == 0
         assert statuses(outcome, "follow") == {NEW: "unlisted"}
         assert statuses(outcome, "unfollow") == {"z.example": "held_back"}
-        assert "Done: 0 companies newly followed, 0 no longer followed" in outcome.out
+        assert "Done: followed 0 companies, unfollowed 0," in outcome.out
         assert outcome.out.endswith(
-            f"lists 0 of 1 wanted company. Missing: {NEW}. Followed and not wanted: z.example.\n"
+            f"now follows 0 of 1 matching company. Missing: {NEW}."
+            " Still followed but no longer matching: z.example.\n"
         )
         clock.now += 7 * DAY_S
         assert statuses(clock.run(sync.main, sandbox), "unfollow") == {"z.example": "done"}
         assert sandbox.predictleads.followed == accepted
         again = clock.run(sync.main, sandbox)
         assert again.out.endswith(
-            "Nothing to do now: PredictLeads follows 0 of 1 wanted company.\n"
+            "Nothing to do for now: 0 of 1 matching company is followed, 1 is waiting.\n"
         )
         sandbox.predictleads.unlisted = set()
         sandbox.predictleads.followings = {NEW: None}
@@ -740,7 +742,7 @@ def test_a_check_that_fails_is_told(clock: FakeClock) -> None:
         told = clock.run(sync.main, sandbox, "--history")
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert statuses(outcome, "follow") == {NEW: "sent"}
-    assert "Not checked afterwards: PredictLeads, followings" in outcome.out
+    assert "The result was not checked: PredictLeads, followings" in outcome.out
     assert "done in part: 1 sent, not confirmed\n" in told.out
 
 
@@ -774,16 +776,19 @@ def test_without_credits_the_rest_waits_and_is_told_once(clock: FakeClock) -> No
     with make(clock, [shop(NEW)], rows, credits_quota=0) as sandbox:
         outcome = clock.run(sync.main, sandbox, *flags)
         assert (outcome.code, NEW in sandbox.predictleads.followings) == (4, True)
-        assert outcome.text.count("The credits of this month are used up") == 1
-        assert "Not enough credits: about 7 are needed, 0 left." in outcome.out
+        assert outcome.text.count("This month's credits are used up") == 1
+        assert "Not enough credits: about 7 are needed, 0 are left this month." in outcome.out
         assert outcome.report["checked_after"]["unwanted"] == [*rows]
         again = clock.run(sync.main, sandbox, *flags)
         assert (again.code, again.text) == (0, "")
         assert "FIX  No credits are left this month" in clock.run(sync.main, sandbox, "--check").out
         clock.now += 8 * DAY_S
-        assert "The credits of this month are used up" in clock.run(sync.main, sandbox, *flags).out
+        assert "This month's credits are used up" in clock.run(sync.main, sandbox, *flags).out
         sandbox.predictleads.credits_quota = 100
-        assert "Companies wait to be unfollowed" in clock.run(sync.main, sandbox, "--check").out
+        assert (
+            "The next run will unfollow the companies that are waiting."
+            in clock.run(sync.main, sandbox, "--check").out
+        )
         assert clock.run(sync.main, sandbox, *flags).report["counts"]["done"] == 7
         assert "unfollowed" not in clock.run(sync.main, sandbox, "--check").out
 
@@ -799,7 +804,7 @@ def test_a_refused_plan_that_stays_the_same_is_told_in_full_once(clock: FakeCloc
     assert "z-0.example" in first.out
     assert again.text.strip() == (
         "Refused for safety as before, nothing has been changed: 7 companies of 7 (100.0 %) would"
-        " no longer be followed, and the limit is 20 %."
+        " be unfollowed, and the limit is 20 %."
     )
     assert "more.example" in changed.out
 
@@ -814,7 +819,7 @@ def test_unknown_companies_are_news_once_and_count_against_no_limit(clock: FakeC
         sandbox.hubspot.add("companies", shop(NEW))
         outcome = clock.run(sync.main, sandbox, "--max-follow", "10")
         assert (outcome.code, NEW in sandbox.predictleads.followings) == (0, True)
-        line = "PredictLeads did not take 15 companies, and is asked again from 28 Nov 2026 on:"
+        line = "15 companies are waiting and will be retried on 28 Nov 2026:"
         assert line in outcome.out
         assert outcome.report["waiting"][0]["reason"].endswith("404 not_found: Company not found.")
         again = clock.run(sync.main, sandbox, "--max-follow", "10", ASK_AGAIN_DAYS="0")
@@ -838,7 +843,7 @@ def test_a_refusal_of_another_kind_is_partial_once(clock: FakeClock) -> None:
         weekly = clock.run(sync.main, sandbox, "-q")
         assert statuses(weekly, "follow") == {NEW: "failed"}
         assert (weekly.code, weekly.report["outcome"]) == (0, "in_sync")
-        assert f"Not as planned, 2 companies:\n  ! {NEW}" in weekly.out
+        assert f"2 companies had problems:\n  ! {NEW}" in weekly.out
         assert clock.run(sync.main, sandbox, "-q").text == ""
         assert clock.run(sync.main, sandbox, ASK_AGAIN_DAYS="0").code == 0
 
@@ -898,7 +903,9 @@ def test_companies_that_hubspot_counts_and_does_not_show(clock: FakeClock) -> No
         sandbox.faults = [Fault("edit", path=SEARCH, edit=count_more)]
         outcome = run_once(clock, sandbox)
     assert outcome.code == 0
-    assert outcome.report["summary"][0].startswith("HubSpot counts 5 companies more than it shows")
+    assert outcome.report["summary"][0].startswith(
+        "HubSpot counts 5 companies more than it returned"
+    )
 
 
 # What it costs
@@ -912,7 +919,7 @@ def test_the_plan_says_what_it_costs(clock: FakeClock, left: int) -> None:
         outcome = clock.run(sync.main, sandbox, "--dry-run")
     words = "Unfollowing 2 companies will use about 2 credits"
     assert f"{words} ({max(left, 0)} of 10,000 left this month)." in outcome.out
-    enough = f"Not enough credits: about 2 are needed, {max(left, 0)} left."
+    enough = f"Not enough credits: about 2 are needed, {max(left, 0)} "
     assert (enough in outcome.out) is (left < 2)
     assert ("Perhaps not enough credits: up to 3 are needed, if" in outcome.out) is (left == 2)
 
@@ -997,7 +1004,7 @@ def test_the_memory_of_another_account_is_not_used(clock: FakeClock, tmp_path: P
         assert clock.run(sync.main, sandbox, "--state", path).code == 0
         sandbox.predictleads.api_key = "key-of-another-account"
         outcome = clock.run(sync.main, sandbox, "--state", path)
-    assert (outcome.code, "is the memory of another account" in outcome.err) == (0, True)
+    assert (outcome.code, "is the run history of another account" in outcome.err) == (0, True)
 
 
 def test_a_name_that_is_not_true_any_more_is_found_out(clock: FakeClock) -> None:

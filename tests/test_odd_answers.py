@@ -39,8 +39,7 @@ def test_a_missing_scope_is_named_wherever_it_stands(clock: FakeClock, place: st
         sandbox.hubspot.scopes_named_in = place
         sandbox.hubspot.scopes.discard("crm.schemas.companies.read")
         out = clock.run(sync.main, sandbox, "--check").out
-    assert "the token lacks the scope crm.schemas.companies.read" in out
-    assert "Add the scope to the key in HubSpot > Development > Keys > Service keys." in out
+    assert "Add the scope crm.schemas.companies.read to the key in HubSpot > " in out
 
 
 def test_a_banned_address_is_not_told_as_a_missing_scope(clock: FakeClock) -> None:
@@ -57,7 +56,7 @@ def test_a_wrong_address_is_not_told_as_a_missing_property(clock: FakeClock) -> 
         wrong = sandbox.settings["HUBSPOT_BASE_URL"] + "/elsewhere"
         outcome = clock.run(sync.main, sandbox, HUBSPOT_BASE_URL=wrong)
     assert outcome.code == 1
-    assert "HubSpot has nothing at this address: check HUBSPOT_BASE_URL." in outcome.err
+    assert "HubSpot has nothing at this address. Check HUBSPOT_BASE_URL." in outcome.err
     assert "create it" not in outcome.err
 
 
@@ -174,7 +173,7 @@ def test_503_after_the_work_of_every_follow_and_unfollow(clock: FakeClock) -> No
         outcome = clock.run(sync.main, sandbox)
         assert set(sandbox.predictleads.followings) == {"shop-1.example", "shop-2.example"}
     assert outcome.code == 0
-    assert "Checked afterwards: PredictLeads lists all 2 wanted companies" in outcome.out
+    assert "Checked: PredictLeads now follows exactly the 2 matching companies" in outcome.out
 
 
 def test_503_after_the_work_of_every_subscriber(clock: FakeClock) -> None:

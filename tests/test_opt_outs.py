@@ -168,7 +168,7 @@ def test_an_account_that_wants_a_legal_basis(clock: FakeClock) -> None:
             "legalBasisExplanation": "unsubscribed in MailerLite",
         }
     assert refused.code != 0
-    assert "Let HUBSPOT_LEGAL_BASIS name one." in refused.text
+    assert "Set HUBSPOT_LEGAL_BASIS." in refused.text
     assert (wrong.code, done.code) == (2, 0)
     assert "HUBSPOT_LEGAL_BASIS must be one of CONSENT_WITH_NOTICE," in wrong.err
 
@@ -178,7 +178,7 @@ def test_a_legal_basis_that_is_asked_for_in_other_words(clock: FakeClock, words:
     with make([contact(JO)], [left(JO)], clock) as sandbox:
         sandbox.faults = [Fault("status", path=WRITE, status=400, body={"message": words})]
         outcome = run_first(clock, sandbox, FLAG, **NEWS)
-    assert f"400 {words} Let HUBSPOT_LEGAL_BASIS name one." in outcome.text
+    assert f"400 {words} Set HUBSPOT_LEGAL_BASIS." in outcome.text
 
 
 def test_a_missing_scope_is_named_and_stops_no_other_write(clock: FakeClock) -> None:
@@ -196,7 +196,7 @@ def test_a_missing_scope_is_named_and_stops_no_other_write(clock: FakeClock) -> 
         outcome = run_first(clock, sandbox, FLAG, **NEWS)
         assert statuses(sandbox)[BO] == "active"
     assert outcome.report["outcome"] == "partial"
-    assert "the token lacks the scope communication_preferences.write" in outcome.err
+    assert "Add the scope communication_preferences.write" in outcome.err
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_an_answer_that_shows_no_opt_out(clock: FakeClock) -> None:
         ]
         outcome = run_first(clock, sandbox, FLAG, **NEWS)
     assert outcome.code != 0
-    assert "it does not say that it is done" in outcome.err
+    assert "it does not confirm the opt-out" in outcome.err
 
 
 def test_who_comes_back_before_the_write_is_left_alone(clock: FakeClock) -> None:

@@ -76,13 +76,13 @@ def show(browser: Any, path: Path, width: int, scheme: str = "light") -> str:
 def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int, scheme: str) -> None:
     text = show(browser, run_page, width, scheme)
     assert browser.title == "Companies followed in PredictLeads: done in part"
-    assert "1 company newly followed, 1 no longer followed" in text
+    assert "followed 1 company, unfollowed 1," in text
     assert "<script>document.title='pwned'</script>" in text
     assert "\\x1b]0;pwned\\x07=cmd" in text
     assert "its platform is wix, which is not in the rule" in text
     assert "422 invalid: Not this one" in text
     assert "kept on purpose (--keep or KEEP_FOLLOWING)" in text
-    assert "its domain in HubSpot, 'info@d.example', is not a usable domain" in text
+    assert "'info@d.example' in HubSpot is not a domain" in text
     assert "Company domain name" in text
     assert "KEEP_FOLLOWING" not in text.replace("--keep or KEEP_FOLLOWING", "")  # folded
     link = browser.find_element("link text", "Shop C")
@@ -102,7 +102,7 @@ def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
         for _ in range(2):
             clock.run(sync.main, sandbox, "--report", str(path))
     decide = path.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
-    assert "Not taken" in decide
+    assert "Waiting" in decide
     assert "Sample" not in decide
 
 
@@ -124,7 +124,7 @@ def test_a_failed_run_keeps_the_recent_ones_on_the_page(
         sandbox.faults = [Fault("status", path=path, status=401)]
         assert clock.run(sync.main, sandbox, "--report", str(page)).code == 1
     recent = page.read_text(encoding="utf-8").split('<h2 id="history">')[1]
-    assert "1 followed, 1 no longer followed" in recent
+    assert "1 followed, 1 unfollowed" in recent
 
 
 def test_the_page_of_a_check_begins_with_its_verdict(clock: FakeClock, tmp_path: Path) -> None:
@@ -304,8 +304,8 @@ def test_the_page_of_a_question_is_headed_by_it(clock: FakeClock, tmp_path: Path
         clock.run(sync.main, sandbox, "--explain", "a.example", "--report", str(path))
     text = path.read_text(encoding="utf-8")
     assert "dry run" not in text.lower()
-    assert ": what becomes of these companies, and why</title>" in text
-    assert '<p class="lead">What becomes of these companies, and why.</p>' in text
+    assert ": what happens to these companies, and why</title>" in text
+    assert '<p class="lead">What happens to these companies, and why.</p>' in text
 
 
 def test_the_list_after_the_last_write_in_words() -> None:

@@ -76,7 +76,7 @@ def test_settings_limit_as_flags_do(clock: FakeClock) -> None:
     with make([1, 2, 3], [4], clock) as sandbox:
         outcome = clock.run(sync.main, sandbox, MAX_FOLLOW="2", MAX_UNFOLLOW="0")
         assert outcome.code == 3
-        assert "3 companies would be newly followed, and the limit is 2." in outcome.out
+        assert "3 companies would be followed, and the limit is 2." in outcome.out
         assert outcome.out.endswith(f" --approve {outcome.report['plan']}\n")
         allowed = [each["allow_with"] for each in outcome.report["refusals"]]
         assert allowed == ["--max-unfollow 1", "--max-follow 3"]
@@ -305,7 +305,7 @@ def test_a_refusal_is_not_taken_for_already_so(clock: FakeClock, path: str, mess
     ("body", "words"),
     [
         ("\ufeff<html>login</html>", "the answer cannot be used: a web page"),
-        ('{"error": {"type": "no"}}', "it says no"),
+        ('{"error": {"type": "no"}}', "rejected: "),
     ],
 )
 def test_a_200_that_is_no_yes(clock: FakeClock, body: str, words: str) -> None:

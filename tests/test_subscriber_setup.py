@@ -158,8 +158,8 @@ NOT_IN_PLACE = [
     (wrong_token, 1, "HubSpot, list of contact properties: 401"),
     (wrong_token, 1, "Check HUBSPOT_ACCESS_TOKEN"),
     (wrong_key, 1, "401 Unauthenticated. MailerLite rejects the token in MAILERLITE_API_KEY."),
-    (missing_schema_scope, 1, "the token lacks the scope crm.schemas.contacts.read"),
-    (missing_object_scope, 1, "the token lacks the scope crm.objects.contacts.read"),
+    (missing_schema_scope, 1, "Add the scope crm.schemas.contacts.read"),
+    (missing_object_scope, 1, "Add the scope crm.objects.contacts.read"),
     (missing_property, 2, "HubSpot has no contact property city: fix MAILERLITE_FIELDS"),
     (missing_opt_out, 1, "HubSpot shows no contact property hs_email_optout"),
 ]
@@ -190,7 +190,7 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
     folder = memory.parent
     assert outcome.code == 0
     assert outcome.out.splitlines() == [
-        "OK   HubSpot knows the key: account 12345 on app.hubspot.com.",
+        "OK   HubSpot accepts the key: account 12345 on app.hubspot.com.",
         "OK   HubSpot can be used: its contacts have 25 properties.",
         "OK   MailerLite knows the key. Its API does not tell the account's name; the account has"
         " 8 fields and the group Shops.",

@@ -61,9 +61,8 @@ def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(clock: 
     reason = "its Alexa rank is 1,250,000, and only ranks under 1,000,000 match"
     assert f"- shop-3.example  Shop 3: {reason}" in outcome.out
     assert outcome.out.endswith(
-        "Done: 1 company newly followed, 1 no longer followed, 1 left as they were, 0 skipped.\n"
-        "Checked afterwards: PredictLeads lists all 2 wanted companies and none that is"
-        " not wanted.\n"
+        "Done: followed 1 company, unfollowed 1, left 1 unchanged, skipped 0.\n"
+        "Checked: PredictLeads now follows exactly the 2 matching companies.\n"
     )
     assert (
         "HubSpot: 2 companies on Shopify or Magento 2 with an Alexa rank under 1,000,000."
@@ -95,9 +94,7 @@ def test_2500_matching_companies_and_2030_followed(
         assert len(sandbox.writes) == 500 + 30
     assert (first.code, second.code) == (0, 0)
     assert "and 450 more (see the report)" in first.out
-    assert second.out.endswith(
-        "Nothing to do: PredictLeads follows the 2,500 companies it should.\n"
-    )
+    assert second.out.endswith("Nothing to do: all 2,500 matching companies are followed.\n")
     assert second.report["outcome"] == "in_sync"
     assert second.report["follow"] == second.report["unfollow"] == []
 
@@ -120,9 +117,9 @@ def test_every_spelling_of_a_domain_is_one_company(clock: FakeClock) -> None:
     assert outcome.report["skipped"][0] == {
         "hubspot_id": 104,
         "company": "Shop 4",
-        "reason": "its domain in HubSpot, 'info@shop-4.example', is not a usable domain",
+        "reason": "'info@shop-4.example' in HubSpot is not a domain",
     }
-    assert "2 have no usable domain; 1 shares the domain of another" in outcome.err
+    assert "; 2 will be skipped; 1 shares a domain with another company" in outcome.err
 
 
 def test_a_company_listed_under_another_domain_is_neither_followed_again_nor_unfollowed(
@@ -174,7 +171,7 @@ def test_dry_run_changes_nothing_and_says_so(clock: FakeClock) -> None:
     assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
     assert outcome.report["mode"] == "dry-run"
     assert [entry["status"] for entry in outcome.report["follow"]] == ["planned"]
-    assert outcome.out.endswith("Dry run: 1 would be followed, 1 no longer followed.\n")
+    assert outcome.out.endswith("Dry run: would follow 1 company and unfollow 1.\n")
 
 
 def reversed_ids(page: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +184,10 @@ def larger_total(page: dict[str, Any]) -> dict[str, Any]:
 
 MALFORMED = {
     "ids not in order": (Fault("edit", "hubspot", path=SEARCH, edit=reversed_ids), "not in order"),
-    "total too high": (Fault("edit", "hubspot", path=SEARCH, edit=larger_total), "promises 110"),
+    "total too high": (
+        Fault("edit", "hubspot", path=SEARCH, edit=larger_total),
+        "HubSpot counts 110",
+    ),
     "html": (Fault("html", "hubspot", path=SEARCH), "the answer cannot be used: no JSON object"),
     "an error with 200": (
         Fault(
@@ -261,12 +261,12 @@ NOT_IN_PLACE = [
     (wrong_token, "HubSpot, definition of the property ecommerce_platform: 401"),
     (wrong_token, "Check HUBSPOT_ACCESS_TOKEN"),
     (wrong_key, "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN"),
-    (missing_schema_scope, "the token lacks the scope crm.schemas.companies.read"),
-    (missing_object_scope, "the token lacks the scope crm.objects.companies.read"),
+    (missing_schema_scope, "Add the scope crm.schemas.companies.read"),
+    (missing_object_scope, "Add the scope crm.objects.companies.read"),
     (missing_property, "HubSpot has no company property alexa: create it, with the type number"),
     (text_property, "The company property alexa in HubSpot is of type string"),
     (missing_option, "HubSpot has no platform magento_2"),
-    (inactive, "The PredictLeads subscription is disabled_due_to_error"),
+    (inactive, "The PredictLeads subscription is disabled due to error. See PredictLeads"),
 ]
 
 
@@ -292,13 +292,15 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
         assert sandbox.writes == []
     assert outcome.code == 0
     assert re.sub(r"-[0-9a-f]{16}", "-HASH", outcome.out).splitlines() == [
-        "OK   HubSpot knows the key: account 12345 on app.hubspot.com.",
+        "OK   HubSpot accepts the key: account 12345 on app.hubspot.com.",
         "OK   HubSpot has the company property ecommerce_platform (enumeration).",
         "OK   HubSpot has the company property alexa (number).",
         "OK   HubSpot knows the platform shopify (Shopify).",
         "OK   HubSpot knows the platform magento_2 (Magento 2).",
-        "OK   The PredictLeads subscription is active, 0 of 10,000 credits used this month.",
-        "OK   HubSpot can be searched: 1 company found.",
+        "OK   The PredictLeads subscription is active, with 0 of 10,000 credits used this month.",
+        "OK   HubSpot companies can be read: 1 company found.",
+        "OK   PredictLeads may bill followed companies by the month; --max-follow limits how many a"
+        " run follows.",
         "OK   Settings come from the environment alone.",
         f"OK   What runs leave for later ones goes to {state}.",
         "OK   There is no memory of earlier runs yet: the first makes"
@@ -318,7 +320,7 @@ def test_check_ends_with_the_number_of_things_to_fix(clock: FakeClock) -> None:
         assert outcome.out.count("FIX  ") == 3
         quiet = clock.run(sync.main, sandbox, "--check", "-q")
     assert (outcome.code, quiet.code) == (1, 1)
-    assert quiet.out.startswith("3 things to fix.\n\nOK   HubSpot knows the key")
+    assert quiet.out.startswith("3 things to fix.\n\nOK   HubSpot accepts the key")
 
 
 def test_check_uses_the_memory_of_earlier_runs(clock: FakeClock) -> None:
@@ -331,7 +333,9 @@ def test_check_uses_the_memory_of_earlier_runs(clock: FakeClock) -> None:
         path.unlink()
         clock.run(sync.main, sandbox)
         sandbox.predictleads.api_key = "another"
-        assert "is the memory of another account" in check(clock, sandbox, "--state", str(path))
+        assert "is the run history of another account" in check(
+            clock, sandbox, "--state", str(path)
+        )
 
 
 def check(clock: FakeClock, sandbox: Sandbox, *flags: str) -> str:
@@ -345,7 +349,7 @@ def test_a_plan_names_the_accounts(clock: FakeClock, flags: list[str]) -> None:
     with make(clock, shops(1), {}) as sandbox:
         assert (
             "HubSpot is account 12345 on app.hubspot.com. The PredictLeads subscription is active,"
-            " 0 of 10,000 credits used this month.\n"
+            " with 0 of 10,000 credits used this month.\n"
         ) in clock.run(sync.main, sandbox, *flags).err
 
 
@@ -381,7 +385,7 @@ def test_connection_refused(clock: FakeClock) -> None:
 
 def test_quiet_says_nothing_when_nothing_changes(clock: FakeClock) -> None:
     with make(clock, shops(1), {}) as sandbox:
-        assert "Done: 1 company newly followed" in clock.run(sync.main, sandbox, "-q").out
+        assert "Done: followed 1 company" in clock.run(sync.main, sandbox, "-q").out
         assert clock.run(sync.main, sandbox, "-q").text == ""
 
 
@@ -390,14 +394,15 @@ def test_a_quiet_run_tells_the_result_first_and_the_report_last(
 ) -> None:
     with make(clock, shops(1), {}) as sandbox:
         assert clock.run(sync.main, sandbox, "-q").out.splitlines() == [
-            "Done: 1 company newly followed, 0 no longer followed, 0 left as they were, 0 skipped.",
-            "Checked afterwards: PredictLeads lists the 1 wanted company and none that is"
-            " not wanted.",
+            "Done: followed 1 company, unfollowed 0, left 0 unchanged, skipped 0.",
+            "Checked: PredictLeads now follows exactly the 1 matching company.",
             "",
             "Follow 1 company:",
             "  + shop-1.example  Shop 1",
             "",
-            "0 are followed already.",
+            "0 companies are already followed.",
+            "PredictLeads may bill followed companies by the month; --max-follow limits how many a"
+            " run follows.",
         ]
         page, table = tmp_path / "run.html", tmp_path / "run.csv"
         reports = ["--report", str(page), "--report", str(table)]
@@ -415,16 +420,16 @@ def test_what_is_as_it_should_be_in_words(clock: FakeClock) -> None:
     with make(clock, shops(1, 2), followed(1, 2, 3, 4)) as sandbox:
         dry = clock.run(sync.main, sandbox, *keep("shop-3.example"), "--dry-run")
     assert dry.out.splitlines() == [
-        "Stop following 1 company:",
+        "Unfollow 1 company:",
         "  - shop-4.example  no company in HubSpot has this domain",
         "",
-        "Still followed although they no longer match, 1 company:",
+        "1 company no longer matches but is kept:",
         "  = shop-3.example  kept on purpose (--keep or KEEP_FOLLOWING)",
         "",
-        "2 are followed already.",
+        "2 companies are already followed.",
         "Unfollowing 1 company will use about 1 credit (10,000 of 10,000 left this month).",
         f"Plan {dry.report['plan']}.",
-        "Dry run: 0 would be followed, 1 no longer followed.",
+        "Dry run: would follow 0 companies and unfollow 1.",
     ]
 
 
@@ -475,12 +480,12 @@ def test_a_quiet_run_tells_once_what_waits_and_once_a_week(clock: FakeClock) -> 
         first = told()
         assert first.splitlines() == [
             "Something waits for you, see below.",
-            "Nothing to do: PredictLeads follows the 1 company it should.",
+            "Nothing to do: the 1 matching company is followed.",
             "",
             "Skip 1 company:",
-            "  ! Shop 2, id 102  its domain in HubSpot, 'n/a', is not a usable domain",
+            "  ! Shop 2, id 102  'n/a' in HubSpot is not a domain",
             "",
-            "1 is followed already.",
+            "1 company is already followed.",
         ]
         assert told() == ""
         for _ in range(6):
@@ -508,8 +513,8 @@ def test_a_quiet_run_that_changes_something_repeats_nothing_that_waits(clock: Fa
         assert "Skip 1 company:" in clock.run(sync.main, sandbox, "-q").out
         sandbox.predictleads.followings["shop-9.example"] = None
         out = clock.run(sync.main, sandbox, "-q").out
-    assert "Stop following 1 company:" in out
-    assert ", 1 skipped." in out
+    assert "Unfollow 1 company:" in out
+    assert ", skipped 1." in out
     assert "Skip" not in out
 
 
@@ -522,18 +527,18 @@ def test_what_predictleads_does_not_take_is_told_when_it_appears_and_then_once_a
         def told() -> str:
             return clock.run(sync.main, sandbox, "-q", ASK_AGAIN_DAYS="30").out
 
-        assert "Not as planned, 1 company:\n  ! shop-2.example  unknown: " in told()
+        assert "1 company had problems:\n  ! shop-2.example  PredictLeads, follow" in told()
         assert told() == ""
         clock.now += 7 * DAY_S
         assert (
-            "PredictLeads did not take 1 company, and is asked again from 21 Dec 2026 on:\n"
+            "1 company is waiting and will be retried on 21 Dec 2026:\n"
             "  … shop-2.example  PredictLeads, follow shop-2.example: 404"
         ) in told()
         assert told() == ""
 
 
-NOW_TAKEN = "Done: 1 company newly followed, 1 no longer followed"
-STILL = "Done in part: 0 companies newly followed, 0 no longer followed"
+NOW_TAKEN = "Done: followed 1 company, unfollowed 1,"
+STILL = "Done in part: followed 0 companies, unfollowed 0,"
 
 
 @pytest.mark.parametrize(
@@ -605,9 +610,7 @@ def test_a_company_that_predictleads_does_not_know_is_no_failure(clock: FakeCloc
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "unknown"]
     assert "follow shop-2.example: 404 not_found: Company not found." in outcome.err
-    assert (
-        "lists 1 of 2 wanted companies and none that is not wanted. Missing: shop-2" in outcome.out
-    )
+    assert "now follows 1 of 2 matching companies. Missing: shop-2" in outcome.out
 
 
 def test_a_dry_run_leaves_no_trace(clock: FakeClock) -> None:

@@ -123,7 +123,7 @@ def test_cron_starts_it_from_anywhere_with_next_to_no_environment(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
     assert (first.returncode, first.stderr) == (0, "")
-    assert "Done: 1 company newly followed" in first.stdout
+    assert "Done: followed 1 company" in first.stdout
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
 
 
@@ -159,4 +159,4 @@ def test_the_command_for_1password_works_as_the_manual_has_it(tmp_path: Path) ->
             text=True,
             check=False,
         )
-    assert (ended.returncode, "Done: 1 company newly followed" in ended.stdout) == (0, True)
+    assert (ended.returncode, "Done: followed 1 company" in ended.stdout) == (0, True)
