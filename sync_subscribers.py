@@ -16,6 +16,7 @@ from cli.job import Job, run_job
 from core import log
 from core.clock import Clock
 from core.errors import Outcome
+from core.limits import Refusal
 from core.words import count
 from hubspot_api.shapes import CONTACTS
 from hubspot_client import HubSpotClient
@@ -108,6 +109,7 @@ class Sync:
     ) -> None:
         self.run, self.options, self.services = run, chosen, services
         self.store, self.history = store, history
+        self.notifications = Notifications(store, run.clock)
         self.setup = Setup(chosen, services)
         self.rules = self.setup.rules_in_force()
 
@@ -118,8 +120,7 @@ class Sync:
         everybody = read_everybody(self.services, self.rules, store, run.clock)
         plan = make_plan(everybody.contacts, everybody.subscribers, store, self.rules)
         plan.creations = self.setup.creations
-        notifications = Notifications(store, run.clock)
-        waiting = self._show(plan, everybody, notifications)
+        news, waiting = self._show(plan, everybody)
         scope = self._describe_scope(everybody)
         if scope:
             run.say(scope)
@@ -129,21 +130,32 @@ class Sync:
         if flags.first_run and not is_new:
             needless = "leave it out, or it will allow too much"
             log.warning("--first-run is not needed any more: %s.", needless)
-        outcome = self._carry_out(plan, everybody)
+        if refused := self._refusals(plan, everybody):
+            key = f"refused {run.report.plan}"
+            due = self.notifications.due({key})
+            news, waiting = news | due, waiting | {key}
+            outcome = run.refuse(refused, is_known=not due)
+        else:
+            outcome = self._carry_out(plan, everybody)
         run.report.summary += [scope] if scope else []
-        notifications.mark_notified(*waiting)
+        self.notifications.mark_notified(news, waiting)
         return outcome
 
-    def _carry_out(self, plan: Plan, everybody: Everybody) -> Outcome:
+    def _refusals(self, plan: Plan, everybody: Everybody) -> list[Refusal]:
         run, store, chosen = self.run, self.store, self.options
         is_missing = store.is_new and everybody.subscribers and not chosen.flags.first_run
         missing = [options.missing_state(store.path)] if is_missing else []
         lists = store.compare_lists(everybody.subscribers)
         over = options.refusals(plan, lists, chosen, store.path)
         changes = {text: store.hash_of(email, text) for text, email in plan.described()}
-        over = [*(() if run.dry_run else missing), *over]
-        if refused := approval.judge(run, changes, over, self.history):
-            return run.refuse(refused)
+        if run.dry_run:
+            for refusal in missing:
+                run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
+            missing = []
+        return approval.judge(run, changes, [*missing, *over], self.history)
+
+    def _carry_out(self, plan: Plan, everybody: Everybody) -> Outcome:
+        run = self.run
         if plan.is_empty:
             number = len({each.email for each in plan.waiting})
             are = "is" if number == 1 else "are"
@@ -152,8 +164,6 @@ class Sync:
             run.summarise(f"{waiting if number else 'Nothing to do:'} {has}")
             self._summarise_orphans(plan)
         if run.dry_run:
-            for refusal in missing:
-                run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
             would = sections.describe_numbers(plan, is_over=False)
             return Outcome.IN_SYNC if plan.is_empty else run.end_dry_run(would)
         self._remember(plan, everybody)
@@ -225,9 +235,7 @@ class Sync:
         names = {**self.setup.group_names, **self.rules.mirror.names}
         sections.fill(self.run.report, plan, names, is_over)
 
-    def _show(
-        self, plan: Plan, everybody: Everybody, notifications: Notifications
-    ) -> tuple[set[str], set[str]]:
+    def _show(self, plan: Plan, everybody: Everybody) -> tuple[set[str], set[str]]:
         """Report and say the plan; of what waits for a person, what is told, and all of it. With
         --quiet only what is new, or was told a week ago, is told."""
         run, report = self.run, self.run.report
@@ -240,7 +248,7 @@ class Sync:
             if section.kind is Kind.DECIDE
             for row in section.rows
         }
-        news = notifications.due(rows.keys())
+        news = self.notifications.due(rows.keys())
         run.screen.has_news = bool(news or plan.removed_by_hand)
         told = [row for key, row in rows.items() if key in news or not run.args.quiet]
         sections.say_plan(run.screen, plan, report.sections, told)

@@ -710,3 +710,15 @@ def test_the_demo_runs_against_the_sandbox() -> None:
     assert process.returncode == 0, process.stderr
     for line in ("Create 24 people:", "Update 8 people:", "For you to decide", "Skip 14 contacts:"):
         assert line in process.stdout
+
+
+def test_an_unchanged_refusal_is_mailed_in_full_once(clock: FakeClock, tmp_path: Path) -> None:
+    with make([contact(JO)], [], clock) as sandbox:
+        assert run_first(clock, sandbox).code == 0
+        sandbox.hubspot.contacts[900] = contact(AL)
+        first, again = (run(clock, sandbox, "-q", "--max-new", "0") for _ in range(2))
+        assert (first.code, again.code) == (3, 3)
+        assert AL in first.out
+        assert AL not in again.out
+        sandbox.hubspot.contacts[901] = contact(BO)
+        assert BO in run(clock, sandbox, "-q", "--max-new", "0").out
