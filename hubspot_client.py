@@ -132,11 +132,6 @@ class HubSpotClient(ServiceClient):
         except (CallRejected, ServiceError):
             return None
 
-    def property(self, of: ObjectType, name: str) -> Property | None:
-        """None when there is none of that name."""
-        call, path = f"definition of the property {name}", f"{_PROPERTIES}/{of.plural}/{name}"
-        return self._read_if_found(call, shapes.definition, path)
-
     def properties(self, of: ObjectType) -> dict[str, Property]:
         """Every property by its name."""
         call, path = f"list of {of.singular} properties", f"{_PROPERTIES}/{of.plural}"
@@ -145,26 +140,36 @@ class HubSpotClient(ServiceClient):
     # Found by a search. Its index lags behind the records by up to half a minute, so it may miss a
     # new one, or find one that does not match any more; the values are of now.
 
-    def companies(self, group: search.Group, on_total: Callable[[int], None]) -> Iterator[Company]:
-        """All companies that the group describes, in no order. `on_total` hears how many HubSpot
-        says there are. Edits move that, so a few may be missing; ListChanged when many are."""
-        names = shapes.COMPANY_PROPERTIES
-        return map(shapes.company, self._search(COMPANIES, names, [group], on_total))
+    def companies(
+        self, group: search.Group, names: Sequence[str], on_total: Callable[[int], None]
+    ) -> Iterator[Company]:
+        """All companies that the group describes, in no order, also with the properties `names`.
+        `on_total` hears how many HubSpot says there are. Edits move that, so a few may be missing;
+        ListChanged when many are."""
+        found = self._search(COMPANIES, *_of_companies(names), [group], on_total)
+        return map(shapes.company, found)
 
     def find(
-        self, of: ObjectType, names: Sequence[str], queries: Iterable[search.Query]
+        self,
+        of: ObjectType,
+        names: Sequence[str],
+        queries: Iterable[search.Query],
+        needed: Sequence[str] = (),
     ) -> list[Record]:
         """All records that one of the queries finds, with the properties `names`; some may come
-        twice. Raises ListChanged."""
+        twice. Raises ListChanged, and BadAnswer when no record has one of those `needed`."""
 
         def find(query: search.Query) -> list[Record]:
-            return paging.retry_if_changed(lambda: [*self._search(of, names, query)])
+            return paging.retry_if_changed(lambda: [*self._search(of, names, needed, query)])
 
         pages = threads.run_all(find, [*queries], SEARCHES_AT_ONCE)
         return [record for page in pages for record in page]
 
-    def find_companies(self, queries: Iterable[search.Query]) -> list[Company]:
-        return [*map(shapes.company, self.find(COMPANIES, shapes.COMPANY_PROPERTIES, queries))]
+    def find_companies(
+        self, queries: Iterable[search.Query], names: Sequence[str] = ()
+    ) -> list[Company]:
+        asked, needed = _of_companies(names)
+        return [*map(shapes.company, self.find(COMPANIES, asked, queries, needed))]
 
     def contact_with_email(self, email: str) -> Contact | None:
         """The contact that has this address, in lower case, as its own or as an additional one,
@@ -207,8 +212,9 @@ class HubSpotClient(ServiceClient):
             found += self._read(call, shape, "POST", path, body=body)
         return found
 
-    def companies_by_id(self, ids: Sequence[int]) -> list[Company]:
-        return [*map(shapes.company, self.records(COMPANIES, shapes.COMPANY_PROPERTIES, ids))]
+    def companies_by_id(self, ids: Sequence[int], names: Sequence[str] = ()) -> list[Company]:
+        asked, needed = _of_companies(names)
+        return [*map(shapes.company, self.records(COMPANIES, asked, ids, needed=needed))]
 
     def contacts(self, names: Sequence[str], needed: Sequence[str] = ()) -> Iterator[Contact]:
         """Every contact once, in order of id; otherwise as `records`.
@@ -354,6 +360,7 @@ class HubSpotClient(ServiceClient):
         self,
         of: ObjectType,
         names: Sequence[str],
+        needed: Sequence[str],
         query: search.Query,
         on_total: Callable[[int], None] | None = None,
     ) -> Iterator[Record]:
@@ -362,7 +369,7 @@ class HubSpotClient(ServiceClient):
         totals: list[int] = []
 
         def fetch(ids: IdRange) -> tuple[int, list[Record]]:
-            shape = partial(search.results, tuple(names), ids)
+            shape = partial(search.results, tuple(names), needed, ids)
             there_are, records = self._read_search(of, shape, search.page(query, ids, names))
             if not totals:  # the first page is that of all ids
                 totals.append(there_are)
@@ -383,3 +390,8 @@ class HubSpotClient(ServiceClient):
     def _require_all(self, call: str, of: str, claimed: int, came: int, accepted: int = 0) -> None:
         if claimed - came > accepted:
             self.http.list_changed(call, f"HubSpot counts {claimed:,} {of}, but returned {came:,}")
+
+
+def _of_companies(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All that is asked for of a company, and those without which nobody can judge it."""
+    return tuple(dict.fromkeys((*shapes.COMPANY_PROPERTIES, *names))), ("domain", *names)

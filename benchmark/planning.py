@@ -14,8 +14,14 @@ from typing import Any, Iterator
 
 from companies.matching import Criteria, HubSpotLookup, Matching
 from companies.plan import Doubt, Keep, Rows, compare, make_plan, names_of
+from core.conditions import Condition, Property
 from hubspot_api.shapes import Company
 
+PLATFORM = Condition("ecommerce_platform", "=", ("shopify", "magento_2"))
+RULE = [  # as sync.py asks without settings
+    (PLATFORM, Property("ecommerce_platform", "enumeration", "select", {})),
+    (Condition("alexa", "<", ("1000000",)), Property("alexa", "number", "number", {})),
+]
 PAGE = 200  # companies in an answer of HubSpot
 UNTIDY_EVERY = 10  # a domain with scheme and www.
 FIRST_WORDS = ("alder", "birch", "cedar", "daisy", "elm", "fern", "garnet", "hazel", "iris")
@@ -41,8 +47,7 @@ def page_of_companies(start: int, count: int) -> list[Company]:
             f"https://www.{domain_of(number)}/"
             if number % UNTIDY_EVERY == 0
             else domain_of(number),
-            "shopify",
-            str(number % 999_999),
+            values={"ecommerce_platform": "shopify", "alexa": str(number % 999_999)},
         )
         for number in range(start, start + count)
     ]
@@ -72,7 +77,7 @@ def pages(count: int) -> Iterator[list[Company]]:
 
 def main(case: str, count: int) -> dict[str, Any]:
     judging, planning = Stopwatch(), Stopwatch()
-    matching = Matching(Criteria(("shopify", "magento_2"), 1_000_000))
+    matching = Matching(Criteria(RULE))
     for page in pages(count):
         with judging:
             for company in page:

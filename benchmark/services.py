@@ -19,6 +19,7 @@ from benchmark.measuring import (
     Seen,
     Spec,
 )
+from benchmark.planning import RULE
 from core.clock import Clock
 from core.settings import SettingsReader
 from hubspot_api import search
@@ -27,7 +28,6 @@ from hubspot_client import HubSpotClient, hubspot_settings
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
 from sandbox.core import Answer
 
-PLATFORMS, ALEXA_BELOW = ("shopify", "magento_2"), 1_000_000  # as sync.py asks without settings
 OTHERS_EVERY = 5  # every fifth company does not match
 ID_JUMP = 20_000_000_000  # halfway: an old account's ids have three digits as well as eleven
 
@@ -127,8 +127,7 @@ def search_once(sandbox: Sandbox) -> None:
     """The sandbox looks through all records at the first search of a kind, and remembers: that is
     none of the client's time."""
     settings = SettingsReader(sandbox.settings, "benchmark").load(hubspot_settings)
-    matching = search.matching(PLATFORMS, ALEXA_BELOW, multiple=False)
-    HubSpotClient(settings, Clock(), dry_run=True).count(COMPANIES, matching)
+    HubSpotClient(settings, Clock(), dry_run=True).count(COMPANIES, search.matching(RULE))
     time.sleep(1.0)  # until it no longer counts
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from typing import Any, Collection, Iterator, Mapping, Sequence
 
+from cli.job import require_ok
 from companies.destination import Destination
 from companies.job import CompanyJob
 from companies.matching import Criteria, Matching, domains_of
 from companies.plan import LISTED, Answer, Plan, Rows, names_of
 from core.domains import display_domain, normalise_domain
-from core.errors import Outcome
+from core.errors import Outcome, SettingsError
 from core.words import format_date, local
 from hubspot_api.shapes import Company
 from report.history import Next, change_row, describe_next, describe_past
@@ -19,7 +20,8 @@ from report.model import Kind, Section
 
 def explain(job: CompanyJob, domains: Sequence[str]) -> Outcome:
     """Why each is listed, or is not; what the next run would do, limits aside."""
-    job.source.read_platform()
+    job.source.read_rule()
+    require_ok(job.source.of_rule, SettingsError)
     all_rows = job.destination.fetch_current(lambda _number: None).rows
     rows: list[dict[str, Any]] = []
     actions = (job.destination.adding, job.destination.removing)
@@ -60,8 +62,7 @@ def _explain(job: CompanyJob, domain: str, all_rows: Rows) -> tuple[Next, dict[s
             "name": company.name,
             "link": f"{url}{company.id}" if url else None,
             "domain": company.domain,
-            "platform": company.platform,
-            "alexa": company.alexa,
+            "facts": {of.name: company.values[of.name] for _, of in matching.criteria.conditions},
             "how": _how(domain, company),
             "matches": mismatch is None,
             "reason": mismatch,
@@ -139,8 +140,11 @@ def _describe(row: Mapping[str, Any], destination: str, criteria: Criteria) -> I
     for each in row["hubspot"]:
         link = f" {each['link']}" if each["link"] else ""
         who = f"{each['name'] or '(no name)'}, id {each['id']},{link} {each['how']}"
-        platform = criteria.shown(each["platform"] or "none")
-        facts = f"platform {platform}, Alexa rank {each['alexa'] or 'none'}"
+        shown = (
+            f"{of.label} {of.show(each['facts'][of.name]) or 'none'}"
+            for _, of in criteria.conditions
+        )
+        facts = ", ".join(dict.fromkeys(shown))
         verdict = "matches" if each["matches"] else f"does not match: {each['reason']}"
         yield f"  HubSpot: {who}; {facts}. It {verdict}."
     if not row["destination"]:

@@ -11,11 +11,12 @@ from cli import command
 from cli.command import Run
 from companies.aliases import Aliases
 from companies.destination import Destination
-from companies.matching import Criteria, HubSpotLookup, Matching
+from companies.matching import HubSpotLookup, Matching
 from companies.plan import Diff, Doubt, Keep, Plan, Rows, compare, make_plan, names_of
 from companies.source import CompanySource
 from companies.state import Answers, CompanyState
 from core import log
+from core.conditions import Condition, parse_conditions
 from core.domains import parse_domain, parse_domains
 from core.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
 from core.settings import SettingsReader, parse_names, parse_positive
@@ -31,7 +32,7 @@ class Options(NamedTuple):
 
     hubspot: ServiceSettings
     destination: ServiceSettings
-    criteria: Criteria
+    conditions: tuple[Condition, ...]
     max_add: Limit | None
     max_remove: Limit
     keep: Keep
@@ -73,14 +74,12 @@ def add_flags(parser: ArgumentParser, destination: type[Destination]) -> None:
 def read_options(
     destination: type[Destination], args: Namespace, reader: SettingsReader
 ) -> Options:
-    platforms = reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", parse_names)
-    alexa_below = reader.get("ALEXA_BELOW", "1000000", parse_positive)
     max_add = reader.optional(destination.adding.limit_setting, parse_number_limit)
     max_remove = reader.get(destination.removing.limit_setting, "20%", parse_limit)
     return Options(
         hubspot=hubspot_settings(reader),
         destination=destination.settings(reader),
-        criteria=Criteria(platforms, alexa_below),
+        conditions=_read_rule(reader),
         max_add=args.max_add or max_add,
         max_remove=args.max_remove or max_remove,
         keep=Keep(
@@ -92,6 +91,17 @@ def read_options(
         ask_again_days=reader.get("ASK_AGAIN_DAYS", "7", parse_number),
         keep_history_days=reader.get("KEEP_HISTORY_DAYS", "400", parse_number),
     )
+
+
+def _read_rule(reader: SettingsReader) -> tuple[Condition, ...]:
+    """Which companies match. Two settings are the knobs of the rule that holds without another."""
+    reader.refuse_beside("COMPANY_FILTER", "ECOMMERCE_PLATFORMS", "ALEXA_BELOW")
+    if rule := reader.get("COMPANY_FILTER", "", parse_conditions):
+        return rule
+    platforms = reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", parse_names)
+    below = reader.get("ALEXA_BELOW", "1000000", parse_positive)
+    of_platform = Condition("ecommerce_platform", "=", platforms)
+    return of_platform, Condition("alexa", "<", (str(below),))
 
 
 class CompanyJob:

@@ -2,57 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from typing import Iterable, Mapping, NamedTuple, Sequence
 
+from core.conditions import Condition, Property
 from core.domains import named_domains, normalise_domain
 from core.shared_hosts import shared_host
-from core.values import as_number
 from hubspot_api.shapes import Company
-
-_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")  # 1,800.00, as HubSpot may write
 
 
 class Criteria(NamedTuple):
-    """A company matches with one of the platforms (HubSpot's internal values, upper and lower case
-    differ) and an Alexa rank under `alexa_below`. `labels`: how HubSpot shows the platforms."""
+    """A company matches for which all conditions hold, each with the definition of its property."""
 
-    platforms: tuple[str, ...]
-    alexa_below: int
-    labels: Mapping[str, str] = {}
+    conditions: Sequence[tuple[Condition, Property]] = ()
 
     def mismatch(self, company: Company) -> str | None:
         """Why a company does not match, as words that follow "because"; None when it does."""
-        platform, alexa, reasons = company.platform or "", company.alexa, []
-        if not platform:
-            reasons.append("it has no e-commerce platform")
-        elif set(self.platforms).isdisjoint(platform.split(";")):  # a;b: a company with several
-            reasons.append(f"its platform is {self.shown(platform)}, which is not in the rule")
-        rank = _rank(alexa or "")
-        if not alexa or not alexa.strip():
-            reasons.append("it has no Alexa rank")
-        elif rank is None:
-            reasons.append(f"its Alexa rank is not a number: {alexa}")
-        elif rank >= self.alexa_below:
-            below = f"and only ranks under {self.alexa_below:,} match"
-            reasons.append(f"its Alexa rank is {rank:,.0f}, {below}")
-        return " and ".join(reasons) or None
-
-    def shown(self, platform: str) -> str:
-        return ", ".join(self.labels.get(each, each) for each in platform.split(";"))
+        reasons = (each.mismatch(company.values[each.property], of) for each, of in self.conditions)
+        return "; ".join(filter(None, reasons)) or None
 
     def is_unreadable(self, company: Company) -> bool:
-        """Whether nobody can tell if it matches: its platform does, and its rank is no number."""
-        alexa = (company.alexa or "").strip()
-        is_unclear = bool(alexa) and _rank(alexa) is None
-        return is_unclear and not set(self.platforms).isdisjoint(
-            (company.platform or "").split(";")
+        """Whether nobody can tell if it matches: only values that cannot be read speak against."""
+        return all(
+            each.holds(text, of) or each.is_unreadable(text, of)
+            for each, of in self.conditions
+            for text in [company.values[each.property]]
         )
 
-
-def _rank(text: str) -> int | float | None:
-    text = text.strip()
-    return as_number(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
+    def describe(self) -> str:
+        return ", ".join(f"{of.label} is {each.describe(of)}" for each, of in self.conditions)
 
 
 class Change(NamedTuple):

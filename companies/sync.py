@@ -22,7 +22,7 @@ from companies.source import CompanySource
 from companies.state import CompanyState
 from core import log
 from core.clock import Clock
-from core.errors import AppError, Outcome
+from core.errors import AppError, Outcome, SettingsError
 from core.words import are, companies
 from hubspot_client import HubSpotClient
 from report.model import DONE, NOT_REACHED, Finding
@@ -41,7 +41,7 @@ def main(
         chosen = run.settings(lambda reader: read_options(destination, run.args, reader))
         hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
         service = destination(chosen.destination, run.clock, run.dry_run)
-        source = CompanySource(hubspot, chosen.criteria, run.clock)
+        source = CompanySource(hubspot, chosen.conditions, run.clock)
         account = chosen.destination.account
 
         def open_state(path: Path) -> CompanyState:
@@ -134,7 +134,8 @@ def check(source: CompanySource, destination: Destination) -> list[Finding]:
 def require_all_in_place(job: CompanyJob) -> None:
     """Raises AppError with all that is not."""
     found = check(job.source, job.destination)
-    require_ok(found)
+    is_usable = all(each.ok for each in job.source.of_rule)
+    require_ok(found, AppError if is_usable else SettingsError)
     account = job.source.account
     sentences = [f"HubSpot is {account}."] if account else []
     job.run.name_accounts(" ".join([*sentences, found[-1].text]))

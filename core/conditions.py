@@ -1,21 +1,34 @@
-"""Which records are meant, as a setting says it: `country=Austria|Germany, phone!=`."""
+"""Which records are meant, as a setting says it: `country=Austria|Germany, orders>=10, phone!=`."""
 
 from __future__ import annotations
 
+import difflib
+import operator
 import re
-from typing import NamedTuple
+from datetime import date
+from typing import Any, Callable, Mapping, NamedTuple
 
 from core.values import as_day, as_number, split_values
-from core.words import alternatives
-
-IS_NOW = " is now "
+from core.words import alternatives, format_date
 
 # A value stands in double quotes, or has neither a comma nor a bar; no value means "has none".
 _VALUE = r'(?:\s*"[^"]*"\s*|[^",|]*)'
 _CONDITION = re.compile(
-    rf"\s*(?P<name>[a-z][a-z0-9_]*)\s*(?P<sign>!?=)(?P<values>{_VALUE}(?:\|{_VALUE})*)(?:,|$)"
+    r"\s*(?P<name>[a-z][a-z0-9_]*)\s*(?P<sign>!?=|[<>]=?)"
+    rf"(?P<values>{_VALUE}(?:\|{_VALUE})*)(?:,|$)"
 )
 _BOOLEAN = {"true": "true", "false": "false"}
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_IN_WORDS = {"=": "{}", "!=": "other than {}"}
+_IN_WORDS.update({"<": "under {}", "<=": "up to {}", ">": "over {}", ">=": "from {} on"})
+_OF_DAYS = {**_IN_WORDS, "<": "before {}", ">": "after {}"}
+_GROUPED = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")  # 1,800.00, as HubSpot may write
+_REASON = re.compile(r"\A(its .*?) is .*", re.DOTALL)
 
 
 class Property(NamedTuple):
@@ -33,10 +46,37 @@ class Property(NamedTuple):
         """Several options at once, which come as `a;b`."""
         return self.field_type == "checkbox"
 
+    @property
+    def has_days(self) -> bool:
+        """A moment counts by its day in UTC."""
+        return self.type in ("date", "datetime")
+
+    def read(self, text: str) -> Any:
+        """A value as it is compared: options by their internal value, numbers and days by what they
+        mean, other text in any letter case; None if it is no number or no day."""
+        text = text.strip()
+        if self.type == "enumeration":
+            return text
+        if self.type == "number":
+            return as_number(text.replace(",", "") if _GROUPED.fullmatch(text) else text)
+        return as_day(text) if self.has_days else text.casefold()
+
+    def show(self, text: str | None) -> str:
+        """What a record has of it, for people; "" if it has nothing."""
+        return ", ".join(map(self._show, split_values(text, self.is_multiple)))
+
+    def _show(self, text: str) -> str:
+        value = self.read(text)
+        if self.has_days and value:
+            return format_date(date.fromisoformat(value))
+        is_number = isinstance(value, (int, float))
+        return f"{value:,}" if is_number else self.options.get(text, text)
+
 
 class Condition(NamedTuple):
-    """`sign`: "=" for one of the values, or "!=" for none of them. Without values: that the
-    property is unset or, with "!=", that it is not."""
+    """`sign`: "=" for one of the values, "!=" for none of them, or how a number or a day compares
+    with the one value. Without values: that the property is unset or, with "!=", that it is not.
+    An unset property is "!=" every value, and compares with none."""
 
     property: str
     sign: str
@@ -44,21 +84,59 @@ class Condition(NamedTuple):
 
     def holds(self, text: str | None, known: Property) -> bool:
         """`text`: what a record has; `known`: the definition of the same property."""
-        found = {_comparable(each, known) for each in split_values(text, known.is_multiple)}
-        matching = {_comparable(each, known) for each in self.values}
+        found = {known.read(each) for each in split_values(text, known.is_multiple)}
+        matching = [*map(known.read, self.values)]
+        if self.sign in _COMPARE:
+            compare = _COMPARE[self.sign]
+            return any(each is not None and compare(each, matching[0]) for each in found)
         is_one = not found.isdisjoint(matching) if matching else not found
         return is_one == (self.sign == "=")
 
-    def mistake(self, known: Property) -> str | None:
-        """The values that the property cannot have, and the possible ones, in words. An enumeration
-        whose values HubSpot takes from elsewhere, such as an owner, names none."""
-        if known.type not in ("enumeration", "bool"):
+    def mismatch(self, text: str | None, known: Property) -> str | None:
+        """Why it does not hold, naming value and rule; None when it does."""
+        if self.holds(text, known):
             return None
+        if self.is_unreadable(text, known):
+            what = "day" if known.has_days else "number"
+            return f"its {known.label} is not a {what}: {(text or '').strip()}"
+        if not known.show(text):
+            return f"it has no {known.label}"
+        only, is_one = f"values {self.describe(known)}", self.sign == "=" and len(self.values) < 2
+        if self.sign == "=":
+            only = self.describe(known) if self.values else "an empty value"
+        rule = f"only {only} {'matches' if is_one else 'match'}"
+        return f"its {known.label} is {known.show(text)}, and {rule}"
+
+    def is_unreadable(self, text: str | None, known: Property) -> bool:
+        """Whether nobody can tell: a number that is none, or a day."""
+        return any(known.read(each) is None for each in split_values(text, known.is_multiple))
+
+    def describe(self, known: Property) -> str:
+        """What the property is if it holds: "Shopify or Magento 2", "under 1,000,000"."""
+        if not self.values:
+            return "empty" if self.sign == "=" else "not empty"
+        shown = alternatives([*map(known.show, self.values)])
+        return (_OF_DAYS if known.has_days else _IN_WORDS)[self.sign].format(shown)
+
+    def mistake(self, properties: Mapping[str, Property], of: str) -> str | None:
+        """What is wrong with it where records, which are called `of`, have these properties. An
+        enumeration whose values HubSpot takes from elsewhere, such as an owner, names none."""
+        name, known = self.property, properties.get(self.property)
+        if known is None:
+            close = alternatives(difflib.get_close_matches(name, properties, cutoff=0.0))
+            return f"HubSpot has no {of} property {name}. It has, for one, {close}."
+        what = f"HubSpot's {name} is of type {known.type}, and"
+        if self.sign in _COMPARE and not (known.type == "number" or known.has_days):
+            return f"{what} {self.sign} compares only numbers, dates and moments."
+        if unread := [each for each in self.values if known.read(each) is None]:
+            example = "day such as 2026-03-01" if known.has_days else "number such as 1800.5"
+            return f"{what} {alternatives(unread)} is no {example}."
         possible = _BOOLEAN if known.type == "bool" else known.options
-        unknown = [each for each in self.values if each not in possible]
-        if not (possible and unknown):
+        unknown = [each for each in self.values if possible and each not in possible]
+        if known.type not in ("enumeration", "bool") or not unknown:
             return None
-        return f"{alternatives(unknown)}: possible are {', '.join(possible)}"
+        there = ", ".join(possible)
+        return f"HubSpot's {name} has no value {alternatives(unknown)}: possible are {there}."
 
 
 def parse_conditions(text: str) -> tuple[Condition, ...]:
@@ -68,13 +146,14 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
     place = 0
     while place < len(text):
         match = _CONDITION.match(text, place)
-        if not match:
+        values = re.findall(_VALUE, match["values"]) if match else []
+        stripped = [each.strip().strip('"') for each in values]
+        filled = tuple(dict.fromkeys(each for each in stripped if each))
+        if not match or (match["sign"] in _COMPARE and len(filled) != 1):
             raise ValueError(
-                "conditions such as lifecyclestage=customer|opportunity, country!= with commas"
-                " between them (a value with a comma or a bar in double quotes)"
+                "conditions such as lifecyclestage=customer|opportunity, orders>=10, country!= with"
+                " commas between them (a value with a comma or a bar in double quotes)"
             )
-        values = [each.strip().strip('"') for each in re.findall(_VALUE, match["values"])]
-        filled = tuple(dict.fromkeys(each for each in values if each))
         found.append(Condition(match["name"], match["sign"], filled))
         place = match.end()
     return tuple(found)
@@ -82,27 +161,11 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
 
 def describe_value(text: str | None, known: Property) -> str:
     """What a record has of a property, as the reason for something."""
-    label = known.label.lower()
-    values = split_values(text, known.is_multiple)
-    if not values:
-        return f"it has no {label}"
-    return f"its {label}{IS_NOW}{', '.join(known.options.get(each, each) for each in values)}"
+    shown = known.show(text)
+    return f"its {known.label} is now {shown}" if shown else f"it has no {known.label}"
 
 
 def without_value(reason: str) -> str:
-    """What `describe_value` says, for places that keep no values: "its country has changed"."""
-    what, is_now, _ = reason.partition(IS_NOW)
-    return f"{what} has changed" if is_now else reason
-
-
-def _comparable(text: str, known: Property) -> str | int | float:
-    """Options by their internal value, numbers and days by what they mean, other text in any letter
-    case."""
-    text = text.strip()
-    if known.type == "enumeration":
-        return text
-    if known.type == "number":
-        value: str | int | float | None = as_number(text)
-    else:
-        value = as_day(text) if known.type in ("date", "datetime") else None
-    return text.casefold() if value is None else value
+    """What a reason of this module says, for places that keep no values: "its country has
+    changed"."""
+    return _REASON.sub(r"\1 has changed", reason)

@@ -6,9 +6,12 @@ https://developers.hubspot.com/docs/api-reference/search/guide#limits
 from __future__ import annotations
 
 import json
+from datetime import date
+from decimal import Decimal
 from functools import partial
 from typing import Any, Callable, Iterable, Iterator, List, Sequence, TypeVar
 
+from core.conditions import Condition, Property
 from core.domains import display_domain
 from hubspot_api import shapes
 from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANY_PROPERTIES, Record
@@ -19,8 +22,8 @@ from transport.service_client import total
 PAGE_SIZE = 200  # the maximum
 BODY_BYTES = 3_000  # the body must stay under it
 MAX_GROUPS = 5
-# HubSpot writes null for what is unset: one of these that no row has was not sent.
-NEEDED = frozenset({"domain", "ecommerce_platform", "alexa"})
+MAX_FILTERS = 6 - 2  # in a group, beside those of the range of ids
+MAX_VALUES = 100  # of IN
 
 Group = List[JsonObject]  # filters that all hold
 Query = List[Group]  # finds what any of its groups describes
@@ -30,6 +33,7 @@ EVERYTHING: Group = [{"propertyName": "hs_object_id", "operator": "HAS_PROPERTY"
 ADDITIONAL: Query = [[{"propertyName": ADDITIONAL_EMAILS, "operator": "HAS_PROPERTY"}]]
 LONGEST = IdRange(10**18, 10**18)  # in writing
 _WORD = "CONTAINS_TOKEN"
+_COMPARE = {"=": "EQ", "<": "LT", "<=": "LTE", ">": "GT", ">=": "GTE"}
 
 T = TypeVar("T")
 
@@ -55,10 +59,14 @@ def page(query: Query, ids: IdRange, names: Sequence[str]) -> JsonObject:
     }
 
 
-def results(names: tuple[str, ...], ids: IdRange, data: Any) -> tuple[int, list[Record]]:
-    """The shape of an answer: how many records have an id in the range, and the first of them."""
+def results(
+    names: tuple[str, ...], needed: Sequence[str], ids: IdRange, data: Any
+) -> tuple[int, list[Record]]:
+    """The shape of an answer: how many records have an id in the range, and the first of them.
+    HubSpot writes null for what is unset: one of the names `needed` that no row has was not sent.
+    """
     rows = {each.id: each for each in shapes.results(partial(shapes.record, names, ()), data)}
-    for name in NEEDED.intersection(names) if rows else ():
+    for name in needed if rows else ():
         if not any(name in each["properties"] for each in data["results"]):
             raise ValueError(f"HubSpot did not send {name}")
     if not ids.is_order_of([*rows]):
@@ -66,13 +74,41 @@ def results(names: tuple[str, ...], ids: IdRange, data: Any) -> tuple[int, list[
     return total(data), [*rows.values()]
 
 
-def matching(platforms: Sequence[str], alexa_below: int, multiple: bool) -> Group:
-    """Companies on one of the platforms with an Alexa rank under the limit. `multiple`: one can
-    have several platforms, and HubSpot does not say whether IN finds those, so all that have one
-    are asked for."""
-    has_one: JsonObject = {"propertyName": "ecommerce_platform", "operator": "HAS_PROPERTY"}
-    platform = has_one if multiple else _filter("ecommerce_platform", "IN", [*platforms])
-    return [platform, _filter("alexa", "LT", str(alexa_below))]
+def matching(conditions: Sequence[tuple[Condition, Property]]) -> Group:
+    """The companies for which all conditions hold, and others: as many of the conditions as a
+    search takes, each so that it finds no fewer than it holds for."""
+    names = [known.name for _, known in conditions]
+    group: Group = []
+    for condition, known in conditions:
+        more = [*group, *_of_condition(condition, known)]
+        if len(more) <= MAX_FILTERS and _fits([more], names):
+            group = more
+    return group or EVERYTHING
+
+
+def _of_condition(condition: Condition, known: Property) -> list[JsonObject]:
+    name, sign, values = condition
+    if sign == "!=" and values:
+        return []  # NEQ and NOT_IN leave out what is unset
+    is_set = {"propertyName": name, "operator": "HAS_PROPERTY"}
+    if sign == "=" and not values:
+        return [{**is_set, "operator": "NOT_HAS_PROPERTY"}]
+    if known.has_days and len(values) == 1:
+        days = (date.fromisoformat(known.read(values[0])) - date(1970, 1, 1)).days
+        begins, ends = (str(each * 86_400_000) for each in (days, days + 1))
+        first, end = {"=": begins, ">=": begins, ">": ends}, {"=": ends, "<": begins, "<=": ends}
+        bounds = (("GTE", first.get(sign)), ("LT", end.get(sign)))
+        return [_filter(name, operator, bound) for operator, bound in bounds if bound]
+    if known.type == "number" and len(values) == 1:
+        return [_filter(name, _COMPARE[sign], f"{Decimal(str(known.read(values[0]))):f}")]
+    if known.type == "bool" and len(values) == 1:
+        return [_filter(name, "EQ", values[0])]
+    if known.type == "string" and 0 < len(values) <= MAX_VALUES:  # in any letter case
+        return [_filter(name, "IN", [each.lower() for each in values])]
+    # HubSpot does not say whether IN finds one of several options of a record.
+    if known.type == "enumeration" and not known.is_multiple and 0 < len(values) <= MAX_VALUES:
+        return [_filter(name, "IN", [*values])]
+    return [is_set]
 
 
 def called(emails: Sequence[str]) -> Iterator[Query]:
@@ -83,16 +119,17 @@ def called(emails: Sequence[str]) -> Iterator[Query]:
     return _as_few(_fits, [*_one_of("email", emails), *words])
 
 
-def merged_from(company_ids: Sequence[int]) -> Iterator[Query]:
+def merged_from(company_ids: Sequence[int], names: Sequence[str]) -> Iterator[Query]:
     """The companies that these have been merged into."""
     groups = ([_filter("hs_merged_object_ids", _WORD, str(each))] for each in company_ids)
-    return _as_few(_fits, groups)
+    return _as_few(partial(_fits, names=names), groups)
 
 
-def naming(domains: Iterable[str]) -> Iterator[Query]:
+def naming(domains: Iterable[str], names: Sequence[str] = ()) -> Iterator[Query]:
     """All companies whose domain, or one of whose additional domains, may be one of these bare
-    domains; and others."""
-    return _as_few(_fits, (group for domain in domains for group in _naming(domain)))
+    domains; and others. `names`: what is asked for beside COMPANY_PROPERTIES."""
+    groups = (group for domain in domains for group in _naming(domain))
+    return _as_few(partial(_fits, names=names), groups)
 
 
 def _naming(domain: str) -> Iterator[Group]:
@@ -120,8 +157,9 @@ def _as_few(fits: Callable[[list[T]], bool], items: Iterable[T]) -> Iterator[lis
         yield part
 
 
-def _fits(query: Query) -> bool:
-    body = json.dumps(page(query, LONGEST, COMPANY_PROPERTIES))
+def _fits(query: Query, names: Sequence[str] = ()) -> bool:
+    """Beside COMPANY_PROPERTIES and the properties `names`, which are asked for."""
+    body = json.dumps(page(query, LONGEST, (*COMPANY_PROPERTIES, *names)))
     return len(query) <= MAX_GROUPS and len(body) < BODY_BYTES
 
 

@@ -7,10 +7,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
 from core.conditions import Property
 from core.values import Packed
 
-COMPANY_PROPERTIES = (
-    *("name", "domain", "ecommerce_platform", "alexa"),
-    *("hs_additional_domains", "hs_merged_object_ids"),
-)
+COMPANY_PROPERTIES = ("name", "domain", "hs_additional_domains", "hs_merged_object_ids")
 PERSON_PROPERTIES = ("email", "firstname", "lastname")
 ADDITIONAL_EMAILS = "hs_additional_emails"  # of a contact, several with ";" between them
 
@@ -44,16 +41,16 @@ class Company(NamedTuple):
     """A company with its COMPANY_PROPERTIES as HubSpot holds them; None where one is unset.
 
     `additional_domains`, `merged_ids`: several with `;` between them. A merge gives the company a
-    new id, and the domains of the other one as additional ones.
+    new id, and the domains of the other one as additional ones. `values`: of all properties that
+    were asked for.
     """
 
     id: int
     name: str | None
     domain: str | None
-    platform: str | None
-    alexa: str | None
     additional_domains: str | None = None
     merged_ids: str | None = None
+    values: Mapping[str, str | None] = {}
 
 
 class Created(NamedTuple):
@@ -85,8 +82,9 @@ class Account(NamedTuple):
 
 
 def company(record: Record) -> Company:
-    """The company that was read with its COMPANY_PROPERTIES."""
-    return Company(record.id, *(record.values[name] for name in COMPANY_PROPERTIES))
+    """The company that was read with its COMPANY_PROPERTIES, and maybe others."""
+    name, domain, additional, merged = (record.values[each] for each in COMPANY_PROPERTIES)
+    return Company(record.id, name, domain, additional, merged, record.values)
 
 
 # Shapes, as `transport.service_client` describes them; those of what an answer lists take the shape

@@ -66,6 +66,7 @@ OPTIONS = {
     "hs_emailconfirmationstatus": ("Confirmation Pending", "Confirmation Email Sent", "Confirmed"),
     "hs_legal_basis": ("Freely given consent from contact", "Not applicable"),
 }
+LABELS = {"ecommerce_platform": "E-commerce platform", "alexa": "Alexa rank"}
 FIELDS = {"hs_legal_basis": "checkbox"}  # where it is not the usual one of the type
 UNIQUE = ("hs_object_id", "email")
 READ_ONLY = {
@@ -113,7 +114,7 @@ def described(kind: str, name: str, known: Definition) -> dict[str, Any]:
     """All that HubSpot's schema requires of a property."""
     defaults = {
         "name": name,
-        "label": name,
+        "label": LABELS.get(name, name),
         "description": "",
         "groupName": "companyinformation" if kind == "companies" else "contactinformation",
         "archived": False,

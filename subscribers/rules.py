@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import AbstractSet, Mapping, NamedTuple, Sequence
 
-from core.conditions import Condition, Property, describe_value
+from core.conditions import Condition, Property
 from core.values import split_values
 from hubspot_api.shapes import ADDITIONAL_EMAILS, Contact
 from subscribers.consent import OptOut
@@ -34,9 +34,8 @@ class Scope(NamedTuple):
         if self.members is not None and contact.id not in self.members:
             return f"not in the list {self.list_name}"
         for condition, known in self.conditions:
-            text = contact.values[known.name]
-            if not condition.holds(text, known):
-                return describe_value(text, known)
+            if mismatch := condition.mismatch(contact.values[known.name], known):
+                return mismatch
         return None
 
     def in_scope(self, contact: Contact) -> bool:

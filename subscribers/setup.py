@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from typing import Iterator, Mapping, Sequence
 
 from cli.job import collect_findings, require_ok
 from core import log
 from core.conditions import Condition, Property
 from core.errors import AppError, CallRejected, Forbidden, ServiceError, SettingsError
-from core.words import alternatives, count, listing
+from core.words import count, listing
 from hubspot_api.shapes import COMPANIES, CONTACTS, Account, ObjectType, RecordList
 from report.model import Finding
 from subscribers.consent import (
@@ -212,16 +211,11 @@ class Setup:
 
     def _judge_conditions(self) -> Iterator[tuple[Condition, Property]]:
         for condition in self._options.conditions:
-            name, known = condition.property, self._properties.get(condition.property)
-            if known is None:
-                close = alternatives(difflib.get_close_matches(name, self._properties, cutoff=0.0))
-                text = f"HubSpot has no contact property {name}: fix CONTACT_FILTER."
-                self._fix(f"{text} It has, for one, {close}.")
-            elif mistake := condition.mistake(known):
-                self._fix(f"HubSpot's {name} has no value {mistake}. Fix CONTACT_FILTER.")
+            if mistake := condition.mistake(self._properties, "contact"):
+                self._fix(f"{mistake} Fix CONTACT_FILTER.")
             else:
-                self._fine(f"CONTACT_FILTER looks at HubSpot's {name}.")
-                yield condition, known
+                self._fine(f"CONTACT_FILTER looks at HubSpot's {condition.property}.")
+                yield condition, self._properties[condition.property]
 
     def _judge_fields(self) -> Iterator[Field]:
         for name, key in self._options.fields:

@@ -27,8 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 HARMLESS = {
     *("__future__", "collections", "concurrent.futures", "dataclasses", "datetime", "decimal"),
-    *("email.utils", "enum", "functools", "idna", "itertools", "json", "math", "publicsuffixlist"),
-    *("queue", "re", "threading", "time", "typing", "unicodedata", "urllib.parse"),
+    *("difflib", "email.utils", "enum", "functools", "idna", "itertools", "json", "math"),
+    *("operator", "publicsuffixlist", "queue", "re", "threading", "time", "typing", "unicodedata"),
+    *("urllib.parse",),
 }
 REACHING_OUT = {"input", "open", "print"}
 

@@ -29,6 +29,7 @@ from companies.plan import (
     make_plan,
 )
 from companies.state import SCHEMA, Answers
+from core.conditions import Property, parse_conditions
 from core.domains import normalise_domain
 from core.errors import CallRejected, Forbidden, NotFound, ServiceError
 from core.words import iso_day, listing
@@ -38,7 +39,11 @@ from report.model import DONE, FAILED, NOT_REACHED, Result
 from state.store import Store
 from tests.helpers import FakeClock
 
-CRITERIA = Criteria(("shopify", "magento_2"), 1_000_000)
+OPTIONS = {"shopify": "Shopify", "magento_2": "Magento 2", "wix": "Wix"}
+PLATFORM = Property("ecommerce_platform", "enumeration", "checkbox", OPTIONS, "Platform")
+RANK = Property("alexa", "number", "number", {}, "Alexa rank")
+RULE = parse_conditions("ecommerce_platform=shopify|magento_2, alexa<1000000")
+CRITERIA = Criteria([*zip(RULE, (PLATFORM, RANK))])
 LIST = "The list"
 
 
@@ -57,7 +62,8 @@ def company(
     additional: str | None = None,
     merged: str | None = None,
 ) -> Company:
-    return Company(id, f"Shop {id}", domain, platform, alexa, additional, merged)
+    values = {"ecommerce_platform": platform, "alexa": alexa}
+    return Company(id, f"Shop {id}", domain, additional, merged, values)
 
 
 def matching_of(*companies: Company) -> Matching:
@@ -112,21 +118,29 @@ def plan_for(
         ("magento_2", "0", None),
         ("wix;shopify", "999999.9", None),
         ("shopify", "1e3", None),
-        ("shopify", "1000000", "its Alexa rank is 1,000,000, and only ranks under 1,000,000 match"),
+        (
+            "shopify",
+            "1000000",
+            "its Alexa rank is 1,000,000, and only values under 1,000,000 match",
+        ),
         (
             "shopify",
             "1250000.0",
-            "its Alexa rank is 1,250,000, and only ranks under 1,000,000 match",
+            "its Alexa rank is 1,250,000, and only values under 1,000,000 match",
         ),
         ("shopify", None, "it has no Alexa rank"),
         ("shopify", "", "it has no Alexa rank"),
         ("shopify", "unknown", "its Alexa rank is not a number: unknown"),
         ("shopify", "nan", "its Alexa rank is not a number: nan"),
         ("shopify", "1e999", "its Alexa rank is not a number: 1e999"),
-        ("woocommerce", "1", "its platform is woocommerce, which is not in the rule"),
-        ("Shopify", "1", "its platform is Shopify, which is not in the rule"),
-        (None, "1", "it has no e-commerce platform"),
-        ("wix", None, "its platform is wix, which is not in the rule and it has no Alexa rank"),
+        ("woocommerce", "1", "its Platform is woocommerce, and only Shopify or Magento 2 match"),
+        ("Shopify", "1", "its Platform is Shopify, and only Shopify or Magento 2 match"),
+        (None, "1", "it has no Platform"),
+        (
+            "wix",
+            None,
+            "its Platform is Wix, and only Shopify or Magento 2 match; it has no Alexa rank",
+        ),
     ],
 )
 def test_why_a_company_does_not_match(
@@ -195,7 +209,7 @@ def test_the_alias_of_a_company_that_matches_no_more_explains_its_row() -> None:
     (removal,) = plan_of(matching, diff, [company(5, "a.example", "wix")]).remove
     assert (removal.hubspot_id, removal.reason) == (
         5,
-        "its platform is wix, which is not in the rule",
+        "its Platform is Wix, and only Shopify or Magento 2 match",
     )
 
 
@@ -240,7 +254,11 @@ def test_the_reason_when_hubspot_does_not_know_the_domain() -> None:
     ("found", "reason", "moved_to"),
     [
         ([], "it was deleted in HubSpot", None),
-        ([company(7, "new.example", "wix")], "its platform is wix, which is not in the rule", None),
+        (
+            [company(7, "new.example", "wix")],
+            "its Platform is Wix, and only Shopify or Magento 2 match",
+            None,
+        ),
         ([company(7, "")], "its domain in HubSpot is now empty", None),
         ([company(7, "new.example")], "its domain in HubSpot is now new.example", "new.example"),
         (
@@ -422,8 +440,12 @@ COMPANIES = st.lists(
         st.integers(1, 50),
         st.none() | st.just("A shop"),
         SPELLINGS | st.sampled_from([None, "", "n/a"]),
-        st.sampled_from(["shopify", "magento_2", "wix", None]),
-        st.sampled_from(["1", "999999", "1000000", None]),
+        values=st.fixed_dictionaries(
+            {
+                "ecommerce_platform": st.sampled_from(["shopify", "magento_2", "wix", None]),
+                "alexa": st.sampled_from(["1", "999999", "1000000", None]),
+            }
+        ),
     ),
     max_size=25,
     unique_by=lambda company: company.id,

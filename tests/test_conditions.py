@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from core.conditions import Condition, Property, describe_value, parse_conditions
+from core.conditions import Condition, Property, describe_value, parse_conditions, without_value
 
 STAGES = {"customer": "Customer", "lead": "Lead", "a,b|c": "Odd"}
-STAGE = Property("lifecyclestage", "enumeration", "select", STAGES, "Lifecycle Stage")
+STAGE = Property("lifecyclestage", "enumeration", "select", STAGES, "Stage")
 INTERESTS = Property(
     "interests", "enumeration", "checkbox", {"a": "Art", "b": "Books"}, "Interests"
 )
@@ -29,16 +29,25 @@ MARKETABLE = Property("hs_marketable_status", "bool", "booleancheckbox", {}, "Ma
         ('a="b,c|d"|e, f=g h', [("a", "=", ("b,c|d", "e")), ("f", "=", ("g h",))]),
         ("a=b|b|", [("a", "=", ("b",))]),
         ("a=x=y", [("a", "=", ("x=y",))]),
+        (
+            "a<1, b <= 2,c>3|,d>= 4",
+            [("a", "<", ("1",)), ("b", "<=", ("2",)), ("c", ">", ("3",)), ("d", ">=", ("4",))],
+        ),
     ],
 )
 def test_conditions_as_they_are_written(text: str, wanted: list[Any]) -> None:
     assert list(parse_conditions(text)) == [Condition(*each) for each in wanted]
 
 
-@pytest.mark.parametrize("text", ["a", "=b", "a<b", 'a="b', 'a=b"c"', "A=b", "a=b,,c=d", 'a=b c="'])
+@pytest.mark.parametrize(
+    "text", ["a", "=b", "a<", "a>1|2", "a<1,800", 'a="b', 'a=b"c"', "A=b", "a=b,,c=d", 'a=b c="']
+)
 def test_what_is_no_condition(text: str) -> None:
     with pytest.raises(ValueError, match="conditions such as"):
         parse_conditions(text)
+
+
+ONLY_CUSTOMER = "and only Customer matches"
 
 
 @pytest.mark.parametrize(
@@ -46,50 +55,137 @@ def test_what_is_no_condition(text: str) -> None:
     [
         ("lifecyclestage=customer", STAGE, "customer", None),
         ("lifecyclestage=customer|lead", STAGE, "lead", None),
-        ("lifecyclestage=customer", STAGE, "lead", "its lifecycle stage is now Lead"),
-        ("lifecyclestage=customer", STAGE, "gone", "its lifecycle stage is now gone"),
-        ("lifecyclestage=customer", STAGE, None, "it has no lifecycle stage"),
+        ("lifecyclestage=customer", STAGE, "lead", f"its Stage is Lead, {ONLY_CUSTOMER}"),
+        ("lifecyclestage=customer", STAGE, "Customer", f"its Stage is Customer, {ONLY_CUSTOMER}"),
+        ("lifecyclestage=lead|x", STAGE, "gone", "its Stage is gone, and only Lead or x match"),
+        ("lifecyclestage=customer", STAGE, None, "it has no Stage"),
         ("lifecyclestage!=customer", STAGE, "lead", None),
         ("lifecyclestage!=customer", STAGE, None, None),
-        ("lifecyclestage!=customer|lead", STAGE, "lead", "its lifecycle stage is now Lead"),
+        (
+            "lifecyclestage!=customer|lead",
+            STAGE,
+            "lead",
+            "its Stage is Lead, and only values other than Customer or Lead match",
+        ),
         ('lifecyclestage="a,b|c"', STAGE, "a,b|c", None),
         ("interests=b", INTERESTS, "a; b", None),
-        ("interests=b", INTERESTS, "a", "its interests is now Art"),
-        ("interests!=b", INTERESTS, "a;b", "its interests is now Art, Books"),
+        ("interests=b", INTERESTS, "a", "its Interests is Art, and only Books matches"),
+        (
+            "interests!=b",
+            INTERESTS,
+            "a;b",
+            "its Interests is Art, Books, and only values other than Books match",
+        ),
         ("interests=", INTERESTS, ";", None),
         ("country=", COUNTRY, None, None),
         ("country=", COUNTRY, " ", None),
-        ("country=", COUNTRY, "de", "its country is now de"),
+        ("country=", COUNTRY, "de", "its Country is de, and only an empty value matches"),
         ("country!=", COUNTRY, "de", None),
-        ("country!=", COUNTRY, "", "it has no country"),
+        ("country!=", COUNTRY, "", "it has no Country"),
         ("country=DE", COUNTRY, " de ", None),
         ("country=a;b", COUNTRY, "a;b", None),
         ("orders=12", ORDERS, "12.0", None),
-        ("orders=12", ORDERS, "13", "its orders is now 13"),
+        ("orders=1800", ORDERS, "1,800.00", None),
+        ("orders=12", ORDERS, "13", "its Orders is 13, and only 12 matches"),
+        ("orders!=12", ORDERS, None, None),
+        ("orders=12", ORDERS, "many", "its Orders is not a number: many"),
+        ("orders<12", ORDERS, " many ", "its Orders is not a number: many"),
+        ("orders<1e6", ORDERS, "999,999.5", None),
+        ("orders<12", ORDERS, None, "it has no Orders"),
+        ("orders<12", ORDERS, "12", "its Orders is 12, and only values under 12 match"),
+        ("orders<=12", ORDERS, "12", None),
+        ("orders<=12", ORDERS, "12.5", "its Orders is 12.5, and only values up to 12 match"),
+        ("orders>-3", ORDERS, "-3", "its Orders is -3, and only values over -3 match"),
+        ("orders>=1200", ORDERS, "9", "its Orders is 9, and only values from 1,200 on match"),
+        ("orders>=9", ORDERS, "1,200", None),
         ("since=2026-03-01", SINCE, "2026-03-01T08:00:00Z", None),
+        ("since<=2026-03-01", SINCE, "2026-03-01T23:59:59.999Z", None),
+        (
+            "since<2026-03-01",
+            SINCE,
+            "2026-03-01T00:00:00Z",
+            "its Since is 1 Mar 2026, and only values before 1 Mar 2026 match",
+        ),
+        (
+            "since>2026-03-01",
+            SINCE,
+            "2026-03-01T23:59:59Z",
+            "its Since is 1 Mar 2026, and only values after 1 Mar 2026 match",
+        ),
+        ("since>=2026-03-01", SINCE, "1772323200000", None),
+        ("since>=2026-03-01", SINCE, "", "it has no Since"),
+        ("since>=2026-03-01", SINCE, "soon", "its Since is not a day: soon"),
         ("hs_marketable_status=true", MARKETABLE, "true", None),
-        ("hs_marketable_status=true", MARKETABLE, "false", "its marketable is now false"),
+        (
+            "hs_marketable_status=true",
+            MARKETABLE,
+            "false",
+            "its Marketable is false, and only true matches",
+        ),
     ],
 )
-def test_whether_a_condition_holds(
+def test_why_a_condition_does_not_hold(
     text: str, known: Property, value: str | None, why_not: str | None
 ) -> None:
     (condition,) = parse_conditions(text)
+    assert condition.mismatch(value, known) == why_not
     assert condition.holds(value, known) is (why_not is None)
-    if why_not:
-        assert describe_value(value, known) == why_not
 
 
 @pytest.mark.parametrize(
-    ("text", "known", "wrong"),
+    ("value", "reason", "kept"),
     [
-        ("lifecyclestage=lead", STAGE, None),
-        ("lifecyclestage=", STAGE, None),
-        ("lifecyclestage=Lead|x", STAGE, "Lead or x: possible are customer, lead, a,b|c"),
-        ("hs_marketable_status=yes", MARKETABLE, "yes: possible are true, false"),
-        ("country=x", COUNTRY, None),
-        ("owner=77", Property("owner", "enumeration", "select", {}, "Owner"), None),
+        ("Germany is big", "its Country is now Germany is big", "its Country has changed"),
+        (None, "it has no Country", "it has no Country"),
     ],
 )
-def test_values_that_there_are_not(text: str, known: Property, wrong: str | None) -> None:
-    assert parse_conditions(text)[0].mistake(known) == wrong
+def test_a_reason_without_its_value(value: str | None, reason: str, kept: str) -> None:
+    assert describe_value(value, COUNTRY) == reason
+    assert without_value(reason) == kept
+    why_not = parse_conditions("country=at")[0].mismatch(value, COUNTRY)
+    assert without_value(str(why_not)) == kept
+
+
+OWNER = Property("owner", "enumeration", "select", {}, "Owner")
+THERE = {each.name: each for each in (STAGE, INTERESTS, COUNTRY, ORDERS, SINCE, MARKETABLE, OWNER)}
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("lifecyclestage=lead", None),
+        ("lifecyclestage=", None),
+        (
+            "lifecyclestage=Lead|x",
+            "HubSpot's lifecyclestage has no value Lead or x: possible are customer, lead, a,b|c.",
+        ),
+        (
+            "hs_marketable_status=yes",
+            "HubSpot's hs_marketable_status has no value yes: possible are true, false.",
+        ),
+        ("country=x", None),
+        ("owner=77", None),
+        ("order=1", "HubSpot has no company property order. It has, for one, orders"),
+        ("orders=1e3|-2.5", None),
+        (
+            "orders<many",
+            "HubSpot's orders is of type number, and many is no number such as 1800.5.",
+        ),
+        ("orders=1|x|y", "HubSpot's orders is of type number, and x or y is no number"),
+        ("country<d", "HubSpot's country is of type string, and < compares only numbers, dates"),
+        (
+            "lifecyclestage>=lead",
+            "HubSpot's lifecyclestage is of type enumeration, and >= compares",
+        ),
+        ("since>=2026-03-01", None),
+        (
+            "since<soon",
+            "HubSpot's since is of type datetime, and soon is no day such as 2026-03-01.",
+        ),
+        ("since!=2026-02-30", "and 2026-02-30 is no day such as 2026-03-01."),
+    ],
+)
+def test_mistakes(text: str, wrong: str | None) -> None:
+    mistake = parse_conditions(text)[0].mistake(THERE, "company")
+    assert (wrong or "") in str(mistake)
+    assert (mistake is None) is (wrong is None)

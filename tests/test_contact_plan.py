@@ -35,7 +35,7 @@ def test_a_made_up_address_is_one(first: str, last: str) -> None:
 def company(
     company_id: int, domain: str | None, additional: str | None = None, name: str | None = None
 ) -> Company:
-    return Company(company_id, name, domain, None, None, additional)
+    return Company(company_id, name, domain, additional)
 
 
 def test_companies_of_a_domain_however_it_is_spelled_its_own_first() -> None:

@@ -39,7 +39,7 @@ ANSWERS: dict[str, Any] = {
         [shop("a.example", alexa="1000000")],
         ["a.example"],
         "unfollow",
-        "its Alexa rank is 1,000,000, and only ranks under 1,000,000 match",
+        "its Alexa rank is 1,000,000, and only values under 1,000,000 match",
     ),
     "nobody knows it": ([], [], "nothing", "no company in HubSpot has this domain"),
     "followed, and nobody knows it": ([], ["a.example"], "unfollow", "no company in HubSpot"),
@@ -65,7 +65,7 @@ ANSWERS: dict[str, Any] = {
         [shop("a.example", ecommerce_platform="wix", alexa=None)],
         [],
         "nothing",
-        "its platform is wix, which is not in the rule and it has no Alexa rank",
+        "its E-commerce platform is wix, and only Shopify or Magento 2 match; it has no Alexa rank",
     ),
 }
 
@@ -94,16 +94,16 @@ def test_what_is_told_of_a_company(clock: FakeClock) -> None:
         clock.now += 11 * DAY_S
         clock.run(sync.main, sandbox)
         outcome = clock.run(sync.main, sandbox, "--explain", "a.example", "--explain", "b.example")
+    reason = "its E-commerce platform is Woocommerce, and only Shopify or Magento 2 match"
+    facts = {"ecommerce_platform": "woocommerce", "alexa": "1"}
+    assert outcome.report["explain"][0]["hubspot"][0]["facts"] == facts
     assert outcome.out.splitlines()[:10] == [
         "a.example",
         "  HubSpot: A shop, id 101, https://app.hubspot.com/contacts/12345/record/0-2/101 has this"
-        " domain; platform Woocommerce, Alexa rank 1. It does not match: its platform is"
-        " Woocommerce, which is not in the rule.",
+        f" domain; E-commerce platform Woocommerce, Alexa rank 1. It does not match: {reason}.",
         "  PredictLeads does not list it.",
-        "  Next run: nothing changes, because its platform is Woocommerce, which is not in the"
-        " rule.",
-        "  Earlier runs: followed on 21 Nov 2026, unfollowed on 2 Dec 2026: its platform is"
-        " Woocommerce, which is not in the rule.",
+        f"  Next run: nothing changes, because {reason}.",
+        f"  Earlier runs: followed on 21 Nov 2026, unfollowed on 2 Dec 2026: {reason}.",
         "",
         "b.example",
         "  HubSpot has no company with this domain.",
@@ -333,10 +333,11 @@ def test_a_run_that_fails_at_the_start_is_in_the_history(clock: FakeClock) -> No
         failed = clock.run(sync.main, sandbox)
         clock.run(sync.main, sandbox, "--dry-run")
         outcome = clock.run(sync.main, sandbox, "--history")
-    assert failed.code == 1
+    assert failed.code == 2
     assert history_lines(outcome) == [
-        "failed: HubSpot has no company property alexa: create it, with the type number, in HubSpot"
-        " > Settings > Properties. The PredictLeads subscription is disabled. See PredictLeads >"
+        "failed: HubSpot has no company property alexa. It has, for one, name, createdate or"
+        " hs_additional_domains. Set or fix COMPANY_FILTER; without it, ECOMMERCE_PLATFORMS and"
+        " ALEXA_BELOW make the rule. The PredictLeads subscription is disabled. See PredictLeads >"
         " Subscription Plans.",
         "done: 1 followed",
     ]

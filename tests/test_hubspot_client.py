@@ -44,7 +44,7 @@ def test_all_that_match_may_lack_a_few_that_edits_explain(
 ) -> None:
     sandbox.faults = [Fault("edit", path="/search$", edit=edited(total=total))]
     totals: list[int] = []
-    found = hubspot.companies(search.matching(["shopify"], 100, False), totals.append)
+    found = hubspot.companies(search.EVERYTHING, [], totals.append)
     if is_accepted:
         assert sorted(company.id for company in found) == [20, 21, 22]
     else:
@@ -62,7 +62,7 @@ def test_odd_rows_of_a_search(sandbox: Sandbox, hubspot: HubSpotClient) -> None:
         return {**payload, "results": [*archived, *archived[-1:]]}
 
     sandbox.faults = [Fault("edit", path="/search$", edit=edit)]
-    found = hubspot.companies(search.matching(["shopify"], 100, False), lambda _total: None)
+    found = hubspot.companies(search.EVERYTHING, [], lambda _total: None)
     assert sorted(company.id for company in found) == [21, 22]
 
 

@@ -190,7 +190,7 @@ def test_who_is_not_to_be_written_any_more_is_left_out_of_the_import(clock: Fake
     assert reasons(outcome) == {
         JO: "opted out in HubSpot",
         AL: "unsubscribed in MailerLite",
-        moved: "its city is now Elsewhere",
+        moved: "its city is Elsewhere, and only Anytown matches",
     }
 
 

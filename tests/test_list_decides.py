@@ -540,7 +540,7 @@ def test_the_second_look_finds_a_company_however_its_domain_is_written(
         outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         assert (
             outcome.report["unfollow"][0]["reason"]
-            == "its platform is wix, which is not in the rule"
+            == "its E-commerce platform is wix, and only Shopify or Magento 2 match"
         )
         assert set(sandbox.predictleads.followings) == {"a.example"}
 

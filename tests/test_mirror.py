@@ -137,7 +137,7 @@ def test_who_is_not_meant_any_more_leaves(clock: FakeClock) -> None:
         assert members(sandbox) == {JO, "di@mail.example"}
     assert why(outcome) == {
         JO: "not in the list Customers",
-        AL: "its lifecycle stage is now Lead",
+        AL: "its Lifecycle Stage is Lead, and only Customer matches",
         BO: "no contact in HubSpot has this address",
     }
     assert f"  ~ {JO}  joins Shops\n" in back.out
@@ -353,8 +353,8 @@ def test_who_changes_the_stage_changes_the_group(clock: FakeClock) -> None:
         assert run(clock, sandbox, **settings).report["outcome"] == "in_sync"
     assert "Checked: 2 groups have exactly the 2 people who belong there" in first.out
     assert why(second) == {
-        JO: "its lifecycle stage is now Customer",
-        AL: "it has no lifecycle stage",
+        JO: "its Lifecycle Stage is now Customer",
+        AL: "it has no Lifecycle Stage",
     }
 
 

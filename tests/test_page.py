@@ -79,7 +79,7 @@ def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int, scheme:
     assert "followed 1 company, unfollowed 1," in text
     assert "<script>document.title='pwned'</script>" in text
     assert "\\x1b]0;pwned\\x07=cmd" in text
-    assert "its platform is wix, which is not in the rule" in text
+    assert "its E-commerce platform is wix, and only Shopify or Magento 2 match" in text
     assert "422 invalid: Not this one" in text
     assert "kept on purpose (--keep or KEEP_FOLLOWING)" in text
     assert "'info@d.example' in HubSpot is not a domain" in text

@@ -343,7 +343,10 @@ def test_hostile_text_is_shown_as_text(clock: FakeClock, tmp_path: Path) -> None
         ("skipped", "skipped"),
     ]
     assert rows[1]["company"] == "'=1+1"
-    assert rows[1]["reason"] == "its platform is wix\\x1b[31m, which is not in the rule"
+    assert (
+        rows[1]["reason"]
+        == "its E-commerce platform is wix\\x1b[31m, and only Shopify or Magento 2 match"
+    )
     for row in rows:
         assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in row.values())
 

@@ -302,7 +302,7 @@ def test_conditions_are_judged_again_before_a_write(clock: FakeClock) -> None:
         before_looks(sandbox, lambda: sandbox.hubspot.edit("contacts", 101, **edit))
         outcome = run(clock, sandbox, **FILTER)
         assert statuses(sandbox) == {}
-    assert reasons(outcome) == {JO: "its lifecyclestage is now Lead"}
+    assert reasons(outcome) == {JO: "its lifecyclestage is Lead, and only Customer matches"}
 
 
 def test_an_answer_without_the_property_is_no_answer(clock: FakeClock) -> None:

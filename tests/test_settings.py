@@ -15,6 +15,7 @@ from cli import command
 from companies.job import Options, add_flags, read_options
 from core import log
 from core import settings as basics_settings
+from core.conditions import parse_conditions
 from core.errors import SettingsError
 from core.limits import Limit
 from core.settings import (
@@ -58,8 +59,9 @@ def test_defaults() -> None:
     assert found.hubspot.calls_per_second == 5
     assert found.destination.base_url == "https://predictleads.com/api/v3"
     assert found.destination.calls_per_second == 10
-    assert found.criteria.platforms == ("shopify", "magento_2")
-    assert found.criteria.alexa_below == 1_000_000
+    assert found.conditions == parse_conditions(
+        "ecommerce_platform=shopify|magento_2, alexa<1000000"
+    )
     assert str(found.max_remove) == "20 %"
     assert found.max_add is None
     assert found.keep.domains == frozenset()
@@ -76,8 +78,7 @@ def test_what_is_set() -> None:
             "HUBSPOT_BASE_URL": "http://127.0.0.1:8080/hubspot/",
         }
     )
-    assert found.criteria.platforms == ("wix", "shopify")
-    assert found.criteria.alexa_below == 500
+    assert found.conditions == parse_conditions("ecommerce_platform=wix|shopify, alexa<500")
     assert str(found.max_remove) == "7"
     assert found.max_add == Limit(0)
     assert found.keep.domains == {"a.example", "b.example", "c.example"}
@@ -100,6 +101,7 @@ def test_what_is_set() -> None:
         ("ALEXA_BELOW", "1,000,000", "must be a whole number"),
         ("ALEXA_BELOW", "0", "must be a whole number above 0"),
         ("ECOMMERCE_PLATFORMS", " , ", "must be one or more names"),
+        ("COMPANY_FILTER", "alexa<", "must be conditions such as"),
         ("MAX_UNFOLLOW", "most", "must be a number such as 412 or a share such as 20%"),
         ("MAX_FOLLOW", "-1", "must be a whole number"),
         ("KEEP_FOLLOWING", "a.example, nonsense", "must be domains such as shop.example"),

@@ -73,7 +73,7 @@ WRONG: list[tuple[Sequence[str], Mapping[str, str], str]] = [
     (
         [],
         {"CONTACT_FILTER": "lifecycle_stage=lead"},
-        "HubSpot has no contact property lifecycle_stage: fix CONTACT_FILTER. It has, for one,",
+        "HubSpot has no contact property lifecycle_stage. It has, for one, lifecyclestage",
     ),
     (
         [],

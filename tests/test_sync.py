@@ -55,18 +55,18 @@ def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(clock: 
     ]
     assert (
         outcome.report["unfollow"][0]["reason"]
-        == "its Alexa rank is 1,250,000, and only ranks under 1,000,000 match"
+        == "its Alexa rank is 1,250,000, and only values under 1,000,000 match"
     )
     assert "+ shop-1.example  Shop 1" in outcome.out
-    reason = "its Alexa rank is 1,250,000, and only ranks under 1,000,000 match"
+    reason = "its Alexa rank is 1,250,000, and only values under 1,000,000 match"
     assert f"- shop-3.example  Shop 3: {reason}" in outcome.out
     assert outcome.out.endswith(
         "Done: followed 1 company, unfollowed 1, left 1 unchanged, skipped 0.\n"
         "Checked: PredictLeads now follows exactly the 2 matching companies.\n"
     )
     assert (
-        "HubSpot: 2 companies on Shopify or Magento 2 with an Alexa rank under 1,000,000."
-        in outcome.err
+        "HubSpot: 2 companies match (E-commerce platform is Shopify or Magento 2, Alexa rank is"
+        " under 1,000,000)." in outcome.err
     )
 
 
@@ -258,16 +258,44 @@ def inactive(sandbox: Sandbox) -> None:
 
 
 NOT_IN_PLACE = [
-    (wrong_token, "HubSpot, definition of the property ecommerce_platform: 401"),
+    (wrong_token, "HubSpot, list of company properties: 401"),
     (wrong_token, "Check HUBSPOT_ACCESS_TOKEN"),
     (wrong_key, "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN"),
     (missing_schema_scope, "Add the scope crm.schemas.companies.read"),
     (missing_object_scope, "Add the scope crm.objects.companies.read"),
-    (missing_property, "HubSpot has no company property alexa: create it, with the type number"),
-    (text_property, "The company property alexa in HubSpot is of type string"),
-    (missing_option, "HubSpot has no platform magento_2"),
     (inactive, "The PredictLeads subscription is disabled due to error. See PredictLeads"),
 ]
+
+
+WITHOUT_RANK = "HubSpot has no company property alexa. It has, for one, "
+RANK_AS_TEXT = (
+    "HubSpot's alexa is of type string, and < compares only numbers, dates and moments. Set"
+)
+WITHOUT_OPTION = (
+    "HubSpot's ecommerce_platform has no value magento_2: possible are shopify, woocommerce,"
+    " shopware. Set or fix COMPANY_FILTER; without it, ECOMMERCE_PLATFORMS and ALEXA_BELOW make the"
+    " rule."
+)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (missing_property, WITHOUT_RANK),
+        (text_property, RANK_AS_TEXT),
+        (missing_option, WITHOUT_OPTION),
+    ],
+)
+@pytest.mark.parametrize("flags", [["--check"], ["--quiet"], ["--explain", "shop-1.example"]])
+def test_a_rule_that_does_not_fit_the_account(
+    clock: FakeClock, spoil: Callable[[Sandbox], None], words: str, flags: list[str]
+) -> None:
+    with make(clock, shops(1), followed(2)) as sandbox:
+        spoil(sandbox)
+        outcome = clock.run(sync.main, sandbox, *flags)
+        assert sandbox.writes == []
+    assert outcome.code == (1 if flags == ["--check"] else 2)
+    assert words in outcome.text
 
 
 @pytest.mark.parametrize(("spoil", "words"), NOT_IN_PLACE)
@@ -293,10 +321,9 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
     assert outcome.code == 0
     assert re.sub(r"-[0-9a-f]{16}", "-HASH", outcome.out).splitlines() == [
         "OK   HubSpot accepts the key: account 12345 on app.hubspot.com.",
-        "OK   HubSpot has the company property ecommerce_platform (enumeration).",
-        "OK   HubSpot has the company property alexa (number).",
-        "OK   HubSpot knows the platform shopify (Shopify).",
-        "OK   HubSpot knows the platform magento_2 (Magento 2).",
+        "OK   HubSpot's companies have 11 properties.",
+        "OK   The rule: E-commerce platform is Shopify or Magento 2, Alexa rank is under"
+        " 1,000,000.",
         "OK   The PredictLeads subscription is active, with 0 of 10,000 credits used this month.",
         "OK   HubSpot companies can be read: 1 company found.",
         "OK   PredictLeads may bill followed companies by the month; --max-follow limits how many a"
@@ -316,11 +343,11 @@ def test_check_ends_with_the_number_of_things_to_fix(clock: FakeClock) -> None:
         missing_schema_scope(sandbox)
         inactive(sandbox)
         outcome = clock.run(sync.main, sandbox, "--check")
-        assert outcome.out.endswith("\n3 things to fix.\n")
-        assert outcome.out.count("FIX  ") == 3
+        assert outcome.out.endswith("\n2 things to fix.\n")
+        assert outcome.out.count("FIX  ") == 2
         quiet = clock.run(sync.main, sandbox, "--check", "-q")
     assert (outcome.code, quiet.code) == (1, 1)
-    assert quiet.out.startswith("3 things to fix.\n\nOK   HubSpot accepts the key")
+    assert quiet.out.startswith("2 things to fix.\n\nOK   HubSpot accepts the key")
 
 
 def test_check_uses_the_memory_of_earlier_runs(clock: FakeClock) -> None:
@@ -586,7 +613,7 @@ def test_a_run_with_nothing_to_do_costs_reads_alone(clock: FakeClock) -> None:
         assert (
             outcome.report["requests"]["predictleads"]["calls"] == 3
         )  # the list ends with an empty page
-        assert outcome.report["requests"]["hubspot"]["calls"] == 3 + len(searches)
+        assert outcome.report["requests"]["hubspot"]["calls"] == 2 + len(searches)
 
 
 def test_one_refusal_does_not_stop_the_others(clock: FakeClock) -> None:

@@ -58,7 +58,7 @@ def test_the_verdict_in_colours() -> None:
         assert "\x1b[32mReady.\x1b[0m" in in_a_terminal(sandbox, "--check")
         sandbox.predictleads.status = "disabled"
         shown = in_a_terminal(sandbox, "--check")
-    assert "\x1b[32mOK   HubSpot has the company property alexa (number).\x1b[0m" in shown
+    assert "\x1b[32mOK   HubSpot's companies have 11 properties.\x1b[0m" in shown
     assert "\x1b[31mFIX  The PredictLeads subscription is disabled" in shown
     assert "\x1b[31m1 thing to fix.\x1b[0m" in shown
 

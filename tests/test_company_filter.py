@@ -1,0 +1,225 @@
+"""A rule of their own: which companies match by COMPANY_FILTER."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+
+import sync
+from core.conditions import Property, parse_conditions
+from hubspot_api import search
+from sandbox import HubSpot, PredictLeads, Request, Sandbox
+from sandbox.hubspot_properties import definition
+from tests.helpers import FAST, FakeClock
+
+Row = Dict[str, Any]
+RULE = {"COMPANY_FILTER": "country!=Germany, revenue>=1000, last_visit<=2026-03-01, tags=b2b|b2c"}
+TAGS = definition("enumeration", "checkbox", ["b2b", "b2c", "other"])
+PROPERTIES = {
+    "companies": {
+        "country": {**definition("string"), "label": "Country"},
+        "revenue": {**definition("number"), "label": "Revenue"},
+        "last_visit": {**definition("datetime"), "label": "Last visit"},
+        "tags": {**TAGS, "label": "Tags"},
+    }
+}
+FITTING = {
+    "country": "Austria",
+    "revenue": "1000",
+    "last_visit": "2026-03-01T23:59:59Z",
+    "tags": "other;b2c",
+}
+
+
+def world(clock: FakeClock, *companies: Row, followed: tuple[str, ...] = ()) -> Sandbox:
+    """An account without `ecommerce_platform` and `alexa`."""
+    shops = [
+        {"name": f"Shop {n}", "domain": f"shop-{n}.example", **FITTING, **more}
+        for n, more in enumerate(companies, 1)
+    ]
+    hubspot = HubSpot(shops, properties=PROPERTIES)
+    for name in ("ecommerce_platform", "alexa"):
+        del hubspot.properties["companies"][name]
+    predictleads = PredictLeads(dict.fromkeys(followed), requests_per_second=None)
+    return Sandbox(hubspot, predictleads, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, None),
+        ({"country": None}, None),
+        (
+            {"country": "germany"},
+            "its Country is germany, and only values other than Germany match",
+        ),
+        ({"revenue": "999.5"}, "its Revenue is 999.5, and only values from 1,000 on match"),
+        ({"revenue": None}, "it has no Revenue"),
+        (
+            {"last_visit": "2026-03-02T00:00:00Z"},
+            "its Last visit is 2 Mar 2026, and only values up to 1 Mar 2026 match",
+        ),
+        (
+            {"tags": "other", "revenue": "1"},
+            "its Revenue is 1, and only values from 1,000 on match; its Tags is Other, and only B2B"
+            " or B2C match",
+        ),
+    ],
+)
+def test_companies_match_by_any_property(clock: FakeClock, values: Row, reason: str | None) -> None:
+    with world(clock, values, {}, followed=("shop-1.example",)) as sandbox:
+        explained = clock.run(sync.main, sandbox, "--explain", "shop-1.example", **RULE, **FAST)
+        outcome = clock.run(sync.main, sandbox, **RULE, **FAST)
+        kept = [] if reason else ["shop-1.example"]
+        assert sorted(sandbox.predictleads.followings) == [*kept, "shop-2.example"]
+    assert outcome.code == 0
+    assert [row["reason"] for row in outcome.report["unfollow"]] == [reason] * bool(reason)
+    (row,) = explained.report["explain"][0]["hubspot"]
+    assert (row["reason"], row["facts"]) == (reason, {**FITTING, **values})
+
+
+def test_what_is_said_of_the_rule(clock: FakeClock) -> None:
+    rule = (
+        "Country is other than Germany, Revenue is from 1,000 on, Last visit is up to 1 Mar 2026,"
+    )
+    with world(clock, {}) as sandbox:
+        checked = clock.run(sync.main, sandbox, "--check", **RULE, **FAST)
+        outcome = clock.run(sync.main, sandbox, **RULE, **FAST)
+    assert f"OK   The rule: {rule} Tags is B2B or B2C.\n" in checked.out
+    assert f"HubSpot: 1 company matches ({rule} Tags is B2B or B2C).\n" in outcome.err
+    assert outcome.report["settings"]["COMPANY_FILTER"] == RULE["COMPANY_FILTER"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("alexa<1000000", "HubSpot has no company property alexa. It has, for one, name"),
+        ("country<d", "HubSpot's country is of type string, and < compares only numbers"),
+        ("tags=B2B", "HubSpot's tags has no value B2B: possible are b2b, b2c, other."),
+        ("revenue>much, country=, last_visit=soon", "revenue is of type number, and much is no"),
+        ("revenue>much, country=, last_visit=soon", "type datetime, and soon is no day such as"),
+    ],
+)
+def test_a_rule_that_does_not_fit(clock: FakeClock, rule: str, words: str) -> None:
+    with world(clock, {}, followed=("old.example",)) as sandbox:
+        checked = clock.run(sync.main, sandbox, "--check", COMPANY_FILTER=rule, **FAST)
+        outcome = clock.run(sync.main, sandbox, COMPANY_FILTER=rule, **FAST)
+        assert sandbox.writes == []
+    assert (checked.code, outcome.code) == (1, 2)
+    assert "FIX  HubSpot" in checked.out
+    assert words in checked.out
+    assert words in outcome.err
+    assert "Set or fix COMPANY_FILTER" in outcome.err
+
+
+@pytest.mark.parametrize("knob", [{"ALEXA_BELOW": "5"}, {"ECOMMERCE_PLATFORMS": "shopify"}])
+def test_a_rule_beside_the_knobs_of_the_other(clock: FakeClock, knob: dict[str, str]) -> None:
+    with world(clock, {}) as sandbox:
+        outcome = clock.run(sync.main, sandbox, **RULE, **knob)
+        assert sandbox.requests == []
+    assert outcome.code == 2
+    assert f"COMPANY_FILTER and {next(iter(knob))} are both set: remove one" in outcome.err
+
+
+def test_what_matches_by_now_is_not_unfollowed(clock: FakeClock) -> None:
+    """The search finds it with its old values, and the record, read by id, has others."""
+    with world(clock, {}, {}, followed=("shop-1.example",)) as sandbox:
+        clock.run(sync.main, sandbox, **RULE, **FAST)
+        sandbox.hubspot.stale = {101: {"domain": "shop-1.example", **FITTING, "revenue": "1"}}
+        outcome = clock.run(sync.main, sandbox, **RULE, **FAST)
+        assert "shop-1.example" in sandbox.predictleads.followings
+        assert outcome.report["kept"][0]["reason"].endswith("matches after all")
+
+
+def test_a_value_that_cannot_be_read(clock: FakeClock) -> None:
+    """It may match: the company is skipped, and stays followed."""
+    with world(clock, {}, {}, followed=("shop-1.example",)) as sandbox:
+        sandbox.hubspot.properties["companies"]["last_visit"] = definition("date")
+        rule = {"COMPANY_FILTER": "last_visit<=2026-03-01|"}
+        sandbox.hubspot.companies[101]["last_visit"] = "soon"
+        outcome = clock.run(sync.main, sandbox, **rule, **FAST)
+        assert "shop-1.example" in sandbox.predictleads.followings
+    reason = "its last_visit is not a day: soon"
+    assert outcome.report["kept"] == [{"domain": "shop-1.example", "reason": reason}]
+
+
+def test_when_hubspot_can_be_asked_for_nothing(clock: FakeClock) -> None:
+    """All companies are read, and judged here."""
+    with world(clock, {"country": "Germany"}, {"country": None}, {}) as sandbox:
+        outcome = clock.run(sync.main, sandbox, COMPANY_FILTER="country!=Germany", **FAST)
+        assert sorted(sandbox.predictleads.followings) == ["shop-2.example", "shop-3.example"]
+    assert outcome.report["counts"]["matching"] == 2
+
+
+@pytest.mark.parametrize("count", [3, 60])
+def test_a_rule_of_many_conditions(clock: FakeClock, count: int) -> None:
+    """A search holds few of them, and each request asks for all properties."""
+    names = [f"quite_a_long_name_of_a_property_{n}" for n in range(count)]
+    rule = ", ".join(f"{name}!=x|{'y' * 40}" for name in names)
+    with world(clock, dict.fromkeys(names, "z"), followed=("old.example",)) as sandbox:
+        defined = {name: definition("string") for name in names}
+        sandbox.hubspot.properties["companies"].update(defined)
+        outcome = clock.run(sync.main, sandbox, COMPANY_FILTER=rule, **FAST)
+        assert set(sandbox.predictleads.followings) == {"shop-1.example"}
+    assert outcome.code == 0
+
+
+def of_type(kind: str, field: str = "") -> Property:
+    return Property("x", kind, field, {})
+
+
+MARCH = "1772323200000"  # 1 March 2026, midnight in UTC
+NEXT = "1772409600000"
+IS_SET, IS_UNSET = ("HAS_PROPERTY",), ("NOT_HAS_PROPERTY",)
+MANY = "|".join(map(str, range(101)))
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "filters"),
+    [
+        ("x=a|b", of_type("enumeration"), [("IN", ["a", "b"])]),
+        ("x=a|b", of_type("enumeration", "checkbox"), [IS_SET]),
+        (f"x={MANY}", of_type("enumeration"), [IS_SET]),
+        ("x=De|Straße", of_type("string"), [("IN", ["de", "straße"])]),
+        ("x=true", of_type("bool"), [("EQ", "true")]),
+        ("x=true|false", of_type("bool"), [IS_SET]),
+        ("x=1e3", of_type("number"), [("EQ", "1000")]),
+        ("x=1|2", of_type("number"), [IS_SET]),
+        ('x<"1,000.50"', of_type("number"), [("LT", "1000.5")]),
+        ("x<=1e-7", of_type("number"), [("LTE", "0.0000001")]),
+        ("x>-3", of_type("number"), [("GT", "-3")]),
+        ("x>=3", of_type("number"), [("GTE", "3")]),
+        ("x=2026-03-01", of_type("date"), [("GTE", MARCH), ("LT", NEXT)]),
+        ("x<2026-03-01", of_type("date"), [("LT", MARCH)]),
+        ("x<=2026-03-01", of_type("datetime"), [("LT", NEXT)]),
+        ("x>2026-03-01", of_type("datetime"), [("GTE", NEXT)]),
+        ("x>=2026-03-01", of_type("datetime"), [("GTE", MARCH)]),
+        ("x<=9999-12-31", of_type("date"), [("LT", "253402300800000")]),
+        ("x=2026-03-01|2026-03-02", of_type("date"), [IS_SET]),
+        ("x=", of_type("string"), [IS_UNSET]),
+        ("x!=", of_type("number"), [IS_SET]),
+        ("x!=a", of_type("string"), []),
+        (
+            "x>1, x<9, x!=, x=5, x=6, x!=7",
+            of_type("number"),
+            [("GT", "1"), ("LT", "9"), IS_SET, ("EQ", "5")],
+        ),
+        (f"x={'a' * 3000}, x!=", of_type("string"), [IS_SET]),
+    ],
+)
+def test_what_hubspot_is_asked_for(text: str, known: Property, filters: list[Any]) -> None:
+    group = search.matching([(each, known) for each in parse_conditions(text)])
+    asked = [tuple(row.values())[1:] for row in group if row["propertyName"] == "x"]
+    assert asked == filters
+    assert bool(asked) is (group is not search.EVERYTHING)
+
+
+def test_no_property_is_asked_for_that_the_rule_does_not_name(clock: FakeClock) -> None:
+    asked: list[Request] = []
+    with world(clock, {}, followed=("old.example",)) as sandbox:
+        sandbox.on_request = asked.append
+        clock.run(sync.main, sandbox, COMPANY_FILTER="revenue>1", **FAST)
+    text = " ".join(each.body.decode() for each in asked if each.service == "hubspot")
+    assert "revenue" in text
+    assert "alexa" not in text
