@@ -377,7 +377,7 @@ class HubSpotClient(ServiceClient):
                     on_total(there_are)
             return there_are, records
 
-        for page in paging.read_by_id(self.http, call, fetch):
+        for page in paging.read_by_id(self.http, search.PAGE_SIZE, fetch):
             came += len(page)
             yield from (record for record in page if not record.is_archived)
         accepted = ACCEPTED_MISSING + totals[0] // 100 if on_total else 0

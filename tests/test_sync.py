@@ -182,6 +182,17 @@ def larger_total(page: dict[str, Any]) -> dict[str, Any]:
     return {**page, "total": page["total"] + 100} if "total" in page else page
 
 
+def smaller_total(page: dict[str, Any]) -> dict[str, Any]:
+    return {**page, "total": min(page["total"], 200)} if "total" in page else page
+
+
+def test_a_total_that_is_behind_hides_no_company(clock: FakeClock) -> None:
+    with make(clock, shops(*range(450)), {}) as sandbox:
+        sandbox.faults = [Fault("edit", "hubspot", path=SEARCH, edit=smaller_total)]
+        assert clock.run(sync.main, sandbox).code == 0
+        assert len(sandbox.predictleads.followings) == 450
+
+
 MALFORMED = {
     "ids not in order": (Fault("edit", "hubspot", path=SEARCH, edit=reversed_ids), "not in order"),
     "total too high": (

@@ -1,6 +1,6 @@
 """Read lists page by page, though others change them meanwhile.
 
-Each function takes the client and the name of the call, for the text of what it raises.
+Where a list cannot be read the client raises, with the name of the call.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ class IdRange(NamedTuple):
 
 
 def read_by_id(
-    http: HttpClient, call: str, fetch: Callable[[IdRange], tuple[int, list[R]]]
+    http: HttpClient, page_size: int, fetch: Callable[[IdRange], tuple[int, list[R]]]
 ) -> Iterator[list[R]]:
     """Every row of a query once, in pages of no particular order.
 
-    `fetch` returns how many rows a range has, and the first of them. A page is asked for as "ids
-    above 4711", never as "after row 200", so rows that come or go meanwhile move nothing. A chain
-    of such pages is no quicker than one page per answer, as each page needs the last id of the one
-    before; so while the service would take more calls, a long range goes on as two. Whether enough
-    rows came is for the caller to judge. Raises what `fetch` raises, and ListChanged when a page
-    has more rows than it says.
+    `fetch` returns how many rows a range has, and the first of them, `page_size` at most. That
+    number may be behind the rows, so a full page is never taken for the last one. A page is asked
+    for as "ids above 4711", never as "after row 200", so rows that come or go meanwhile move
+    nothing. A chain of such pages is no quicker than one page per answer, as each page needs the
+    last id of the one before; so while the service would take more calls, a long range goes on as
+    two. Whether enough rows came is for the caller to judge. Raises what `fetch` raises.
     """
     under_way: dict[Future[tuple[int, list[R]]], IdRange] = {}
 
@@ -85,9 +85,7 @@ def read_by_id(
         for page in threads.wait_for_any(under_way):
             asked, (there_are, rows) = under_way.pop(page), page.result()
             left = there_are - len(rows)
-            if left < 0:
-                http.list_changed(call, f"{len(rows):,} rows came of {there_are:,}")
-            if left and rows:
+            if rows and (left > 0 or len(rows) >= page_size):
                 rest = asked.after(rows[-1].id)
                 can_split = left > SPLIT_FROM_ROWS and len(under_way) < MAX_CHAINS - 1
                 if rest.above is None or rest.below is None:
