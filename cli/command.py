@@ -147,8 +147,7 @@ class Run:
             is_approved = self.args.approve == self.report.plan
             self.say(f"Plan {self.report.plan}{' would be accepted' if is_approved else ''}.")
         self.summarise(f"Dry run: {plan}.")
-        is_pending = self.args.exit_code and self.report.has_pending_changes()
-        return Outcome.CHANGES_PENDING if is_pending else Outcome.PLANNED
+        return Outcome.CHANGES_PENDING if self.args.exit_code else Outcome.PLANNED
 
     def answer(self, question: str, sections: Sequence[Section]) -> Outcome:
         """Report what was told, as the answer to `question`; return the outcome."""

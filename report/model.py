@@ -120,9 +120,6 @@ class Report:
     question: str = ""
     plan: str = ""
 
-    def has_pending_changes(self) -> bool:
-        return any(row.get("status") == PLANNED for each in self.sections for row in each.rows)
-
     def link(self, row: Row) -> str | None:
         """The address of the row's record in HubSpot, if it is known."""
         if self.record_url and row.get("hubspot_id"):

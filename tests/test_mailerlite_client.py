@@ -12,7 +12,7 @@ import requests
 import mailerlite_client
 from core.errors import BadAnswer, CallRejected, ListChanged, ServiceError
 from core.settings import SettingsReader
-from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber
+from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, import_key
 from mailerlite_client import GROUPS, PERSON, VALUES, MailerLiteClient, Refused, mailerlite_settings
 from sandbox import Fault, MailerLite, Request, Sandbox
 from tests.helpers import FakeClock
@@ -434,3 +434,8 @@ def test_a_dry_run_looks_nobody_up(sandbox: Sandbox, clock: FakeClock) -> None:
     with contextlib.closing(client.http), pytest.raises(RuntimeError, match="would write"):
         client.look_up([JO], [], with_groups=False)
     assert sandbox.requests == []
+
+
+def test_an_import_without_an_address_for_its_progress() -> None:
+    with pytest.raises(ValueError, match="no address for the import's progress"):
+        import_key({"import_progress_url": "https://app.mailerlite.example/"})

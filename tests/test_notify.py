@@ -118,7 +118,8 @@ def test_what_fails_is_one_warning(
     calls: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(response, "BRIEF_S", 0.05)
+    if kind in ("hang", "drip_head"):
+        monkeypatch.setattr(response, "BRIEF_S", 0.05)
     if "body" in details:  # it says which address it does not know
         details = {**details, "body": {"message": path}}
     with make([1], [2], clock) as sandbox:
