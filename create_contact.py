@@ -173,9 +173,9 @@ class Creation:
         made = [f"{row['step']} {row['id']}" for row in self._with_status("created")]
         if not (made and isinstance(error, CallRejected)):
             return "run it again to finish."
-        were = "was" if len(made) == 1 else "were"
+        stays = "was created and stays" if len(made) == 1 else "were created and stay"
         return (
-            f"{' and '.join(made)} {were} created. HubSpot would reject the same values again:"
+            f"{' and '.join(made)} {stays}. HubSpot would reject the same values again:"
             " correct them, or delete in HubSpot what was created."
         )
 

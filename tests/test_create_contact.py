@@ -178,8 +178,8 @@ def test_what_a_dry_run_says(job: Job) -> None:
 
 STAYS = {
     CREATE_COMPANY: None,
-    CREATE_CONTACT: f"company {FIRST_ID} was created.",
-    ASSOCIATE: f"company {FIRST_ID} and contact {FIRST_ID + 1} were created.",
+    CREATE_CONTACT: f"company {FIRST_ID} was created and stays.",
+    ASSOCIATE: f"company {FIRST_ID} and contact {FIRST_ID + 1} were created and stay.",
 }
 
 
@@ -456,7 +456,7 @@ def test_a_person_whom_hubspot_refuses_is_refused_again(
     if not companies:
         first = outcomes.pop(0)
         assert (first.code, first.report["outcome"]) == (4, "partial")
-        assert f"Done in part: company {FIRST_ID} was created." in first.out
+        assert f"Done in part: company {FIRST_ID} was created and stays." in first.out
         assert "goes on" not in first.text
     for outcome in outcomes:
         assert f"HubSpot, create the contact: {status} {message}" in outcome.err
