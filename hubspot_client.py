@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar
 from urllib.parse import quote
 
 from core.conditions import Property
-from core.errors import CallRejected, Forbidden, ServiceError
+from core.errors import CallRejected, Forbidden, ServiceError, SettingsError
 from core.settings import Secret, SettingsReader, parse_base_url, parse_rate
 from hubspot_api import search, shapes
 from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Contact, Created, ObjectType, Record
@@ -36,7 +36,7 @@ LIST_PAGE_SIZE = 100  # the maximum
 BATCH_SIZE = 100  # the maximum of a batch read
 MEMBERS_PAGE_SIZE = 250  # the maximum
 MAX_LINE = 6_000  # characters of properties in an address: lines from some 8,000 on are refused
-SEARCHES_AT_ONCE = 8
+CALLS_AT_ONCE = 8
 ACCEPTED_MISSING = 5  # rows, and 1 % of all: what edits during the read explain
 READ_LIST_AGAIN_AFTER_S = 10.0  # while HubSpot fills it
 
@@ -162,7 +162,7 @@ class HubSpotClient(ServiceClient):
         def find(query: search.Query) -> list[Record]:
             return paging.retry_if_changed(lambda: [*self._search(of, names, needed, query)])
 
-        pages = threads.run_all(find, [*queries], SEARCHES_AT_ONCE)
+        pages = threads.run_all(find, [*queries], CALLS_AT_ONCE)
         return [record for page in pages for record in page]
 
     def find_companies(
@@ -205,12 +205,14 @@ class HubSpotClient(ServiceClient):
         call, path = f"{of.plural} by {key}", f"{_OBJECTS}/{of.plural}/batch/read"
         by = {} if key == "id" else {"idProperty": key}
         shape = partial(shapes.results, partial(shapes.record, tuple(names), needed))
-        found: list[Record] = []
-        for start in range(0, len(keys), BATCH_SIZE):
+
+        def read(start: int) -> list[Record]:
             inputs = [{"id": str(each)} for each in keys[start : start + BATCH_SIZE]]
             body = {"properties": [*names], "inputs": inputs, **by}
-            found += self._read(call, shape, "POST", path, body=body)
-        return found
+            return self._read(call, shape, "POST", path, body=body)
+
+        pages = threads.run_all(read, range(0, len(keys), BATCH_SIZE), CALLS_AT_ONCE)
+        return [record for page in pages for record in page]
 
     def companies_by_id(self, ids: Sequence[int], names: Sequence[str] = ()) -> list[Company]:
         asked, needed = _of_companies(names)
@@ -248,6 +250,18 @@ class HubSpotClient(ServiceClient):
         by_name = f"{_LISTS}/object-type-id/{of.id}/name/{quote(wanted, safe='')}"
         path = f"{_LISTS}/{wanted}" if wanted.isdecimal() else by_name
         return self._read_if_found(f"list {wanted}", shapes.record_list, path)
+
+    def require_list(self, wanted: str, of: ObjectType, setting: str) -> shapes.RecordList:
+        """As `list_called`. Raises SettingsError when there is none, or one of another type."""
+        other = CONTACTS if of == COMPANIES else COMPANIES
+        found = self.list_called(wanted, of) or self.list_called(wanted, other)
+        fix = f"fix {setting} or --list"
+        if found is None:
+            text = f"HubSpot has no list of {of.plural} {wanted}: {fix} (digits alone are an id)."
+            raise SettingsError(f"{text} See HubSpot > CRM > Segments.")
+        if found.object_type != of.id:
+            raise SettingsError(f"HubSpot's list {found.name} is not one of {of.plural}: {fix}.")
+        return found
 
     def members(self, wanted: shapes.RecordList) -> frozenset[int]:
         """The ids of all records in a list. Raises ListChanged when HubSpot is still filling the

@@ -128,7 +128,8 @@ class Application:
         unexplained = self._aliases.unexplained(now.missing, accepted) if self._aliases else {}
         doubt = Doubt(self._destination.name, set(now.unchanged), unexplained)
         keep = self._job.options.keep
-        remove, kept = judge_rows(rows, self._matching, self._job.look_up(rows), doubt, keep)
+        lookup = self._job.look_up(rows, self._matching)
+        remove, kept = judge_rows(rows, self._matching, lookup, doubt, keep)
         self._results.update((each.domain, Result(HELD_BACK, each.reason)) for each in kept)
         return now, remove
 

@@ -33,6 +33,7 @@ class Options(NamedTuple):
     hubspot: ServiceSettings
     destination: ServiceSettings
     conditions: tuple[Condition, ...]
+    in_list: str
     max_add: Limit | None
     max_remove: Limit
     keep: Keep
@@ -65,6 +66,8 @@ def add_flags(parser: ArgumentParser, destination: type[Destination]) -> None:
     )
     empty = "go on even when no company in HubSpot matches"
     add("--allow-empty", action="store_true", help=empty)
+    help_list = "only companies of this HubSpot list match (default: COMPANY_LIST, or any)"
+    add("--list", metavar="NAME|ID", type=str.strip, default="", help=help_list)
     state = "file with the run history (default: one for each API key)"
     add("--state", metavar="PATH", type=Path, help=state)
     why = f"why a company is {destination.listed}, or is not"
@@ -74,12 +77,14 @@ def add_flags(parser: ArgumentParser, destination: type[Destination]) -> None:
 def read_options(
     destination: type[Destination], args: Namespace, reader: SettingsReader
 ) -> Options:
+    in_list = reader.get("COMPANY_LIST", "", lambda text: args.list or text)
     max_add = reader.optional(destination.adding.limit_setting, parse_number_limit)
     max_remove = reader.get(destination.removing.limit_setting, "20%", parse_limit)
     return Options(
         hubspot=hubspot_settings(reader),
         destination=destination.settings(reader),
-        conditions=_read_rule(reader),
+        conditions=_read_rule(reader, in_list),
+        in_list=in_list,
         max_add=args.max_add or max_add,
         max_remove=args.max_remove or max_remove,
         keep=Keep(
@@ -93,10 +98,14 @@ def read_options(
     )
 
 
-def _read_rule(reader: SettingsReader) -> tuple[Condition, ...]:
-    """Which companies match. Two settings are the knobs of the rule that holds without another."""
-    reader.refuse_beside("COMPANY_FILTER", "ECOMMERCE_PLATFORMS", "ALEXA_BELOW")
-    if rule := reader.get("COMPANY_FILTER", "", parse_conditions):
+def _read_rule(reader: SettingsReader, in_list: str) -> tuple[Condition, ...]:
+    """Which companies match, beside the list. Two settings are the knobs of the rule that holds
+    without another, and without a list."""
+    rule = reader.get("COMPANY_FILTER", "", parse_conditions)
+    if rule or in_list:
+        other = "COMPANY_FILTER" if rule else "COMPANY_LIST (--list)"
+        reader.refuse("ECOMMERCE_PLATFORMS", other)
+        reader.refuse("ALEXA_BELOW", other)
         return rule
     platforms = reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", parse_names)
     below = reader.get("ALEXA_BELOW", "1000000", parse_positive)
@@ -125,14 +134,17 @@ class CompanyJob:
     def compare(self, matching: Matching, rows: Rows) -> Diff:
         return compare(matching, rows, self.answers.aliases(), self.destination.lists)
 
-    def look_up(self, rows: Rows) -> HubSpotLookup:
-        """What HubSpot holds now of companies that are listed and do not match."""
+    def look_up(self, rows: Rows, matching: Matching) -> HubSpotLookup:
+        """What HubSpot holds now of companies that are listed and do not match, and who is in the
+        list that companies must be in."""
         domains = names_of(rows)
         if domains and not self.run.wrote:  # else it has been said
             number, doing = companies(len(domains)), self.destination.removing.doing
             them = "it" if len(domains) == 1 else "them"
             log.info("HubSpot: double-checking %s before %s %s.", number, doing, them)
-        return self.source.look_up(domains, self.state.records(domains))
+        lookup = self.source.look_up(domains, self.state.records(domains))
+        matching.criteria = self.source.criteria
+        return lookup
 
     def plan(
         self,
@@ -151,7 +163,7 @@ class CompanyJob:
         unexplained = self.aliases.unexplained(waiting) if self.aliases else {}
         suspects = {(not_now[each].listed_as or "")[1:] for each in waiting}
         doubt = Doubt(self.destination.name, expected, unexplained, suspects)
-        lookup = lookup or self.look_up(rows)
+        lookup = lookup or self.look_up(rows, matching)
         return make_plan(matching, diff, kept, rows, lookup, not_now, doubt, keep)
 
     def refusals(self, plan: Plan, refused_before: Collection[str]) -> list[Refusal]:

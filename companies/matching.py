@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterable, Mapping, NamedTuple, Sequence
+from typing import AbstractSet, Iterable, Mapping, NamedTuple, Sequence
 
 from core.conditions import Condition, Property
 from core.domains import named_domains, normalise_domain
@@ -11,25 +11,35 @@ from hubspot_api.shapes import Company
 
 
 class Criteria(NamedTuple):
-    """A company matches for which all conditions hold, each with the definition of its property."""
+    """A company matches for which all conditions hold, each with the definition of its property,
+    and that is in the list, if there is one. `members`: the ids of all that are, once read."""
 
     conditions: Sequence[tuple[Condition, Property]] = ()
+    list_name: str = ""
+    members: AbstractSet[int] = frozenset()
 
     def mismatch(self, company: Company) -> str | None:
         """Why a company does not match, as words that follow "because"; None when it does."""
-        reasons = (each.mismatch(company.values[each.property], of) for each, of in self.conditions)
+        reasons = [each.mismatch(company.values[each.property], of) for each, of in self.conditions]
+        if not self._has_member(company):
+            reasons.insert(0, f"it is not in the list {self.list_name} in HubSpot")
         return "; ".join(filter(None, reasons)) or None
+
+    def _has_member(self, company: Company) -> bool:
+        return not self.list_name or company.id in self.members
 
     def is_unreadable(self, company: Company) -> bool:
         """Whether nobody can tell if it matches: only values that cannot be read speak against."""
-        return all(
+        return self._has_member(company) and all(
             each.holds(text, of) or each.is_unreadable(text, of)
             for each, of in self.conditions
             for text in [company.values[each.property]]
         )
 
     def describe(self) -> str:
-        return ", ".join(f"{of.label} is {each.describe(of)}" for each, of in self.conditions)
+        in_list = [f"in the list {self.list_name}"] if self.list_name else []
+        rule = (f"{of.label} is {each.describe(of)}" for each, of in self.conditions)
+        return ", ".join([*in_list, *rule])
 
 
 class Change(NamedTuple):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Callable, Mapping, Sequence
+from typing import Callable, Iterator, Mapping, Sequence
 
 from cli.job import collect_findings
 from companies.matching import Criteria, HubSpotLookup, Matching
 from core import log
 from core.clock import Clock
 from core.conditions import Condition
-from core.errors import CallRejected
+from core.errors import CallRejected, Forbidden, SettingsError
 from core.words import companies, count
 from hubspot_api import search
-from hubspot_api.shapes import COMPANIES, Account
+from hubspot_api.shapes import COMPANIES, Account, Company, RecordList
 from hubspot_client import HubSpotClient
 from report.model import Finding
 from transport.paging import retry_if_changed
@@ -21,6 +21,7 @@ from transport.paging import retry_if_changed
 FIX_RULE = (
     "Set or fix COMPANY_FILTER; without it, ECOMMERCE_PLATFORMS and ALEXA_BELOW make the rule."
 )
+READ_AT_ONCE = 2_000  # companies of a list
 INDEX_LAG_S = 30.0  # HubSpot's search finds a record no later than this after a change
 
 
@@ -28,9 +29,11 @@ class CompanySource:
     """Everything raises ServiceError but `check`, which raises nothing that HubSpot may answer."""
 
     def __init__(
-        self, hubspot: HubSpotClient, conditions: Sequence[Condition], clock: Clock
+        self, hubspot: HubSpotClient, conditions: Sequence[Condition], in_list: str, clock: Clock
     ) -> None:
         self._hubspot, self._conditions, self._clock = hubspot, conditions, clock
+        self._in_list = in_list  # name or id; "" if companies need not be in one
+        self._list: RecordList | None = None
         self._names = tuple(dict.fromkeys(each.property for each in conditions))
         self._waited_for: set[str] = set()  # domains whose record is gone
         self.criteria = Criteria()  # once `read_rule` knows the properties
@@ -55,9 +58,14 @@ class CompanySource:
         properties = self._hubspot.properties(COMPANIES)
         mistakes = (each.mistake(properties, "company") for each in self._conditions)
         self.of_rule = [Finding(False, f"{each} {FIX_RULE}") for each in mistakes if each]
+        try:
+            if self._in_list:
+                self._list = self._hubspot.require_list(self._in_list, COMPANIES, "COMPANY_LIST")
+        except (CallRejected, Forbidden, SettingsError) as error:
+            self.of_rule.append(Finding(False, str(error)))
         if not self.of_rule:
             known = [(each, properties[each.property]) for each in self._conditions]
-            self.criteria = Criteria(known)
+            self.criteria = Criteria(known, self._list.name if self._list else "")
             self.of_rule = [Finding(True, f"The rule: {self.criteria.describe()}.")]
         return len(properties)
 
@@ -77,9 +85,10 @@ class CompanySource:
         """All companies that match; when they change during the read, it begins again."""
 
         def read_once() -> Matching:
+            self._read_members()
             matching, number = Matching(self.criteria), 0
             totals: list[int] = []
-            for company in self._hubspot.companies(self._query(), self._names, totals.append):
+            for company in self._read_companies(totals.append):
                 on_total(totals[-1])
                 number += 1
                 matching.add(company)
@@ -88,6 +97,21 @@ class CompanySource:
             return matching
 
         return retry_if_changed(read_once)
+
+    def _read_companies(self, on_total: Callable[[int], None]) -> Iterator[Company]:
+        if not self._list:
+            yield from self._hubspot.companies(self._query(), self._names, on_total)
+            return
+        ids = sorted(self.criteria.members)
+        on_total(len(ids))
+        for start in range(0, len(ids), READ_AT_ONCE):
+            part = ids[start : start + READ_AT_ONCE]
+            yield from self._hubspot.companies_by_id(part, self._names)
+
+    def _read_members(self) -> None:
+        """Raises ListChanged when the list is gone, or HubSpot is still filling it."""
+        if self._list:
+            self.criteria = self.criteria._replace(members=self._hubspot.members(self._list))
 
     def describe(self, matching: Matching) -> str:
         skipped, match = len(matching.skipped), "matches" if matching.total == 1 else "match"
@@ -109,6 +133,8 @@ class CompanySource:
         is gone is looked for again once no search lags behind any more, unless `wait` is False.
         """
         hubspot, names = self._hubspot, self._names
+        if domains and (wait or not self.criteria.members):
+            self._read_members()
         found = hubspot.companies_by_id(sorted(set(records.values())), names)
         found += hubspot.find_companies(search.naming(domains, names), names)
         gone = HubSpotLookup(found, records).unexplained()

@@ -41,7 +41,7 @@ def main(
         chosen = run.settings(lambda reader: read_options(destination, run.args, reader))
         hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
         service = destination(chosen.destination, run.clock, run.dry_run)
-        source = CompanySource(hubspot, chosen.conditions, run.clock)
+        source = CompanySource(hubspot, chosen.conditions, chosen.in_list, run.clock)
         account = chosen.destination.account
 
         def open_state(path: Path) -> CompanyState:

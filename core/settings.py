@@ -134,11 +134,10 @@ class SettingsReader:
             return None
         return Secret(text) if text else None
 
-    def refuse_beside(self, name: str, *others: str) -> None:
-        """For a setting that replaces the others."""
-        for other in others:
-            if self._value(name) and self._value(other):
-                self._problems.append(f"{name} and {other} are both set: remove one of them")
+    def refuse(self, name: str, other: str) -> None:
+        """For a setting that has no meaning beside another one."""
+        if self._value(name):
+            self._problems.append(f"{name} and {other} are both set: remove one of them")
 
     def _holds_key(self, text: str) -> bool:
         keys = (key.strip() for name, key in self._values.items() if name.endswith(_SECRET_NAMES))

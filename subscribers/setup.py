@@ -115,25 +115,15 @@ class Setup:
             findings.insert(0, Finding(True, f"HubSpot accepts the key: {self.account}."))
         if self._options.list and self._properties:
             try:
-                self._find_list(self._options.list)
-            except (CallRejected, Forbidden) as error:
+                self._list = hubspot.require_list(self._options.list, CONTACTS, "HUBSPOT_LIST")
+            except (CallRejected, Forbidden, SettingsError) as error:
                 self._fix(str(error))
             except AppError as error:  # it is HubSpot that fails, and not the setting
                 findings.append(Finding(False, str(error)))
+        if self._list:
+            name = f"{self._list.name} ({self._list.id})"
+            self._fine(f"Only the contacts of HubSpot's list {name} are meant.")
         return findings
-
-    def _find_list(self, wanted: str) -> None:
-        hubspot = self._services.hubspot
-        found = hubspot.list_called(wanted, CONTACTS) or hubspot.list_called(wanted, COMPANIES)
-        if found is None:
-            text = f"HubSpot has no list of contacts {wanted}: fix HUBSPOT_LIST or --list (digits"
-            self._fix(f"{text} alone are an id). See HubSpot > CRM > Segments.")
-        elif found.object_type != CONTACTS.id:
-            fix = "fix HUBSPOT_LIST or --list"
-            self._fix(f"HubSpot's list {found.name} is not one of contacts: {fix}.")
-        else:
-            self._list = found
-            self._fine(f"Only the contacts of HubSpot's list {found.name} ({found.id}) are meant.")
 
     def _read_mailerlite(self) -> list[Finding]:
         options, mailerlite = self._options, self._services.mailerlite

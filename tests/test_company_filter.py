@@ -1,12 +1,14 @@
-"""A rule of their own: which companies match by COMPANY_FILTER."""
+"""A rule and a list of their own: which companies match by COMPANY_FILTER and COMPANY_LIST."""
 
 from __future__ import annotations
 
-from typing import Any, Dict
+import contextlib
+from typing import Any, Callable, Dict
 
 import pytest
 
 import sync
+from companies import source
 from core.conditions import Property, parse_conditions
 from hubspot_api import search
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
@@ -119,7 +121,7 @@ def test_a_rule_beside_the_knobs_of_the_other(clock: FakeClock, knob: dict[str, 
         outcome = clock.run(sync.main, sandbox, **RULE, **knob)
         assert sandbox.requests == []
     assert outcome.code == 2
-    assert f"COMPANY_FILTER and {next(iter(knob))} are both set: remove one" in outcome.err
+    assert f"{next(iter(knob))} and COMPANY_FILTER are both set: remove one" in outcome.err
 
 
 def test_what_matches_by_now_is_not_unfollowed(clock: FakeClock) -> None:
@@ -223,3 +225,143 @@ def test_no_property_is_asked_for_that_the_rule_does_not_name(clock: FakeClock) 
     text = " ".join(each.body.decode() for each in asked if each.service == "hubspot")
     assert "revenue" in text
     assert "alexa" not in text
+
+
+# A list
+
+LIST = ["--list", "customers"]
+FEW = {"COMPANY_FILTER": "country!=Germany"}
+
+
+def with_list(sandbox: Sandbox, *members: int) -> Sandbox:
+    sandbox.hubspot.add_list("Customers", "companies", *members)
+    return sandbox
+
+
+@pytest.mark.parametrize(
+    ("rule", "matching", "reason"),
+    [
+        ({}, ["shop-1.example", "shop-2.example"], "it is not in the list Customers in HubSpot"),
+        (
+            FEW,
+            ["shop-1.example"],
+            "it is not in the list Customers in HubSpot; its Country is Germany, and only values"
+            " other than Germany match",
+        ),
+    ],
+)
+@pytest.mark.parametrize("by_setting", [True, False])
+def test_only_the_companies_of_a_list(
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    rule: dict[str, str],
+    matching: list[str],
+    reason: str,
+    by_setting: bool,
+) -> None:
+    monkeypatch.setattr(source, "READ_AT_ONCE", 1)
+    abroad = {"country": "Germany"}
+    flags, more = ([], {"COMPANY_LIST": "1"}) if by_setting else (LIST, {})
+    with with_list(
+        world(clock, {}, abroad, abroad, followed=("shop-3.example",)), 101, 102
+    ) as sandbox:
+        explained = clock.run(
+            sync.main, sandbox, *flags, "--explain", "shop-3.example", **rule, **more, **FAST
+        )
+        checked = clock.run(sync.main, sandbox, *flags, "--check", **rule, **more, **FAST)
+        outcome = clock.run(sync.main, sandbox, *flags, **rule, **more, **FAST)
+        assert sorted(sandbox.predictleads.followings) == matching
+    assert (outcome.code, checked.code) == (0, 0)
+    assert [row["reason"] for row in outcome.report["unfollow"]] == [reason]
+    assert explained.report["explain"][0]["reason"] == reason
+    assert "OK   The rule: in the list Customers" in checked.out
+    assert "match (in the list Customers" in outcome.err or "matches (in the list" in outcome.err
+
+
+def contacts(sandbox: Sandbox) -> None:
+    sandbox.hubspot.lists[1].kind = "contacts"
+
+
+def gone(sandbox: Sandbox) -> None:
+    del sandbox.hubspot.lists[1]
+
+
+def without_scope(sandbox: Sandbox) -> None:
+    sandbox.hubspot.scopes.discard("crm.lists.read")
+
+
+def still_filled(sandbox: Sandbox) -> None:
+    sandbox.hubspot.lists[1].processing_status = "PROCESSING"
+
+
+def emptied(sandbox: Sandbox) -> None:
+    sandbox.hubspot.lists[1].members.clear()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "words"),
+    [
+        (contacts, 2, "HubSpot's list Customers is not one of companies: fix COMPANY_LIST"),
+        (gone, 2, "HubSpot has no list of companies customers: fix COMPANY_LIST or --list"),
+        (without_scope, 2, "crm.lists.read"),
+        (still_filled, 1, "HubSpot is still filling it"),
+        (emptied, 3, "No company in HubSpot matches, but 1"),
+    ],
+)
+def test_a_list_that_cannot_be_used(
+    clock: FakeClock, spoil: Callable[[Sandbox], None], code: int, words: str
+) -> None:
+    with with_list(world(clock, {}, followed=("shop-1.example",)), 101) as sandbox:
+        spoil(sandbox)
+        outcome = clock.run(sync.main, sandbox, *LIST, **FAST)
+        checked = clock.run(sync.main, sandbox, *LIST, "--check", **FAST)
+        assert sandbox.writes == []
+    assert outcome.code == code
+    assert words in outcome.text
+    assert checked.code == (1 if code == 2 else 0)
+
+
+@pytest.mark.parametrize("spoil", [gone, still_filled])
+@pytest.mark.parametrize("writes", [True, False])
+def test_membership_is_asked_again_before_removals(
+    clock: FakeClock, spoil: Callable[[Sandbox], None], writes: bool
+) -> None:
+    """If HubSpot cannot tell any more, nothing is unfollowed."""
+    followed = ("shop-2.example",) if writes else ("shop-1.example", "shop-2.example")
+    reads = 0
+
+    def on_request(request: Request) -> None:
+        nonlocal reads
+        reads += request.path.endswith("/lists/1")
+        if reads > (2 if writes else 1):
+            with contextlib.suppress(KeyError):
+                spoil(sandbox)
+
+    with with_list(world(clock, {}, {}, followed=followed), 101) as sandbox:
+        sandbox.on_request = on_request
+        outcome = clock.run(sync.main, sandbox, *LIST, **FAST)
+        assert sorted(sandbox.predictleads.followings) == ["shop-1.example", "shop-2.example"]
+    assert outcome.code == (4 if writes else 1)
+    assert "members of the list Customers" in outcome.text
+
+
+def test_a_company_that_comes_into_the_list_is_not_unfollowed(clock: FakeClock) -> None:
+    with with_list(world(clock, {}, {}, followed=("shop-2.example",)), 101) as sandbox:
+
+        def on_request(request: Request) -> None:
+            if request.path.endswith("/search"):
+                sandbox.hubspot.lists[1].members.add(102)
+
+        sandbox.on_request = on_request
+        clock.run(sync.main, sandbox, *LIST, **FAST)
+        assert sorted(sandbox.predictleads.followings) == ["shop-1.example", "shop-2.example"]
+
+
+@pytest.mark.parametrize("flags", [[], ["--list", "other"]])
+def test_a_list_beside_the_knobs(clock: FakeClock, flags: list[str]) -> None:
+    with world(clock, {}) as sandbox:
+        named = {} if flags else {"COMPANY_LIST": "customers"}
+        outcome = clock.run(sync.main, sandbox, *flags, ALEXA_BELOW="7", **named, **FAST)
+        assert sandbox.requests == []
+    assert outcome.code == 2
+    assert "ALEXA_BELOW and COMPANY_LIST (--list) are both set" in outcome.err
