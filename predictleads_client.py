@@ -93,7 +93,10 @@ class PredictLeadsClient(ServiceClient):
 
         def fetch(number: int) -> paging.Page | None:
             """None past the last page."""
-            call, params = f"followings, page {number}", {"page": number, "limit": PAGE_SIZE}
+            call, params = (
+                f"list of followings, page {number}",
+                {"page": number, "limit": PAGE_SIZE},
+            )
             try:
                 page = self._read(call, _followings, "GET", "/followings", params=params)
             except CallRejected as error:
@@ -105,7 +108,7 @@ class PredictLeadsClient(ServiceClient):
             return page
 
         rows: dict[str, tuple[str, ...]] = {}
-        pairs, claimed = paging.read_numbered(self.http, "followings", fetch)
+        pairs, claimed = paging.read_numbered(self.http, "list of followings", fetch)
         for domain, identifier in pairs:
             rows[domain] = rows.get(domain, ()) + ((identifier,) if identifier != domain else ())
         return Followings(rows, claimed)

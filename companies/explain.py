@@ -1,5 +1,5 @@
-"""Why a company is listed, or is not: what HubSpot has, what the destination lists, what the next
-run would do with it and why. The plan comes from the functions that decide in a run."""
+"""Why a company is listed or not: what HubSpot has, what the destination lists, what the next run
+will do with it and why. The plan comes from the functions that decide in a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from report.model import Kind, Section
 
 
 def explain(job: CompanyJob, domains: Sequence[str]) -> Outcome:
-    """Why each is listed, or is not; what the next run would do, limits aside."""
+    """Why each is listed or not; what the next run would do, limits aside."""
     job.source.read_rule()
     require_ok(job.source.of_rule, SettingsError)
     all_rows = job.destination.fetch_current(lambda _number: None).rows
@@ -30,7 +30,7 @@ def explain(job: CompanyJob, domains: Sequence[str]) -> Outcome:
         coming, row = _explain(job, domain, all_rows)
         history = [change_row(change) for change in changes]
         rows.append({**row, "remembered": " ".join(row["remembered"]), "history": history})
-        for line in _describe(row, job.destination.name, job.source.criteria):
+        for line in _describe(row, job.destination, job.source.criteria):
             job.run.say(line)
         job.run.say(describe_next(coming, {action.key: f"be {action.done}" for action in actions}))
         job.run.say(describe_past(changes, {action.key: action.done for action in actions}))
@@ -55,7 +55,7 @@ def _explain(job: CompanyJob, domain: str, all_rows: Rows) -> tuple[Next, dict[s
     plan = job.plan(matching, diff, waiting, lookup if is_known else None)
     found = lookup.naming([domain])
     mismatches = [matching.criteria.mismatch(company) for company in found]
-    coming = _next(domain, plan, matching, mismatches, rows, job.destination)
+    coming = _next(domain, plan, matching, mismatches, rows, job)
     in_hubspot = [
         {
             "id": company.id,
@@ -110,20 +110,22 @@ def _next(
     matching: Matching,
     mismatches: Sequence[str | None],
     rows: Rows,
-    destination: Destination,
+    job: CompanyJob,
 ) -> Next:
     """`plan`: for the companies that have to do with the domain; `mismatches`: why those that name
     it do not match; `rows`: how the destination lists it."""
-    own, name = {domain, *matching.domains_of(domain)}, destination.name
-    if not_now := [each.reason for each in plan.waiting if each.domain in own]:
-        return Next("nothing", f"{not_now[0].rstrip('.')}, and it is not asked for again yet")
+    own, destination = {domain, *matching.domains_of(domain)}, job.destination
+    for each in plan.waiting:
+        if each.domain in own:
+            again = format_date(local(job.answers.asked_again_at(each)))
+            return Next("nothing", f"it will be retried on {again}: {each.reason}")
     if own & {change.domain for change in plan.add}:
-        return Next(destination.adding.key, f"it matches, and {name} does not list it")
+        return Next(destination.adding.key, f"it matches and is not {destination.listed} yet")
     removing = destination.removing.key
     rows_to_come = {each.domain: Next(removing, each.reason or "") for each in plan.remove}
     rows_to_come.update((each.domain, Next("nothing", each.reason)) for each in plan.kept)
     if own & set(plan.unchanged) and domain not in rows_to_come:
-        return Next("nothing", f"it matches, and {name} lists it")
+        return Next("nothing", f"it matches and is already {destination.listed}")
     for row in (domain, *sorted(rows)):
         if row in rows_to_come:
             return rows_to_come[row]
@@ -132,7 +134,9 @@ def _next(
     return Next("nothing", next(filter(None, mismatches), "no company in HubSpot has this domain"))
 
 
-def _describe(row: Mapping[str, Any], destination: str, criteria: Criteria) -> Iterator[str]:
+def _describe(
+    row: Mapping[str, Any], destination: Destination, criteria: Criteria
+) -> Iterator[str]:
     """What there is, in plain sentences."""
     yield display_domain(row["domain"])
     if not row["hubspot"]:
@@ -148,17 +152,17 @@ def _describe(row: Mapping[str, Any], destination: str, criteria: Criteria) -> I
         verdict = "matches" if each["matches"] else f"does not match: {each['reason']}"
         yield f"  HubSpot: {who}; {facts}. It {verdict}."
     if not row["destination"]:
-        yield f"  {destination} does not list it."
+        yield f"  {destination.name}: it is not {destination.listed}."
     for each in row["destination"]:
         ids = each["identifiers"]
         known = f", with the identifier {', '.join(ids)}" if ids else ""
-        yield f"  {destination} lists it as {each['domain']}{known}."
+        yield f"  {destination.name}: it is {destination.listed} as {each['domain']}{known}."
     yield from (f"  {sentence}" for sentence in row["remembered"])
 
 
 def _remembered(answer: Answer | None, destination: str) -> Iterator[str]:
     if answer and answer.alias:
-        told = format_date(local(answer.asked_at))
-        yield f"{destination} said on {told} that it keeps it as {answer.alias}."
+        day = format_date(local(answer.asked_at))
+        yield f"{destination} listed it as {answer.alias} on {day}."
     if answer and answer.status != LISTED:
-        yield f"Not taken since {format_date(local(answer.since))}: {answer.reason}"
+        yield f"It has been waiting since {format_date(local(answer.since))}: {answer.reason}"

@@ -32,9 +32,14 @@ ANSWERS: dict[str, Any] = {
         [shop("a.example")],
         [],
         "follow",
-        "it matches, and PredictLeads does",
+        "it matches and is not followed yet",
     ),
-    "it is followed": ([shop("a.example")], ["a.example"], "nothing", "PredictLeads lists it"),
+    "it is followed": (
+        [shop("a.example")],
+        ["a.example"],
+        "nothing",
+        "it matches and is already followed",
+    ),
     "it would be unfollowed": (
         [shop("a.example", alexa="1000000")],
         ["a.example"],
@@ -47,7 +52,7 @@ ANSWERS: dict[str, Any] = {
         [shop("b.example", hs_additional_domains="x.example; a.example")],
         ["b.example"],
         "nothing",
-        "PredictLeads lists it",
+        "it matches and is already followed",
     ),
     "a field that is no domain": (
         [shop("info@a.example")],
@@ -101,13 +106,13 @@ def test_what_is_told_of_a_company(clock: FakeClock) -> None:
         "a.example",
         "  HubSpot: A shop, id 101, https://app.hubspot.com/contacts/12345/record/0-2/101 has this"
         f" domain; E-commerce platform Woocommerce, Alexa rank 1. It does not match: {reason}.",
-        "  PredictLeads does not list it.",
+        "  PredictLeads: it is not followed.",
         f"  Next run: nothing changes, because {reason}.",
         f"  Earlier runs: followed on 21 Nov 2026, unfollowed on 2 Dec 2026: {reason}.",
         "",
         "b.example",
         "  HubSpot has no company with this domain.",
-        "  PredictLeads does not list it.",
+        "  PredictLeads: it is not followed.",
         "  Next run: nothing changes, because no company in HubSpot has this domain.",
     ]
 
@@ -122,10 +127,12 @@ def test_what_is_remembered_of_a_company(clock: FakeClock) -> None:
         clock.now += DAY_S
         flags = [text for each in companies for text in ("--explain", each["domain"])]
         outcome = clock.run(sync.main, sandbox, *flags)
-    assert "  PredictLeads lists it as old.example.\n" in outcome.out
+    assert "  PredictLeads: it is followed as old.example.\n" in outcome.out
     new, unknown = (row["remembered"] for row in outcome.report["explain"])
-    assert new == "PredictLeads said on 21 Nov 2026 that it keeps it as old.example."
-    assert unknown.startswith("Not taken since 21 Nov 2026: PredictLeads, follow nobody-knows")
+    assert new == "PredictLeads listed it as old.example on 21 Nov 2026."
+    assert unknown.startswith(
+        "It has been waiting since 21 Nov 2026: PredictLeads, follow nobody-knows"
+    )
     assert f"  {new}\n" in outcome.out
     assert f"  {unknown}\n" in outcome.out
 
@@ -234,7 +241,7 @@ def test_a_domain_that_is_a_name_of_another(clock: FakeClock) -> None:
         done = clock.run(sync.main, sandbox, "--max-unfollow", "100%").report["unfollow"]
     assert [row["next"] for row in told] == ["unfollow", "nothing", "skip"]
     assert [(row["domain"], row["reason"]) for row in done] == [("old.example", told[0]["reason"])]
-    assert "and it is not asked for again yet" in told[1]["reason"]
+    assert "it will be retried on 28 Nov 2026" in told[1]["reason"]
     assert "in HubSpot is not a domain" in told[2]["reason"]
 
 
