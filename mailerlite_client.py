@@ -111,7 +111,7 @@ class MailerLiteClient(ServiceClient):
             there_are = min(before, self.count_subscribers())
             came = len({person.id for person in found})
             if came < there_are:
-                what = f"it has {there_are:,} people, but {came:,} came"
+                what = f"MailerLite counts {there_are:,} people, but returned {came:,}"
                 self.http.list_changed("subscribers", what)
             return found
 

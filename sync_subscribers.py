@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Let MailerLite know the people whom HubSpot knows, as far as they want to hear from us."""
+"""Keep the subscribers in MailerLite in step with the contacts in HubSpot."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from subscribers.writing import Writer, create
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     parser = command.parser(
-        "Create and update in MailerLite the people who are contacts in HubSpot. Nobody is deleted,"
-        " and nobody who has unsubscribed is written."
+        "Create HubSpot's contacts as subscribers in MailerLite and keep them up to date. Nobody is"
+        " deleted, and people who have unsubscribed are never changed."
     )
     options.add_flags(parser)
     return command.main("subscribers", "Subscribers in MailerLite", parser, _run, argv, clock)
@@ -60,7 +60,7 @@ def _run(run: command.Run) -> Outcome:
     def check() -> list[Finding]:
         found = Setup(chosen, services).findings()
         if not run.state_path(account).exists():
-            found.append(Finding(True, "The first run that writes needs --first-run, once."))
+            found.append(Finding(True, "Use --first-run for the first real run."))
         return found
 
     job = Job(
@@ -84,14 +84,14 @@ def _forget(run: command.Run, email: str, account: str) -> Outcome:
                 is_known = store.lookup(email).is_known
                 store.forget(email)
     if not is_known:
-        run.summarise(f"The run history {path} has nothing about {email}.")
+        run.summarise(f"The run history {path} does not have {email}.")
         return Outcome.IN_SYNC
     if run.dry_run:
         return run.end_dry_run(f"would remove {email} from the run history")
     run.summarise(f"Removed {email} from the run history.")
     log.warning(
-        "If this person is deleted in MailerLite, no run can know that any more: a contact in"
-        " HubSpot would be added again."
+        "If this person was deleted in MailerLite, later runs no longer know it, and will add the"
+        " person again if HubSpot has the contact."
     )
     return Outcome.SYNCED
 
@@ -126,10 +126,9 @@ class Sync:
             run.say(scope)
         to_create = {each.decision.person.email for each in plan.of(Action.CREATE)}
         for email in sorted(set(flags.restore) - to_create):
-            log.warning("--restore %s: there is nobody to create with this address.", email)
+            log.warning("--restore %s: nobody will be created with this address.", email)
         if flags.first_run and not is_new:
-            needless = "leave it out, or it will allow too much"
-            log.warning("--first-run is not needed any more: %s.", needless)
+            log.warning("--first-run is no longer needed. Leave it out: it skips a safety check.")
         if refused := self._refusals(plan, everybody):
             key = f"refused {run.report.plan}"
             due = self.notifications.due({key})
@@ -150,18 +149,17 @@ class Sync:
         changes = {text: store.hash_of(email, text) for text, email in plan.described()}
         if run.dry_run:
             for refusal in missing:
-                run.say(f"{refusal.reason} So a run that writes needs {refusal.allow_with}.")
+                run.say(refusal.reason)
             missing = []
         return approval.judge(run, changes, [*missing, *over], self.history)
 
     def _carry_out(self, plan: Plan, everybody: Everybody) -> Outcome:
         run = self.run
         if plan.is_empty:
-            number = len({each.email for each in plan.waiting})
-            are = "is" if number == 1 else "are"
-            waiting = f"{people(number)} {are} waiting, because MailerLite refused them."
-            has = f"MailerLite has {people(plan.unchanged)} as HubSpot has them."
-            run.summarise(f"{waiting if number else 'Nothing to do:'} {has}")
+            done = f"{count(plan.unchanged, 'person is', 'people are')} up to date"
+            waiting = count(len({e.email for e in plan.waiting}), "person is", "people are")
+            now, wait = (" for now", f", {waiting} waiting") if plan.waiting else ("", "")
+            run.summarise(f"Nothing to do{now}: {done}{wait}.")
             self._summarise_orphans(plan)
         if run.dry_run:
             would = sections.describe_numbers(plan, is_over=False)
@@ -217,7 +215,7 @@ class Sync:
         results = [*(e.result for e in plan.creations), *(e.result for e in plan.changes)]
         sections.say_results(run.screen, run.report.sections, writer.refused, writer.not_new)
         done = sections.describe_numbers(plan, is_over=True)
-        others = f"{plan.unchanged:,} left as they were, {run.report.counts['skipped']:,} skipped"
+        others = f"left {plan.unchanged:,} unchanged, skipped {run.report.counts['skipped']:,}"
         outcome = conclude(run, [each.status for each in results], f": {done}, {others}.")
         self._summarise_orphans(plan)
         if checked:
@@ -225,19 +223,19 @@ class Sync:
             outcome = outcome if run.report.checked_after else Outcome.PARTIAL
         later = [each.refused for each in writer.refused if not each.field]
         if later:
-            day = later[0].describe_day()
-            run.summarise(f"MailerLite refused {people(len(later))}: asked again from {day} on.")
+            they = f"they will be retried on {later[0].describe_day()}"
+            run.summarise(f"MailerLite rejected {people(len(later))}; {they}.")
         return outcome
 
-    # What is said
+    # What is shown
 
     def _fill_report(self, plan: Plan, is_over: bool = False) -> None:
         names = {**self.setup.group_names, **self.rules.mirror.names}
         sections.fill(self.run.report, plan, names, is_over)
 
     def _show(self, plan: Plan, everybody: Everybody) -> tuple[set[str], set[str]]:
-        """Report and say the plan; of what waits for a person, what is told, and all of it. With
-        --quiet only what is new, or was told a week ago, is told."""
+        """Report and show the plan. The keys of what needs attention: those that are due, and all.
+        With --quiet only what is new, or was shown a week ago, is due."""
         run, report = self.run, self.run.report
         self._fill_report(plan)
         report.counts["subscribers"] = len(everybody.subscribers)
@@ -250,8 +248,8 @@ class Sync:
         }
         news = self.notifications.due(rows.keys())
         run.screen.has_news = bool(news or plan.removed_by_hand)
-        told = [row for key, row in rows.items() if key in news or not run.args.quiet]
-        sections.say_plan(run.screen, plan, report.sections, told)
+        shown = [row for key, row in rows.items() if key in news or not run.args.quiet]
+        sections.say_plan(run.screen, plan, report.sections, shown)
         if self.options.flags.by_import:
             created = plan.of(Action.CREATE)
             new = [each for each in created if not self.store.lookup(each.address).is_known]
@@ -260,21 +258,20 @@ class Sync:
         return news, {*rows}
 
     def _describe_scope(self, everybody: Everybody) -> str:
-        """Who is meant, if not all are."""
+        """Who is in scope, if not all are."""
         counts, scope, total = self.run.report.counts, self.rules.scope, everybody.total
         counts["contacts"] = total
         if not scope.describe():
             return ""
-        meant = sum(map(scope.in_scope, everybody.contacts))
-        counts["not_meant"] = total - meant
-        others = count(total - meant, "other is", "others are")
-        return f"Meant: {count(meant, 'contact')} {scope.describe()}; {others} not."
+        in_scope = sum(map(scope.in_scope, everybody.contacts))
+        counts["not_meant"] = others = total - in_scope
+        chosen = f"{count(in_scope, 'contact')} {scope.describe()}"
+        return f"In scope: {chosen}. Out of scope: {count(others, 'contact')}."
 
     def _summarise_orphans(self, plan: Plan) -> None:
         if number := plan.orphans:
-            are = "is" if number == 1 else "are"
-            no_contact = "HubSpot has no contact with their address any more"
-            self.run.summarise(f"{people(number)} {are} subscribed, and {no_contact}.")
+            who = count(number, "person is", "people are")
+            self.run.summarise(f"{who} subscribed, but no longer in HubSpot.")
 
 
 if __name__ == "__main__":

@@ -40,9 +40,9 @@ def are(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def alternatives(names: Sequence[str]) -> str:
+def alternatives(names: Sequence[str], link: str = "or") -> str:
     """`Shopify, Magento 2 or Wix`."""
-    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f" {link} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def listing(names: Sequence[str], most: int = 10) -> str:

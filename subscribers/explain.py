@@ -51,7 +51,7 @@ def explain(
         rows.append(row)
     columns = ("email", "next", "reason", "fields", "hubspot", "destination", "history")
     section = Section("explain", "Explained", Kind.STEP, columns, rows)
-    return run.answer("What the next run would do with these people, and why", [section])
+    return run.answer("What happens to these people, and why", [section])
 
 
 def next_of(decision: Decision, groups: Mapping[str, str]) -> Next:
@@ -188,10 +188,10 @@ def _describe_contact(row: Row, rules: Rules, setup: Setup) -> Iterator[str]:
 def _describe_known(known: KnownPerson, is_there: bool) -> str:
     if not known.is_known:
         return "No earlier run has seen this person in MailerLite."
-    written = "written this person to" if known.is_written else "seen this person in"
+    written = "created or updated" if known.is_written else "seen"
     opted_out = " and opted them out in HubSpot" if known.is_opted_out else ""
-    gone = "" if is_there else " Somebody has deleted them there since."
-    return f"Earlier runs have {written} MailerLite{opted_out}.{gone}"
+    gone = "" if is_there else " Somebody has deleted them in MailerLite since."
+    return f"Earlier runs have {written} this person in MailerLite{opted_out}.{gone}"
 
 
 def _names(ids: Iterable[str], groups: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from core import limits
 from core.conditions import Condition, parse_conditions
 from core.emails import canonical, normalise_email
 from core.settings import SettingsReader, parse_names
+from core.words import are
 from hubspot_client import hubspot_settings
 from mailerlite_client import mailerlite_settings
 from subscribers.consent import parse_legal_basis
@@ -112,8 +113,8 @@ class Options(NamedTuple):
     """`flags`: those that no setting stands for.
 
     `fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to; a
-    property of the contact's company begins with "company."; `groups` and `subscriptions` (kinds of
-    mail, none: all): names or ids; `labels`: whether an enumeration's labels are sent, and not its
+    property of the contact's company begins with "company."; `groups` and `subscriptions`
+    (none: all): names or ids; `labels`: whether an enumeration's labels are sent, and not its
     internal values; `list`, `mirror_group`: name or id, "" for none; `group_by`: the property whose
     values have a mirrored group each; `caps`: by the name of their setting."""
 
@@ -186,30 +187,29 @@ def read_options(reader: SettingsReader, flags: Namespace) -> Options:
 
 
 def missing_state(path: Path) -> limits.Refusal:
-    """Without a memory a deleted person looks like a new one, and would be brought back."""
+    """Without a run history a deleted person looks like a new one, and would be created again."""
     return limits.Refusal(
-        f"There is no memory of earlier runs in {path}, so people who were deleted in"
-        " MailerLite look like new ones, and would be brought back. If there were earlier runs"
-        " (with another API key, user or machine), name their file with --state. If not, go"
-        " through the people to create: is anybody among them who was deleted in MailerLite?",
+        f"No run history found in {path}. People you deleted in MailerLite would be added again. If"
+        " you ran this before, point --state to the old file. If not, check the list of people to"
+        " create, then use --first-run.",
         "--first-run",
         by_plan=False,
     )
 
 
 def refusals(plan: Plan, lists: Lists, options: Options, path: Path) -> list[limits.Refusal]:
-    """Why the plan is not carried out. `path`: of the memory."""
+    """Why the plan is not carried out. `path`: of the run history."""
     found: list[limits.Refusal] = []
     missing, flags = lists.missing, options.flags
     if missing > limits.FEW and 2 * missing > lists.known and not flags.first_run:
         text = (
-            f"Of the {people(lists.known)} whom {path} knows {missing:,} are in no list of"
-            " MailerLite: it seems to belong to another account. Name the right file with --state."
+            f"{missing:,} of the {people(lists.known)} in {path} are in none of MailerLite's lists,"
+            " so this file seems to belong to another account. Point --state to the right file."
         )
         found.append(limits.Refusal(text, "--first-run", by_plan=False))
     if plan.members and not plan.mirrored and not flags.allow_empty:
-        are = "is" if plan.members == 1 else "are"
-        text = f"Nobody belongs into a mirrored group, while {people(plan.members)} {are} in one."
+        members = f"{people(plan.members)} {are(plan.members)}"
+        text = f"Nobody qualifies for a mirrored group, but {members} in one."
         found.append(limits.Refusal(text, "--allow-empty"))
     for cap in CAPS:
         number, whole = cap.counted(plan, lists)
@@ -246,7 +246,7 @@ def _parse_fields(text: str) -> tuple[tuple[str, str], ...]:
     keys = {pair[2] for pair in pairs if pair}
     if len(keys) < len(pairs):
         raise ValueError(
-            "pairs such as firstname:name, a HubSpot property and a MailerLite key of its own, with"
-            " commas between them"
+            "pairs such as firstname:name, a HubSpot property and a MailerLite field, separated by"
+            " commas, each field once"
         )
     return tuple((pair[1], pair[2]) for pair in pairs if pair)

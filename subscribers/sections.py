@@ -7,27 +7,30 @@ from collections import Counter
 from typing import Iterator, Mapping, Sequence
 
 from cli.screen import Screen
-from core.words import count
+from core.words import alternatives, are, count
 from report.model import DONE, FAILED, SKIPPED, Kind, Report, Row, Section
 from subscribers.decide import STILL_SUBSCRIBED, SUBSCRIBED_AGAIN, Action, Decision
 from subscribers.plan import Change, Plan, Waiting, people
 
 SHOWN = 50  # lines of each list on the screen; the report has all
-VERBS = {  # the key of a change -> what is said of it once it is done
-    Action.CREATE.value: "created",
-    Action.UPDATE.value: "updated",
-    Action.UNSUBSCRIBE.value: "unsubscribed",
-    Action.OPT_OUT.value: "opted out in HubSpot",
-    Action.LEAVE.value: "removed from a group",
+_DONE = {  # the key of a change -> what a run did, with {} for whom
+    Action.CREATE.value: "created {}",
+    Action.UPDATE.value: "updated {}",
+    Action.UNSUBSCRIBE.value: "unsubscribed {}",
+    Action.OPT_OUT.value: "opted out {} in HubSpot",
+    Action.LEAVE.value: "removed {} from a group",
 }
+VERBS = {key: done.replace(" {}", "") for key, done in _DONE.items()}
+_ALWAYS = ("create", "update", "unsubscribe")  # are in the result even if there were none
 _FIELD, _GROUP = ("key", "type", "status", "error"), ("name", "status", "error")
 _CHANGE = ("email", "fields", "groups", "reason", "status", "error")
 _LEAVE = ("email", "group", "reason", "status", "error")
 _WAIT = ("email", "field", "reason", "since", "asked_again_on")
 _REASON = ("email", "reason")
-STILL = "Opted out in HubSpot, and still subscribed in MailerLite"
-AGAIN = "Opted out in HubSpot by an earlier run, and subscribed in MailerLite again"
-TAKEN_OUT = "Taken out of a group in MailerLite, and left out"
+STILL = "Opted out in HubSpot but still subscribed in MailerLite"
+AGAIN = "Opted out in HubSpot by an earlier run, but subscribed in MailerLite again"
+ORPHANS = "Subscribed, but no longer a contact in HubSpot"
+BY_HAND = "Removed from a group by hand; will not be added again"
 _SECTIONS = (  # key, kind, columns; title before the writes, and after them if that is another one
     ("create_fields", Kind.STEP, _FIELD, "Fields to create", "Fields created"),
     ("create_groups", Kind.STEP, _GROUP, "Groups to create", "Groups created"),
@@ -38,9 +41,9 @@ _SECTIONS = (  # key, kind, columns; title before the writes, and after them if 
     ("leave", Kind.REMOVE, _LEAVE, "To remove from a group", "Removed from a group"),
     ("to_decide", Kind.DECIDE, _REASON, STILL, ""),
     ("subscribed_again", Kind.DECIDE, _REASON, AGAIN, ""),
-    ("leavers", Kind.DECIDE, _REASON, "Subscribed, and no contact in HubSpot any more", ""),
-    ("taken_out", Kind.STEP, ("email", "groups"), TAKEN_OUT, ""),
-    ("waiting", Kind.WAIT, _WAIT, "Refused by MailerLite, and not asked again yet", ""),
+    ("leavers", Kind.DECIDE, _REASON, ORPHANS, ""),
+    ("taken_out", Kind.STEP, ("email", "groups"), BY_HAND, ""),
+    ("waiting", Kind.WAIT, _WAIT, "Rejected by MailerLite, to be retried later", ""),
     ("skipped", Kind.SKIP, _REASON, "Skipped", ""),
 )
 _ON_SCREEN = {  # key -> sign and title before the writes, with the number in place of {}
@@ -51,18 +54,19 @@ _ON_SCREEN = {  # key -> sign and title before the writes, with the number in pl
     "unsubscribe": (Kind.REMOVE, "Unsubscribe {}"),
     "opt_out": (Kind.REMOVE, "Opt out {} in HubSpot"),
     "leave": (Kind.REMOVE, "Remove {} from a group"),
-    "to_decide": (Kind.DECIDE, "For you to decide (see --unsubscribe-opted-out)"),
-    "subscribed_again": (Kind.DECIDE, "For you to decide, since they came back by themselves"),
-    "leavers": (Kind.DECIDE, "Subscribed, and no contact any more"),
-    "taken_out": (Kind.KEEP, TAKEN_OUT),
+    "to_decide": (Kind.DECIDE, "Needs your attention (see --unsubscribe-opted-out)"),
+    "subscribed_again": (Kind.DECIDE, "Needs your attention, because they subscribed again"),
+    "leavers": (Kind.DECIDE, ORPHANS),
+    "taken_out": (Kind.KEEP, BY_HAND),
 }
 _HINTS = {
-    "to_decide": "Unsubscribe them in MailerLite, or let a run with --unsubscribe-opted-out do it."
-    " Whoever wants mail after all opts in again in HubSpot.",
-    "subscribed_again": "Earlier runs opted them out in HubSpot, since they had left MailerLite."
-    " Whoever wants mail after all opts in again in HubSpot; unsubscribe the others in MailerLite.",
-    "leavers": "Unsubscribe or delete in MailerLite who should get no more mail.",
-    "skipped": "Who has opted out or unsubscribed stays out. A wrong address is fixed in the"
+    "to_decide": "Unsubscribe them in MailerLite, or run again with --unsubscribe-opted-out. People"
+    " who want mail after all can opt in again in HubSpot.",
+    "subscribed_again": "An earlier run opted them out in HubSpot after they had left MailerLite."
+    " People who want mail after all can opt in again in HubSpot. Unsubscribe the others in"
+    " MailerLite.",
+    "leavers": "Unsubscribe or delete them in MailerLite if they should get no more mail.",
+    "skipped": "People who opted out or unsubscribed are never added. Fix a wrong address in the"
     " contact's record in HubSpot.",
 }
 
@@ -109,7 +113,7 @@ def _rows(plan: Plan, groups: Mapping[str, str]) -> dict[str, list[Row]]:
             rows["skipped"].append(_row(change.decision, change.result.error or ""))
     for decision in plan.removed_by_hand:
         names = [groups[each] for each in decision.groups.removed_by_hand]
-        rows["taken_out"].append({**_row(decision, "somebody took them out"), "groups": names})
+        rows["taken_out"].append({**_row(decision, "removed by hand"), "groups": names})
     for each in sorted(plan.waiting):
         refused = {"since": each.refused.since, "asked_again_on": each.refused.again_on}
         of = {"email": each.email, "hubspot_id": each.hubspot_id, "field": each.field}
@@ -127,7 +131,7 @@ def _change_row(change: Change, groups: Mapping[str, str]) -> Row:
     if change.action is Action.LEAVE:
         row = _row(decision, decision.why_leaves)
         return {**row, "group": groups[change.group], **change.result.as_row()}
-    by_hand = f"somebody took them out of {', '.join(groups[each] for each in of_groups.rejoin)}"
+    by_hand = f"removed by hand from {', '.join(groups[each] for each in of_groups.rejoin)}"
     reason = decision.reason or (by_hand if of_groups.rejoin else "")
     return {
         "email": decision.address,
@@ -144,8 +148,8 @@ def _by_reason(rows: Sequence[Row]) -> list[tuple[str, int]]:
 
 
 def say_plan(screen: Screen, plan: Plan, sections: Sequence[Section], news: Sequence[Row]) -> None:
-    """The whole plan in words; whom it leaves alone as numbers, since the report lists them.
-    `news`: those of the rows that wait for a person that are to be told."""
+    """The whole plan in words; people who are skipped as numbers, since the report lists them.
+    `news`: the rows that need attention and are due to be shown."""
     for section in sections:
         if section.key not in _ON_SCREEN:
             continue
@@ -187,37 +191,38 @@ def say_results(
     values = [
         (each.email, f"{each.field}: {each.refused.reason}") for each in refused if each.field
     ]
-    screen.say_list("Values that MailerLite does not take", Kind.SKIP, values, SHOWN)
-    title = "Not new to MailerLite, and in none of its lists: deleted there once"
+    screen.say_list("Values that MailerLite rejected", Kind.SKIP, values, SHOWN)
+    title = "Created again, although they had been deleted in MailerLite"
     screen.say_list(title, Kind.SKIP, sorted(not_new), SHOWN)
 
 
 def describe_numbers(plan: Plan, is_over: bool) -> str:
-    """What would be done or, `is_over`, was done, to how many people."""
+    """What the run would do or, `is_over`, did, and to how many people."""
     changes = [each for each in plan.changes if each.status == DONE or not is_over]
     whom = {(each.action.value, each.decision.person.email) for each in changes}
     numbers = Counter(action for action, _ in whom)  # somebody may leave several groups
-    new = numbers["create"]
-    told = [f"{people(new)} created" if is_over else f"{new:,} would be created"]
-    for key, verb in VERBS.items():
-        if key in ("update", "unsubscribe") or (numbers[key] and key != "create"):
-            told.append(f"{numbers[key]:,} {verb}")
-    made = Counter("field" if each.type else "group" for each in plan.creations if not is_over)
-    return ", ".join([*told, *(f"{count(made[what], what)} created" for what in sorted(made))])
+    keys = [key for key in _DONE if numbers[key] or (is_over and key in _ALWAYS)]
+    counted = [people(numbers[key]) if key is keys[0] else f"{numbers[key]:,}" for key in keys]
+    if is_over:
+        return ", ".join(_DONE[key].format(number) for key, number in zip(keys, counted))
+    titles = [_ON_SCREEN[key][1].format(number) for key, number in zip(keys, counted)]
+    made = Counter("field" if each.type else "group" for each in plan.creations)
+    titles += [f"Create {count(made[what], what)}" for what in sorted(made)]
+    return f"would {alternatives([each[0].lower() + each[1:] for each in titles], 'and')}"
 
 
 def _describe_rest(plan: Plan) -> Iterator[str]:
-    are = "is" if plan.unchanged == 1 else "are"
-    yield f"{plan.unchanged:,} {are} in MailerLite as in HubSpot already."
+    if plan.unchanged:
+        yield f"{count(plan.unchanged, 'person is', 'people are')} already up to date."
     for key, number in plan.unusable.items():
-        values = count(number, "value is", "values are")
-        yield f"{values} not sent, because the field {key} cannot hold such a value."
+        values = count(number, "value does", "values do")
+        yield f"{values} not fit the field {key} and {are(number)} not sent."
     for key, number in plan.other_form.items():
-        yield f"For {people(number)} MailerLite keeps the field {key} in another form than HubSpot."
+        yield f"MailerLite stores the field {key} of {people(number)} in another form than HubSpot."
     if plan.waiting:
         number = len({each.email for each in plan.waiting})
         soonest = min(plan.waiting, key=lambda each: each.refused.again_on).refused
         yield (
-            f"Not tried for {people(number)}: what MailerLite refused before, asked again from"
-            f" {soonest.describe_day()} on."
+            f"{count(number, 'person is', 'people are')} waiting, because MailerLite rejected them"
+            f" or a value. They will be retried on {soonest.describe_day()}."
         )

@@ -9,7 +9,7 @@ from cli.job import collect_findings, require_ok
 from core import log
 from core.conditions import Condition, Property
 from core.errors import AppError, CallRejected, Forbidden, ServiceError, SettingsError
-from core.words import count, listing
+from core.words import alternatives, count, listing
 from hubspot_api.shapes import COMPANIES, CONTACTS, Account, ObjectType, RecordList
 from report.model import Finding
 from subscribers.consent import (
@@ -39,7 +39,7 @@ class Setup:
         self._of_settings: list[Finding] = []
         self._properties: Mapping[str, Property] = {}
         self._company_properties: Mapping[str, Property] = {}
-        self._list: RecordList | None = None  # whose members alone are meant
+        self._list: RecordList | None = None  # whose members alone are in scope
         self._types: dict[str, str] = {}  # of MailerLite's fields, by key
         self._groups: dict[str, str] = {}  # id -> name
         self._roles: dict[str, str] = {}  # id of a group -> the setting that uses it
@@ -94,8 +94,8 @@ class Setup:
         def read_contacts() -> Finding:
             properties = hubspot.properties(CONTACTS)
             if OPT_OUT not in properties:
-                text = f"HubSpot shows no contact property {OPT_OUT}, so nobody can tell who has"
-                text += " opted out: see whether the key may read the properties of contacts."
+                text = f"HubSpot does not show the contact property {OPT_OUT}, so opt-outs are"
+                text += " unknown. Check that the key may read the properties of contacts."
                 return Finding(False, text)
             self._properties = properties
             number = count(len(properties), "property", "properties")
@@ -122,7 +122,7 @@ class Setup:
                 findings.append(Finding(False, str(error)))
         if self._list:
             name = f"{self._list.name} ({self._list.id})"
-            self._fine(f"Only the contacts of HubSpot's list {name} are meant.")
+            self._fine(f"Only contacts of HubSpot's list {name} are in scope.")
         return findings
 
     def _read_mailerlite(self) -> list[Finding]:
@@ -136,8 +136,8 @@ class Setup:
                 self._groups = mailerlite.groups()
             self._types = types  # last: without the groups nothing is called missing
             there = f"{count(len(types), 'field')} and {_describe_groups(self._groups)}"
-            text = "MailerLite knows the key. Its API does not tell the account's name; the account"
-            return Finding(True, f"{text} has {there}.")
+            text = f"MailerLite accepts the token. The account has {there}"
+            return Finding(True, f"{text} (its API does not show the account's name).")
 
         return collect_findings(read)
 
@@ -177,26 +177,26 @@ class Setup:
         )
 
     def _judge_consent(self) -> dict[str, str]:
-        """An opt-out from any kind of mail counts, unless the settings say which kinds do."""
-        wanted, kinds = self._options.subscriptions, subscriptions_of(self._properties.values())
-        there = ", ".join(f"{kind.name} ({kind.id})" for kind in kinds) or "none"
-        for name in wanted:
-            called = [kind for kind in kinds if kind.is_called(name)]
+        """An opt-out of any subscription type counts, unless the settings say which types do."""
+        named, types = self._options.subscriptions, subscriptions_of(self._properties.values())
+        there = ", ".join(f"{each.name} ({each.id})" for each in types) or "none"
+        for name in named:
+            called = [each for each in types if each.is_called(name)]
             if len(called) == 1:
-                self._fine(f"Who has opted out of {called[0].name} in HubSpot is left out.")
+                self._fine(f"People who opted out of {called[0].name} in HubSpot are skipped.")
             elif called:
-                say = f"let HUBSPOT_SUBSCRIPTIONS say {' or '.join(kind.id for kind in called)}"
-                self._fix(f"HubSpot has several kinds of mail {name}: {say}.")
+                ids = alternatives([each.id for each in called])
+                text = f"HubSpot has several subscription types called {name}. Use the id"
+                self._fix(f"{text} in HUBSPOT_SUBSCRIPTIONS: {ids}.")
             else:
-                text = f"HubSpot knows no opt-out from a kind of mail {name}: fix"
-                self._fix(f"{text} HUBSPOT_SUBSCRIPTIONS. There is: {there}.")
-        if not wanted:
-            text = "Who has opted out of any kind of mail (subscription type) in HubSpot is left"
-            self._fine(f"{text} out. Kinds besides all mail: {there}.")
+                text = f"HubSpot has no subscription type called {name}. Fix"
+                self._fix(f"{text} HUBSPOT_SUBSCRIPTIONS. HubSpot has: {there}.")
+        if not named:
+            text = "People who opted out of any subscription type in HubSpot are skipped."
+            self._fine(f"{text} Subscription types: {there}.")
         if CONFIRMATION in self._properties:
-            text = "Who has not confirmed the subscription in HubSpot's double opt-in is left out."
-            self._fine(text)
-        counting = [kind for kind in kinds if not wanted or any(map(kind.is_called, wanted))]
+            self._fine("People who have not confirmed HubSpot's double opt-in are skipped.")
+        counting = [each for each in types if not named or any(map(each.is_called, named))]
         return consent_properties(self._properties, counting)
 
     def _judge_conditions(self) -> Iterator[tuple[Condition, Property]]:
@@ -204,7 +204,7 @@ class Setup:
             if mistake := condition.mistake(self._properties, "contact"):
                 self._fix(f"{mistake} Fix CONTACT_FILTER.")
             else:
-                self._fine(f"CONTACT_FILTER looks at HubSpot's {condition.property}.")
+                self._fine(f"CONTACT_FILTER checks HubSpot's {condition.property}.")
                 yield condition, self._properties[condition.property]
 
     def _judge_fields(self) -> Iterator[Field]:
@@ -214,7 +214,7 @@ class Setup:
                 of, own, there = "company", name[len(OF_COMPANY) :], self._company_properties
             known = there.get(own)
             if known is None and there:
-                text = f"HubSpot has no {of} property {own}: fix MAILERLITE_FIELDS, or create the"
+                text = f"HubSpot has no {of} property {own}. Fix MAILERLITE_FIELDS, or create the"
                 self._fix(f"{text} property in HubSpot > Settings > Properties.")
             if known is None:
                 continue
@@ -226,94 +226,98 @@ class Setup:
             if key in self._types:
                 self._fine(f"{text}.")
             elif not self._options.flags.create_fields:
-                text = f"MailerLite has no field {key}: fix MAILERLITE_FIELDS, or create the field"
+                text = f"MailerLite has no field {key}. Fix MAILERLITE_FIELDS, or create the field"
                 self._fix(f"{text} with --create-fields.")
             elif key != key.lower():
-                right = f"write {key.lower()} in MAILERLITE_FIELDS"
-                self._fix(f"MailerLite makes no key {key}: {right}.")
+                right = f"Write {key.lower()} in MAILERLITE_FIELDS"
+                self._fix(f"MailerLite cannot create a field {key} with capital letters. {right}.")
             else:
                 self.creations.append(Creation(key, field.type))
-                self._fine(f"{text}, which is to be created.")
+                self._fine(f"{text}, which will be created.")
 
-    def _judge_group(self, wanted: str, setting: str) -> str:
+    def _judge_group(self, named: str, setting: str) -> str:
         """The id of the group with this name or, if it is not made for a value, this id; its
         placeholder if it is to be made; "" if it cannot be used."""
         joins, is_of_value = setting == "MAILERLITE_GROUPS", setting == "GROUP_BY"
         names = self._groups.items()
-        ids = [id for id, name in names if wanted == name or (wanted == id and not is_of_value)]
-        alike = [name for _, name in names if name.lower() == wanted.lower()]
-        can_be_made = is_of_value or not wanted.isdecimal()
+        ids = [id for id, name in names if named == name or (named == id and not is_of_value)]
+        alike = [name for _, name in names if name.lower() == named.lower()]
+        can_be_made = is_of_value or not named.isdecimal()
         is_made = not joins and self._options.flags.create_groups and can_be_made
-        id = ids[0] if ids else placeholder(wanted)
+        id = ids[0] if ids else placeholder(named)
         used_by = self._roles.setdefault(id, setting)
-        holds = f"The group {wanted} is to hold the people who are meant, and nobody else"
         if len(ids) > 1:
             self._fix(
-                f"MailerLite has several groups {wanted}: rename all but one, or give the id."
+                f"MailerLite has several groups called {named}. Rename all but one, or use the id."
             )
         elif used_by != setting and used_by == "MAILERLITE_GROUPS":
-            self._fix(f"{holds}: take it out of {used_by}, or give {setting} one of its own.")
+            text = f"The group {named} is in both {used_by} and {setting}. Remove it from"
+            self._fix(f"{text} {used_by}, or use another group for {setting}.")
         elif used_by != setting:
-            self._fix(f"The group {wanted} is {used_by} already: set GROUP_PREFIX to another name.")
+            text = f"The group {named} is already used by {used_by}."
+            self._fix(f"{text} Set GROUP_PREFIX to another word.")
         elif not ids and alike:
-            one = f"MailerLite has the group {alike[0]}, but none {wanted}"
-            self._fix(f"{one}: spell both alike.")
+            text = f"MailerLite has no group {named}, but a group {alike[0]}."
+            self._fix(f"{text} Use the same spelling.")
         elif not (ids or is_made):
-            how = ", or create it there" if joins else ", or make it by --create-groups"
+            how = f", or create the group {'in MailerLite' if joins else 'with --create-groups'}"
             how = how if can_be_made else " (digits alone are an id)"
-            self._fix(f"MailerLite has no group {wanted}: fix {setting}{how}.")
+            self._fix(f"MailerLite has no group {named}. Fix {setting}{how}.")
         else:
-            has = f"MailerLite has the group {self._groups.get(id)}"
-            self._fine(f"{has if joins else holds}{'' if ids else ', and is to be created'}.")
-            if not ids and Creation(wanted) not in self.creations:  # two values may have one label
-                self.creations.append(Creation(wanted))
+            text = f"Everyone in scope joins the group {self._groups.get(id)}"
+            if not joins:
+                text = f"The group {named} will hold exactly the people in scope"
+                text += " with this value" if is_of_value else ""
+            self._fine(f"{text}{'' if ids else ', and will be created'}.")
+            if not ids and Creation(named) not in self.creations:  # two values may have one label
+                self.creations.append(Creation(named))
             return id
         return ""
 
     def _judge_mirror(self) -> Mirror:
         options = self._options
-        wanted = {"": options.mirror_group} if options.mirror_group else {}
+        named = {"": options.mirror_group} if options.mirror_group else {}
         by = self._properties.get(options.group_by)
         if options.group_by and not (by and by.type == "enumeration" and by.options):
-            what = "is no property of contacts with fixed values (an enumeration)"
+            what = "is not a contact property with a fixed list of values"
             if by and by.type == "enumeration":
-                what = "has values that HubSpot does not name, so they can have no groups"
-            self._fix(f"{options.group_by} {what}: fix GROUP_BY.")
+                what = "has no list of values in HubSpot, so they cannot have groups"
+            self._fix(f"{options.group_by} {what}. Fix GROUP_BY.")
             by = None
         for value, label in by.options.items() if by else ():
-            wanted[value] = f"{options.group_prefix} {label}".strip()
+            named[value] = f"{options.group_prefix} {label}".strip()
         groups = {
             value: self._judge_group(name, "GROUP_BY" if value else "MIRROR_GROUP")
-            for value, name in wanted.items()
+            for value, name in named.items()
         }
-        names = {id: self._groups.get(id, wanted[value]) for value, id in groups.items()}
+        names = {id: self._groups.get(id, named[value]) for value, id in groups.items()}
         return Mirror(groups, by, names)
 
     def _judge_opt_out(self, consent: Mapping[str, str]) -> OptOut | None:
-        """From which kind of mail: None unless it is clear which one is meant."""
-        kinds = [name for name in consent if name.startswith(f"{OPT_OUT}_")]
-        is_clear = len(self._options.subscriptions) == len(kinds) == 1
+        """Of which subscription type: None unless the settings name one."""
+        types = [name for name in consent if name.startswith(f"{OPT_OUT}_")]
+        is_clear = len(self._options.subscriptions) == len(types) == 1
         if self._options.flags.opt_out_unsubscribed and is_clear:
-            text = f"Who has unsubscribed or complained in MailerLite becomes {consent[kinds[0]]}."
-            text += " Whether the key may write that, only a run can show: it needs"
-            self._fine(f"{text} communication_preferences.write.")
+            text = "People who unsubscribed in MailerLite or marked mail as spam will be"
+            text += f" {consent[types[0]]}. Only a real run can show whether the key may write that"
+            self._fine(f"{text} (scope communication_preferences.write).")
         elif self._options.flags.opt_out_unsubscribed:
-            text = "--opt-out-unsubscribed needs to know the one kind of mail to opt out of: let"
-            self._fix(f"{text} HUBSPOT_SUBSCRIPTIONS name it, and no other.")
-        kind = kinds[0][len(OPT_OUT) + 1 :] if is_clear else ""
-        return OptOut(kind, self._options.legal_basis) if is_clear else None
+            text = "--opt-out-unsubscribed needs exactly one subscription type."
+            self._fix(f"{text} Name it in HUBSPOT_SUBSCRIPTIONS.")
+        id = types[0][len(OPT_OUT) + 1 :] if is_clear else ""
+        return OptOut(id, self._options.legal_basis) if is_clear else None
 
     def _judge_import(self, groups: Sequence[str], mirror: Mirror) -> None:
         """An import knows one group, and who arrives must be in no other."""
         for_all = [*groups, *(id for value, id in mirror.groups.items() if not value)]
         if mirror.by and not for_all:
-            self._fine("New people are imported into the groups of GROUP_BY.")
+            self._fine("New people will be imported into the groups of GROUP_BY.")
         elif len(for_all) == 1 and not mirror.by:
             name = mirror.names.get(for_all[0]) or self._groups.get(for_all[0])
-            self._fine(f"New people are imported into the group {name}.")
+            self._fine(f"New people will be imported into the group {name}.")
         else:
-            text = "--import needs one group to import each person into: let MAILERLITE_GROUPS name"
-            self._fix(f"{text} it, and no other, or MIRROR_GROUP alone, or GROUP_BY alone.")
+            text = "--import needs exactly one group for each person. Name one group in"
+            self._fix(f"{text} MAILERLITE_GROUPS or MIRROR_GROUP, or set GROUP_BY alone.")
 
 
 def _describe_groups(groups: Mapping[str, str]) -> str:

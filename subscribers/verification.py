@@ -31,7 +31,7 @@ def verify_groups(run: Run, plan: Plan, writer: Writer) -> str:
     try:
         there = _read_members(run, plan, mirror, writer.services.mailerlite)
     except AppError as error:
-        return f"The groups could not be checked: {error}"
+        return f"The result was not checked: {error}"
     for change in plan.changes:
         _correct(change, there, writer)
     decided = {each.decision.person.email: each.decision for each in plan.changes}  # the last ones

@@ -238,7 +238,7 @@ class Writer:
         if person.status == "unconfirmed":
             self._demand_no_return(written)
         if person.subscriber is None and not written.is_new:
-            self.not_new.append((now.address, f"{written.status} now"))  # an append is atomic
+            self.not_new.append((now.address, f"now {written.status}"))  # an append is atomic
 
     def _demand_no_return(self, written: Written) -> None:
         """Someone may confirm the subscription between the look and the write; several in a row do
@@ -246,7 +246,7 @@ class Writer:
         self._came_back = self._came_back + 1 if written.status == "active" else 0
         if self._came_back == COME_BACK:
             self.services.mailerlite.http.give_up(
-                f"An update made {COME_BACK} unconfirmed people in a row active, so the run stopped"
+                f"Updates made {COME_BACK} unconfirmed people in a row active, so the run stopped"
                 " writing to MailerLite. Check in MailerLite whether they agreed to get mail."
             )
 

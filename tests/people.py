@@ -10,7 +10,7 @@ from tests.helpers import Ended, FakeClock
 
 Row = Dict[str, Any]
 JO, AL, BO = "jo@mail.example", "al@mail.example", "bo@mail.example"
-NEWSLETTER, OFFERS = 11, 12  # kinds of mail
+NEWSLETTER, OFFERS = 11, 12  # subscription types
 KINDS = {NEWSLETTER: "Newsletter", OFFERS: "Marketing Information"}
 
 

@@ -79,7 +79,7 @@ def test_a_company_property_that_is_not_there(clock: FakeClock) -> None:
         outcome = run(clock, sandbox, **mapping)
         checked = run(clock, sandbox, "--check", **MAPPING)
     assert outcome.code == 2
-    assert "HubSpot has no company property size: fix MAILERLITE_FIELDS" in outcome.err
+    assert "HubSpot has no company property size. Fix MAILERLITE_FIELDS" in outcome.err
     assert "OK   HubSpot's companies can be read" in checked.out
 
 

@@ -32,7 +32,7 @@ FROM_NEWSLETTER = {f"hs_email_optout_{NEWSLETTER}": "true"}
 FROM_OFFERS = {f"hs_email_optout_{OFFERS}": "true"}
 
 
-# Opt-outs by kind of mail
+# Opt-outs by subscription type
 
 
 def test_an_opt_out_from_any_kind_of_mail_is_an_objection(clock: FakeClock) -> None:
@@ -47,7 +47,7 @@ def test_an_opt_out_from_any_kind_of_mail_is_an_objection(clock: FakeClock) -> N
         JO: "opted out of Marketing Information in HubSpot",
         AL: "opted out of Newsletter in HubSpot, but still subscribed in MailerLite",
     }
-    assert "For you to decide (see --unsubscribe-opted-out):" in outcome.out
+    assert "Needs your attention (see --unsubscribe-opted-out):" in outcome.out
     (row,) = stopped.report["unsubscribe"]
     assert (row["email"], row["reason"]) == (AL, "opted out of Newsletter in HubSpot")
 
@@ -83,9 +83,7 @@ def test_two_kinds_of_mail_with_one_name(clock: FakeClock) -> None:
         sandbox.hubspot.properties["contacts"]["hs_email_optout_12"]["label"] = LABEL
         outcome = run(clock, sandbox, HUBSPOT_SUBSCRIPTIONS="Newsletter")
     assert outcome.code == 2
-    assert (
-        "several kinds of mail Newsletter: let HUBSPOT_SUBSCRIPTIONS say 11 or 12." in outcome.err
-    )
+    assert "Use the id in HUBSPOT_SUBSCRIPTIONS: 11 or 12." in outcome.err
 
 
 def test_check_lists_the_kinds_of_mail(clock: FakeClock) -> None:
@@ -93,10 +91,10 @@ def test_check_lists_the_kinds_of_mail(clock: FakeClock) -> None:
         every = run(clock, sandbox, "--check")
         one = run(clock, sandbox, "--check", HUBSPOT_SUBSCRIPTIONS="12")
     assert (
-        "OK   Who has opted out of any kind of mail (subscription type) in HubSpot is left out."
-        " Kinds besides all mail: Newsletter (11), Marketing Information (12).\n"
+        "OK   People who opted out of any subscription type in HubSpot are skipped."
+        " Subscription types: Newsletter (11), Marketing Information (12).\n"
     ) in every.out
-    assert "OK   Who has opted out of Marketing Information in HubSpot is left out.\n" in one.out
+    assert "OK   People who opted out of Marketing Information in HubSpot are skipped.\n" in one.out
 
 
 def without(name: str) -> Callable[[Any], Any]:
@@ -149,7 +147,7 @@ def test_who_has_not_confirmed_in_hubspot_is_not_written(clock: FakeClock) -> No
         assert fields(sandbox, AL) == {"name": "Old"}
     why = "subscription not confirmed in HubSpot"
     assert reasons(outcome) == {JO: why, AL: why}
-    line = "OK   Who has not confirmed the subscription in HubSpot's double opt-in is left out.\n"
+    line = "OK   People who have not confirmed HubSpot's double opt-in are skipped.\n"
     assert line in check.out
 
 
@@ -260,7 +258,7 @@ def test_a_page_that_is_missing_makes_nobody_new(
         assert list(people_written(sandbox)) == []
     if times == 1:
         assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
-        said = f"it has 250 people, but {came} came; run it again. Reading it again."
+        said = f"MailerLite counts 250 people, but returned {came}; run it again. Reading it again."
         assert said in outcome.err
     else:
         assert outcome.code == 1
@@ -456,7 +454,7 @@ def test_who_unsubscribes_in_the_last_second_is_skipped(
     assert list(reasons(outcome)) == [JO]
     assert (emails(outcome.report["create"]), outcome.report["update"]) == ([AL], [])
     assert outcome.report["counts"]["skipped_by_reason"] == {reasons(outcome)[JO]: 1}
-    assert "1 person created, 0 updated, 0 unsubscribed, 0 left as they were, 1 skipped" in (
+    assert "created 1 person, updated 0, unsubscribed 0, left 0 unchanged, skipped 1" in (
         outcome.out
     )
 
@@ -484,7 +482,7 @@ def test_writes_that_confirm_everybody_stop_the_run(clock: FakeClock) -> None:
         outcome = run_first(clock, sandbox)
         assert 3 <= len(sandbox.writes) < 30
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
-    assert "An update made 3 unconfirmed people in a row active" in outcome.err
+    assert "Updates made 3 unconfirmed people in a row active" in outcome.err
 
 
 def test_who_opts_in_again_is_not_unsubscribed(clock: FakeClock) -> None:

@@ -36,7 +36,7 @@ DONE = {
     ),
     "subscribers": (
         {"jo": ("active", "New"), "al": ("active", "New"), "bo": ("unsubscribed", "Old")},
-        "Done: 1 person created, 1 updated",
+        "Done: created 1 person, updated 1",
     ),
 }
 # The same where the service says that it does not know what it is asked to add.

@@ -1,4 +1,4 @@
-"""Groups of MailerLite that hold exactly the people who are meant."""
+"""Groups of MailerLite that hold exactly the people in scope."""
 
 from __future__ import annotations
 
@@ -108,12 +108,12 @@ def test_the_group_holds_who_is_meant_and_may_get_mail(clock: FakeClock) -> None
     assert {row["status"] for row in outcome.report["leave"]} == {"done"}
     assert {row["group"] for row in outcome.report["leave"]} == {"Shops"}
     assert why(dry) == why(outcome)
-    would = "1 would be created, 1 updated, 0 unsubscribed, 4 removed from a group"
+    would = "would create 1 person, update 1 and remove 4 from a group"
     assert dry.out.endswith(f"\nDry run: {would}.\n")
     assert (outcome.code, again.report["outcome"]) == (0, "in_sync")
     assert outcome.report["checked_after"] == {"listed": 2, "missing": [], "unwanted": []}
     assert f"  - {BO}        Shops: not in the list Customers\n" in outcome.out
-    assert "1 updated, 0 unsubscribed, 4 removed from a group, 0 left" in outcome.out
+    assert "updated 1, unsubscribed 0, removed 4 from a group, left 0" in outcome.out
     words = "Checked: the group Shops has exactly the 2 people who belong there.\n"
     assert words in outcome.out
 
@@ -150,8 +150,8 @@ def test_what_is_changed_by_hand_is_undone_and_told(clock: FakeClock) -> None:
         sandbox.mailerlite.subscribers[AL]["groups"] = ["7"]
         outcome = run(clock, sandbox, *MIRROR)
         assert members(sandbox) == {JO}
-    assert f"  ~ {JO}  joins Shops (somebody took them out of Shops)\n" in outcome.out
-    assert outcome.report["update"][0]["reason"] == "somebody took them out of Shops"
+    assert f"  ~ {JO}  joins Shops (removed by hand from Shops)\n" in outcome.out
+    assert outcome.report["update"][0]["reason"] == "removed by hand from Shops"
     assert why(outcome) == {AL: "no contact in HubSpot has this address"}
 
 
@@ -231,8 +231,8 @@ def test_who_leaves_several_groups_is_one_person(clock: FakeClock, number: int, 
         assert "6 people of 20 (30.0 %) would leave a mirrored group" in outcome.out
         assert outcome.out.endswith(f" --approve {outcome.report['plan']}\n")
     else:
-        assert "0 unsubscribed, 5 removed from a group" in dry.out
-        assert "0 unsubscribed, 5 removed from a group" in outcome.out
+        assert "would remove 5 people from a group" in dry.out
+        assert "unsubscribed 0, removed 5 from a group" in outcome.out
 
 
 def test_an_empty_selection_is_refused(clock: FakeClock) -> None:
@@ -244,7 +244,7 @@ def test_an_empty_selection_is_refused(clock: FakeClock) -> None:
         assert members(sandbox) == set()
         assert run(clock, sandbox, *MIRROR, *LIST).report["outcome"] == "in_sync"
     assert (outcome.code, allowed.code) == (3, 0)
-    assert "Nobody belongs into a mirrored group, while 1 person is in one." in outcome.out
+    assert "Nobody qualifies for a mirrored group, but 1 person is in one." in outcome.out
     assert f" --approve {outcome.report['plan']}\n" in outcome.out
     words = "Checked: nobody belongs in the group Shops, and nobody is there.\n"
     assert words in allowed.out
@@ -264,7 +264,10 @@ def test_a_missing_group_is_created(clock: FakeClock) -> None:
         assert members(sandbox, made) == {JO}
         again = run(clock, sandbox, "--create-groups", **settings)
     assert refused.code == 2
-    assert "MailerLite has no group Customers: fix MIRROR_GROUP, or make it by" in refused.err
+    assert (
+        "MailerLite has no group Customers. Fix MIRROR_GROUP, or create the group with"
+        in refused.err
+    )
     assert "Create 1 group:\n  + Customers" in dry.out
     assert f"  + {JO}  name, joins Customers\n" in dry.out
     assert outcome.report["create_groups"] == [
@@ -294,21 +297,24 @@ def test_a_group_that_could_not_be_created(clock: FakeClock, kind: str) -> None:
     [
         (
             {"MIRROR_GROUP": "404"},
-            "MailerLite has no group 404: fix MIRROR_GROUP (digits alone are an id).",
+            "MailerLite has no group 404. Fix MIRROR_GROUP (digits alone are an id).",
         ),
-        ({"MIRROR_GROUP": "shops"}, "MailerLite has the group Shops, but none shops: spell both"),
-        ({"MIRROR_GROUP": "Twice"}, "MailerLite has several groups Twice: rename all but one"),
+        ({"MIRROR_GROUP": "shops"}, "MailerLite has no group shops, but a group Shops. Use"),
+        (
+            {"MIRROR_GROUP": "Twice"},
+            "MailerLite has several groups called Twice. Rename all but one",
+        ),
         (
             {"MIRROR_GROUP": "Shops", "MAILERLITE_GROUPS": "7"},
-            "The group Shops is to hold the people who are meant, and nobody else: take it out of",
+            "The group Shops is in both MAILERLITE_GROUPS and MIRROR_GROUP. Remove it from",
         ),
         (
             {"MIRROR_GROUP": "Lead", "GROUP_BY": "lifecyclestage"},
-            "The group Lead is MIRROR_GROUP already: set GROUP_PREFIX to another name.",
+            "The group Lead is already used by MIRROR_GROUP. Set GROUP_PREFIX to another word.",
         ),
-        ({"GROUP_BY": "city"}, "city is no property of contacts with fixed values"),
-        ({"GROUP_BY": "owner"}, "owner has values that HubSpot does not name"),
-        ({"GROUP_BY": "nothing"}, "nothing is no property of contacts with fixed values"),
+        ({"GROUP_BY": "city"}, "city is not a contact property with a fixed list of values"),
+        ({"GROUP_BY": "owner"}, "owner has no list of values in HubSpot"),
+        ({"GROUP_BY": "nothing"}, "nothing is not a contact property with a fixed list of values"),
     ],
 )
 def test_a_group_that_cannot_be_a_mirror(
@@ -435,7 +441,7 @@ def test_who_left_whatever_the_answer_says_has_left(clock: FakeClock, fault: Fau
         again = run(clock, sandbox, *MIRROR)
     assert outcome.code == 0, outcome.text
     assert [(row["email"], row["status"]) for row in outcome.report["leave"]] == [(AL, "done")]
-    assert "1 removed from a group" in outcome.out
+    assert "removed 1 from a group" in outcome.out
     assert f"  ~ {AL}  joins Shops\n" in again.out
 
 
@@ -510,7 +516,7 @@ def test_a_list_that_cannot_be_read_afterwards(clock: FakeClock) -> None:
         outcome = run(clock, sandbox, *MIRROR)
         assert members(sandbox) == {JO}
     assert outcome.code == 4
-    assert "The groups could not be checked: MailerLite, " in outcome.out
+    assert "The result was not checked: MailerLite, " in outcome.out
     assert "checked_after" not in outcome.report
 
 

@@ -1,4 +1,4 @@
-"""Who leaves MailerLite opts out in HubSpot: of one kind of mail, and never the other way."""
+"""Who leaves MailerLite opts out in HubSpot: of one subscription type, and never the other way."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_what_is_told(clock: FakeClock) -> None:
     assert outcome.report["skipped"] == []
     assert "Opt out 2 people in HubSpot:\n" in outcome.out
     assert f"  - {AL}  marked as spam in MailerLite\n" in outcome.out
-    assert "Done: 0 people created, 0 updated, 0 unsubscribed, 2 opted out in HubSpot," in (
+    assert "Done: created 0 people, updated 0, unsubscribed 0, opted out 2 in HubSpot," in (
         outcome.out
     )
 
@@ -130,8 +130,8 @@ def test_the_check_says_what_would_become_of_them(clock: FakeClock) -> None:
     with make([contact(JO)], [left(JO)], clock) as sandbox:
         check = run(clock, sandbox, FLAG, "--check", **NEWS)
     assert check.code == 0
-    assert "becomes opted out of Newsletter in HubSpot." in check.text
-    assert "only a run can show: it needs communication_preferences.write.\n" in check.text
+    assert "will be opted out of Newsletter in HubSpot." in check.text
+    assert "Only a real run can show whether the key may write that" in check.text
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_who_subscribes_again_is_for_a_person_to_decide(clock: FakeClock) -> Non
         assert consent(sandbox, JO) == [OPTED_OUT]
     why = "opted out of Newsletter in HubSpot after leaving MailerLite, but subscribed there again"
     assert reasons(outcome)[JO] == why
-    assert "For you to decide, since they came back by themselves:" in outcome.out
+    assert "Needs your attention, because they subscribed again:" in outcome.out
     assert "--unsubscribe-opted-out" not in outcome.out
     assert emails(outcome.report["subscribed_again"]) == [JO]
     assert outcome.report["to_decide"] == []

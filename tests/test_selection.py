@@ -66,7 +66,7 @@ def test_only_the_contacts_of_the_list(clock: FakeClock, others: int, name: str)
     assert outcome.report["update"] == []
     assert reasons(outcome) == {"x": "invalid e-mail address"}
     number = 3 + others
-    words = f"Meant: 2 contacts in the list Customers; {number:,} others are not."
+    words = f"In scope: 2 contacts in the list Customers. Out of scope: {number:,} contacts."
     assert f"{words}\n" in outcome.out
     assert outcome.report["summary"][1:] == again.report["summary"][1:] == [words]
     assert outcome.report["settings"]["HUBSPOT_LIST"] == name.strip()
@@ -171,7 +171,7 @@ def test_the_check_names_the_list(clock: FakeClock) -> None:
         with_list(sandbox, 101)
         checked = run(clock, sandbox, "--check", *LIST)
     assert checked.code == 0
-    assert "OK   Only the contacts of HubSpot's list Customers (1) are meant.\n" in checked.out
+    assert "OK   Only contacts of HubSpot's list Customers (1) are in scope.\n" in checked.out
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, 0), (3, 1)])
@@ -292,7 +292,7 @@ def test_only_the_contacts_that_conditions_hold_for(clock: FakeClock) -> None:
         with_list(sandbox, 102)
         assert run(clock, sandbox, *LIST, **FILTER).report["outcome"] == "in_sync"
     assert outcome.code == 0
-    assert "Meant: 1 contact matching CONTACT_FILTER; 2 others are not.\n" in outcome.out
+    assert "In scope: 1 contact matching CONTACT_FILTER. Out of scope: 2 contacts.\n" in outcome.out
     assert outcome.report["skipped"] == []
 
 

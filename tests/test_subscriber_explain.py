@@ -119,7 +119,7 @@ def test_all_that_is_told_of_a_person(clock: FakeClock) -> None:
         JO,
         f"  HubSpot: contact 101, {LINK}101 has this address and is the one used. No opt-outs.",
         "  MailerLite has this person: active, with name Old, in News.",
-        "  Earlier runs have written this person to MailerLite.",
+        "  Earlier runs have created or updated this person in MailerLite.",
         "  Next run: this person would be updated, because their values in HubSpot are different.",
         "    name: Old -> Newer",
         "    country: (empty) -> Fr",
@@ -129,8 +129,8 @@ def test_all_that_is_told_of_a_person(clock: FakeClock) -> None:
         AL,
         f"  HubSpot: contact 102, {LINK}102 has this address and is the one used. No opt-outs.",
         "  MailerLite does not have this person.",
-        "  Earlier runs have written this person to MailerLite. Somebody has deleted them there"
-        " since.",
+        "  Earlier runs have created or updated this person in MailerLite. Somebody has deleted"
+        " them in MailerLite since.",
         "  Next run: left out, because deleted in MailerLite.",
         "  Earlier runs: created on 21 Nov 2026: name, joins 1 group.",
         "",

@@ -72,12 +72,12 @@ def test_a_lost_memory_brings_nobody_back(
         allowed = run(clock, sandbox, *flags, "--first-run")
         assert statuses(sandbox) == {JO: "active", AL: "active"}
         assert run(clock, sandbox, *flags).report["outcome"] == "in_sync"
-    assert "go through the people to create: is anybody among them who was deleted" in outcome.out
+    assert "check the list of people to create, then use --first-run" in outcome.out
     assert "run it once more with: --first-run\n" in outcome.out
     assert emails(outcome.report["create"]) == emails(dry.report["create"]) == [JO]
     assert dry.code == allowed.code == 0
-    assert "So a run that writes needs --first-run." in dry.out
-    assert f"  ! {JO}  active now\n" in allowed.out
+    assert "check the list of people to create, then use --first-run." in dry.out
+    assert f"  ! {JO}  now active\n" in allowed.out
 
 
 def test_a_memory_that_a_killed_run_left_empty_is_none(clock: FakeClock, tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_a_memory_that_a_killed_run_left_empty_is_none(clock: FakeClock, tmp_pat
         needed, needless = (run_first(clock, sandbox, "--state", str(path)) for _ in range(2))
         told = run(clock, sandbox, "--state", str(path), "--history")
     assert (needed.code, needless.code) == (0, 0)
-    assert "--first-run is not needed any more" not in needed.err
-    assert "--first-run is not needed any more" in needless.err
+    assert "--first-run is no longer needed" not in needed.err
+    assert "--first-run is no longer needed" in needless.err
     assert [row["outcome"] for row in told.report["runs"]] == ["refused"]
     assert told.out.splitlines()[0] == "  2 runs with nothing to do"
 
@@ -112,7 +112,7 @@ def test_the_memory_of_another_account(clock: FakeClock) -> None:
         assert sandbox.writes == []
         allowed = run_first(clock, sandbox, "--state", "people.sqlite3", "--max-deleted", "20")
     assert outcome.code == 3
-    assert "Of the 20 people whom people.sqlite3 knows 20 are in no list" in outcome.out
+    assert "20 of the 20 people in people.sqlite3 are in none of MailerLite's lists" in outcome.out
     assert "run it once more with: --first-run --max-deleted 20\n" in outcome.out
     assert allowed.code == 0
 
@@ -131,7 +131,7 @@ def test_how_many_must_be_missing_to_look_like_another_account(
             sandbox.mailerlite.delete(each)
         outcome = run(clock, sandbox, "--max-deleted", "100%")
     assert outcome.code == (3 if is_foreign else 0)
-    assert ("it seems to belong to another account" in outcome.out) is is_foreign
+    assert ("this file seems to belong to another account" in outcome.out) is is_foreign
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_who_has_no_contact_any_more_is_told(clock: FakeClock, tmp_path: Path) -
         (AL, "the contact now has another address in HubSpot"),
         (JO, "no contact in HubSpot has this address"),
     ]
-    words = "2 people are subscribed, and HubSpot has no contact with their address any more."
+    words = "2 people are subscribed, but no longer in HubSpot."
     assert words in outcome.out
     assert words in page.read_text()
     assert words in again.report["summary"]
@@ -373,7 +373,7 @@ def test_a_value_that_is_kept_in_another_form_is_sent_once(
     assert second.report["counts"]["kept_in_another_form"] == dict.fromkeys(held, 1)
     for key in held:
         assert (
-            f"For 1 person MailerLite keeps the field {key} in another form than HubSpot.\n"
+            f"MailerLite stores the field {key} of 1 person in another form than HubSpot.\n"
             in second.out
         )
 
@@ -413,11 +413,9 @@ def test_an_address_that_mailerlite_does_not_take_is_news_once(clock: FakeClock)
     ]
     assert fourth.report["waiting"][0]["since"] == "2026-11-21"
     assert fourth.report["waiting"][0]["asked_again_on"] == "2026-12-05"
-    assert "MailerLite refused 1 person: asked again from 28 Nov 2026 on.\n" in first.out
-    words = (
-        "Not tried for 1 person: what MailerLite refused before, asked again from 28 Nov 2026 on."
-    )
-    assert words in second.out
+    assert "MailerLite rejected 1 person; they will be retried on 28 Nov 2026.\n" in first.out
+    words = "1 person is waiting, because MailerLite rejected them or a value. They will be retried"
+    assert f"{words} on 28 Nov 2026.\n" in second.out
     assert reasons(third)[JO].startswith("MailerLite still rejects this person: The email")
 
 
@@ -458,8 +456,8 @@ def test_a_refused_value_does_not_keep_the_person_out(clock: FakeClock) -> None:
         assert fields(sandbox, AL)["city"] == "Anytown"
         assert run(clock, sandbox).report["waiting"] == []
     assert (first.code, second.code) == (0, 0)
-    assert "Values that MailerLite does not take:\n" in first.out
-    assert "Values that MailerLite does not take:\n" not in second.out + third.out
+    assert "Values that MailerLite rejected:\n" in first.out
+    assert "Values that MailerLite rejected:\n" not in second.out + third.out
     assert (third.code, len(reasons(third))) == (0, 3)
     assert emails(first.report["waiting"]) == emails(second.report["waiting"])
     assert {row["field"] for row in second.report["waiting"]} == {"city"}
@@ -523,8 +521,7 @@ def test_who_is_refused_keeps_nobody_else_from_being_created(
     assert later.code == 0
     assert emails(first.report["waiting"]) == emails(again.report["waiting"]) == shut
     assert again.report["summary"] == [
-        f"{refused} people are waiting, because MailerLite refused them. MailerLite has"
-        f" {others} people as HubSpot has them."
+        f"Nothing to do for now: {others} people are up to date, {refused} people are waiting."
     ]
 
 
@@ -624,7 +621,7 @@ def test_who_was_taken_out_of_a_group_stays_out(clock: FakeClock) -> None:
         assert fields(sandbox, JO) == {"name": "Newer"}
     assert emails(dry.report["taken_out"]) == emails(told.report["taken_out"]) == [AL, JO]
     assert told.report["taken_out"][0]["groups"] == ["Shops"]
-    assert f"Taken out of a group in MailerLite, and left out:\n  = {AL}  Shops\n" in told.out
+    assert f"Removed from a group by hand; will not be added again:\n  = {AL}  Shops\n" in told.out
     assert (told.code, told.report["outcome"]) == (0, "in_sync")
     assert (silent.out, silent.report["taken_out"]) == ("", [])
 

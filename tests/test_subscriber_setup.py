@@ -23,41 +23,40 @@ PROPERTIES = {
 }
 GROUPS = {"7": "Shops", "8": "Twice", "9": "Twice"}
 ONE_KIND = (
-    "--opt-out-unsubscribed needs to know the one kind of mail to opt out of: let"
-    " HUBSPOT_SUBSCRIPTIONS name it, and no other."
+    "--opt-out-unsubscribed needs exactly one subscription type. Name it in HUBSPOT_SUBSCRIPTIONS."
 )
 WRONG: list[tuple[Sequence[str], Mapping[str, str], str]] = [
     (
         [],
         {"MAILERLITE_FIELDS": "firstname:name,last_order:ordered"},
-        "MailerLite has no field ordered: fix MAILERLITE_FIELDS, or create the field with"
+        "MailerLite has no field ordered. Fix MAILERLITE_FIELDS, or create the field with"
         " --create-fields.",
     ),
     (
         ["--create-fields"],
         {"MAILERLITE_FIELDS": "city:Home_Town"},
-        "MailerLite makes no key Home_Town: write home_town in MAILERLITE_FIELDS.",
+        "MailerLite cannot create a field Home_Town with capital letters. Write home_town",
     ),
     (
         [],
         {"MAILERLITE_GROUPS": "Shops,Nobody"},
-        "MailerLite has no group Nobody: fix MAILERLITE_GROUPS, or create it there.",
+        "MailerLite has no group Nobody. Fix MAILERLITE_GROUPS, or create the group in MailerLite.",
     ),
     (
         [],
         {"MAILERLITE_GROUPS": "404"},
-        "MailerLite has no group 404: fix MAILERLITE_GROUPS (digits alone are an id).",
+        "MailerLite has no group 404. Fix MAILERLITE_GROUPS (digits alone are an id).",
     ),
     (
         [],
         {"MAILERLITE_GROUPS": "Twice"},
-        "MailerLite has several groups Twice: rename all but one, or give the id.",
+        "MailerLite has several groups called Twice. Rename all but one, or use the id.",
     ),
-    ([], {"MAILERLITE_GROUPS": "shops"}, "MailerLite has the group Shops, but none shops: spell"),
+    ([], {"MAILERLITE_GROUPS": "shops"}, "MailerLite has no group shops, but a group Shops. Use"),
     (
         [],
         {"HUBSPOT_SUBSCRIPTIONS": "Newsletter, Offers"},
-        "HubSpot knows no opt-out from a kind of mail Offers: fix HUBSPOT_SUBSCRIPTIONS. There is:"
+        "HubSpot has no subscription type called Offers. Fix HUBSPOT_SUBSCRIPTIONS. HubSpot has:"
         " Newsletter (11), Marketing Information (12).\n",
     ),
     (["--opt-out-unsubscribed"], {}, ONE_KIND),
@@ -66,10 +65,14 @@ WRONG: list[tuple[Sequence[str], Mapping[str, str], str]] = [
         {"HUBSPOT_SUBSCRIPTIONS": "Newsletter, Marketing Information"},
         ONE_KIND,
     ),
-    (["--list", "Nobody"], {}, "HubSpot has no list of contacts Nobody: fix HUBSPOT_LIST"),
-    (["--list", "77"], {}, "HubSpot has no list of contacts 77: fix HUBSPOT_LIST"),
-    (["--list", "Stores"], {}, "HubSpot's list Stores is not one of contacts: fix HUBSPOT_LIST"),
-    ([], {"HUBSPOT_LIST": "1"}, "HubSpot's list Stores is not one of contacts: fix HUBSPOT_LIST"),
+    (["--list", "Nobody"], {}, "HubSpot has no list of contacts called Nobody. Fix HUBSPOT_LIST"),
+    (["--list", "77"], {}, "HubSpot has no list of contacts called 77. Fix HUBSPOT_LIST"),
+    (["--list", "Stores"], {}, "HubSpot's list Stores is not a list of contacts. Fix HUBSPOT_LIST"),
+    (
+        [],
+        {"HUBSPOT_LIST": "1"},
+        "HubSpot's list Stores is not a list of contacts. Fix HUBSPOT_LIST",
+    ),
     (
         [],
         {"CONTACT_FILTER": "lifecycle_stage=lead"},
@@ -160,8 +163,8 @@ NOT_IN_PLACE = [
     (wrong_key, 1, "401 Unauthenticated. MailerLite rejects the token in MAILERLITE_API_KEY."),
     (missing_schema_scope, 1, "Add the scope crm.schemas.contacts.read"),
     (missing_object_scope, 1, "Add the scope crm.objects.contacts.read"),
-    (missing_property, 2, "HubSpot has no contact property city: fix MAILERLITE_FIELDS"),
-    (missing_opt_out, 1, "HubSpot shows no contact property hs_email_optout"),
+    (missing_property, 2, "HubSpot has no contact property city. Fix MAILERLITE_FIELDS"),
+    (missing_opt_out, 1, "HubSpot does not show the contact property hs_email_optout"),
 ]
 
 
@@ -192,17 +195,17 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
     assert outcome.out.splitlines() == [
         "OK   HubSpot accepts the key: account 12345 on app.hubspot.com.",
         "OK   HubSpot can be used: its contacts have 25 properties.",
-        "OK   MailerLite knows the key. Its API does not tell the account's name; the account has"
-        " 8 fields and the group Shops.",
-        "OK   Who has opted out of any kind of mail (subscription type) in HubSpot is left out."
-        " Kinds besides all mail: Newsletter (11), Marketing Information (12).",
-        "OK   Who has not confirmed the subscription in HubSpot's double opt-in is left out.",
+        "OK   MailerLite accepts the token. The account has 8 fields and the group Shops (its API"
+        " does not show the account's name).",
+        "OK   People who opted out of any subscription type in HubSpot are skipped."
+        " Subscription types: Newsletter (11), Marketing Information (12).",
+        "OK   People who have not confirmed HubSpot's double opt-in are skipped.",
         "OK   HubSpot's firstname (string) goes to MailerLite's name (text).",
-        "OK   HubSpot's city (string) goes to MailerLite's town (text), which is to be created.",
-        "OK   MailerLite has the group Shops.",
+        "OK   HubSpot's city (string) goes to MailerLite's town (text), which will be created.",
+        "OK   Everyone in scope joins the group Shops.",
         "OK   HubSpot's contacts can be read.",
         "OK   MailerLite's subscribers can be read: 1 active subscriber.",
-        "OK   The first run that writes needs --first-run, once.",
+        "OK   Use --first-run for the first real run.",
         "OK   Settings come from the environment alone.",
         f"OK   What runs leave for later ones goes to {folder}.",
         f"OK   There is no memory of earlier runs yet: the first makes {memory}.",

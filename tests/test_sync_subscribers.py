@@ -81,8 +81,8 @@ def test_it_creates_updates_and_says_so(clock: FakeClock) -> None:
         "Update 1 person:",
         f"  ~ {AL}  city",
         "",
-        "1 is in MailerLite as in HubSpot already.",
-        "Done: 1 person created, 1 updated, 0 unsubscribed, 1 left as they were, 0 skipped.",
+        "1 person is already up to date.",
+        "Done: created 1 person, updated 1, unsubscribed 0, left 1 unchanged, skipped 0.",
     ]
     assert "HubSpot: 3 contacts.\n" in outcome.err
     assert "MailerLite: 2 subscribers (2 active).\n" in outcome.err
@@ -202,7 +202,7 @@ def test_1000_contacts_of_all_kinds(
     assert counts["unusable_values"] == {"value": share}
     assert f"{share} values are not sent, because the field value cannot hold" in first.out
     equal = counts["update"] + counts["create"] + counts["unchanged"]
-    assert f"Nothing to do: MailerLite has {equal:,} people as HubSpot has them." in second.out
+    assert f"Nothing to do: {equal:,} people are up to date." in second.out
 
 
 def test_the_pace_is_that_of_the_account(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +330,7 @@ def test_opted_out_and_still_subscribed(clock: FakeClock, tmp_path: Path) -> Non
         assert outcome.report["outcome"] == "in_sync"
         decide = page.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
         assert decide.index(JO) < decide.index('id="skipped"')
-        assert "For you to decide (see --unsubscribe-opted-out):" in outcome.out
+        assert "Needs your attention (see --unsubscribe-opted-out):" in outcome.out
         words = "opted out in HubSpot, but still subscribed in MailerLite"
         assert f"  ? {JO}  {words}\n" in outcome.out
         assert [row["email"] for row in outcome.report["to_decide"]] == [AL, JO]
@@ -341,7 +341,7 @@ def test_opted_out_and_still_subscribed(clock: FakeClock, tmp_path: Path) -> Non
         again = run_first(clock, sandbox, "--unsubscribe-opted-out")
         assert len(sandbox.writes) == 2
     assert [row["status"] for row in done.report["unsubscribe"]] == ["done", "done"]
-    assert "0 updated, 2 unsubscribed" in done.out
+    assert "updated 0, unsubscribed 2" in done.out
     assert again.report["counts"]["skipped_by_reason"]["opted out in HubSpot"] == 2
 
 
@@ -399,15 +399,15 @@ def test_the_deleted_stay_deleted_until_they_are_restored(clock: FakeClock) -> N
 def test_restoring_someone_who_is_no_contact_is_said(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         outcome = run(clock, sandbox, "--restore", AL, "--restore", JO)
-    assert f"--restore {AL}: there is nobody to create with this address." in outcome.err
+    assert f"--restore {AL}: nobody will be created with this address." in outcome.err
     assert f"--restore {JO}" not in outcome.err
 
 
 def test_a_deletion_before_the_first_run_is_told_afterwards(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL)], [], clock, deleted=[subscriber(JO)]) as sandbox:
         outcome = run(clock, sandbox)
-    assert "Not new to MailerLite, and in none of its lists: deleted there once:\n" in outcome.out
-    assert f"  ! {JO}  active now\n" in outcome.out
+    assert "Created again, although they had been deleted in MailerLite:\n" in outcome.out
+    assert f"  ! {JO}  now active\n" in outcome.out
     assert f"! {AL}" not in outcome.out
 
 
@@ -454,7 +454,7 @@ def test_the_memory_is_one_for_each_key(clock: FakeClock, tmp_path: Path) -> Non
         sandbox.mailerlite.add(AL)
         fourth = run(clock, sandbox, "--dry-run")
     assert first.code == dry.code == 0
-    assert "There is no memory of earlier runs in " in fourth.out
+    assert "No run history found in " in fourth.out
     for outcome in (second, third):
         assert "There is no memory" not in outcome.out
         assert outcome.report["skipped"][0]["reason"] == "deleted in MailerLite"
@@ -522,7 +522,7 @@ def test_a_dry_run_changes_nothing_and_says_so(clock: FakeClock) -> None:
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
     assert outcome.report["create"][0]["status"] == "planned"
-    assert outcome.out.endswith("\nDry run: 1 would be created, 0 updated, 0 unsubscribed.\n")
+    assert outcome.out.endswith("\nDry run: would create 1 person.\n")
 
 
 @pytest.mark.parametrize(
@@ -547,7 +547,7 @@ def test_wrong_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) 
 
 def test_quiet_says_nothing_when_nothing_changes(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
-        assert "Done: 1 person created" in run(clock, sandbox, "-q").out
+        assert "Done: created 1 person" in run(clock, sandbox, "-q").out
         assert run(clock, sandbox, "-q").text == ""
 
 
@@ -565,7 +565,7 @@ def test_addresses_are_in_the_plan_and_the_report_but_not_in_the_log(clock: Fake
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     rows = [*outcome.report["create"], *outcome.report["update"]]
     assert sorted(row["status"] for row in rows) == ["done", "done", "failed"]
-    assert "Done in part: 1 person created, 1 updated" in outcome.out
+    assert "Done in part: created 1 person, updated 1" in outcome.out
     assert "Not done: 1 failed, 0 not reached. Later runs try them again." in outcome.out
 
 
@@ -692,7 +692,7 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         _, err = second.communicate(timeout=60)
         assert second.returncode == 5
         assert f"Another run is active: process {first.pid} on " in err
-        assert "\nDry run: 3 would be created, 1 updated" in run_through(sandbox, "--dry-run")
+        assert "\nDry run: would create 3 people and update 1." in run_through(sandbox, "--dry-run")
         first.kill()
         first.communicate()
         run_through(sandbox)
