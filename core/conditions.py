@@ -1,4 +1,4 @@
-"""Which records are meant, as a setting says it: `country=Austria|Germany, orders>=10, phone!=`."""
+"""Which records match, as a setting says it: `country=Austria|Germany, orders>=10, phone!=`."""
 
 from __future__ import annotations
 
@@ -124,19 +124,19 @@ class Condition(NamedTuple):
         name, known = self.property, properties.get(self.property)
         if known is None:
             close = alternatives(difflib.get_close_matches(name, properties, cutoff=0.0))
-            return f"HubSpot has no {of} property {name}. It has, for one, {close}."
+            return f"HubSpot has no {of} property {name}. Did you mean {close}?"
         what = f"HubSpot's {name} is of type {known.type}, and"
         if self.sign in _COMPARE and not (known.type == "number" or known.has_days):
-            return f"{what} {self.sign} compares only numbers, dates and moments."
+            return f"{what} {self.sign} works only for numbers and dates."
         if unread := [each for each in self.values if known.read(each) is None]:
             example = "day such as 2026-03-01" if known.has_days else "number such as 1800.5"
-            return f"{what} {alternatives(unread)} is no {example}."
+            return f"{what} {alternatives(unread)} is not a {example}."
         possible = _BOOLEAN if known.type == "bool" else known.options
         unknown = [each for each in self.values if possible and each not in possible]
         if known.type not in ("enumeration", "bool") or not unknown:
             return None
         there = ", ".join(possible)
-        return f"HubSpot's {name} has no value {alternatives(unknown)}: possible are {there}."
+        return f"HubSpot's {name} has no value {alternatives(unknown)}. Its values are {there}."
 
 
 def parse_conditions(text: str) -> tuple[Condition, ...]:

@@ -96,11 +96,11 @@ def test_what_is_said_of_the_rule(clock: FakeClock) -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("alexa<1000000", "HubSpot has no company property alexa. It has, for one, name"),
-        ("country<d", "HubSpot's country is of type string, and < compares only numbers"),
-        ("tags=B2B", "HubSpot's tags has no value B2B: possible are b2b, b2c, other."),
+        ("alexa<1000000", "HubSpot has no company property alexa. Did you mean name"),
+        ("country<d", "HubSpot's country is of type string, and < works only for numbers"),
+        ("tags=B2B", "HubSpot's tags has no value B2B. Its values are b2b, b2c, other."),
         ("revenue>much, country=, last_visit=soon", "revenue is of type number, and much is no"),
-        ("revenue>much, country=, last_visit=soon", "type datetime, and soon is no day such as"),
+        ("revenue>much, country=, last_visit=soon", "type datetime, and soon is not a day such as"),
     ],
 )
 def test_a_rule_that_does_not_fit(clock: FakeClock, rule: str, words: str) -> None:

@@ -76,17 +76,17 @@ WRONG: list[tuple[Sequence[str], Mapping[str, str], str]] = [
     (
         [],
         {"CONTACT_FILTER": "lifecycle_stage=lead"},
-        "HubSpot has no contact property lifecycle_stage. It has, for one, lifecyclestage",
+        "HubSpot has no contact property lifecycle_stage. Did you mean lifecyclestage",
     ),
     (
         [],
         {"CONTACT_FILTER": "lifecyclestage=Lead"},
-        "HubSpot's lifecyclestage has no value Lead: possible are customer, lead. Fix",
+        "HubSpot's lifecyclestage has no value Lead. Its values are customer, lead. Fix",
     ),
     (
         [],
         {"CONTACT_FILTER": "hs_marketable_status=yes"},
-        "HubSpot's hs_marketable_status has no value yes: possible are true, false.",
+        "HubSpot's hs_marketable_status has no value yes. Its values are true, false.",
     ),
 ]
 

@@ -278,12 +278,10 @@ NOT_IN_PLACE = [
 ]
 
 
-WITHOUT_RANK = "HubSpot has no company property alexa. It has, for one, "
-RANK_AS_TEXT = (
-    "HubSpot's alexa is of type string, and < compares only numbers, dates and moments. Set"
-)
+WITHOUT_RANK = "HubSpot has no company property alexa. Did you mean "
+RANK_AS_TEXT = "HubSpot's alexa is of type string, and < works only for numbers and dates. Set"
 WITHOUT_OPTION = (
-    "HubSpot's ecommerce_platform has no value magento_2: possible are shopify, woocommerce,"
+    "HubSpot's ecommerce_platform has no value magento_2. Its values are shopify, woocommerce,"
     " shopware. Set or fix COMPANY_FILTER; without it, ECOMMERCE_PLATFORMS and ALEXA_BELOW make the"
     " rule."
 )
