@@ -255,12 +255,12 @@ class HubSpotClient(ServiceClient):
         """As `list_called`. Raises SettingsError when there is none, or one of another type."""
         other = CONTACTS if of == COMPANIES else COMPANIES
         found = self.list_called(wanted, of) or self.list_called(wanted, other)
-        fix = f"fix {setting} or --list"
+        fix = f"Fix {setting} or --list"
         if found is None:
-            text = f"HubSpot has no list of {of.plural} {wanted}: {fix} (digits alone are an id)."
+            text = f"HubSpot has no list of {of.plural} called {wanted}. {fix} (digits are an id)."
             raise SettingsError(f"{text} See HubSpot > CRM > Segments.")
         if found.object_type != of.id:
-            raise SettingsError(f"HubSpot's list {found.name} is not one of {of.plural}: {fix}.")
+            raise SettingsError(f"HubSpot's list {found.name} is not a list of {of.plural}. {fix}.")
         return found
 
     def members(self, wanted: shapes.RecordList) -> frozenset[int]:

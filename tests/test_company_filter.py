@@ -301,8 +301,8 @@ def emptied(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("spoil", "code", "words"),
     [
-        (contacts, 2, "HubSpot's list Customers is not one of companies: fix COMPANY_LIST"),
-        (gone, 2, "HubSpot has no list of companies customers: fix COMPANY_LIST or --list"),
+        (contacts, 2, "HubSpot's list Customers is not a list of companies. Fix COMPANY_LIST"),
+        (gone, 2, "HubSpot has no list of companies called customers. Fix COMPANY_LIST or --list"),
         (without_scope, 2, "crm.lists.read"),
         (still_filled, 1, "HubSpot is still filling it"),
         (emptied, 3, "No company in HubSpot matches, but 1"),
