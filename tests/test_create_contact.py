@@ -783,7 +783,7 @@ def test_companies_of_a_contact_come_in_pages_and_in_batches(job: Job) -> None:
         read = [each for each in sandbox.requests if each.path.endswith("/associations/company")]
         assert [each.query for each in read] == [{}, {"after": "1"}, {"after": "2"}]
         batches = [each.json() for each in sandbox.requests if each.path.endswith("batch/read")]
-        assert [len(each["inputs"]) for each in batches[:3]] == [100, 100, 51]
+        assert sorted(len(each["inputs"]) for each in batches[:3]) == [51, 100, 100]
     assert (outcome.code, outcome.report["outcome"]) == (0, "in_sync")
 
 
