@@ -13,7 +13,7 @@ from typing import Callable, Sequence
 
 from cli import command
 from cli.command import Run
-from cli.job import check_machine, collect_findings, show_findings
+from cli.job import check_machine, collect_findings
 from contact import plan
 from contact.plan import NewContact, Step, one_line
 from contact.records import Memory, Records
@@ -46,25 +46,27 @@ def settings(reader: SettingsReader) -> tuple[ServiceSettings, str, str]:
 
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
-    arguments = command.parser(
+    arguments = command.Flags(
         "Create one contact and its company in HubSpot and associate them. What already exists is"
         " found, not created again."
     )
 
     def add(flag: str, metavar: str, parse: Callable[[str], object], help: str) -> None:
-        arguments.add_argument(flag, metavar=metavar, type=command.flag_type(parse), help=help)
+        kind = command.flag_type(parse)
+        arguments.which.add_argument(flag, metavar=metavar, type=kind, help=help)
 
     # Who would not have a person's data in the process list gives it on standard input.
-    line = "; - reads a line of standard input"
-    asks = "needs --company-name and --company-domain (default: a sample person)"
-    add("--email", "ADDRESS", _or_line(parse_email), f"the contact's address; {asks}{line}")
-    name = f"of the contact, if it is created (default: {{}}){line}"
-    add("--first-name", "NAME", _or_line(one_line), name.format("FIRSTNAME"))
-    add("--last-name", "NAME", _or_line(one_line), name.format("LASTNAME"))
-    add("--company-name", "NAME", one_line, "of the company, if it is created")
+    add("--email", "ADDRESS", _or_line(parse_email), "the contact, or - (default: a sample person)")
+    add("--first-name", "NAME", _or_line(one_line), "of a new contact, or - (default: FIRSTNAME)")
+    add("--last-name", "NAME", _or_line(one_line), "of a new contact, or - (default: LASTNAME)")
+    add("--company-name", "NAME", one_line, "of a new company")
     add("--company-domain", "DOMAIN", _parse_domain, "to find the company by")
-    add("--wait", "SECONDS", parse_number, f"how long to wait for another run (default: {WAIT_S})")
-    arguments.set_defaults(wait=WAIT_S)
+    arguments.which.description = (
+        "--email needs the company as well; - reads a line of standard input."
+    )
+    wait = f"wait so long for another run to end (default: {WAIT_S})"
+    kind = command.flag_type(parse_number)
+    arguments.to_do.add_argument("--wait", metavar="SECONDS", type=kind, default=WAIT_S, help=wait)
     return command.main("contact", "A contact in HubSpot", arguments, _run, argv, clock)
 
 
@@ -86,7 +88,7 @@ def _run(run: Run) -> Outcome:
     with run.using(chosen.account, hubspot.http, wait_s=run.args.wait):
         if run.args.check:
             here = check_machine(run, chosen.account, lambda path: Memory(path, True))
-            return show_findings(run, [*_check(hubspot, wanted), *here])
+            return run.show_findings([*_check(hubspot, wanted), *here])
         with contextlib.closing(Memory(run.state_path(chosen.account), run.dry_run)) as memory:
             return Creation(run, Records(run, hubspot, memory), wanted).carry_out()
 

@@ -34,7 +34,7 @@ from subscribers.writing import Writer, create
 
 
 def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
-    parser = command.parser(
+    parser = command.Flags(
         "Create HubSpot's contacts as subscribers in MailerLite and keep them up to date. Nobody is"
         " deleted, and people who have unsubscribed are never changed."
     )

@@ -11,6 +11,7 @@ from typing import Callable, Iterable, Sequence, TypeVar
 from cli.command import Run
 from cli.screen import Progress
 from core import errors, log
+from core.words import count
 from report.model import DONE, FAILED, NOT_REACHED, SKIPPED, Result
 from transport import threads
 
@@ -120,7 +121,9 @@ def conclude(run: Run, statuses: Iterable[str], what: str) -> errors.Outcome:
     run.report.counts.update(done=numbers[DONE], failed=failed, not_reached=not_reached)
     if not failed + not_reached:
         return errors.Outcome.SYNCED
-    run.summarise(
-        f"Not done: {failed:,} failed, {not_reached:,} not reached. Later runs try them again."
-    )
+    open_ones = [f"{count(failed, 'change')} failed."] if failed else []
+    if not_reached:
+        was = "was" if not_reached == 1 else "were"
+        open_ones.append(f"{count(not_reached, 'change')} {was} not attempted.")
+    run.summarise(" ".join([*open_ones, "The next run will retry them."]))
     return errors.Outcome.PARTIAL

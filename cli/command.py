@@ -15,11 +15,12 @@ from cli import screen
 from cli.notify import Hooks
 from core import VERSION, log
 from core.clock import Clock
-from core.errors import AppError, Interrupted, Outcome
+from core.errors import AppError, Interrupted, Outcome, SettingsError
 from core.limits import Refusal, parse_number
 from core.settings import SettingsReader, parse_positive, read_env_file
+from core.words import count, format_moment
 from report import render
-from report.model import Report, Section
+from report.model import Finding, Report, Section
 from state.files import account_file
 from state.lock import run_lock
 from transport.http_client import HttpClient
@@ -28,7 +29,7 @@ MAX_RUN_MINUTES = "720"  # a first load of 50,000 people one by one takes seven 
 HISTORY_RUNS = 20
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
 EXIT_CODES = (
-    "Exit codes: 0 done, 1 failed, 2 wrong settings, 3 refused for safety, 4 done in part,"
+    "Exit codes: 0 done, 1 failed, 2 wrong settings, 3 stopped as a precaution, 4 done in part,"
     " 5 another run is active, 6 changes pending, 130 interrupted."
 )
 
@@ -86,7 +87,7 @@ class Run:
             for client in clients:
                 service, url = client.service, client.base_url
                 if url != service.base_url and url.startswith("https:"):  # it gets the keys
-                    self.say(f"{service.name} is asked at {url}.")
+                    self.say(f"Calls to {service.name} go to {url}.")
             try:
                 yield
             finally:
@@ -130,15 +131,15 @@ class Run:
         if is_known and self.args.quiet and not self.dry_run:
             self.screen.forget()
             reasons = " ".join(refusal.reason for refusal in refusals)
-            self.summarise(f"Refused for safety as before, nothing has been changed: {reasons}")
+            self.summarise(f"Stopped as a precaution, as before. Nothing was changed: {reasons}")
             return Outcome.REFUSED
-        self.summarise("Refused for safety, nothing has been changed:")
+        self.summarise("Stopped as a precaution. Nothing was changed:")
         for refusal in refusals:
             self.say(f"  {refusal.reason}", "red", is_result=True)
         approve = f"--approve {self.report.plan}"
         flags = (approve if each.by_plan else each.allow_with for each in refusals)
         command = " ".join(dict.fromkeys(flags))
-        self.say(f"If this is what you want, run it once more with: {command}", is_result=True)
+        self.say(f"If this is right, run it again with: {command}", is_result=True)
         return Outcome.REFUSED
 
     def end_dry_run(self, plan: str) -> Outcome:
@@ -146,8 +147,20 @@ class Run:
         if self.report.plan:
             is_approved = self.args.approve == self.report.plan
             self.say(f"Plan {self.report.plan}{' would be accepted' if is_approved else ''}.")
-        self.summarise(f"Dry run: {plan}.")
+        self.summarise(f"Dry run: {plan}. Nothing was changed.")
         return Outcome.CHANGES_PENDING if self.args.exit_code else Outcome.PLANNED
+
+    def show_findings(self, findings: Sequence[Finding]) -> Outcome:
+        """Print what `--check` found, a line each, with a verdict, and return the outcome."""
+        self.report.findings = findings
+        for finding in findings:
+            sign, colour = ("OK ", "green") if finding.ok else ("FIX", "red")
+            self.say(f"{sign}  {finding.text}", colour)
+        if to_fix := sum(not finding.ok for finding in findings):
+            self.summarise(f"{count(to_fix, 'thing')} to fix.", "red")
+            return Outcome.FAILED
+        self.summarise("Ready.", "green")
+        return Outcome.PLANNED
 
     def answer(self, question: str, sections: Sequence[Section]) -> Outcome:
         """Report what was told, as the answer to `question`; return the outcome."""
@@ -155,43 +168,45 @@ class Run:
         return Outcome.PLANNED
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """The flags that every script has."""
-    settings = "Settings come from the environment, then from .env; see .env.example."
-    arguments = argparse.ArgumentParser(description=description, epilog=f"{settings} {EXIT_CODES}")
-    # Not every script has these flags.
-    arguments.set_defaults(explain=[], history=None, state=None, approve=None)
-    add = arguments.add_argument
-    add("--dry-run", action="store_true", help="show what would be done, change nothing")
-    pending = "with --dry-run: exit code 6 if there is something to change"
-    add("--exit-code", action="store_true", help=pending)
-    add("--check", action="store_true", help="check keys, rights and settings, then stop")
-    report = (
-        "write what was done to a file: a page if its name ends in .html, CSV if it ends in .csv,"
-        " else JSON; may be given more than once"
-    )
-    add("--report", metavar="PATH", type=_report_path, action="append", default=[], help=report)
-    add("--env-file", metavar="PATH", help="settings file to use in place of .env")
-    add("--version", action="version", version=VERSION)
-    add = arguments.add_mutually_exclusive_group().add_argument
-    add("-v", "--verbose", action="store_true", help="also log every request and every wait")
-    quiet = "print only when something changed, failed or newly waits for you"
-    add("-q", "--quiet", action="store_true", help=quiet)
-    return arguments
+class Flags(argparse.ArgumentParser):
+    """Those that every script has; a job adds its own to their groups."""
 
+    def __init__(self, description: str) -> None:
+        super().__init__(
+            description=description,
+            epilog=f"Settings come from the environment, then from .env (see .env.example)."
+            f" {EXIT_CODES}",
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30),
+        )
+        # Not every script has these flags.
+        self.set_defaults(explain=[], history=None, state=None, approve=None)
+        self.to_do, self.how_much, self.which, self.output = map(
+            self.add_argument_group, ("what to do", "how much", "who or which", "output and files")
+        )
+        self.add_argument("--version", action="version", version=VERSION)
+        add = self.to_do.add_argument
+        add("--dry-run", action="store_true", help="show what would change, and change nothing")
+        pending = "with --dry-run: exit code 6 if anything would change"
+        add("--exit-code", action="store_true", help=pending)
+        add("--check", action="store_true", help="check keys, rights and settings, then stop")
+        add = self.output.add_argument
+        report = "write a .html, .csv or .json file (repeatable)"
+        add("--report", metavar="PATH", type=_report_path, action="append", default=[], help=report)
+        add("--env-file", metavar="PATH", help="settings file (default: .env)")
+        add = self.output.add_mutually_exclusive_group().add_argument
+        add("-v", "--verbose", action="store_true", help="also log every request and every wait")
+        quiet = "print only changes, failures and what newly needs attention"
+        add("-q", "--quiet", action="store_true", help=quiet)
 
-def add_questions(
-    arguments: argparse.ArgumentParser, metavar: str, parse: Callable[[str], str], what: str
-) -> None:
-    """The flags that ask what earlier runs did, and why."""
-    approve = "carry out the plan with this id, past the limits, and no other"
-    arguments.add_argument("--approve", metavar="ID", help=approve)
-    add = arguments.add_mutually_exclusive_group().add_argument
-    told = f"tell {what}, and what the next run would do; may be given more than once"
-    add("--explain", metavar=metavar, type=flag_type(parse), action="append", help=told)
-    told = f"tell what the last runs did (default: {HISTORY_RUNS} of them)"
-    kind = flag_type(parse_positive)
-    add("--history", metavar="N", type=kind, nargs="?", const=HISTORY_RUNS, help=told)
+    def add_questions(self, metavar: str, parse: Callable[[str], str], what: str) -> None:
+        """The flags that ask what earlier runs did, and why."""
+        approve = "carry out the plan with this id, past the limits, and no other"
+        self.how_much.add_argument("--approve", metavar="ID", help=approve)
+        add = self.to_do.add_mutually_exclusive_group().add_argument
+        why = f"explain {what} (repeatable)"
+        add("--explain", metavar=metavar, type=flag_type(parse), action="append", help=why)
+        kind, last = flag_type(parse_positive), f"show the last N runs (default: {HISTORY_RUNS})"
+        add("--history", metavar="N", type=kind, nargs="?", const=HISTORY_RUNS, help=last)
 
 
 def flag_type(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -220,7 +235,7 @@ def _report_path(text: str) -> Path:
 def main(
     job: str,
     title: str,
-    arguments: argparse.ArgumentParser,
+    arguments: Flags,
     work: Callable[[Run], Outcome],
     argv: Sequence[str] | None,
     clock: Clock | None,
@@ -237,10 +252,11 @@ def main(
     with _signals_stop(run):
         run.report.outcome = _outcome_of(run, work)
         exit_code = _write_reports(run)
+        moment = format_moment(run.report.started_at)
         if run.report.outcome is not Outcome.IN_SYNC:
-            run.screen.say_all()
+            run.screen.say_all(moment)
         elif run.screen.has_news:
-            run.screen.say_all("Something waits for you, see below.")
+            run.screen.say_all(moment, "Something needs your attention, see below.")
         if run.hooks and not run.dry_run:
             reports = ", ".join(map(str, args.report))
             run.hooks.end(run.report, exit_code, run.screen.has_news, reports)
@@ -254,14 +270,20 @@ def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
         with run.finishing_calls(False):  # but the work itself finishes its writes
             outcome = work(run)
     except AppError as error:
+        if run.args.check and isinstance(error, SettingsError):
+            run.show_findings([Finding(False, problem) for problem in error.problems])
+            return error.outcome
         log.error("%s", error)
         run.report.error = str(error)
         outcome = error.outcome
         if not (run.wrote or run.outcome_unknown):
-            log.error("Nothing has been changed.")
+            log.error("Nothing was changed.")
     except Exception:
-        log.exception("This is a mistake in the program; please report it with these lines")
-        run.report.error = "a mistake in the program; the log has the details"
+        log.exception(
+            "This is a bug. Please report it with the lines below."
+            " They may contain names and addresses."
+        )
+        run.report.error = "a bug in this program; the log has the details"
         outcome = Outcome.FAILED
     return run.ended(outcome)
 
@@ -290,7 +312,10 @@ def _signals_stop(run: Run) -> Iterator[None]:
         if run.clock.is_stopped():
             os._exit(Outcome.INTERRUPTED.exit_code)
         run.clock.stop()
-        log.warning("Stopping. Once more ends at once, without a report.")
+        log.warning(
+            "Stopping after the calls in progress. Press Ctrl-C again to quit now, without a"
+            " report."
+        )
         if not run.calls_must_finish:
             raise Interrupted("Stopped on request.")
 

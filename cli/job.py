@@ -11,7 +11,6 @@ from typing import Callable, Generic, Iterable, Sequence, TypeVar
 from cli.command import Run
 from core.emails import masked
 from core.errors import AppError, CallRejected, Forbidden, NotSent, Outcome
-from core.words import count
 from report import history as past
 from report.model import Finding
 from state import files, lock
@@ -48,7 +47,7 @@ def run_job(run: Run, job: Job[S]) -> Outcome:
         if run.args.check:
             here = check_machine(run, job.account, job.open_state)  # first: `check` builds on it
             hooks = run.hooks.findings() if run.hooks else ()
-            return show_findings(run, [*job.check(), *here, *hooks])
+            return run.show_findings([*job.check(), *here, *hooks])
         with contextlib.closing(job.open_state(run.state_path(job.account))) as state:
             active = lock.holder(run.report.job, job.account)  # this run, or another one
             history = History(state, run.clock, active)
@@ -84,7 +83,7 @@ def _say_history(run: Run, history: History, verbs: past.Verbs) -> Outcome:
     for line in lines:
         run.say(line)
     if not sections[0].rows:
-        run.summarise("No run is known that changed something, failed or was refused.")
+        run.summarise("The run history has no run that changed anything.")
     return run.answer("What earlier runs did", sections)
 
 
@@ -117,28 +116,30 @@ def require_ok(findings: Iterable[Finding], kind: type[AppError] = AppError) -> 
 def check_machine(run: Run, account: str, open_state: Callable[[Path], Store]) -> list[Finding]:
     """The folder, the file of earlier runs and the lock of the job on this account, and where
     reports go; looking leaves nothing behind."""
-    named_by = "--state" if run.args.state else "XDG_STATE_HOME"
+    remedy = files.OTHER_PLACE
+    if run.args.state:
+        remedy = "Point --state to a file that can be written."
 
     def folder() -> Finding:
         path = files.state_folder()
         there = next(each for each in (path, *path.parents) if os.path.exists(each))
-        _require_writable(there, "XDG_STATE_HOME")
+        _require_writable(there, files.OTHER_PLACE)
         access = ""
         if there == path:
             files.require_private(path)
             access = f" ({files.describe_access(path)})"
-        return Finding(True, f"What runs leave for later ones goes to {path}{access}.")
+        return Finding(True, f"The run history is kept in {path}{access}.")
 
     def state() -> Finding:
         path = run.state_path(account)
         if run.args.state:
-            _require_writable(path.parent, named_by)
+            _require_writable(path.parent, remedy)
         if not os.path.exists(path):
-            return Finding(True, f"There is no memory of earlier runs yet: the first makes {path}.")
+            return Finding(True, f"No run history yet; the first run creates {path}.")
         if not os.access(path, os.W_OK):
-            raise AppError(f"Cannot write {path}: let {named_by} name another place.")
+            raise AppError(f"Cannot write {path}. {remedy}")
         open_state(path).close()
-        return Finding(True, f"The memory of earlier runs can be used: {path}.")
+        return Finding(True, f"The run history can be used: {path}.")
 
     def other_run() -> Finding:
         active = lock.holder(run.report.job, account)
@@ -147,26 +148,12 @@ def check_machine(run: Run, account: str, open_state: Callable[[Path], Store]) -
 
     found = [Finding(True, f"Settings come from {run.settings_from}.")]
     found += [each for check in (folder, state, other_run) for each in collect_findings(check)]
-    return found + [Finding(True, f"The report goes to {path}.") for path in run.args.report]
+    return found + [Finding(True, f"Reports are written to {path}.") for path in run.args.report]
 
 
-def _require_writable(folder: Path, named_by: str) -> None:
+def _require_writable(folder: Path, remedy: str) -> None:
     """Raises AppError if nothing can be written into it: the disk may be full, or read-only."""
     try:
         files.try_writing(folder)
     except OSError as error:
-        remedy = f"Let {named_by} name another place."
         raise files.unusable(f"the folder {folder}", error, remedy) from None
-
-
-def show_findings(run: Run, findings: Sequence[Finding]) -> Outcome:
-    """Print what `--check` found, a line each, with a verdict, and return the outcome."""
-    run.report.findings = findings
-    for finding in findings:
-        sign, colour = ("OK ", "green") if finding.ok else ("FIX", "red")
-        run.say(f"{sign}  {finding.text}", colour)
-    if to_fix := sum(not finding.ok for finding in findings):
-        run.summarise(f"{count(to_fix, 'thing')} to fix.", "red")
-        return Outcome.FAILED
-    run.summarise("Ready.", "green")
-    return Outcome.PLANNED

@@ -71,9 +71,9 @@ class Hooks:
     def findings(self) -> Iterator[Finding]:
         """For `--check`, which calls neither."""
         if self._notify:
-            yield Finding(True, f"Notices go to {self._notify.host} (NOTIFY_URL).")
+            yield Finding(True, f"Notices are sent to {self._notify.host} (NOTIFY_URL).")
         if self._heartbeat:
-            yield Finding(True, f"{self._heartbeat.host} hears of each run (HEARTBEAT_URL).")
+            yield Finding(True, f"Each run is reported to {self._heartbeat.host} (HEARTBEAT_URL).")
 
     def start(self) -> None:
         if self._heartbeat:

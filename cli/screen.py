@@ -68,12 +68,15 @@ class Screen:
         """What has waited."""
         self._results, self._others = [], []
 
-    def say_all(self, first: str = "") -> None:
-        """What has waited, if anything has, after the line `first`."""
+    def say_all(self, moment: str, first: str = "") -> None:
+        """What has waited, if anything has, after the line `first`, and with the moment before all:
+        a mail is read elsewhere."""
         begin = [(first, "yellow")] if first and self._others else []
         gap = [("", "")] if self._results and self._others else []
+        before = f"{moment}  "
         for line, colour in (*begin, *self._results, *gap, *self._others):
-            _print(line, colour)
+            _print(before + line, colour)
+            before = ""
 
 
 class Progress:
@@ -138,7 +141,7 @@ def set_up_output(verbose: bool, quiet: bool) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # an old terminal's character set
     handler: logging.Handler = _LogHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S%z"))
     log.handlers[:] = [handler]
     if quiet:  # what ends no run waits for `flush_output`: a mail does not begin with it
         waiting = MemoryHandler(1_000_000, flushLevel=logging.CRITICAL, target=handler)

@@ -1,4 +1,4 @@
-"""Imported first by every script: what ends it before its run begins is told in one line."""
+"""Imported first by every script: what ends it before its run begins is said in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.errors import Outcome  # light, as all that is imported here must be
 PACKAGES = ("dotenv", "idna", "jinja2", "publicsuffixlist", "requests", "tenacity", "tqdm")
 
 
-def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Ctrl-C while modules are loaded is no mistake, and nobody wants to see where it came."""
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("Stopped before anything was done.\n")
@@ -22,10 +22,10 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
     sys.__excepthook__(kind, error, trace)
 
 
-sys.excepthook = _tell
+sys.excepthook = _report
 if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
     sys.exit(
-        f"This Python ({sys.executable}) lacks {', '.join(missing)}: start the script with the"
-        " Python of the project, in .venv, or run:"
+        f"This Python ({sys.executable}) does not have {', '.join(missing)}. Start the script with"
+        " the project's own Python, in .venv, or run:"
         f' "{sys.executable}" -m pip install -r requirements.txt'
     )

@@ -3,14 +3,14 @@ remembered, and a plan. Every destination has all of it."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import Callable, Collection, NamedTuple, Sequence
 
 from cli import command
 from cli.command import Run
 from companies.aliases import Aliases
-from companies.destination import Destination
+from companies.destination import Action, Destination
 from companies.matching import HubSpotLookup, Matching
 from companies.plan import Diff, Doubt, Keep, Plan, Rows, compare, make_plan, names_of
 from companies.source import CompanySource
@@ -42,19 +42,21 @@ class Options(NamedTuple):
     keep_history_days: int
 
 
-def add_flags(parser: ArgumentParser, destination: type[Destination]) -> None:
-    add, adding, removing = parser.add_argument, destination.adding, destination.removing
+def add_flags(flags: command.Flags, destination: type[Destination]) -> None:
+    adding, removing, add = destination.adding, destination.removing, flags.how_much.add_argument
 
     def add_limit(
-        flag: str, dest: str, metavar: str, parse: Callable[[str], Limit], what: str
+        action: Action, dest: str, metavar: str, parse: Callable[[str], Limit], default: str
     ) -> None:
-        add(flag, dest=dest, metavar=metavar, type=command.flag_type(parse), help=what)
+        most = f"refuse to {action.key} more (default: {action.limit_setting} or {default})"
+        kind = command.flag_type(parse)
+        add(f"--max-{action.key}", dest=dest, metavar=metavar, type=kind, help=most)
 
-    most = f"refuse to {removing.key} more than this (default: {removing.limit_setting} or 20%%)"
-    add_limit(f"--max-{removing.key}", "max_remove", "N|P%", parse_limit, most)
-    most = f"refuse to {adding.key} more than this (default: {adding.limit_setting} or no limit)"
-    add_limit(f"--max-{adding.key}", "max_add", "N", parse_number_limit, most)
-    only = f"only {adding.key}, {removing.key} nothing"
+    add_limit(removing, "max_remove", "N|P%", parse_limit, "20%%")
+    add_limit(adding, "max_add", "N", parse_number_limit, "no limit")
+    add("--allow-empty", action="store_true", help="go on even if no company in HubSpot matches")
+    add = flags.which.add_argument
+    only = f"{adding.key} only, never {removing.key}"
     add(f"--no-{removing.key}", dest="keep_all", action="store_true", help=only)
     add(
         "--keep",
@@ -62,16 +64,13 @@ def add_flags(parser: ArgumentParser, destination: type[Destination]) -> None:
         type=command.flag_type(parse_domains),
         action="append",
         default=[],
-        help=f"never {removing.key} this company; may be given more than once",
+        help=f"never {removing.key} this company (repeatable)",
     )
-    empty = "go on even when no company in HubSpot matches"
-    add("--allow-empty", action="store_true", help=empty)
-    help_list = "only companies of this HubSpot list match (default: COMPANY_LIST, or any)"
-    add("--list", metavar="NAME|ID", type=str.strip, default="", help=help_list)
-    state = "file with the run history (default: one for each API key)"
-    add("--state", metavar="PATH", type=Path, help=state)
-    why = f"why a company is {destination.listed}, or is not"
-    command.add_questions(parser, "DOMAIN", parse_domain, why)
+    only = "only companies of this HubSpot list (default: COMPANY_LIST or any)"
+    add("--list", metavar="NAME|ID", type=str.strip, default="", help=only)
+    state = "file of the run history (default: one for each API key)"
+    flags.output.add_argument("--state", metavar="PATH", type=Path, help=state)
+    flags.add_questions("DOMAIN", parse_domain, f"why a company is {destination.listed} or not")
 
 
 def read_options(
@@ -172,14 +171,14 @@ class CompanyJob:
         options, destination, removes = self.options, self.destination, len(plan.remove)
         adding, removing = destination.adding, destination.removing
         adds = sum(change.domain not in refused_before for change in plan.add)
-        flag, number, would = f"--max-{removing.key}", companies(removes), f"be {removing.done}"
-        found = over_limit(options.max_remove, number, would, flag, removes, plan.listed)
+        change, flag = f"{removing.key} {{}}", f"--max-{removing.key}"
+        found = over_limit(options.max_remove, change, companies, flag, removes, plan.listed)
         if plan.listed and not plan.matching and not options.allow_empty:
             listed = f"{plan.listed:,} {are(plan.listed)} {destination.listed}"
             reason = f"No company in HubSpot matches, but {listed}."
             found.append(Refusal(reason, "--allow-empty"))
-        flag, number = f"--max-{adding.key}", companies(adds)
-        return found + over_limit(options.max_add, number, f"be {adding.done}", flag, adds)
+        change, flag = f"{adding.key} {{}}", f"--max-{adding.key}"
+        return found + over_limit(options.max_add, change, companies, flag, adds)
 
     def remember(self, matching: Matching, listed: Collection[str]) -> None:
         """For later runs. `listed`: the matching domains that are."""

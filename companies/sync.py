@@ -34,7 +34,7 @@ def main(
     destination: type[Destination], argv: Sequence[str] | None = None, clock: Clock | None = None
 ) -> int:
     """Run the script of a destination; returns the exit code."""
-    parser = command.parser(destination.description)
+    parser = command.Flags(destination.description)
     add_flags(parser, destination)
 
     def work(run: Run) -> Outcome:

@@ -18,6 +18,7 @@ AppError                    one line for the user, never a traceback
 from __future__ import annotations
 
 import enum
+from typing import Sequence
 
 
 class Outcome(enum.Enum):
@@ -29,11 +30,11 @@ class Outcome(enum.Enum):
     PLANNED = ("planned", 0, "dry run")
     FAILED = ("failed", 1, "failed")
     WRONG_SETTINGS = ("failed", 2, "failed")
-    REFUSED = ("refused", 3, "refused for safety")
+    REFUSED = ("refused", 3, "stopped as a precaution")
     PARTIAL = ("partial", 4, "done in part")
     ANOTHER_RUN = ("failed", 5, "failed")
     CHANGES_PENDING = ("planned", 6, "dry run")
-    INTERRUPTED = ("interrupted", 130, "stopped")
+    INTERRUPTED = ("interrupted", 130, "stopped early")
 
     def __init__(self, word: str, exit_code: int, told: str) -> None:
         self.word, self.exit_code, self.told = word, exit_code, told
@@ -53,7 +54,13 @@ class AppError(Exception):
 
 
 class SettingsError(AppError):
+    """`problems`: each thing to fix, a sentence each."""
+
     outcome = Outcome.WRONG_SETTINGS
+
+    def __init__(self, text: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.problems = problems or [text]
 
 
 class AnotherRunActive(AppError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 FEW = 5  # removals: so few are no mass harm, whatever share of the whole they are
 
@@ -15,7 +15,7 @@ class Limit(NamedTuple):
     is_percent: bool = False
 
     def __str__(self) -> str:
-        return f"{self.number:,}{' %' if self.is_percent else ''}"
+        return f"{self.number:,}{'%' if self.is_percent else ''}"
 
     def allows(self, changes: int, whole: int) -> bool:
         """A share is compared in whole numbers, and exactly at the limit is allowed."""
@@ -35,8 +35,8 @@ class Refusal(NamedTuple):
 
 def over_limit(
     limit: Limit | None,
-    what: str,
-    verb: str,
+    change: str,
+    counted: Callable[[int], str],
     flag: str,
     changes: int,
     whole: int = 0,
@@ -44,17 +44,16 @@ def over_limit(
 ) -> list[Refusal]:
     """A refusal if the plan has more changes than allowed; without a limit there is none.
 
-    `what`: the changes counted in words; `verb`: what would be done to them; `flag`: by which the
-    limit is set; `whole`: what a share is of, if there is one.
+    `change`: what follows "would", with {} for the number, which `counted` puts into words;
+    `flag`: by which the limit is set; `whole`: what a share is of, if there is one.
     """
     if limit is None or limit.allows(changes, whole):
         return []
-    share = f" of {whole:,} ({100 * changes / whole:.1f} %)" if whole else ""
-    return [
-        Refusal(
-            f"{what}{share} would {verb}, and the limit is {limit}.", f"{flag} {changes}", by_plan
-        )
-    ]
+    number = counted(changes)
+    if whole:
+        number = f"{changes:,} of {counted(whole)} ({changes / whole:.1%})"
+    text = f"This run would {change.format(number)}. The limit is {limit}."
+    return [Refusal(text, f"{flag} {changes}", by_plan)]
 
 
 def parse_limit(text: str) -> Limit:

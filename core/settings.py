@@ -81,14 +81,15 @@ class SettingsReader:
         """Raises SettingsError that names every setting that is missing, wrong or misspelt."""
         settings = build(self)
         self._problems += [
-            f"{name} is no setting of these scripts: did you mean {meant}?"
+            f"Unknown setting {name}. Did you mean {meant}?"
             for name, meant in _misspelt(self._file.values, self._asked)
         ]
         if self._problems:
             place = self._file.path or ".env (start with: cp .env.example .env)"
             raise SettingsError(
                 "\n  - ".join(["Please fix these settings:", *self._problems])
-                + f"\nThey come from the environment and from {place}."
+                + f"\nSettings are read from the environment and from {place}.",
+                self._problems,
             )
         return settings
 
@@ -97,14 +98,14 @@ class SettingsReader:
         into a setting of another kind is never shown."""
         text = self._value(name) or default
         if self._holds_key(text):
-            self._problems.append(f"{name} holds a key, which belongs into a setting of its own")
+            self._problems.append(f"{name} contains an API key. Put it into its own setting.")
             return parse(default)
         self.used[name] = text
         try:
             return parse(text)
         except ValueError as error:
-            shown = "what it is" if "@" in text else repr(text)  # it may hold a password
-            self._problems.append(f"{name} must be {error}, not {shown}")
+            shown = "" if "@" in text else f", not {text!r}"  # it may hold a password
+            self._problems.append(f"{name} must be {error}{shown}")
             return parse(default)
 
     def optional(self, name: str, parse: Callable[[str], T]) -> T | None:
@@ -117,12 +118,13 @@ class SettingsReader:
             self._problems.append(f"{name} is missing: {origin}")
         elif text.startswith("op://"):
             self._problems.append(
-                f"{name} is still a 1Password reference; let 1Password fill it in:"
+                f"{name} is still a 1Password reference. Let 1Password fill it in:"
                 f" op run --env-file=.env -- {PYTHON} {self._script}"
             )
         elif not _KEY.fullmatch(text):
             self._problems.append(
-                f"{name} has characters that no key has (a blank, a quotation mark?): copy {origin}"
+                f"{name} has characters that no key has, such as a blank or a quotation mark:"
+                f" copy {origin}"
             )
         return Secret(text)
 

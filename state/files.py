@@ -14,7 +14,7 @@ from typing import Iterator
 from core.errors import AppError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-OTHER_PLACE = "Let XDG_STATE_HOME name a folder that can be written."
+OTHER_PLACE = "Set XDG_STATE_HOME to a folder that can be written."
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _PROBE_BYTES = 65_536  # more than SQLite needs at once, so that a disk that is nearly full is found
 

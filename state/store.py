@@ -92,7 +92,7 @@ class Store:
                     files.try_writing(self._path.parent)
                 except OSError as found:
                     cause, remedy = found, files.OTHER_PLACE
-                what = f"{self._path}, the memory of earlier runs"
+                what = f"{self._path}, the run history"
                 if self._may_begin_anew and _is_damage(cause):
                     self._may_begin_anew = False
                     with contextlib.suppress(OSError, sqlite3.Error):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import Callable, Mapping, NamedTuple
 
@@ -29,36 +29,35 @@ DEFAULT_FIELDS = (
 _FIELD_PAIR = re.compile(r"((?:company\.)?[a-z][a-z0-9_]*)\s*:\s*([A-Za-z0-9_]+)")
 
 _NAMES = {
-    "--list": "only the contacts of this HubSpot list are meant (default: HUBSPOT_LIST, or all)",
-    "--mirror-group": "let this MailerLite group hold the people who are meant, and nobody else"
-    " (default: MIRROR_GROUP, or none)",
+    "--list": "only contacts of this HubSpot list (default: HUBSPOT_LIST or all)",
+    "--mirror-group": "this group holds just the people in scope (default: MIRROR_GROUP)",
 }
 _PEOPLE = {
-    "--keep-in-group": "let this person stay in a mirrored group",
-    "--restore": "create this person again who was deleted in MailerLite",
+    "--keep-in-group": "never remove this person from a mirrored group (repeatable)",
+    "--restore": "create this person again, who was deleted in MailerLite (repeatable)",
 }
 _SWITCHES = {
-    "--create-groups": "create mirrored groups that are missing",
-    "--fill-only": "keep every value that MailerLite already has",
-    "--create-fields": "create the fields of MAILERLITE_FIELDS that MailerLite lacks",
-    "--import": "create new people by MailerLite's import, up to 1,000 in one call, into the one"
-    " group that each of them joins; nobody is asked to confirm",
-    "--unsubscribe-opted-out": "unsubscribe in MailerLite who has opted out in HubSpot",
-    "--opt-out-unsubscribed": "opt out in HubSpot, of the kind of mail that HUBSPOT_SUBSCRIPTIONS"
-    " names, who has unsubscribed or complained in MailerLite",
-    "--allow-empty": "go on even when nobody is meant",
-    "--first-run": "go on without a memory of earlier runs; for the very first run alone",
+    "--create-groups": "create mirrored groups that do not exist yet",
+    "--fill-only": "never replace a value that MailerLite already has",
+    "--create-fields": "create fields of MAILERLITE_FIELDS that do not exist yet",
+    "--import": "create new people by MailerLite's import, without confirmation",
+    "--unsubscribe-opted-out": "unsubscribe in MailerLite who opted out in HubSpot",
+    "--opt-out-unsubscribed": "opt out in HubSpot who unsubscribed in MailerLite",
+}
+_ALLOWED = {
+    "--allow-empty": "go on even if nobody is in scope",
+    "--first-run": "go on without a run history; for the very first run only",
 }
 
 
 class Cap(NamedTuple):
-    """How many people one run may change in one way. `refuses` stands in the help after "refuse
-    to", `verb` in a refusal after "would"; `counted`: how many, and of how many if it may be a
-    share."""
+    """How many people one run may change in one way. `most` stands in the help after "refuse if
+    more", `verb` in a refusal after "would", with {} for the number; `counted`: how many, and of
+    how many if it may be a share."""
 
     flag: str
     setting: str
-    refuses: str
+    most: str
     verb: str
     counted: Callable[[Plan, Lists], tuple[int, int]]
     default: str = "20%"
@@ -72,37 +71,36 @@ CAPS = (
     Cap(
         "--max-leave",
         "MAX_LEAVE",
-        "let more people than this, or than this share of its members, leave a mirrored group",
         "leave a mirrored group",
+        "remove {} from a mirrored group",
         lambda plan, _lists: (plan.leaving, plan.members),
     ),
     Cap(
         "--max-deleted",
         "MAX_DELETED",
-        "go on when more people than this, or than this share of those known, are in no list of"
-        " MailerLite any more",
-        "from now on count as deleted, because they are in no list of MailerLite any more",
+        "are missing in MailerLite",
+        "treat {} as deleted, because they are in none of MailerLite's lists",
         lambda _plan, lists: (lists.missing, lists.known),
     ),
     Cap(
         "--max-unsubscribe",
         "MAX_UNSUBSCRIBE",
-        "unsubscribe more people than this, or than this share of the active subscribers",
-        "be unsubscribed in MailerLite, which cannot be undone",
+        "are unsubscribed",
+        "unsubscribe {} in MailerLite, which cannot be undone",
         lambda plan, _lists: (len(plan.of(Action.UNSUBSCRIBE)), plan.active),
     ),
     Cap(
         "--max-opt-out",
         "MAX_OPT_OUT",
-        "opt out more people than this, or than this share of the contacts with an address",
-        "be opted out in HubSpot, which only they can undo",
+        "are opted out",
+        "opt out {} in HubSpot, which only they can undo",
         lambda plan, _lists: (len(plan.of(Action.OPT_OUT)), plan.with_address),
     ),
     Cap(
         "--max-new",
         "MAX_NEW",
-        "create more people than this",
-        "be created in MailerLite",
+        "are created",
+        "create {} in MailerLite",
         lambda plan, _lists: (len(plan.of(Action.CREATE)), 0),
         "500",  # MailerLite bills by the number of subscribers
     ),
@@ -136,10 +134,10 @@ class Options(NamedTuple):
     keep_history_days: int
 
 
-def add_flags(parser: ArgumentParser) -> None:
-    add, kind = parser.add_argument, command.flag_type(_parse_email)
+def add_flags(flags: command.Flags) -> None:
+    add, kind = flags.how_much.add_argument, command.flag_type(_parse_email)
     for cap in CAPS:
-        text = f"refuse to {cap.refuses} (default: {cap.setting} or {cap.default})"
+        text = f"refuse if more {cap.most} (default: {cap.setting}, {cap.default})"
         add(
             cap.flag,
             dest=cap.setting,
@@ -147,19 +145,22 @@ def add_flags(parser: ArgumentParser) -> None:
             type=command.flag_type(cap.parse),
             help=text.replace("%", "%%"),
         )
+    for flag, text in _ALLOWED.items():
+        add(flag, action="store_true", help=text)
+    add = flags.which.add_argument
     for flag, text in _NAMES.items():
         add(flag, metavar="NAME|ID", type=command.flag_type(_parse_name), help=text)
+    for flag, text in _PEOPLE.items():
+        add(flag, metavar="EMAIL", type=kind, action="append", default=[], help=text)
+    add = flags.to_do.add_argument
     for flag, text in _SWITCHES.items():
         dest = "by_import" if flag == "--import" else None  # the word is Python's own
         add(flag, dest=dest, action="store_true", help=text)
-    for flag, text in _PEOPLE.items():
-        text = f"{text}; may be given more than once"
-        add(flag, metavar="EMAIL", type=kind, action="append", default=[], help=text)
-    text = "file that remembers whom MailerLite had (default: one for each API key)"
-    add("--state", metavar="PATH", type=Path, help=text)
     text = "remove this person from the run history, then stop"
     add("--forget", metavar="EMAIL", type=kind, help=text)
-    command.add_questions(parser, "EMAIL", _parse_email, "what becomes of a person, and why")
+    text = "file of the run history (default: one for each API key)"
+    flags.output.add_argument("--state", metavar="PATH", type=Path, help=text)
+    flags.add_questions("EMAIL", _parse_email, "what happens to a person, and why")
 
 
 def read_options(reader: SettingsReader, flags: Namespace) -> Options:
@@ -216,9 +217,7 @@ def refusals(plan: Plan, lists: Lists, options: Options, path: Path) -> list[lim
         limit = options.caps[cap.setting]
         # Nobody is changed by being found deleted, so a plan says nothing of it.
         by_plan = cap.setting != "MAX_DELETED"
-        found += limits.over_limit(
-            limit, people(number), cap.verb, cap.flag, number, whole, by_plan
-        )
+        found += limits.over_limit(limit, cap.verb, people, cap.flag, number, whole, by_plan)
     return found
 
 

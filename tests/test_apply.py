@@ -26,7 +26,7 @@ ERRORS = {
 
 @pytest.fixture
 def run(clock: FakeClock) -> Run:
-    return Run("test", "A test", command.parser("A script.").parse_args(["-q"]), clock)
+    return Run("test", "A test", command.Flags("A script.").parse_args(["-q"]), clock)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_each_result_is_in_its_place(run: Run) -> None:
     assert run.report.counts == counts
     assert run.report.summary == [
         "Done in part: all.",
-        "Not done: 500 failed, 500 not reached. Later runs try them again.",
+        "500 changes failed. 500 changes were not attempted. The next run will retry them.",
     ]
 
 
@@ -171,7 +171,7 @@ def working(entries: Sequence[int], apply: Callable[[int], None]) -> Callable[..
         return conclude(run, [each.status for each in results], ": all.")
 
     return lambda argv, clock: command.main(
-        "test", "A test", command.parser("A script."), work, argv, clock
+        "test", "A test", command.Flags("A script."), work, argv, clock
     )
 
 

@@ -74,7 +74,7 @@ def look(
     clock: FakeClock, state: Path | None = None, report: Path | None = None
 ) -> dict[str, bool]:
     """Each finding, and whether it is OK."""
-    args = command.parser("A script.").parse_args(["--check"])
+    args = command.Flags("A script.").parse_args(["--check"])
     args.report, args.state = [report] if report else [], state
     run = command.Run("test", "A test", args, clock)
     findings = check_machine(
@@ -88,10 +88,10 @@ def test_before_the_first_run(clock: FakeClock) -> None:
     path = account_file("test", "an account", ".sqlite3")
     assert look(clock, report=Path("run.html")) == {
         "Settings come from the environment alone.": True,
-        f"What runs leave for later ones goes to {state}.": True,
-        f"There is no memory of earlier runs yet: the first makes {path}.": True,
+        f"The run history is kept in {state}.": True,
+        f"No run history yet; the first run creates {path}.": True,
         "No other run is active.": True,
-        "The report goes to run.html.": True,
+        "Reports are written to run.html.": True,
     }
     assert list(Path.home().iterdir()) == []
 
@@ -100,8 +100,8 @@ def test_who_may_write_into_the_state_folder(clock: FakeClock) -> None:
     with run_lock("test", "an account", clock):
         folder = files.state_folder()
     owner = folder.owner()
-    (told,) = [text for text in look(clock) if text.startswith("What runs leave")]
-    assert told.endswith(f"goes to {folder} (owner {owner}, mode 0700).")
+    (told,) = [text for text in look(clock) if text.startswith("The run history is kept")]
+    assert told.endswith(f"kept in {folder} (owner {owner}, mode 0700).")
     for mode in (0o770, 0o707):
         folder.chmod(mode)
         words = f"Others may write into {folder} (owner {owner}, mode {mode:04o})."
@@ -114,29 +114,28 @@ def test_a_memory_of_earlier_runs(clock: FakeClock) -> None:
     path = account_file("test", "an account", ".sqlite3")
     path.parent.mkdir(parents=True)
     Store(path, SQL, "", dry_run=False).close()
-    assert look(clock)[f"The memory of earlier runs can be used: {path}."]
+    assert look(clock)[f"The run history can be used: {path}."]
     path.write_text("damaged")
-    words = f"{path}, the memory of earlier runs: file is not a database"
+    words = f"{path}, the run history: file is not a database"
     assert not look(clock)[f"Cannot use {words}. Delete it."]
 
 
 def test_a_file_that_is_named(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "named"
-    assert look(clock, path)[f"There is no memory of earlier runs yet: the first makes {path}."]
+    assert look(clock, path)[f"No run history yet; the first run creates {path}."]
     Store(path, SQL, "", dry_run=False).close()
-    assert look(clock, path)[f"The memory of earlier runs can be used: {path}."]
+    assert look(clock, path)[f"The run history can be used: {path}."]
     lost = tmp_path / "missing" / "file"
     assert not look(clock, lost)[
         f"Cannot use the folder {lost.parent}: No such file or directory."
-        " Let --state name another place."
+        " Point --state to a file that can be written."
     ]
 
 
 def test_a_folder_that_cannot_be_made(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
-    words = (
-        "Cannot use the folder /dev/null: Not a directory. Let XDG_STATE_HOME name another place."
-    )
+    remedy = "Set XDG_STATE_HOME to a folder that can be written."
+    words = f"Cannot use the folder /dev/null: Not a directory. {remedy}"
     assert not look(clock)[words]
 
 
@@ -144,7 +143,7 @@ def test_a_folder_that_cannot_be_made(clock: FakeClock, monkeypatch: pytest.Monk
     ("problem", "words"),
     [
         (errno.ENOSPC, "the disk is full. Free some space."),
-        (errno.EROFS, "Read-only file system. Let {} name another place."),
+        (errno.EROFS, "Read-only file system. {}"),
     ],
 )
 def test_where_nothing_can_be_written(
@@ -155,7 +154,8 @@ def test_where_nothing_can_be_written(
 
     monkeypatch.setattr("tempfile.TemporaryFile", fail)
     found = look(clock, tmp_path / "named")
-    home, named = words.format("XDG_STATE_HOME"), words.format("--state")
+    home = words.format("Set XDG_STATE_HOME to a folder that can be written.")
+    named = words.format("Point --state to a file that can be written.")
     assert not found[f"Cannot use the folder {Path.home()}: {home}"]
     assert not found[f"Cannot use the folder {tmp_path}: {named}"]
 
@@ -166,7 +166,9 @@ def test_a_file_that_may_not_be_written(
     path = tmp_path / "named"
     path.write_text("sound")
     monkeypatch.setattr("os.access", lambda _path, _mode: False)
-    assert not look(clock, path)[f"Cannot write {path}: let --state name another place."]
+    assert not look(clock, path)[
+        f"Cannot write {path}. Point --state to a file that can be written."
+    ]
 
 
 def test_another_run_is_named_and_not_disturbed(clock: FakeClock) -> None:
@@ -185,5 +187,5 @@ def test_a_lock_that_cannot_be_used(clock: FakeClock) -> None:
     path.mkdir(parents=True)
     assert not look(clock)[
         f"Cannot use {path} as a lock: Is a directory."
-        " Let XDG_STATE_HOME name a folder that can be written."
+        " Set XDG_STATE_HOME to a folder that can be written."
     ]

@@ -28,7 +28,7 @@ from transport.response import Service
 
 def script(work: Callable[[Run], Outcome]) -> Callable[..., int]:
     def main(argv: list[str] | None = None, clock: Clock | None = None) -> int:
-        return command.main("test", "A test", command.parser("A script."), work, argv, clock)
+        return command.main("test", "A test", command.Flags("A script."), work, argv, clock)
 
     return main
 
@@ -40,7 +40,7 @@ def test_a_mistake_in_the_program_shows_a_traceback(clock: FakeClock) -> None:
     outcome = clock.run(script(work), None)
     assert (outcome.code, outcome.report["outcome"]) == (1, "failed")
     assert "ZeroDivisionError: oops" in outcome.err
-    assert "please report it" in outcome.err
+    assert "Please report it" in outcome.err
 
 
 def test_a_failure_after_a_write_is_partial(clock: FakeClock) -> None:
@@ -70,11 +70,11 @@ def test_a_quiet_run_begins_with_its_result(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert "One of them failed.\nChange" in in_one_stream(monkeypatch, work)
     assert in_one_stream(monkeypatch, work, "-q") == (
-        "Done in part.\n\nChange 2 companies:\nTIME  One of them failed.\n"
+        "TIME  Done in part.\n\nChange 2 companies:\nTIME  One of them failed.\n"
     )
     assert in_one_stream(monkeypatch, fail, "-q") == (
-        "TIME  It is down.\nTIME  Nothing has been changed.\n"
-        "Change 2 companies:\nTIME  It is slow.\n"
+        "TIME  It is down.\nTIME  Nothing was changed.\n"
+        "TIME  Change 2 companies:\nTIME  It is slow.\n"
     )
 
 
@@ -90,7 +90,7 @@ def test_a_quiet_run_that_did_nothing_begins_with_what_waits(
     told = "For you to decide: one\nNothing to do: all is well.\n"
     assert in_one_stream(monkeypatch, work) == told
     assert in_one_stream(monkeypatch, work, "-q") == (
-        "Something waits for you, see below.\nNothing to do: all is well.\n\n"
+        "TIME  Something needs your attention, see below.\nNothing to do: all is well.\n\n"
         "For you to decide: one\n"
     )
 
@@ -103,7 +103,8 @@ def in_one_stream(
         monkeypatch.setattr(sys, "stdout", mail)
         monkeypatch.setattr(sys, "stderr", mail)
         script(work)([*flags])
-        return re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", mail.getvalue())
+        time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d{4}|\d+ \w+ \d{4}, \d\d:\d\d \w+"
+        return re.sub(time, "TIME", mail.getvalue())
 
 
 def test_nothing_that_a_terminal_would_obey_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,9 +225,7 @@ def test_a_state_folder_that_cannot_be_made(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
-    with pytest.raises(AppError, match="Let XDG_STATE_HOME name a folder"), run_lock(
-        "x", "y", clock
-    ):
+    with pytest.raises(AppError, match="Set XDG_STATE_HOME to a folder"), run_lock("x", "y", clock):
         pass
 
 
@@ -312,7 +311,7 @@ def test_real_time_moves_and_can_be_stopped() -> None:
 
 
 def test_using_closes_the_services_whatever_happens(clock: FakeClock) -> None:
-    run = Run("test", "A test", command.parser("A script.").parse_args([]), clock)
+    run = Run("test", "A test", command.Flags("A script.").parse_args([]), clock)
     service = Service("Service", lambda _response: "")
     client = HttpClient(service, "http://x.test", {}, 1, clock=clock, dry_run=True)
     with pytest.raises(KeyError), run.using("an account", client):

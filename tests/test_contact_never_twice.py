@@ -229,7 +229,7 @@ def test_a_company_that_was_not_created_is_no_change(job: Job, status: int, look
         sandbox.faults = [Fault("status", path=CREATE_COMPANY, status=status)]
         outcome = job.run(sandbox)
         assert (outcome.code, sandbox.writes) == (1, [])
-        assert outcome.err.endswith("Nothing has been changed.\n")
+        assert outcome.err.endswith("Nothing was changed.\n")
         sandbox.faults = []
         second = job.run(sandbox)
         assert (second.code, state(sandbox)) == (0, COMPLETE)
@@ -318,7 +318,7 @@ def test_nothing_is_sent_when_it_cannot_be_remembered(job: Job) -> None:
         outcome = job.run(sandbox)
         assert sandbox.writes == []
     assert outcome.code == 1
-    assert "the memory of earlier runs" in outcome.err
+    assert "the run history" in outcome.err
 
 
 # Processes of their own

@@ -169,7 +169,7 @@ def test_what_a_dry_run_says(job: Job) -> None:
         "Company would be created: Sample Shop, shop.example",
         "Contact would be created: Ann Lee, ann.lee@mail.example",
         "Association would be created: the contact with the company",
-        "Dry run: would create company, contact, association.",
+        "Dry run: would create company, contact, association. Nothing was changed.",
     ]
     names = ("step", "status", "name", "id", "link")
     values = ("company", "planned", "Sample Shop, shop.example", None, None)
@@ -202,7 +202,7 @@ def test_a_run_that_broke_half_way_is_finished_by_the_next(
             )
             words += " HubSpot what was created."
         assert broken.report["summary"] == ([f"Done in part: {words}"] if stays else [])
-        assert ("Nothing has been changed." in broken.err) is (not stays)
+        assert ("Nothing was changed." in broken.err) is (not stays)
         assert broken.report["outcome"] == ("partial" if stays else "failed")
         assert str(status) in broken.report["error"]
         later = job.run(sandbox)
@@ -380,8 +380,9 @@ def test_nobody_is_made_up_beside_what_is_given(
         outcome = job.run(sandbox, *mode, words=flags)
         assert sandbox.requests == []
     assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
-    assert f"Also give {missing}." in outcome.err
-    assert outcome.err.endswith("Nothing has been changed.\n")
+    assert f"Also give {missing}." in outcome.text
+    text = outcome.out if "--check" in mode else outcome.err
+    assert text.endswith(("Nothing was changed.\n", "1 thing to fix.\n"))
 
 
 # HubSpot knows the record all the same
@@ -419,7 +420,7 @@ def test_a_conflict_is_no_change(job: Job) -> None:
         outcome = job.run(sandbox)
         assert sandbox.writes == []
     assert outcome.code == 1
-    assert outcome.err.endswith("Nothing has been changed.\n")
+    assert outcome.err.endswith("Nothing was changed.\n")
 
 
 def test_a_contact_that_has_another_address_by_now_is_not_taken(job: Job) -> None:
@@ -459,9 +460,9 @@ def test_a_person_whom_hubspot_refuses_is_refused_again(
         assert f"Done in part: company {FIRST_ID} was created and stays." in first.out
         assert "goes on" not in first.text
     for outcome in outcomes:
-        assert f"HubSpot, create the contact: {status} {message}" in outcome.err
+        assert f"HubSpot, create the contact: rejected. ({status} {message}" in outcome.err
         assert (outcome.code, statuses(outcome)) == (1, ["found"])
-        assert outcome.err.endswith("Nothing has been changed.\n")
+        assert outcome.err.endswith("Nothing was changed.\n")
 
 
 # HubSpot makes companies by itself
@@ -644,11 +645,10 @@ def test_check_lists_what_is_in_place(job: Job, tmp_path: Path) -> None:
         "OK   HubSpot lets the key read contacts. Only a real run can show whether it may write:"
         " that needs crm.objects.companies.write and crm.objects.contacts.write.",
         "OK   Settings come from the environment alone.",
-        f"OK   What runs leave for later ones goes to {folder}.",
-        "OK   There is no memory of earlier runs yet: the first makes"
-        f" {folder / 'contact-HASH.sqlite3'}.",
+        f"OK   The run history is kept in {folder}.",
+        f"OK   No run history yet; the first run creates {folder / 'contact-HASH.sqlite3'}.",
         "OK   No other run is active.",
-        f"OK   The report goes to {tmp_path / 'report.json'}.",
+        f"OK   Reports are written to {tmp_path / 'report.json'}.",
         "Ready.",
     ]
     assert outcome.code == 0
@@ -696,7 +696,7 @@ def test_a_stop_before_the_first_write(job: Job, path: str) -> None:
         outcome = job.run(sandbox)
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
-    assert outcome.err.endswith("Nothing has been changed.\n")
+    assert outcome.err.endswith("Nothing was changed.\n")
 
 
 @pytest.mark.parametrize("path", WRITES)

@@ -296,7 +296,7 @@ def test_history(clock: FakeClock) -> None:
         outcome = clock.run(sync.main, sandbox, "--history")
         one = clock.run(sync.main, sandbox, "--history", "1")
     assert history_lines(outcome) == [
-        "refused for safety",
+        "stopped as a precaution",
         "3 runs with nothing to do",
         "done: 1 followed, 1 unfollowed",
     ]

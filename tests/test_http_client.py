@@ -165,9 +165,14 @@ def server(*answers: bytes, tls: ssl.SSLContext | None = None) -> Iterator[tuple
 @pytest.mark.parametrize(
     ("status", "tries", "kind", "words"),
     [
-        ("407 Proxy Authentication Required", 1, ServiceDown, "refuses the connection: 407 Proxy"),
-        ("403 Forbidden", 1, ServiceDown, "refuses the connection: 403 Forbidden"),
-        ("502 Bad Gateway", MAX_ATTEMPTS, ServiceError, "refuses the connection: 502 Bad Gateway"),
+        (
+            "407 Proxy Authentication Required",
+            1,
+            ServiceDown,
+            "refuses the connection. Check",
+        ),
+        ("403 Forbidden", 1, ServiceDown, "refuses the connection. Check"),
+        ("502 Bad Gateway", MAX_ATTEMPTS, ServiceError, "refuses the connection, after 6 tries"),
     ],
 )
 def test_a_proxy_that_refuses_the_tunnel_is_named_and_no_write_counts_as_sent(
@@ -231,8 +236,15 @@ def test_a_fault_is_retried_and_counted(
 @pytest.mark.parametrize(
     ("faults", "repeatable", "kind", "words", "outcome_unknown", "sent"),
     [
-        ([Fault("status", status=500)], True, ServiceError, "500 .*after 6 tries", True, 6),
-        ([Fault("redirect")], True, ServiceDown, "a redirect. It is not followed", False, 1),
+        ([Fault("status", status=500)], True, ServiceError, "after 6 tries.*500", True, 6),
+        (
+            [Fault("redirect")],
+            True,
+            ServiceDown,
+            "the keys must not go there",
+            False,
+            1,
+        ),
         ([Fault("reset_after")], False, ServiceError, "after 1 try", True, 1),
         (
             [Fault("reset_after", times=1), Fault("status", status=422)],
@@ -378,19 +390,22 @@ def test_an_answer_that_dribbles_in_is_given_up(
 ) -> None:
     monkeypatch.setattr(http_client, "ANSWER_TIMEOUT_S", 0.05)
     sandbox.faults = [fault]
-    with pytest.raises(ServiceError, match="no answer, or not all of it, in time, after 6 tries"):
+    with pytest.raises(ServiceError, match="no complete answer in time, after 6 tries"):
         connect().request(*FOLLOW)
 
 
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("", "the answer cannot be used: no JSON object, but '', after 6 tries. Run it again"),
-        ("null", "no JSON object, but 'null', after 6 tries"),
-        ('{"data": [', "no JSON object, but '{\"data\": \\[', after 6 tries"),
+        (
+            "",
+            "cannot be used, after 6 tries. Run it again later. .no JSON object, but ''",
+        ),
+        ("null", "after 6 tries.*no JSON object, but 'null'"),
+        ('{"data": [', "after 6 tries.*no JSON object, but '{\"data\": \\['"),
         (
             '{"status": "error", "message": "internal error", "correlationId": "id-7"}',
-            "200 internal error, after 6 tries",
+            "after 6 tries.*200 internal error",
         ),
     ],
 )
@@ -488,7 +503,7 @@ def test_a_certificate_file_that_is_not_there(
     ("url", "proxy", "words"),
     [
         ("http://127.0.0.1:1", "", "cannot connect to http://127.0.0.1:1, after 6 tries"),
-        ("https://shop.example", "nonsense://", "no usable address"),
+        ("https://shop.example", "nonsense://", "is not a valid address"),
         ("https://127.0.0.1:1", "", "cannot connect"),
     ],
 )
@@ -524,7 +539,7 @@ def test_tls_is_always_checked(connect: Connect, tls: ssl.SSLContext) -> None:
 
 @pytest.mark.parametrize("answer", [PLAIN, b""])
 def test_a_handshake_that_fails_sends_nothing(connect: Connect, answer: bytes) -> None:
-    words = pytest.raises(ServiceError, match="no secure connection")
+    words = pytest.raises(ServiceError, match="cannot connect securely")
     with server(*[answer] * MAX_ATTEMPTS) as (port, heard), words as caught:
         connect(url=f"https://127.0.0.1:{port}").request(*FOLLOW, repeatable=False)
     assert len(heard) == MAX_ATTEMPTS

@@ -17,7 +17,7 @@ from core.limits import (
 
 
 def refusals(limit: Limit | None, changes: int, whole: int = 0) -> list[Refusal]:
-    return over_limit(limit, f"{changes} things", "go", "--max-gone", changes, whole)
+    return over_limit(limit, "move {}", lambda n: f"{n:,} things", "--max-gone", changes, whole)
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,10 @@ def test_what_is_over_the_limit(limit: str, changes: int, whole: int, refused: b
 
 def test_a_refusal_in_words() -> None:
     assert refusals(Limit(20, is_percent=True), 8, 8) == [
-        Refusal("8 things of 8 (100.0 %) would go, and the limit is 20 %.", "--max-gone 8")
+        Refusal("This run would move 8 of 8 things (100.0%). The limit is 20%.", "--max-gone 8")
     ]
     assert refusals(Limit(1_000), 1_001) == [
-        Refusal("1001 things would go, and the limit is 1,000.", "--max-gone 1001")
+        Refusal("This run would move 1,001 things. The limit is 1,000.", "--max-gone 1001")
     ]
 
 

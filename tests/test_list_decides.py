@@ -295,7 +295,7 @@ def test_a_company_that_cannot_be_followed_again_is_no_success(clock: FakeClock)
         assert sandbox.predictleads.followings == {NEW: NEW}
     assert (outcome.code, outcome.report["checked_after"]["missing"]) == (4, [NEW])
     assert "Done in part" in outcome.out
-    assert f"{NEW}  PredictLeads, follow {NEW}: 403" in outcome.out
+    assert f"{NEW}  PredictLeads, follow {NEW}: not allowed" in outcome.out
     assert f"Missing: {NEW}." in outcome.out
 
 
@@ -803,8 +803,8 @@ def test_a_refused_plan_that_stays_the_same_is_told_in_full_once(clock: FakeCloc
         assert (sandbox.writes, first.code, again.code, changed.code) == ([], 3, 3, 3)
     assert "z-0.example" in first.out
     assert again.text.strip() == (
-        "Refused for safety as before, nothing has been changed: 7 companies of 7 (100.0 %) would"
-        " be unfollowed, and the limit is 20 %."
+        "21 Nov 2026, 08:00 UTC  Stopped as a precaution, as before. Nothing was changed: This run"
+        " would unfollow 7 of 7 companies (100.0%). The limit is 20%."
     )
     assert "more.example" in changed.out
 
@@ -821,7 +821,7 @@ def test_unknown_companies_are_news_once_and_count_against_no_limit(clock: FakeC
         assert (outcome.code, NEW in sandbox.predictleads.followings) == (0, True)
         line = "15 companies are waiting and will be retried on 28 Nov 2026:"
         assert line in outcome.out
-        assert outcome.report["waiting"][0]["reason"].endswith("404 not_found: Company not found.")
+        assert outcome.report["waiting"][0]["reason"].endswith("(404 not_found: Company not found)")
         again = clock.run(sync.main, sandbox, "--max-follow", "10", ASK_AGAIN_DAYS="0")
         assert (again.code, set(statuses(again, "follow").values())) == (0, {"unknown"})
         sandbox.predictleads.unknown = set()
@@ -834,7 +834,7 @@ def test_a_refusal_of_another_kind_is_partial_once(clock: FakeClock) -> None:
     with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
         outcome = clock.run(sync.main, sandbox)
         assert (outcome.code, set(sandbox.predictleads.followings)) == (4, {"z.example"})
-        assert "Not done: 2 failed, 0 not reached. Later runs try them again." in outcome.out
+        assert "2 changes failed. The next run will retry them." in outcome.out
         before = len(sandbox.requests)
         hourly = clock.run(sync.main, sandbox, "-q")  # an unfollow is tried by every run
         assert (hourly.code, hourly.text) == (0, "")
@@ -892,7 +892,7 @@ def test_a_list_that_never_settles_is_an_error(clock: FakeClock) -> None:
         sandbox.faults = [Fault("edit", path="^/followings$", edit=grow)]
         outcome = clock.run(sync.main, sandbox)
         assert (outcome.code, sandbox.writes) == (1, [])
-    assert "6 rows came, and it does not settle; run it again." in outcome.err
+    assert "6 rows came, and it does not settle)" in outcome.err
 
 
 def test_companies_that_hubspot_counts_and_does_not_show(clock: FakeClock) -> None:

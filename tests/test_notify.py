@@ -82,7 +82,7 @@ def test_a_run_that_changes_nothing_calls_nobody(clock: FakeClock, flag: str) ->
         ended = run(clock, sandbox, flag)
         assert not [request for request in sandbox.requests if request.service == "hooks"]
     if flag == "--check":
-        assert "Notices go to 127.0.0.1 (NOTIFY_URL)." in ended.out
+        assert "Notices are sent to 127.0.0.1 (NOTIFY_URL)." in ended.out
 
 
 @pytest.mark.parametrize(

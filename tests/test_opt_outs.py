@@ -148,7 +148,7 @@ def test_the_limit(clock: FakeClock, number: int, flags: list[str], code: int) -
         assert outcome.code == code
         assert consent(sandbox, *addresses).count(OPTED_OUT) == (0 if code else number)
     if code and not flags:
-        assert "6 people of 25 (24.0 %) would be opted out in HubSpot" in outcome.text
+        assert "opt out 6 of 25 people (24.0%) in HubSpot" in outcome.text
         assert f" --approve {outcome.report['plan']}\n" in outcome.out
 
 
@@ -178,7 +178,7 @@ def test_a_legal_basis_that_is_asked_for_in_other_words(clock: FakeClock, words:
     with make([contact(JO)], [left(JO)], clock) as sandbox:
         sandbox.faults = [Fault("status", path=WRITE, status=400, body={"message": words})]
         outcome = run_first(clock, sandbox, FLAG, **NEWS)
-    assert f"400 {words} Set HUBSPOT_LEGAL_BASIS." in outcome.text
+    assert f"(400 {words[:-1]}) Set HUBSPOT_LEGAL_BASIS." in outcome.text
 
 
 def test_a_missing_scope_is_named_and_stops_no_other_write(clock: FakeClock) -> None:

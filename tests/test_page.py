@@ -199,14 +199,14 @@ def test_a_refusal_findings_and_warnings_are_shown() -> None:
     text = page(
         report(
             outcome=Outcome.REFUSED,
-            summary=["Refused for safety, nothing has been changed:"],
+            summary=["Stopped as a precaution. Nothing was changed:"],
             refusals=[Refusal("Too many.", "--max-unfollow 9")],
             findings=[Finding(False, "Add the scope."), Finding(True, "The key is known.")],
             warnings=["Another company"],
         ),
         3,
     )
-    assert ">Refused for safety, nothing has been changed.</p>" in text
+    assert ">Stopped as a precaution. Nothing was changed.</p>" in text
     assert "Too many. To allow this one plan: <code>--max-unfollow 9</code>" in text
     assert "To fix: Add the scope." in text
     assert "OK: The key is known." in text

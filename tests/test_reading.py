@@ -193,7 +193,7 @@ def test_a_list_by_offset_that_moves_is_read_again(changed: list[str]) -> None:
 
 def test_a_list_by_offset_that_always_moves() -> None:
     numbers = itertools.count()
-    with pytest.raises(ListChanged, match=r"Lists, rows: .* row 4 has moved; run it again"):
+    with pytest.raises(ListChanged, match=r"Lists, rows: .*row 4 has moved"):
         read_by_offset(HTTP, "rows", lambda _: [str(next(numbers)) for _ in range(4)])
     assert next(numbers) == 2 * paging.MAX_READS * 4
 

@@ -155,5 +155,5 @@ def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
 @pytest.mark.parametrize("ending", ["", *ENDINGS])
 def test_a_report_of_a_known_ending_is_taken(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"run{ending}"
-    args = command.parser("A script.").parse_args(["--report", str(path)])
+    args = command.Flags("A script.").parse_args(["--report", str(path)])
     assert args.report == [path.resolve()]

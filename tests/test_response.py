@@ -137,14 +137,14 @@ def test_hubspot_is_asked_again_after_the_wait_that_it_wants(
 def test_a_wait_over_the_budget_names_the_time_to_come_back() -> None:
     found = problem(503, "", "3600")
     assert isinstance(found, ServiceError)
-    assert "a wait of 3,600 s is asked for. Run it again after 2026-11-21 " in str(found)
+    assert "it asks for a wait of 3,600 s. Run it again after 21 Nov 2026, " in str(found)
     assert isinstance(problem(503, "", "120"), TryAgain)
 
 
 def test_the_daily_limit_is_not_waited_for() -> None:
     daily = {"policyName": "DAILY", "message": "You have reached your daily limit."}
-    assert "run it again after midnight in the account's time zone." in str(problem(429, daily))
-    assert "run it again after 2026-11-21 " in str(problem(429, daily, "600"))
+    assert "Run it again after midnight in the account's time zone." in str(problem(429, daily))
+    assert "Run it again after 21 Nov 2026, " in str(problem(429, daily, "600"))
 
 
 @pytest.mark.parametrize("service", [HUBSPOT, MAILERLITE, ANY])
@@ -168,8 +168,8 @@ def test_a_failure_that_mentions_the_daily_limit_is_repeated(status: int, servic
         ({"error": {"type": "bad", "message": "No."}}, "bad: No"),
         ({"error": "Just text"}, "Just text"),
         ({"errors": [None, {"context": None}, {"context": {}}]}, "400"),
-        ("<html>\n<b>Down</b></html>", "(<html> <b>Down</b></html>)"),
-        ("", "400 Bad Request."),
+        ("<html>\n<b>Down</b></html>", "400 <html> <b>Down</b></html>)"),
+        ("", "(400 Bad Request)"),
         ("x" * 1000, "x" * (EXCERPT - 1) + "…"),
         ({"message": "jo@mail.example is no address"}, "***@mail.example is no address"),
     ],
@@ -180,7 +180,7 @@ def test_what_the_service_says_is_passed_on(body: Any, said: str) -> None:
 
 def test_what_mailerlite_says_of_each_field() -> None:
     body = {"message": "No.", "errors": {"email": ["Bad address."], "x": None}}
-    assert "422 Bad address: No." in str(problem(422, body, service=MAILERLITE))
+    assert "(422 Bad address: No)" in str(problem(422, body, service=MAILERLITE))
     assert "422 No" in str(problem(422, {"message": "No.", "errors": ["x"]}, service=MAILERLITE))
 
 
@@ -193,9 +193,12 @@ def test_missing_scopes_are_named() -> None:
 
 
 def test_remedies() -> None:
-    assert str(problem(401, service=ANY)) == "Service, search: 401 Unauthorized. Check the key."
-    assert str(problem(402, service=ANY)) == "Service, search: 402 Payment Required."
-    assert str(problem(403)) == "HubSpot, search: 403 Forbidden."
+    assert (
+        str(problem(401, service=ANY))
+        == "Service, search: the key was rejected. Check the key. (401 Unauthorized)"
+    )
+    assert str(problem(402, service=ANY)) == "Service, search: not paid for. (402 Payment Required)"
+    assert str(problem(403)) == "HubSpot, search: not allowed. (403 Forbidden)"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def load(values: dict[str, str]) -> Options:
 
 def options() -> Callable[[SettingsReader], Options]:
     """Without flags."""
-    parser = command.parser("A test.")
+    parser = command.Flags("A test.")
     add_flags(parser, PredictLeads)
     return partial(read_options, PredictLeads, parser.parse_args([]))
 
@@ -62,7 +62,7 @@ def test_defaults() -> None:
     assert found.conditions == parse_conditions(
         "ecommerce_platform=shopify|magento_2, alexa<1000000"
     )
-    assert str(found.max_remove) == "20 %"
+    assert str(found.max_remove) == "20%"
     assert found.max_add is None
     assert found.keep.domains == frozenset()
 
@@ -163,9 +163,9 @@ def test_whoever_gets_the_keys_of_a_service_in_its_place_is_told(clock: FakeCloc
         url = "https://elsewhere.invalid/api"
         ended = clock.run(sync.main, sandbox, HUBSPOT_BASE_URL=url)
         own = clock.run(sync.main, sandbox, "--check", HUBSPOT_BASE_URL="https://api.hubapi.com")
-    assert f"HubSpot is asked at {url}.\n" in ended.out
+    assert f"Calls to HubSpot go to {url}.\n" in ended.out
     assert "PredictLeads is asked" not in ended.out  # at this machine itself
-    assert "is asked at" not in own.out
+    assert "Calls to" not in own.out
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -213,8 +213,8 @@ def told_of(name: str) -> str:
 )
 def test_a_misspelt_name_is_an_error_that_suggests_one(name: str, meant: str) -> None:
     assert told_of(name) == (
-        f"Please fix these settings:\n  - {name} is no setting of these scripts: did you mean"
-        f" {meant}?\nThey come from the environment and from {Path('/here/.env')}."
+        f"Please fix these settings:\n  - Unknown setting {name}. Did you mean"
+        f" {meant}?\nSettings are read from the environment and from {Path('/here/.env')}."
     )
 
 
@@ -224,7 +224,7 @@ def test_a_setting_of_one_service_is_never_taken_for_that_of_another(
     example = tmp_path / "example"
     example.write_text("SPOTS_API_KEY=\n#SPOTS_BASE_URL=\n")
     monkeypatch.setattr(basics_settings, "_EXAMPLE", example)
-    assert "did you mean HUBSPOT_ACCESS_TOKEN?" in told_of("HUBSPOT_API_KEY")
+    assert "Did you mean HUBSPOT_ACCESS_TOKEN?" in told_of("HUBSPOT_API_KEY")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_without_the_example_only_what_the_script_reads_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(basics_settings, "_EXAMPLE", tmp_path / "missing")
-    assert "did you mean KEEP_FOLLOWING?" in told_of("KEEP_FOLOWING")
+    assert "Did you mean KEEP_FOLLOWING?" in told_of("KEEP_FOLOWING")
     assert told_of("MAILERLITE_API_KEY") == ""
 
 

@@ -40,12 +40,12 @@ def test_a_disk_that_fills_up(path: Path) -> None:
         with pytest.raises(AppError) as error:
             store.write("INSERT INTO fact VALUES (?)", [("x" * 50_000,)])
         store.write("INSERT INTO fact VALUES (?)", [("x",)])
-    assert str(error.value) == f"Cannot use {path}, the memory of earlier runs: {FULL}"
+    assert str(error.value) == f"Cannot use {path}, the run history: {FULL}"
 
 
 def test_whatever_sqlite_calls_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_bytes(b"")
-    for problem, words in ((errno.ENOSPC, FULL), (errno.EROFS, "Read-only file system. Let XDG_")):
+    for problem, words in ((errno.ENOSPC, FULL), (errno.EROFS, "Read-only file system. Set XDG_")):
 
         def fail(folder: Path, problem: int = problem) -> None:
             raise OSError(problem, os.strerror(problem))

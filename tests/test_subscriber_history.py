@@ -176,7 +176,7 @@ def test_a_refused_run_and_a_failed_one(clock: FakeClock, path: Path) -> None:
         sandbox.faults = []
         outcome = run(clock, sandbox, "--state", str(path), "--history", "2")
     failed, refused = told_lines(outcome)
-    assert refused == "refused for safety"
+    assert refused == "stopped as a precaution"
     assert failed.startswith("failed: MailerLite")
     assert "Nobody may see ***@mail.example" in failed
 
@@ -230,7 +230,7 @@ def test_a_dry_run_and_a_question_leave_no_trace(clock: FakeClock, path: Path) -
         for question in (["--dry-run"], ["--history"], ["--explain", JO]):
             run(clock, sandbox, "--state", str(path), *question)
         assert path.read_bytes() == before
-    assert "No run is known that changed something, failed or was refused." in none.out
+    assert "The run history has no run that changed anything." in none.out
 
 
 def test_runs_are_kept_for_a_while(clock: FakeClock, path: Path) -> None:

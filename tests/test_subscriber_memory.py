@@ -119,7 +119,7 @@ def test_a_file_that_is_no_memory_is_an_error(path: Path, content: bytes, dry_ru
     path.write_bytes(content)
     with pytest.raises(AppError) as error:
         open_memory(path, dry_run)
-    assert f"Cannot use {path}, the memory of earlier runs: " in str(error.value)
+    assert f"Cannot use {path}, the run history: " in str(error.value)
     assert "\n" not in str(error.value)
     assert path.read_bytes() == content
 
@@ -142,7 +142,7 @@ def test_a_file_without_a_key_is_an_error(path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["missing/people.sqlite3", "."])
 def test_a_place_where_no_file_can_be(tmp_path: Path, place: str) -> None:
-    with pytest.raises(AppError, match="memory of earlier runs"):
+    with pytest.raises(AppError, match="run history"):
         open_memory(tmp_path / place)
 
 

@@ -73,7 +73,7 @@ def test_a_lost_memory_brings_nobody_back(
         assert statuses(sandbox) == {JO: "active", AL: "active"}
         assert run(clock, sandbox, *flags).report["outcome"] == "in_sync"
     assert "check the list of people to create, then use --first-run" in outcome.out
-    assert "run it once more with: --first-run\n" in outcome.out
+    assert "run it again with: --first-run\n" in outcome.out
     assert emails(outcome.report["create"]) == emails(dry.report["create"]) == [JO]
     assert dry.code == allowed.code == 0
     assert "check the list of people to create, then use --first-run." in dry.out
@@ -113,7 +113,7 @@ def test_the_memory_of_another_account(clock: FakeClock) -> None:
         allowed = run_first(clock, sandbox, "--state", "people.sqlite3", "--max-deleted", "20")
     assert outcome.code == 3
     assert "20 of the 20 people in people.sqlite3 are in none of MailerLite's lists" in outcome.out
-    assert "run it once more with: --first-run --max-deleted 20\n" in outcome.out
+    assert "run it again with: --first-run --max-deleted 20\n" in outcome.out
     assert allowed.code == 0
 
 
@@ -159,10 +159,8 @@ def test_many_new_deletions_look_like_a_shortened_list(
         if code == 0:  # they are known by now, and count no more
             assert run(clock, sandbox, "--max-deleted", "0").code == 0
     if code == 3:
-        assert (
-            f"{gone} people of 100 ({gone}.0 %) would from now on count as deleted" in outcome.out
-        )
-        assert f"run it once more with: --max-deleted {gone}\n" in outcome.out
+        assert f"treat {gone} of 100 people ({gone}.0%) as deleted" in outcome.out
+        assert f"run it again with: --max-deleted {gone}\n" in outcome.out
 
 
 def test_the_limits_can_be_set(clock: FakeClock) -> None:
@@ -201,7 +199,7 @@ def test_not_all_are_unsubscribed_at_once(
         left = list(statuses(sandbox).values()).count("unsubscribed")
     assert (outcome.code, left) == (code, 0 if code else objectors)
     if code == 3:
-        assert "21 people of 100 (21.0 %) would be unsubscribed in MailerLite" in outcome.out
+        assert "unsubscribe 21 of 100 people (21.0%) in MailerLite" in outcome.out
         assert f" --approve {outcome.report['plan']}\n" in outcome.out
 
 
@@ -534,7 +532,7 @@ def test_where_all_are_refused_nobody_waits_and_the_way_out_is_named(clock: Fake
         assert run(clock, sandbox).code == 0
         assert set(statuses(sandbox)) == set(people)
     assert (outcome.code, outcome.report["waiting"]) == (1, [])
-    assert "Nothing has been changed." in outcome.err
+    assert "Nothing was changed." in outcome.err
     assert "exclude them with CONTACT_FILTER or --list" in outcome.err
 
 
@@ -744,7 +742,7 @@ def test_a_key_in_another_setting_is_not_shown(
         outcome = clock.run(sync_subscribers.main, None, *flags, **settings)
         assert sandbox.requests == []
     assert outcome.code == 2
-    assert f"{name} holds a key, which belongs into a setting of its own" in outcome.err
+    assert f"{name} contains an API key. Put it into its own setting." in outcome.err
     assert key not in outcome.text + page.read_text() + str(outcome.report)
 
 

@@ -158,9 +158,9 @@ def missing_opt_out(sandbox: Sandbox) -> None:
 
 
 NOT_IN_PLACE = [
-    (wrong_token, 1, "HubSpot, list of contact properties: 401"),
+    (wrong_token, 1, "HubSpot, list of contact properties: the key was rejected"),
     (wrong_token, 1, "Check HUBSPOT_ACCESS_TOKEN"),
-    (wrong_key, 1, "401 Unauthenticated. MailerLite rejects the token in MAILERLITE_API_KEY."),
+    (wrong_key, 1, "the key was rejected. MailerLite rejects the token in MAILERLITE_API_KEY."),
     (missing_schema_scope, 1, "Add the scope crm.schemas.contacts.read"),
     (missing_object_scope, 1, "Add the scope crm.objects.contacts.read"),
     (missing_property, 2, "HubSpot has no contact property city. Fix MAILERLITE_FIELDS"),
@@ -207,10 +207,10 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
         "OK   MailerLite's subscribers can be read: 1 active subscriber.",
         "OK   Use --first-run for the first real run.",
         "OK   Settings come from the environment alone.",
-        f"OK   What runs leave for later ones goes to {folder}.",
-        f"OK   There is no memory of earlier runs yet: the first makes {memory}.",
+        f"OK   The run history is kept in {folder}.",
+        f"OK   No run history yet; the first run creates {memory}.",
         "OK   No other run is active.",
-        f"OK   The report goes to {tmp_path / 'report.json'}.",
+        f"OK   Reports are written to {tmp_path / 'report.json'}.",
         "Ready.",
     ]
     assert not list(tmp_path.rglob("*.sqlite3"))
@@ -223,7 +223,7 @@ def test_check_looks_at_the_memory_too(clock: FakeClock, tmp_path: Path) -> None
         sound = run(clock, sandbox, "--check", "--state", str(path))
         path.write_text("damaged")
         damaged = run(clock, sandbox, "--check", "--state", str(path))
-    assert f"OK   The memory of earlier runs can be used: {path}.\n" in sound.out
+    assert f"OK   The run history can be used: {path}.\n" in sound.out
     assert "--first-run" not in sound.out
     assert (sound.code, damaged.code) == (0, 1)
     assert "\nFIX  " in damaged.out

@@ -171,7 +171,7 @@ def test_dry_run_changes_nothing_and_says_so(clock: FakeClock) -> None:
     assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
     assert outcome.report["mode"] == "dry-run"
     assert [entry["status"] for entry in outcome.report["follow"]] == ["planned"]
-    assert outcome.out.endswith("Dry run: would follow 1 company and unfollow 1.\n")
+    assert outcome.out.endswith("would follow 1 company and unfollow 1. Nothing was changed.\n")
 
 
 def reversed_ids(page: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +199,7 @@ MALFORMED = {
         Fault("edit", "hubspot", path=SEARCH, edit=larger_total),
         "HubSpot counts 110",
     ),
-    "html": (Fault("html", "hubspot", path=SEARCH), "the answer cannot be used: no JSON object"),
+    "html": (Fault("html", "hubspot", path=SEARCH), "the answer cannot be used"),
     "an error with 200": (
         Fault(
             "status",
@@ -208,7 +208,7 @@ MALFORMED = {
             status=200,
             body={"status": "error", "message": "internal error", "correlationId": "id-7"},
         ),
-        "correlation id id-7 for HubSpot's support: internal error, after 6 tries",
+        "correlation id id-7 for HubSpot's support: internal error)",
     ),
 }
 
@@ -225,7 +225,7 @@ def test_an_answer_that_makes_no_sense_changes_nothing(
     assert words in outcome.err
     assert "HubSpot, company search" in outcome.err
     assert "Traceback" not in outcome.text
-    assert outcome.err.endswith("Nothing has been changed.\n")
+    assert outcome.err.endswith("Nothing was changed.\n")
 
 
 def test_missing_settings_are_named_together(clock: FakeClock) -> None:
@@ -269,7 +269,7 @@ def inactive(sandbox: Sandbox) -> None:
 
 
 NOT_IN_PLACE = [
-    (wrong_token, "HubSpot, list of company properties: 401"),
+    (wrong_token, "HubSpot, list of company properties: the key was rejected"),
     (wrong_token, "Check HUBSPOT_ACCESS_TOKEN"),
     (wrong_key, "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN"),
     (missing_schema_scope, "Add the scope crm.schemas.companies.read"),
@@ -322,6 +322,17 @@ def test_what_is_not_in_place_is_named_with_its_remedy(
     assert "Traceback" not in outcome.text
 
 
+def test_check_counts_settings_that_are_missing(clock: FakeClock) -> None:
+    with make(clock, shops(1), {}) as sandbox:
+        wrong = {**sandbox.settings, "HUBSPOT_ACCESS_TOKEN": "", "MAX_FOLLOW": "few"}
+        checked = clock.run(sync.main, sandbox, "--check", **wrong)
+    assert (checked.code, checked.err, checked.report["error"]) == (2, "", None)
+    first, second, verdict = checked.out.splitlines()
+    assert first == "FIX  MAX_FOLLOW must be a whole number, not 'few'"
+    assert second.startswith("FIX  HUBSPOT_ACCESS_TOKEN is missing: a service key")
+    assert verdict == "2 things to fix."
+
+
 def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
     state = Path.home() / ".local" / "state" / "crm-sync"
     with make(clock, shops(1), followed(2)) as sandbox:
@@ -338,11 +349,10 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
         "OK   PredictLeads may bill followed companies by the month; --max-follow limits how many a"
         " run follows.",
         "OK   Settings come from the environment alone.",
-        f"OK   What runs leave for later ones goes to {state}.",
-        "OK   There is no memory of earlier runs yet: the first makes"
-        f" {state / 'companies-HASH.sqlite3'}.",
+        f"OK   The run history is kept in {state}.",
+        f"OK   No run history yet; the first run creates {state / 'companies-HASH.sqlite3'}.",
         "OK   No other run is active.",
-        f"OK   The report goes to {tmp_path / 'report.json'}.",
+        f"OK   Reports are written to {tmp_path / 'report.json'}.",
         "Ready.",
     ]
 
@@ -356,16 +366,16 @@ def test_check_ends_with_the_number_of_things_to_fix(clock: FakeClock) -> None:
         assert outcome.out.count("FIX  ") == 2
         quiet = clock.run(sync.main, sandbox, "--check", "-q")
     assert (outcome.code, quiet.code) == (1, 1)
-    assert quiet.out.startswith("2 things to fix.\n\nOK   HubSpot accepts the key")
+    assert quiet.out[24:].startswith("2 things to fix.\n\nOK   HubSpot accepts the key")
 
 
 def test_check_uses_the_memory_of_earlier_runs(clock: FakeClock) -> None:
     with make(clock, shops(1), {}) as sandbox:
         clock.run(sync.main, sandbox)
-        assert "OK   The memory of earlier runs can be used: " in check(clock, sandbox)
+        assert "OK   The run history can be used: " in check(clock, sandbox)
         (path,) = Path.home().rglob("*.sqlite3")
         path.write_bytes(b"no database")
-        assert f"FIX  Cannot use {path}, the memory of earlier runs" in check(clock, sandbox)
+        assert f"FIX  Cannot use {path}, the run history" in check(clock, sandbox)
         path.unlink()
         clock.run(sync.main, sandbox)
         sandbox.predictleads.api_key = "another"
@@ -430,7 +440,8 @@ def test_a_quiet_run_tells_the_result_first_and_the_report_last(
 ) -> None:
     with make(clock, shops(1), {}) as sandbox:
         assert clock.run(sync.main, sandbox, "-q").out.splitlines() == [
-            "Done: followed 1 company, unfollowed 0, left 0 unchanged, skipped 0.",
+            "21 Nov 2026, 08:00 UTC  Done: followed 1 company, unfollowed 0, left 0 unchanged,"
+            " skipped 0.",
             "Checked: PredictLeads now follows exactly the 1 matching company.",
             "",
             "Follow 1 company:",
@@ -465,7 +476,7 @@ def test_what_is_as_it_should_be_in_words(clock: FakeClock) -> None:
         "2 companies are already followed.",
         "Unfollowing 1 company will use about 1 credit (10,000 of 10,000 left this month).",
         f"Plan {dry.report['plan']}.",
-        "Dry run: would follow 0 companies and unfollow 1.",
+        "Dry run: would follow 0 companies and unfollow 1. Nothing was changed.",
     ]
 
 
@@ -515,7 +526,7 @@ def test_a_quiet_run_tells_once_what_waits_and_once_a_week(clock: FakeClock) -> 
 
         first = told()
         assert first.splitlines() == [
-            "Something waits for you, see below.",
+            "21 Nov 2026, 08:00 UTC  Something needs your attention, see below.",
             "Nothing to do: the 1 matching company is followed.",
             "",
             "Skip 1 company:",
@@ -528,12 +539,12 @@ def test_a_quiet_run_tells_once_what_waits_and_once_a_week(clock: FakeClock) -> 
             clock.now += DAY_S
             assert told() == ""
         clock.now += DAY_S
-        assert told() == first
+        assert told()[24:] == first[24:]
         assert told() == ""
         sandbox.hubspot.companies[102]["domain"] = "shop-1.example"
         assert told() == ""
         sandbox.hubspot.companies[102]["domain"] = "n/a"
-        assert told() == first
+        assert told()[24:] == first[24:]
 
 
 def test_what_a_dry_run_shows_is_still_mailed(clock: FakeClock) -> None:
@@ -568,7 +579,7 @@ def test_what_predictleads_does_not_take_is_told_when_it_appears_and_then_once_a
         clock.now += 7 * DAY_S
         assert (
             "1 company is waiting and will be retried on 21 Dec 2026:\n"
-            "  … shop-2.example  PredictLeads, follow shop-2.example: 404"
+            "  … shop-2.example  PredictLeads, follow shop-2.example: rejected. (404"
         ) in told()
         assert told() == ""
 
@@ -594,7 +605,7 @@ def test_what_comes_of_changes_that_were_refused_before_is_told(
     assert (outcome.code, outcome.report["outcome"]) == (code, "partial" if code else "synced")
     assert words in outcome.out
     for key, domain in (("follow", "shop-2.example"), ("unfollow", "shop-3.example")):
-        assert f"{key} {domain}: 500" in outcome.err or not status
+        assert f"{key} {domain}: it could not answer" in outcome.err or not status
 
 
 @pytest.mark.parametrize("path", [SEARCH, "^/followings$"])
@@ -634,8 +645,8 @@ def test_one_refusal_does_not_stop_the_others(clock: FakeClock) -> None:
         assert set(sandbox.predictleads.followings) == set(followed(1, 3))
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "failed", "done"]
-    assert "Not done: 1 failed, 0 not reached." in outcome.out
-    assert "follow shop-2.example: 422 invalid: Not this one." in outcome.err
+    assert "1 change failed. The next run" in outcome.out
+    assert "follow shop-2.example: rejected. (422 invalid: Not this one)" in outcome.err
 
 
 def test_a_company_that_predictleads_does_not_know_is_no_failure(clock: FakeClock) -> None:
@@ -645,7 +656,7 @@ def test_a_company_that_predictleads_does_not_know_is_no_failure(clock: FakeCloc
         assert set(sandbox.predictleads.followings) == set(followed(1))
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "unknown"]
-    assert "follow shop-2.example: 404 not_found: Company not found." in outcome.err
+    assert "follow shop-2.example: rejected. (404 not_found: Company not found)" in outcome.err
     assert "now follows 1 of 2 matching companies. Missing: shop-2" in outcome.out
 
 

@@ -260,9 +260,9 @@ def test_no_value_is_sent_when_a_field_could_not_be_created(clock: FakeClock) ->
         assert state(sandbox) == {}
         told = run(clock, sandbox, "--history")
     assert (outcome.code, in_part.code) == (1, 4)
-    assert "MailerLite, create the field ordered: 422" in outcome.err
+    assert "MailerLite, create the field ordered: rejected. (422" in outcome.err
     assert "done in part: MailerLite, create the field" in told.out
-    assert outcome.err.endswith("Nothing has been changed.\n")
+    assert outcome.err.endswith("Nothing was changed.\n")
 
 
 def test_everyone_joins_the_groups(clock: FakeClock) -> None:
@@ -482,7 +482,7 @@ def test_a_memory_that_fails_during_the_writes_stops_them(
     def full(memory: PersonStore, *args: Any) -> None:
         calls.append(args)
         if len(calls) == 3:
-            raise AppError("Cannot use people.sqlite3, the memory of earlier runs: disk full.")
+            raise AppError("Cannot use people.sqlite3, the run history: disk full.")
         note_written(memory, *args)
 
     monkeypatch.setattr(PersonStore, "note_written", full)
@@ -490,7 +490,7 @@ def test_a_memory_that_fails_during_the_writes_stops_them(
         outcome = run(clock, sandbox)
         assert len(sandbox.writes) < 50
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
-    assert "the memory of earlier runs: disk full" in outcome.err
+    assert "the run history: disk full" in outcome.err
 
 
 # Limits
@@ -506,7 +506,7 @@ def test_too_many_new_people_are_refused(clock: FakeClock, settings: Mapping[str
             assert (outcome.code, outcome.report["outcome"]) == (3, "refused")
             assert outcome.report["refusals"] == [
                 {
-                    "reason": "2 people would be created in MailerLite, and the limit is 1.",
+                    "reason": "This run would create 2 people in MailerLite. The limit is 1.",
                     "allow_with": "--max-new 2",
                 }
             ]
@@ -522,7 +522,7 @@ def test_a_dry_run_changes_nothing_and_says_so(clock: FakeClock) -> None:
         assert sandbox.writes == []
     assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
     assert outcome.report["create"][0]["status"] == "planned"
-    assert outcome.out.endswith("\nDry run: would create 1 person.\n")
+    assert outcome.out.endswith("\nDry run: would create 1 person. Nothing was changed.\n")
 
 
 @pytest.mark.parametrize(
@@ -566,7 +566,7 @@ def test_addresses_are_in_the_plan_and_the_report_but_not_in_the_log(clock: Fake
     rows = [*outcome.report["create"], *outcome.report["update"]]
     assert sorted(row["status"] for row in rows) == ["done", "done", "failed"]
     assert "Done in part: created 1 person, updated 1" in outcome.out
-    assert "Not done: 1 failed, 0 not reached. Later runs try them again." in outcome.out
+    assert "1 change failed. The next run will retry them." in outcome.out
 
 
 # Reads are complete, or nothing is written
@@ -589,7 +589,7 @@ def test_a_read_that_fails_at_any_page_writes_nothing(
         if sandbox.faults[0].seen >= page:
             assert (outcome.code, sandbox.writes) == (1, [])
             assert "the answer cannot be used" in outcome.err
-            assert outcome.err.endswith("Nothing has been changed.\n")
+            assert outcome.err.endswith("Nothing was changed.\n")
         else:
             assert outcome.code == 0
         assert (sandbox.faults[0].seen >= page) == (page <= (10 if service == "hubspot" else 19))

@@ -130,12 +130,14 @@ class HttpClient:
 
     def bad_answer(self, call: str, what: str, after_write: bool = False) -> NoReturn:
         """Raise BadAnswer: `what` says why an answer that came cannot be used."""
-        text = f"{self.service.name}, {call}: the answer cannot be used: {what}."
+        text = (
+            f"{self.service.name}, {call}: the answer cannot be used: {what}. Run it again later."
+        )
         raise errors.BadAnswer(text, outcome_unknown=after_write)
 
     def list_changed(self, call: str, what: str) -> NoReturn:
         """Raise ListChanged: `what` shows that a list has changed while its pages were read."""
-        text = f"{self.service.name}, {call}: the answer cannot be used: {what}; run it again."
+        text = f"{self.service.name}, {call}: the list changed while it was read ({what})."
         raise errors.ListChanged(text)
 
     def give_up(self, text: str) -> NoReturn:
@@ -184,8 +186,8 @@ class HttpClient:
             refusal.outcome_unknown |= bool(unknown)
             raise
         raise errors.ServiceError(
-            f"{self.service.name}, {call}: {problem}, after {count(tries, 'try', 'tries')}."
-            " Run it again later.",
+            f"{self.service.name}, {call}: {problem.reason}, after {count(tries, 'try', 'tries')}."
+            f" Run it again later.{response.in_brackets(problem.said)}",
             outcome_unknown=bool(unknown),
         )
 
@@ -215,7 +217,7 @@ class HttpClient:
         # The thread of a late answer is left alone: nothing else ends a read that goes on for ever.
         timeout_s = response.BRIEF_S if self.service.is_brief else ANSWER_TIMEOUT_S
         if not threads.wait_for_any([sending], timeout_s):
-            raise TryAgain("no answer, or not all of it, in time", outcome_unknown=True)
+            raise TryAgain("no complete answer in time", outcome_unknown=True)
         answer = sending.result()
         log.debug("%s, %s: %s %s -> %d", self.service.name, call, method, path, answer.status)
         quota = response.quota_of(answer)
@@ -275,18 +277,18 @@ class HttpClient:
 
         if is_any(ssl.SSLCertVerificationError):
             return errors.ServiceDown(
-                f"{name}: its TLS certificate cannot be verified. Behind a company proxy,"
-                " let REQUESTS_CA_BUNDLE name the file with the proxy's certificate."
+                f"{name}: its TLS certificate cannot be verified. Behind a company proxy, set"
+                " REQUESTS_CA_BUNDLE to the file with the proxy's certificate."
             )
         if is_any(urllib3_errors.ProxyError):
             return self._proxy_problem(" ".join(map(str, reasons)))
         if any(map(_is_of_handshake, reasons)):
-            return TryAgain(f"no secure connection (TLS) to {url} can be made: {reasons[-1]}")
+            return TryAgain(f"cannot connect securely (TLS) to {url}", said=str(reasons[-1]))
         if not is_any(requests.RequestException, urllib3_errors.HTTPError, zlib.error):
             return errors.ServiceDown(f"{name}: {error}. Check REQUESTS_CA_BUNDLE.")
         if isinstance(error, ValueError):  # of requests: an impossible address or proxy
             return errors.ServiceDown(
-                f"{name}: {url} or the proxy in the environment is no usable address."
+                f"{name}: {url}, or the proxy in the environment, is not a valid address."
             )
         if is_any(socket.gaierror, urllib3_errors.NameResolutionError):
             return TryAgain(
@@ -296,7 +298,7 @@ class HttpClient:
         if is_any(urllib3_errors.NewConnectionError, urllib3_errors.ConnectTimeoutError):
             return TryAgain(f"cannot connect to {url}")
         if is_any(urllib3_errors.TimeoutError, socket.timeout):
-            return TryAgain("no answer, or not all of it, in time", outcome_unknown=True)
+            return TryAgain("no complete answer in time", outcome_unknown=True)
         return TryAgain("the connection broke before the answer was complete", outcome_unknown=True)
 
     def _proxy_problem(self, text: str) -> Exception:
@@ -309,11 +311,11 @@ class HttpClient:
         refused = _TUNNEL.search(text)
         if not refused:
             return TryAgain(f"cannot connect to {proxy}: check HTTPS_PROXY")
-        what = f"{proxy} refuses the connection: {refused[1]}"
+        what = f"{proxy} refuses the connection"
         if refused[1].startswith(("403", "407")):
-            name = self.service.name
-            return errors.ServiceDown(f"{name}: {what}. Check HTTPS_PROXY, and what it allows.")
-        return TryAgain(what)
+            remedy = f"Check HTTPS_PROXY, and what the proxy allows. ({refused[1]})"
+            return errors.ServiceDown(f"{self.service.name}: {what}. {remedy}")
+        return TryAgain(what, said=refused[1])
 
 
 def _problem(state: tenacity.RetryCallState) -> TryAgain:

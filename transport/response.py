@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Pattern
 
 from core.emails import masked
 from core.errors import CallRejected, Forbidden, PaymentRequired, ServiceDown
+from core.words import format_moment
 
 WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
 BRIEF_S = 5.0  # for each try of a brief call, and for the wait before its repeat
@@ -26,6 +27,12 @@ _RETRY_STATUSES = frozenset({408, 425, 429})  # and every 5xx
 _COUNT = re.compile("[0-9]{1,9}")
 # In JSON: both halves of a character beyond U+FFFF, one half alone, or anything else.
 _ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
+# What people read of a status that is no matter of one call alone.
+REFUSED = {
+    401: (ServiceDown, "the key was rejected"),
+    402: (PaymentRequired, "not paid for"),
+    403: (Forbidden, "not allowed"),
+}
 
 JsonObject = Dict[str, Any]
 
@@ -75,15 +82,21 @@ class Service:
 @dataclass(eq=False)
 class TryAgain(Exception):
     """The call may succeed in `wait_s` seconds or more; `outcome_unknown`: it may have been carried
-    out; `rate_limited`: the service refused because it is asked too often."""
+    out; `rate_limited`: the service refused because it is asked too often; `said`: its words."""
 
     reason: str
     wait_s: float = 0.0
     outcome_unknown: bool = False
     rate_limited: bool = False
+    said: str = ""
 
     def __str__(self) -> str:
-        return self.reason
+        return self.reason + in_brackets(self.said)
+
+
+def in_brackets(said: str) -> str:
+    """The words of a service, after what people need to know."""
+    return f" ({said})" if said else ""
 
 
 def clean(text: str) -> str:
@@ -117,26 +130,26 @@ def problem_of(response: Response, service: Service, call: str, now: datetime) -
     if status in _RETRY_STATUSES | service.retry_statuses or status >= 500:
         return _retry(response, service, said, where, now)
     remedy = service.remedy(response)
-    if status in (401, 402):
-        kind = PaymentRequired if status == 402 else ServiceDown
-        return kind(f"{where}: {said}. {remedy}".strip())
-    if status == 403:
-        return Forbidden(f"{where}: {said}. {remedy}".strip())
     if 300 <= status < 400:
         return ServiceDown(
-            f"{where}: {status}, a redirect. It is not followed, because it would take the keys"
-            " to another place. Check the base URL."
+            f"{where}: the service sends the call elsewhere, and the keys must not go there."
+            f" Check the base URL. ({said})"
         )
-    return CallRejected(f"{where}: {said}. {remedy}".strip(), status, detail, response.text)
+    kind, what = REFUSED.get(status, (CallRejected, "rejected"))
+    text = " ".join(filter(None, (f"{where}: {what}.", remedy, f"({said})")))
+    if status in REFUSED:
+        return kind(text)
+    return CallRejected(text, status, detail, response.text)
 
 
 def problem_of_read(response: Response, service: Service) -> TryAgain | None:
     """Why a 2xx is no answer to a read: something failed in the middle of it, and may not again."""
     if response.data is None:
         found = excerpt(response.text)
-        return TryAgain(f"the answer cannot be used: no JSON object, but {found!r}")
+        return TryAgain("the answer cannot be used", said=f"no JSON object, but {found!r}")
     if response.data.get("status") == "error":
-        return TryAgain(f"{response.status} {_detail(response, service)}")
+        said = f"{response.status} {_detail(response, service)}"
+        return TryAgain("it could not answer", said=said)
     return None
 
 
@@ -173,16 +186,18 @@ def _retry(response: Response, service: Service, said: str, where: str, now: dat
     outcome_unknown = response.status == 408 or response.status >= 500
     # Only a 429 means that the day is used up: a 5xx that mentions its limit may pass.
     if response.status == 429 and service.daily_limit.search(response.text):
-        back_at = _clock_time(now, wait_s) if wait_s else "midnight in the account's time zone"
-        return ServiceDown(f"{where}: {said}. Nothing more today: run it again after {back_at}.")
+        back_at = _back_at(now, wait_s) if wait_s else "midnight in the account's time zone"
+        remedy = f"Run it again after {back_at}."
+        return ServiceDown(f"{where}: the daily limit is used up. {remedy} ({said})")
     if wait_s > (BRIEF_S if service.is_brief else WAIT_BUDGET_S):
         return ServiceDown(
-            f"{where}: {said}, and a wait of {wait_s:,.0f} s is asked for."
-            f" Run it again after {_clock_time(now, wait_s)}.",
+            f"{where}: it asks for a wait of {wait_s:,.0f} s."
+            f" Run it again after {_back_at(now, wait_s)}. ({said})",
             outcome_unknown,
         )
-    wait_s = max(wait_s, service.min_wait_s(response))
-    return TryAgain(said, wait_s, outcome_unknown, rate_limited=response.status == 429)
+    is_limit, wait_s = response.status == 429, max(wait_s, service.min_wait_s(response))
+    reason = "too many calls" if is_limit else "it could not answer"
+    return TryAgain(reason, wait_s, outcome_unknown, is_limit, said)
 
 
 def _moment(http_date: str) -> datetime | None:
@@ -193,15 +208,15 @@ def _moment(http_date: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
-def _clock_time(now: datetime, wait_s: float) -> str:
-    """Local time, rounded up to the minute."""
-    return (now + timedelta(seconds=wait_s + 59)).astimezone().strftime("%Y-%m-%d %H:%M")
+def _back_at(now: datetime, wait_s: float) -> str:
+    """Rounded up to the minute."""
+    return format_moment(now + timedelta(seconds=wait_s + 59))
 
 
 def _detail(response: Response, service: Service) -> str:
     """What the service says of the error; may be ""."""
     if response.data is None:
-        return f"({excerpt(response.text)})" if response.text.strip() else ""
+        return excerpt(response.text)
     parts = (*service.error_details(response.data), *_said(response.data))
     words = (part.strip().rstrip(".") for part in parts)
     return excerpt(": ".join(dict.fromkeys(words)))  # services repeat themselves
