@@ -10,6 +10,7 @@ import pytest
 from core.conditions import Condition, Property
 from core.domains import display_domains, named_domains, normalise_domain
 from core.emails import addresses_in, canonical, masked, normalise_email
+from core.shared_hosts import shared_host
 from core.values import as_day, as_number
 from core.words import clip
 from transport.response import clean
@@ -33,7 +34,7 @@ def holds(text: str) -> bool:
 
 
 SEARCHES: list[Callable[[str], object]] = [
-    *(normalise_domain, named_domains, display_domains),
+    *(normalise_domain, named_domains, display_domains, shared_host),
     *(normalise_email, canonical, masked, addresses_in),
     *(as_number, as_day, holds),
     lambda text: clip(text, 80),
