@@ -19,7 +19,7 @@ from subscribers.consent import OPT_OUT, objections
 from subscribers.rules import COMPANY_ID, Rules
 from subscribers.values import comparable, labelled, trimmed, usable
 
-# Why someone is left alone; `consent` has the reasons that HubSpot gives.
+# Why someone is skipped; `consent` has the reasons that HubSpot gives.
 STILL_SUBSCRIBED = ", but still subscribed in MailerLite"  # after the reason
 SUBSCRIBED_AGAIN = " after leaving MailerLite, but subscribed there again"  # likewise
 NO_EMAIL = "no e-mail address"

@@ -1,4 +1,4 @@
-"""The plan of a run: whom to write, what of them, and who is left alone."""
+"""The plan of a run: whom to write, what of them, and who is skipped."""
 
 from __future__ import annotations
 

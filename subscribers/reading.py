@@ -95,8 +95,8 @@ class ContactReader:
         by_id = self._read(list(dict.fromkeys([*ids, *filter(None, known)])), "id")
         typed = {(each.values["email"] or "").strip().lower() for each in by_id}
         there = filter(None, map(contact_address, by_id))
-        wanted = {form for email in (*emails, *there) for form in spellings(email)}
-        found = {each.id: each for each in (*by_id, *self._read(sorted(wanted - typed), "email"))}
+        forms = {form for email in (*emails, *there) for form in spellings(email)}
+        found = {each.id: each for each in (*by_id, *self._read(sorted(forms - typed), "email"))}
         return self._with_companies([found[each] for each in sorted(found)])
 
     def called(self, emails: Sequence[str], store: PersonStore) -> list[Contact]:
@@ -177,16 +177,16 @@ def subscribers_called(
     store: PersonStore,
 ) -> dict[str, Subscriber]:
     """Who has one of these canonical addresses, or another one of the contacts that have them now
-    or, as far as is remembered, had one. The memory does not tell which, so all are read for it."""
+    or, as the run history knows, had one. It does not say which, so all are read for it."""
     own = [each for each in contacts if contact_address(each) in emails]
-    wanted = {*emails, *(other for contact in own for other in other_addresses(contact))}
+    named = {*emails, *(other for contact in own for other in other_addresses(contact))}
     ids = {each.id for each in own}
-    if store.knows_others(ids, wanted):
+    if store.knows_others(ids, named):
         everyone = by_email(mailerlite.subscribers(rules.keys, with_groups=True))
         return {
             email: person
             for email, person in everyone.items()
-            if email in wanted or store.lookup(email).contact_id in ids
+            if email in named or store.lookup(email).contact_id in ids
         }
-    spelt = (form for email in sorted(wanted) for form in spellings(email))
+    spelt = (form for email in sorted(named) for form in spellings(email))
     return by_email(filter(None, (mailerlite.subscriber(each, rules.keys) for each in spelt)))

@@ -126,7 +126,7 @@ def people_of(sandbox: Sandbox) -> dict[str, Any]:
 COMPANIES = Job(
     sync.main,
     {
-        "property": Call("hubspot", "GET", "/properties/"),
+        "properties": Call("hubspot", "GET", "/properties/"),
         "search": Call("hubspot", "POST", "/search$"),
         "followings": Call("predictleads", "GET", "^/followings$"),
         "follow": Call("predictleads", "POST", "/follow$"),
