@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -17,10 +18,10 @@ from core import VERSION, log
 from core.clock import Clock
 from core.errors import AppError, Interrupted, Outcome, SettingsError
 from core.limits import Refusal, parse_number
-from core.settings import SettingsReader, parse_positive, read_env_file
+from core.settings import PYTHON, SettingsReader, parse_positive, read_env_file
 from core.words import count, format_moment
 from report import render
-from report.model import Finding, Report, Section
+from report.model import Card, Finding, Report, Row, Section
 from state.files import account_file
 from state.lock import run_lock
 from transport.http_client import HttpClient
@@ -54,6 +55,8 @@ class Run:
         self.screen = screen.Screen(args.quiet, "see the report" if args.report else "see --report")
         self.say = self.screen.say
         mode = "dry-run" if self.dry_run else "apply"
+        flags = [each for each in args.given if each not in ("--dry-run", "--exit-code")]
+        self.command = " ".join(map(shlex.quote, (PYTHON, os.path.basename(sys.argv[0]), *flags)))
         self.report = Report(job, title, mode, clock.utcnow(), VERSION)
 
     def settings(self, build: Callable[[SettingsReader], T], with_hooks: bool = True) -> T:
@@ -93,7 +96,7 @@ class Run:
             finally:
                 for client in clients:
                     client.close()
-                    self.report.requests[client.service.name.lower()] = client.usage.as_report()
+                    self.report.requests[client.service.name] = client.usage.as_report()
 
     def state_path(self, account: str) -> Path:
         """The file in which runs of the job on this account leave what later ones must know."""
@@ -140,6 +143,7 @@ class Run:
         flags = (approve if each.by_plan else each.allow_with for each in refusals)
         command = " ".join(dict.fromkeys(flags))
         self.say(f"If this is right, run it again with: {command}", is_result=True)
+        self.report.command = f"{self.command} {command}"
         return Outcome.REFUSED
 
     def end_dry_run(self, plan: str) -> Outcome:
@@ -162,6 +166,16 @@ class Run:
         self.summarise("Ready.", "green")
         return Outcome.PLANNED
 
+    def explain(self, lines: Sequence[str], records: Sequence[Row]) -> None:
+        """Say what is known of one company or person, with the records in HubSpot: first who it is,
+        then what the next run does."""
+        for line in [*lines, ""]:
+            self.say(line)
+        named = [(row.get("name") or f"id {row['id']}", row["link"]) for row in records]
+        for _, link in named:  # the page has it below
+            lines = [line.replace(f", {link}", "") for line in lines]
+        self.report.cards.append(Card(lines[0], lines[1:], named))
+
     def answer(self, question: str, sections: Sequence[Section]) -> Outcome:
         """Report what was told, as the answer to `question`; return the outcome."""
         self.report.question, self.report.sections = question, sections
@@ -179,7 +193,7 @@ class Flags(argparse.ArgumentParser):
             formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30),
         )
         # Not every script has these flags.
-        self.set_defaults(explain=[], history=None, state=None, approve=None)
+        self.set_defaults(explain=[], history=None, state=None, approve=None, given=())
         self.to_do, self.how_much, self.which, self.output = map(
             self.add_argument_group, ("what to do", "how much", "who or which", "output and files")
         )
@@ -245,6 +259,7 @@ def main(
     `job` names it in the report, `title` on the page.
     """
     args = arguments.parse_args(argv)
+    args.given = sys.argv[1:] if argv is None else argv
     if args.exit_code and not args.dry_run:
         arguments.error("--exit-code needs --dry-run")
     screen.set_up_output(args.verbose, args.quiet)

@@ -69,7 +69,8 @@ def _note_end(run: Run, history: History, work: Callable[[], Outcome]) -> Outcom
         outcome = work()
     except AppError as raised:
         error, outcome = raised, raised.outcome
-    cause = masked(str(error)).replace("\n", " ") if error else run.report.error
+    refused = " ".join(each.reason for each in run.report.refusals)
+    cause = masked(str(error)).replace("\n", " ") if error else run.report.error or refused or None
     counts = run.report.counts.items()  # not those by reason: a reason may tell a value
     numbers = {key: found for key, found in counts if isinstance(found, int)}
     history.end_run(run.ended(outcome), cause, numbers)
@@ -79,7 +80,7 @@ def _note_end(run: Run, history: History, work: Callable[[], Outcome]) -> Outcom
 
 
 def _say_history(run: Run, history: History, verbs: past.Verbs) -> Outcome:
-    lines, sections = past.describe_runs(history, run.args.history, verbs)
+    lines, sections, run.report.cards = past.describe_runs(history, run.args.history, verbs)
     for line in lines:
         run.say(line)
     if not sections[0].rows:

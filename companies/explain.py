@@ -30,11 +30,10 @@ def explain(job: CompanyJob, domains: Sequence[str]) -> Outcome:
         coming, row = _explain(job, domain, all_rows)
         history = [change_row(change) for change in changes]
         rows.append({**row, "remembered": " ".join(row["remembered"]), "history": history})
-        for line in _describe(row, job.destination, job.source.criteria):
-            job.run.say(line)
-        job.run.say(describe_next(coming, {action.key: f"be {action.done}" for action in actions}))
-        job.run.say(describe_past(changes, {action.key: action.done for action in actions}))
-        job.run.say()
+        done = {action.key: action.done for action in actions}
+        who, *facts = _describe(row, job.destination, job.source.criteria)
+        lines = [who, describe_next(coming, done), *facts, describe_past(changes, done)]
+        job.run.explain(lines, row["hubspot"])
     columns = ("domain", "next", "reason", "hubspot", "destination", "remembered", "history")
     section = Section("explain", "Explained", Kind.STEP, columns, rows)
     return job.run.answer("What happens to these companies, and why", [section])

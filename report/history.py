@@ -9,11 +9,11 @@ from typing import Mapping, NamedTuple, Sequence
 from core.clock import DAY_S
 from core.errors import Outcome, describe_outcome
 from core.words import count, format_date, format_moment, listing, local
-from report.model import DONE, Kind, Row, Section
+from report.model import DONE, NOT_REACHED, Card, Kind, Row, Section
 from state.history import BROKEN_OFF, RUNNING, SENT, ChangeEntry, History, RunEntry
 
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
-NOT_CONFIRMED, UNKNOWN = "sent, not confirmed", "nobody knows whether it arrived"
+NOT_CONFIRMED = "sent, not confirmed"
 
 Verbs = Mapping[str, str]  # the key of a change -> what is said of it once made, such as "followed"
 
@@ -26,11 +26,10 @@ class Next(NamedTuple):
     reason: str
 
 
-def describe_next(coming: Next, would: Verbs, who: str = "it") -> str:
-    """The line of `--explain` on the next run. `would`: the key of a change -> what stands after
-    "it would"."""
-    what = {"skip": "left out", "nothing": "nothing changes"}.get(coming.action)
-    what = what or f"{who} would {would[coming.action]}"
+def describe_next(coming: Next, verbs: Verbs, who: str = "it") -> str:
+    """The line of `--explain` on the next run."""
+    what = f"{who} will be {verbs.get(coming.action, 'skipped')}"
+    what = "nothing will change" if coming.action == "nothing" else what
     return f"  Next run: {what}, because {coming.reason.rstrip('.')}."
 
 
@@ -41,27 +40,37 @@ def describe_past(changes: Sequence[ChangeEntry], verbs: Verbs, who: str = "it")
         + (f": {each.reason}" if each.reason else "")
         for each in changes
     ]
-    return f"  Earlier runs: {', '.join(made)}." if made else f"  No earlier run has changed {who}."
+    return f"  Earlier runs: {'; '.join(made)}." if made else f"  No earlier run changed {who}."
 
 
 def describe_change(change: ChangeEntry, verbs: Verbs) -> str:
-    """What was done, with what came of it if that is something else."""
-    verb = verbs.get(change.action, change.action)
-    came = UNKNOWN if change.status == SENT else change.status.replace("_", " ")
-    return verb if change.status == DONE else f"{verb} ({came})"
+    """What was done, or what came of it instead."""
+    verb, came = verbs.get(change.action, change.action), change.status.replace("_", " ")
+    known = {
+        DONE: verb,
+        SENT: f"perhaps {verb} (no answer came)",
+        NOT_REACHED: f"not {verb} (the run stopped before)",
+    }
+    return known.get(change.status, f"not {verb} ({came})")
 
 
-def describe_runs(history: History, most: int, verbs: Verbs) -> tuple[list[str], list[Section]]:
-    """What `--history` prints and reports: the last runs that changed something, failed or were
-    refused, the newest first; the others are counted between them."""
+def describe_runs(
+    history: History, most: int, verbs: Verbs
+) -> tuple[list[str], list[Section], list[Card]]:
+    """What `--history` prints, reports and shows on the page: the last runs that changed something,
+    failed or were refused, the newest first; those between them are one line."""
     lines: list[str] = []
     rows: list[Row] = []
     changes: list[Row] = []
+    cards: list[Card] = []
     for is_quiet, runs in itertools.groupby(history.runs(), _changed_nothing):
         if len(rows) == most:
             break
         if is_quiet:
-            lines.append(f"  {count(len(list(runs)), 'run')} with nothing to do")
+            moments = [format_moment(local(each.began_at)) for each in runs]
+            when = " to ".join(dict.fromkeys((moments[-1], moments[0])))
+            lines.append(f"  {count(len(moments), 'run')} with nothing to do, {when}")
+            cards.append(Card(lines[-1]))
             continue
         for each in itertools.islice(runs, most - len(rows)):
             at = format_moment(local(each.began_at))
@@ -69,11 +78,17 @@ def describe_runs(history: History, most: int, verbs: Verbs) -> tuple[list[str],
             counts = dict(each.counts)
             rows.append({"at": at, "outcome": each.outcome, "error": each.error, "counts": counts})
             changes += map(change_row, each.changes)
+            made = [
+                ": ".join(filter(None, (_name(one), describe_change(one, verbs), one.reason)))
+                for one in each.changes
+            ]
+            cards.append(Card(lines[-1], [each.error or ""], [(text, None) for text in made]))
     columns = ("at", "action", "who", "company", "reason", "status")
-    return lines, [
+    sections = [
         Section("runs", "Runs", Kind.STEP, ("at", "outcome", "error"), rows),
         Section("changes", "Changes", Kind.STEP, columns, changes),
     ]
+    return lines, sections, cards
 
 
 def _changed_nothing(run: RunEntry) -> bool:
@@ -143,4 +158,4 @@ def _name(change: ChangeEntry) -> str:
     """Who is known by hash alone goes by the id of the record, if there is one."""
     if isinstance(change.who, str):
         return change.who
-    return f"id {change.hubspot_id}" if change.hubspot_id else ""
+    return f"HubSpot id {change.hubspot_id}" if change.hubspot_id else ""

@@ -21,14 +21,14 @@ class Kind(enum.Enum):
     """What the rows of a section are to the other service, in the order of the page: its sign and
     colour on the screen. No two are the same, else one would be the other under a second name."""
 
-    DECIDE = ("?", "yellow")
     REMOVE = ("-", "red")
     ADD = ("+", "green")
     CHANGE = ("~", "")
-    STEP = ("", "")
-    KEEP = ("=", "")
+    DECIDE = ("?", "yellow")
     SKIP = ("!", "yellow")
     WAIT = ("…", "")
+    KEEP = ("=", "")
+    STEP = ("", "")
 
     def __init__(self, sign: str, colour: str) -> None:
         self.sign = sign
@@ -85,11 +85,21 @@ class Section(NamedTuple):
         return f"{total - is_open:,} of {total:,}" if is_open else f"{total:,}"
 
 
+class Card(NamedTuple):
+    """One company, person or past run as the page shows it: its name, sentences of which the first
+    says most, and texts with the record that each leads to, if any."""
+
+    title: str
+    lines: Sequence[str] = ()
+    records: Sequence[tuple[str, str | None]] = ()
+
+
 @dataclass
 class Report:
     """`title`: what the job is about. `accounts`: whose they are, in sentences. `question`: what
     was asked, as a sentence without its full stop, of a run that does nothing else but answer.
 
+    `cards`: the answer, in place of the tables. `command`: the one that allows what was refused.
     `unchanged`: how many are as they should be, if that is known. `recent`: earlier runs.
     `record_url`: what a record's id follows to make its address. `checked_after`: the list of the
     other service after the last write: `listed` (a number), `missing` and `unwanted` (names).
@@ -118,6 +128,8 @@ class Report:
     recent: Section | None = None
     accounts: str = ""
     question: str = ""
+    command: str = ""
+    cards: list[Card] = field(default_factory=list)
     plan: str = ""
 
     def link(self, row: Row) -> str | None:

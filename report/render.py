@@ -18,7 +18,7 @@ import jinja2
 from core.domains import display_domain
 from core.errors import Outcome, describe_outcome
 from core.words import count, format_date, format_moment, listing, local, printable
-from report.model import NOT_REACHED, Kind, Report, Row, Section
+from report.model import DONE, NOT_REACHED, Kind, Report, Row, Section
 from state.files import write_whole
 
 SCHEMA_VERSION = 1
@@ -30,11 +30,10 @@ BYTE_ORDER_MARK = "\ufeff"  # by which Excel knows that a CSV is UTF-8
 # breaks, which are as bad, come as their escapes: https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
 
-SHOWN_ROWS = 50  # of a table; the others are folded
+SHOWN_ROWS, SHOWN_TO_DECIDE = 50, 5  # of a table; the others are folded
 SHOWN_LINES, MOST_LINES = 4, 200  # of a cell: shown, and folded in all
 SHOWN_CAUSES = 5
 NARROW = 16  # characters: such a column fits its longest text, the others share the rest
-PLAIN = ("action", "at", "name", "how", "reason")  # within a row: what these are, their text says
 IN_BAR = (Kind.REMOVE, Kind.ADD, Kind.CHANGE, Kind.KEEP, Kind.SKIP)
 
 
@@ -71,7 +70,7 @@ def _json(report: Report, exit_code: int) -> dict[str, Any]:
             {"reason": each.reason, "allow_with": each.allow_with} for each in report.refusals
         ],
         "settings": dict(report.settings),
-        "requests": report.requests,
+        "requests": {name.lower(): usage for name, usage in report.requests.items()},
     }
     if report.findings is not None:
         data["findings"] = [finding._asdict() for finding in report.findings]
@@ -116,8 +115,9 @@ def page(report: Report, exit_code: int) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(shown=shown, words=_words, moment=format_moment, names=_names)
     source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    sections = sorted(report.sections, key=lambda section: list(Kind).index(section.kind))
+    sections = sorted(report.sections, key=lambda each: _place(report, each))
     sections = [each for each in (*sections, report.recent) if each and each.rows]
+    sections = [] if report.cards else sections
     parts, question = list(_parts(report, sections)), report.question
     return environment.from_string(source).render(
         report=report,
@@ -130,8 +130,18 @@ def page(report: Report, exit_code: int) -> str:
         tables=[_table(report, section) for section in sections],
         python=platform.python_version(),
         shown_rows=SHOWN_ROWS,
+        shown_to_decide=SHOWN_TO_DECIDE,
         shown_lines=SHOWN_LINES,
+        most_lines=MOST_LINES,
     )
+
+
+def _place(report: Report, section: Section) -> tuple[bool, bool, int]:
+    """What is over a limit comes first, then the other changes, then what people must look at."""
+    flag = "--max-" + section.key.replace("create", "new").replace("_", "-")
+    is_over = any(each.allow_with.startswith(flag) for each in report.refusals)
+    is_change = any("status" in row for row in section.rows)
+    return not is_over, not is_change, list(Kind).index(section.kind)
 
 
 # What came of the run
@@ -143,18 +153,26 @@ def _sentences(report: Report) -> list[str]:
         return [f"{line[:-1]}." if line.endswith(":") else line for line in report.summary]
     if report.question:
         return [f"{report.question}."]
-    untouched = report.error and report.outcome not in (Outcome.PARTIAL, Outcome.INTERRUPTED)
-    ending = ", nothing has been changed." if untouched else "."
-    return [report.outcome.told.capitalize() + ending]
+    told = f"{report.outcome.told.capitalize()}."
+    if report.outcome is Outcome.INTERRUPTED:  # how far it came
+        rows = [row for each in report.sections for row in each.rows if "status" in row]
+        done = sum(row["status"] == DONE for row in rows)
+        return [f"{told} {done:,} of {count(len(rows), 'change')} made."]
+    untouched = report.error and report.outcome is not Outcome.PARTIAL
+    return [f"{told} Nothing was changed." if untouched else told]
 
 
 def _causes(report: Report) -> Iterator[str]:
-    """Why the run failed, and why some of its changes are not done: each cause once."""
-    if report.error:
+    """Why the run failed, and why some of its changes are not done: each cause once. That somebody
+    stopped it is none."""
+    was_stopped = report.outcome is Outcome.INTERRUPTED
+    if report.error and not was_stopped:
         yield report.error.replace("\n", " ")
     names_by_error: dict[str, list[str]] = {}
     for section in report.sections:
         for row in section.open_rows():
+            if was_stopped and row.get("status") == NOT_REACHED:
+                continue
             names_by_error.setdefault(row["error"], []).append(_text(row, section.columns[0]))
     names_by_error.pop(report.error or "", None)
     for error, names in list(names_by_error.items())[:SHOWN_CAUSES]:
@@ -220,11 +238,8 @@ def _lines(
         yield _text(row, name), report.link(row) if is_linked else None
         return
     for each in value[:MOST_LINES]:
-        link = report.link(each)
-        told = [key for key in each if not (link and key in ("link", "hubspot_id"))]
-        texts = {key: text for key in told if (text := _text(each, key))}
-        parts = (text if key in PLAIN else f"{_words(key)} {text}" for key, text in texts.items())
-        yield ", ".join(parts), link
+        texts = (_text(each, key) for key in each if key not in ("link", "hubspot_id"))
+        yield ", ".join(filter(None, texts)), report.link(each)
     if len(value) > MOST_LINES:
         yield f"and {len(value) - MOST_LINES:,} more", None
 
@@ -257,8 +272,8 @@ def shown(value: Any) -> str:
 
 
 def _words(name: str) -> str:
-    """not_reached -> not reached"""
-    return name.replace("_", " ")
+    """held_back -> held back"""
+    return "not attempted" if name == NOT_REACHED else name.replace("_", " ")
 
 
 def _names(names: Sequence[str]) -> str:

@@ -22,7 +22,6 @@ from subscribers.rules import Rules
 from subscribers.sections import VERBS
 from subscribers.setup import Setup
 
-WOULD = {key: f"be {verb}" for key, verb in VERBS.items()}
 WHO = "this person"
 
 
@@ -45,9 +44,7 @@ def explain(
             "remembered": _describe_known(known, person.subscriber is not None),
             "history": [change_row(change) for change in changes],
         }
-        for line in _describe(row, rules, setup, changes):
-            run.say(line)
-        run.say()
+        run.explain([*_describe(row, rules, setup, changes)], row["hubspot"])
         rows.append(row)
     columns = ("email", "next", "reason", "fields", "hubspot", "destination", "history")
     section = Section("explain", "Explained", Kind.STEP, columns, rows)
@@ -150,6 +147,11 @@ def _describe(
 ) -> Iterator[str]:
     """Plain sentences."""
     yield row["email"]
+    yield describe_next(Next(row["next"], row["reason"]), VERBS, WHO)
+    for each in row["fields"]:
+        yield f"    {each['field']}: {each['old'] or '(empty)'} -> {each['new']}"
+    for line in row["details"]:
+        yield f"    {line}"
     if not row["hubspot"]:
         yield "  HubSpot has no contact with this address."
     for each in row["hubspot"]:
@@ -163,11 +165,6 @@ def _describe(
             f" {listing(values) or 'no values'}, in {listing(there['groups']) or 'no group'}."
         )
     yield f"  {row['remembered']}"
-    yield describe_next(Next(row["next"], row["reason"]), WOULD, WHO)
-    for each in row["fields"]:
-        yield f"    {each['field']}: {each['old'] or '(empty)'} -> {each['new']}"
-    for line in row["details"]:
-        yield f"    {line}"
     yield describe_past(changes, VERBS, WHO)
 
 

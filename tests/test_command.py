@@ -318,4 +318,4 @@ def test_using_closes_the_services_whatever_happens(clock: FakeClock) -> None:
         raise KeyError
     with pytest.raises(NotSent, match="the run is over"):
         client.read("GET", "/", "a call")
-    assert run.report.requests == {"service": {"calls": 0, "retries": 0, "waited_s": 0.0}}
+    assert run.report.requests == {"Service": {"calls": 0, "retries": 0, "waited_s": 0.0}}

@@ -104,16 +104,16 @@ def test_what_is_told_of_a_company(clock: FakeClock) -> None:
     assert outcome.report["explain"][0]["hubspot"][0]["facts"] == facts
     assert outcome.out.splitlines()[:10] == [
         "a.example",
+        f"  Next run: nothing will change, because {reason}.",
         "  HubSpot: A shop, id 101, https://app.hubspot.com/contacts/12345/record/0-2/101 has this"
         f" domain; E-commerce platform Woocommerce, Alexa rank 1. It does not match: {reason}.",
         "  PredictLeads: it is not followed.",
-        f"  Next run: nothing changes, because {reason}.",
-        f"  Earlier runs: followed on 21 Nov 2026, unfollowed on 2 Dec 2026: {reason}.",
+        f"  Earlier runs: followed on 21 Nov 2026; unfollowed on 2 Dec 2026: {reason}.",
         "",
         "b.example",
+        "  Next run: nothing will change, because no company in HubSpot has this domain.",
         "  HubSpot has no company with this domain.",
         "  PredictLeads: it is not followed.",
-        "  Next run: nothing changes, because no company in HubSpot has this domain.",
     ]
 
 
@@ -296,8 +296,8 @@ def test_history(clock: FakeClock) -> None:
         outcome = clock.run(sync.main, sandbox, "--history")
         one = clock.run(sync.main, sandbox, "--history", "1")
     assert history_lines(outcome) == [
-        "stopped as a precaution",
-        "3 runs with nothing to do",
+        "stopped as a precaution: No company in HubSpot matches, but 1 is followed.",
+        "3 runs with nothing to do, 21 Nov 2026, 09:00 UTC to 21 Nov 2026, 11:00 UTC",
         "done: 1 followed, 1 unfollowed",
     ]
     assert [row["outcome"] for row in outcome.report["runs"]] == ["refused", "synced"]
@@ -329,7 +329,10 @@ def test_runs_that_changed_nothing_are_counted(clock: FakeClock) -> None:
         clock.run(sync.main, sandbox, "--keep", "b.example")
         clock.run(sync.main, sandbox, "--keep", "b.example")
         outcome = clock.run(sync.main, sandbox, "--history")
-    assert history_lines(outcome) == ["2 runs with nothing to do", "done: 2 followed"]
+    assert history_lines(outcome) == [
+        "2 runs with nothing to do, 21 Nov 2026, 08:00 UTC",
+        "done: 2 followed",
+    ]
 
 
 def test_a_run_that_fails_at_the_start_is_in_the_history(clock: FakeClock) -> None:
@@ -365,7 +368,7 @@ def test_what_a_broken_off_run_did_is_known(
         outcome = clock.run(sync.main, sandbox, "--history")
         told = clock.run(sync.main, sandbox, "--explain", "a.example")
     assert history_lines(outcome) == ["broken off: up to 2 changes may have been made"]
-    assert "followed (nobody knows whether it arrived) on 21 Nov 2026." in told.out
+    assert "perhaps followed (no answer came) on 21 Nov 2026." in told.out
     assert [row["who"] for row in outcome.report["changes"]] == ["a.example", "b.example"]
 
 

@@ -85,7 +85,7 @@ def test_recent_runs_changed_something_or_may_have(path: Path, clock: FakeClock)
     assert run["changes"] == [
         {
             "name": "shop.example",
-            "action": "no longer followed (nobody knows whether it arrived)",
+            "action": "perhaps no longer followed (no answer came)",
             "reason": "it was deleted in HubSpot",
             "hubspot_id": 7,
         }

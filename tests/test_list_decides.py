@@ -264,7 +264,7 @@ def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
     assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
 
 
-@pytest.mark.parametrize(("status", "came"), [(200, "followed"), (403, "followed (failed)")])
+@pytest.mark.parametrize(("status", "came"), [(200, "followed"), (403, "not followed (failed)")])
 def test_the_history_knows_what_came_of_following_again(
     clock: FakeClock, status: int, came: str
 ) -> None:

@@ -101,14 +101,15 @@ def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
     with Sandbox(HubSpot(shops), PredictLeads({}, unknown={"a.example"}), clock=clock) as sandbox:
         for _ in range(2):
             clock.run(sync.main, sandbox, "--report", str(path))
-    decide = path.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
+    decide = path.read_text(encoding="utf-8").split("<h2>Needs your attention</h2>")[1]
     assert "Waiting" in decide
     assert "Sample" not in decide
 
 
 def test_a_company_to_fix_is_for_a_person_to_decide(run_page: Path) -> None:
-    decide = run_page.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
-    assert decide.index("info@d.example") < decide.index('<h2 id="unfollow">')
+    decide = run_page.read_text(encoding="utf-8").split("<h2>Needs your attention</h2>")[1]
+    assert "info@d.example" in decide
+    assert '<h2 id="unfollow">' not in decide
 
 
 @pytest.mark.parametrize("path", ["/properties/", "/search$"])
@@ -134,7 +135,8 @@ def test_the_page_of_a_check_begins_with_its_verdict(clock: FakeClock, tmp_path:
     text = path.read_text(encoding="utf-8")
     assert '<p class="lead">1 thing to fix.</p>' in text
     assert "dry run" not in text.lower().split("<body>")[1]
-    assert "To fix: The PredictLeads subscription is disabled" in text
+    assert '<b class="fix">✗</b> The PredictLeads subscription is disabled' in text
+    assert text.index("✗") < text.index('<b class="ok">✓</b>')
     assert "<nav" not in text  # there is nothing to go to
 
 
@@ -170,13 +172,22 @@ def test_the_accounts_are_named() -> None:
 def test_a_failed_run_says_why_at_the_top() -> None:
     failed = report(error="HubSpot, search:\n401.")
     text = page(failed, 1)
-    assert ">Failed, nothing has been changed.</p>" in text
-    assert "<h2>What went wrong</h2><ul>\n<li>HubSpot, search: 401.</li>" in text
+    assert ">Failed. Nothing was changed.</p>" in text
+    assert "<h2>What failed</h2><ul>\n<li>HubSpot, search: 401.</li>" in text
     assert text.index("search: 401.") < text.index('id="details"')
-    for outcome in (Outcome.PARTIAL, Outcome.INTERRUPTED):
-        text = page(replace(failed, outcome=outcome), outcome.exit_code)
-        assert "HubSpot, search: 401." in text
-        assert "nothing has been changed" not in text
+    text = page(replace(failed, outcome=Outcome.PARTIAL), 4)
+    assert "HubSpot, search: 401." in text
+    assert "Nothing was changed" not in text
+
+
+def test_a_stop_is_no_error_and_says_how_far_it_came() -> None:
+    words = "Stopped on request."
+    rows = [shop(1), *(shop(n, "not_reached", words) for n in (2, 3))]
+    stopped = report(outcome=Outcome.INTERRUPTED, error=words)
+    text = page(replace(stopped, sections=[part("follow", Kind.ADD, *rows)]), 130)
+    assert '<div class="card warning" id="outcome">' in text
+    assert '<p class="lead">Stopped early. 1 of 3 changes made.</p>' in text
+    assert "What failed" not in text
 
 
 def test_each_cause_of_what_is_not_done_is_told_once() -> None:
@@ -200,16 +211,22 @@ def test_a_refusal_findings_and_warnings_are_shown() -> None:
         report(
             outcome=Outcome.REFUSED,
             summary=["Stopped as a precaution. Nothing was changed:"],
-            refusals=[Refusal("Too many.", "--max-unfollow 9")],
+            refusals=[Refusal("Too many.", "--max-follow 9")],
+            command=".venv/bin/python sync.py --keep 'a b' --approve 7f3a-19c2",
+            plan="7f3a-19c2",
+            sections=[part("unfollow", Kind.REMOVE, shop(1)), part("follow", Kind.ADD, shop(2))],
             findings=[Finding(False, "Add the scope."), Finding(True, "The key is known.")],
             warnings=["Another company"],
         ),
         3,
     )
     assert ">Stopped as a precaution. Nothing was changed.</p>" in text
-    assert "Too many. To allow this one plan: <code>--max-unfollow 9</code>" in text
-    assert "To fix: Add the scope." in text
-    assert "OK: The key is known." in text
+    assert "<p>Too many.</p>" in text
+    assert "<code>.venv/bin/python sync.py --keep &#39;a b&#39; --approve 7f3a-19c2</code>" in text
+    assert " · plan 7f3a-19c2" in text
+    assert text.index('<h2 id="follow">') < text.index('<h2 id="unfollow">')  # it is over the limit
+    assert "✗</b> Add the scope." in text
+    assert "✓</b> The key is known." in text
     assert "<li>Another company</li>" in text
     assert text.index("Another company") < text.index('id="details"')
 
@@ -226,24 +243,24 @@ def test_the_picture_tells_plans_from_deeds() -> None:
         part("steps", Kind.STEP, shop(5)),
     ]
     text = page(report(sections=made), 4)
-    assert 'aria-label="Followed 1 of 3, Held back 1, Failed 1, Not reached 1"' in text
+    assert 'aria-label="Followed 1 of 3, Held back 1, Failed 1, Not attempted 1"' in text
     assert '<a href="#unfollowed">Unfollowed</a> <b>0 of 1</b>' in text
-    assert '<h2 id="followed">Followed <b>1 of 3</b></h2>' in text
-    assert ">not reached</td>" in text
+    assert '<span class="dot add"></span>Followed <b>1 of 3</b></h2>' in text
+    assert ">not attempted</td>" in text
     assert "role=" not in page(report(sections=made[2:]), 0)
 
 
 # Sections
 
 
-def test_what_people_must_decide_comes_first_and_what_stays_last() -> None:
+def test_what_changed_comes_first_then_what_needs_attention() -> None:
     sections = [part(kind.name, kind, shop(1)) for kind in reversed(Kind)]
     text = page(report(sections=sections, warnings=["Careful"]), 0)
-    assert re.findall(r"<h[23][^>]*>([A-Za-z ]+?) ?<", text) == [
-        *("Warnings", "For you to decide", "Decide", "Remove", "Add", "Change", "Step"),
-        *("Keep", "Skip", "Wait"),
+    assert re.findall(r"<h[23][^>]*>(?:<span.*?</span>)?([A-Za-z ]+?) ?<", text) == [
+        *("Warnings", "Remove", "Add", "Change", "Needs your attention", "Decide"),
+        *("Skip", "Wait", "Keep", "Step"),
     ]
-    assert text.index(">Wait <") < text.index("<summary>Settings and technical details")
+    assert text.index(">Step <") < text.index("<summary>Settings and technical details")
 
 
 def test_what_is_on_the_page_is_written_for_people() -> None:
@@ -281,49 +298,59 @@ def test_where_a_row_leads_to() -> None:
 
 
 def test_rows_within_a_row_are_lines_that_lead_to_their_records() -> None:
-    there = {"id": 7, "name": "Shop", "link": "https://x.example/7", "matches": False}
-    row = {
-        "domain": "a.example",
-        "hubspot": [there, {"id": 8, "matches": True}],
-        "history": [{"domain": "xn--mnze-0ra.example", "status": "held_back"}],
-        "outcome": "synced",
-    }
-    section = Section("explain", "Explained", Kind.STEP, tuple(row), [row])
-    text = page(report(sections=[section]), 0)
-    first, second = "id 7, Shop, matches no", "id 8, matches yes"
-    assert f'<a href="https://x.example/7">{first}</a><br>{second}</td>' in text
-    assert ">domain münze.example, status held back</td>" in text
+    changes = [{"name": "xn--mnze-0ra.example", "action": "followed", "hubspot_id": 7}]
+    row = {"outcome": "synced", "changes": [*changes, {"name": "b.example", "hubspot_id": None}]}
+    section = Section("history", "Recent runs", Kind.STEP, tuple(row), [row])
+    text = page(report(sections=[section], record_url="https://x.example/"), 0)
+    assert '<a href="https://x.example/7">münze.example, followed</a><br>b.example</td>' in text
     assert ">done</td>" in text
 
 
-def test_the_page_of_a_question_is_headed_by_it(clock: FakeClock, tmp_path: Path) -> None:
+def test_what_needs_attention_is_five_rows_and_the_rest_folded() -> None:
+    text = page(report(sections=[part("waiting", Kind.DECIDE, *map(shop, range(9)))]), 0)
+    assert text.index(">Shop 4<") < text.index("<summary>Show 4 more") < text.index(">Shop 5<")
+
+
+def test_the_page_of_a_question_is_a_card_for_each_answer(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "run.html"
-    with Sandbox(HubSpot([]), PredictLeads({"a.example": None}), clock=clock) as sandbox:
+    shops = [{"name": "Shop A", "domain": "a.example", **MATCH}]
+    with Sandbox(HubSpot(shops), PredictLeads({}), clock=clock) as sandbox:
+        for _ in range(3):
+            clock.run(sync.main, sandbox)
         clock.run(sync.main, sandbox, "--history", "--report", str(path))
-        assert "dry run" not in path.read_text(encoding="utf-8").lower()
+        history = path.read_text(encoding="utf-8")
         clock.run(sync.main, sandbox, "--explain", "a.example", "--report", str(path))
     text = path.read_text(encoding="utf-8")
-    assert "dry run" not in text.lower()
+    assert "dry run" not in (history + text).lower()
+    run = '<details class="card"><summary><b>21 Nov 2026, 08:00 UTC  done: 1 followed</b></summary>'
+    assert run in history
+    assert "<p>a.example: followed</p>" in history
+    assert "2 runs with nothing to do, 21 Nov 2026, 08:00 UTC</p>" in history
     assert ": what happens to these companies, and why</title>" in text
     assert '<p class="lead">What happens to these companies, and why.</p>' in text
+    assert '<details class="card" open><summary><b>a.example</b></summary>' in text
+    assert '<p class="lead">Next run: nothing will change, because it matches' in text
+    assert "<p>HubSpot: Shop A, id 101 has this domain" in text
+    assert 'record/0-2/101">Shop A</a></p>' in text
+    assert "<table>" not in text.split('<details id="details">')[0]
 
 
 def test_the_list_after_the_last_write_in_words() -> None:
     missing = ["xn--mnze-0ra.example", "b.example"]
     after = {"listed": 1047, "missing": missing, "unwanted": []}
     text = page(report(checked_after=after), 4)
-    words = "1,047 listed; missing: münze.example, b.example; listed and not wanted: none"
+    words = "1,047 listed; missing: münze.example, b.example; still listed but not matching: none"
     assert f"<td>{words}</td>" in text
 
 
 @pytest.mark.usefixtures("_in_berlin")
 def test_times_are_those_of_the_reader() -> None:
     text = page(report(finished_at=START + timedelta(hours=15), version="1.2.3"), 0)
-    assert '<p class="soft">21 Nov 2026, 09:00 CET</p>' in text
+    assert '<p class="soft">21 Nov 2026, 09:00 CET, took 15 h 0 min </p>' in text
     assert "<td>Ended</td><td>22 Nov 2026, 00:00 CET</td>" in text
     assert "<td>program 1.2.3, Python 3" in text
     text = page(replace(report(mode="dry-run"), started_at=START - timedelta(days=143)), 0)
-    assert ">1 Jul 2026, 10:00 CEST · dry run, nothing has been changed</p>" in text
+    assert ">1 Jul 2026, 10:00 CEST · dry run, nothing was changed</p>" in text
 
 
 # Earlier runs

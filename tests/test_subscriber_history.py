@@ -94,7 +94,7 @@ def test_every_change_is_in_the_history(clock: FakeClock, tmp_path: Path, path: 
     assert told_lines(outcome) == [
         "done: 1 opted out in HubSpot, 1 unsubscribed, 1 removed from a group, 1 updated,"
         " 1 created",
-        "1 run with nothing to do",
+        "1 run with nothing to do, 21 Nov 2026, 09:00 UTC",
         "done: 4 created",
     ]
     assert sorted(changes(outcome)[:5]) == [
@@ -112,7 +112,7 @@ def test_every_change_is_in_the_history(clock: FakeClock, tmp_path: Path, path: 
     assert " fr" not in texts
     assert "by_reason" not in texts
     assert "Fr" not in texts
-    assert '/record/0-1/101">id 101, ' in page.read_text().split('<h2 id="history">')[1]
+    assert '/record/0-1/101">HubSpot id 101, ' in page.read_text().split('<h2 id="history">')[1]
 
 
 def test_what_was_not_done_is_not_told_as_done(clock: FakeClock, path: Path) -> None:
@@ -176,7 +176,8 @@ def test_a_refused_run_and_a_failed_one(clock: FakeClock, path: Path) -> None:
         sandbox.faults = []
         outcome = run(clock, sandbox, "--state", str(path), "--history", "2")
     failed, refused = told_lines(outcome)
-    assert refused == "stopped as a precaution"
+    limit = "This run would create 1 person in MailerLite. The limit is 0."
+    assert refused == f"stopped as a precaution: {limit}"
     assert failed.startswith("failed: MailerLite")
     assert "Nobody may see ***@mail.example" in failed
 

@@ -302,7 +302,7 @@ def test_created_fields_and_joined_groups_are_in_every_form_of_the_report(
     rows = {row["action"]: row for row in csv.DictReader(io.StringIO(table))}
     assert (rows["create_fields"]["key"], rows["create_fields"]["type"]) == ("nick", "text")
     assert (rows["update"]["email"], rows["update"]["groups"]) == (AL, "Shops")
-    assert '<h2 id="create_fields">Fields created <b>1</b></h2>' in page
+    assert "</span>Fields created <b>1</b></h2>" in page
     assert '<td data-label="Key">nick</td><td data-label="Type">text</td>' in page
     assert f'>{AL}</a></td><td data-label="Groups">Shops</td>' in page
 
@@ -328,7 +328,7 @@ def test_opted_out_and_still_subscribed(clock: FakeClock, tmp_path: Path) -> Non
         outcome = run_first(clock, sandbox, "--report", str(page))
         assert sandbox.writes == []
         assert outcome.report["outcome"] == "in_sync"
-        decide = page.read_text(encoding="utf-8").split("<h2>For you to decide</h2>")[1]
+        decide = page.read_text(encoding="utf-8").split("<h2>Needs your attention</h2>")[1]
         assert decide.index(JO) < decide.index('id="skipped"')
         assert "Needs your attention (see --unsubscribe-opted-out):" in outcome.out
         words = "opted out in HubSpot, but still subscribed in MailerLite"
