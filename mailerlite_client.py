@@ -25,8 +25,8 @@ BATCH_SIZE = 50  # requests in one; together they count as one of the account's 
 
 WHERE_KEY = "an API token from MailerLite > Integrations > API"
 REMEDIES = {
-    401: "MailerLite rejects the token in MAILERLITE_API_KEY. A token stops working when it, or the"
-    " user who made it, is deleted. Create a new one in MailerLite > Integrations > API.",
+    401: "Check MAILERLITE_API_KEY. A token stops working when it, or the user who made it, is"
+    " deleted. Create a new one in MailerLite > Integrations > API.",
     402: "Your MailerLite plan does not allow this. See MailerLite > Account settings > Plans.",
     403: "Your MailerLite plan, or the user who made the token, lacks the right to do this.",
 }
@@ -294,7 +294,8 @@ def _refusal_to_leave(answer: Any) -> CallRejected | None:
     if isinstance(code, int) and (code < 300 or _is_missing(code, body)):
         return None
     detail = str(body.get("message")) if isinstance(body, dict) else "no reason given"
-    return CallRejected(f"MailerLite, leave a group: {code} {detail}", code or 0, detail)
+    said = f"{code or ''} {detail}".strip()
+    return CallRejected(f"MailerLite, leave a group: rejected. ({said})", code or 0, detail)
 
 
 def _refusal(

@@ -34,15 +34,15 @@ _NAMES = {
 }
 _PEOPLE = {
     "--keep-in-group": "never remove this person from a mirrored group (repeatable)",
-    "--restore": "create this person again, who was deleted in MailerLite (repeatable)",
+    "--restore": "create this deleted person again (repeatable)",
 }
 _SWITCHES = {
     "--create-groups": "create mirrored groups that do not exist yet",
     "--fill-only": "never replace a value that MailerLite already has",
     "--create-fields": "create fields of MAILERLITE_FIELDS that do not exist yet",
     "--import": "create new people by MailerLite's import, without confirmation",
-    "--unsubscribe-opted-out": "unsubscribe in MailerLite who opted out in HubSpot",
-    "--opt-out-unsubscribed": "opt out in HubSpot who unsubscribed in MailerLite",
+    "--unsubscribe-opted-out": "unsubscribe people who opted out in HubSpot",
+    "--opt-out-unsubscribed": "opt out people who unsubscribed in MailerLite",
 }
 _ALLOWED = {
     "--allow-empty": "go on even if nobody is in scope",

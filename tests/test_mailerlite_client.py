@@ -419,9 +419,9 @@ def test_who_left_a_group_and_who_did_not(sandbox: Sandbox, client: MailerLiteCl
     responses = [{"code": 204, "body": None}, {"code": 404, "body": None}, refused, None, lost]
     sandbox.faults = [Fault("edit", edit=answers(*responses))]
     left = client.leave_groups([(str(n), "7") for n in range(5)])
-    said = [None, None, "422 Not now.", "None no reason given"]
-    said.append("404 The route api/x could not be found.")
-    assert [each and str(each).partition(": ")[2] for each in left] == said
+    said = [None, None, "(422 Not now.)", "(no reason given)"]
+    said.append("(404 The route api/x could not be found.)")
+    assert [each and str(each).partition("rejected. ")[2] for each in left] == said
     with pytest.raises(BadAnswer, match="the responses do not match the requests") as error:
         client.leave_groups([("1", "7")])
     assert error.value.outcome_unknown

@@ -422,7 +422,9 @@ def test_each_answer_of_a_batch_is_judged(clock: FakeClock) -> None:
         assert members(sandbox) == {JO}
     assert outcome.code == 4
     failed = [row for row in outcome.report["leave"] if row["status"] == "failed"]
-    assert [row["error"] for row in failed] == ["MailerLite, leave a group: 500 Server Error"]
+    assert [row["error"] for row in failed] == [
+        "MailerLite, leave a group: rejected. (500 Server Error)"
+    ]
 
 
 LOST = Fault("reset_after", path="^/batch$", nth=2, times=6)  # the first one looks people up

@@ -160,7 +160,7 @@ def missing_opt_out(sandbox: Sandbox) -> None:
 NOT_IN_PLACE = [
     (wrong_token, 1, "HubSpot, list of contact properties: the key was rejected"),
     (wrong_token, 1, "Check HUBSPOT_ACCESS_TOKEN"),
-    (wrong_key, 1, "the key was rejected. MailerLite rejects the token in MAILERLITE_API_KEY."),
+    (wrong_key, 1, "the key was rejected. Check MAILERLITE_API_KEY. A token stops"),
     (missing_schema_scope, 1, "Add the scope crm.schemas.contacts.read"),
     (missing_object_scope, 1, "Add the scope crm.objects.contacts.read"),
     (missing_property, 2, "HubSpot has no contact property city. Fix MAILERLITE_FIELDS"),
