@@ -115,7 +115,7 @@ def test_a_second_run_creates_nothing(job: Job, lag_s: float, later_s: int) -> N
     assert f"id {FIRST_ID}, {LINK}/0-2/{FIRST_ID}\n" in outcome.out
     assert f"id {FIRST_ID + 1}, {LINK}/0-1/{FIRST_ID + 1}\n" in outcome.out
     assert outcome.out.endswith("Nothing to do: company, contact and association already exist.\n")
-    assert "looking for the company" not in outcome.err
+    assert "searching for the company" not in outcome.err
 
 
 ALSO = "old@b.example; Ann.Lee@mail.example"
@@ -207,7 +207,7 @@ def test_a_run_that_broke_half_way_is_finished_by_the_next(
         assert str(status) in broken.report["error"]
         later = job.run(sandbox)
         assert (later.code, state(sandbox)) == (0, COMPLETE)
-    assert status == 401 or "looking for the company" not in later.err  # it was never created
+    assert status == 401 or "searching for the company" not in later.err  # it was never created
 
 
 @pytest.mark.parametrize("domain", ["https://www.Shop.example/de?x=1", "shop.example"])
