@@ -33,8 +33,8 @@ class HubSpot(Associations, Lists, Consent):
     stale, stale_contacts id -> properties as the search index still sees them, None: not yet
     lists                 id -> RecordList; `add_list` makes one
     members_as_ids        whether a list's members are answered as ids alone, as they once were
-    subscriptions         id -> name of a kind of mail
-    statuses              (address, kind of mail) -> status, see `consent` and `set_consent`
+    subscriptions         id -> name of a subscription type
+    statuses              (address, subscription type) -> status, see `consent` and `set_consent`
     privacy_settings      whether consent is written only with a legal basis
     page_limit            search pages hold no more than this, whatever is asked
     to_object_id_as_text  whether `toObjectId` of an association is answered as text, not a number

@@ -156,8 +156,8 @@ class Account(Service):
     def _all_definitions(self, given: Definitions) -> Definitions:
         """The defaults, the given ones, and text for every other name that a record uses."""
         known = default_definitions()
-        kinds_of_mail = self.subscriptions.items()
-        known["contacts"].update({opt_out_name(key): opt_out(name) for key, name in kinds_of_mail})
+        types = self.subscriptions.items()
+        known["contacts"].update({opt_out_name(key): opt_out(name) for key, name in types})
         for kind, names in known.items():
             names.update(given.get(kind, {}))
             used = {name for record in self.table(kind).values() for name in record}

@@ -58,7 +58,7 @@ class Consent(Account):
         return self.statuses.get((email.lower(), subscription), UNKNOWN)
 
     def set_consent(self, email: str, subscription: int, status: str) -> None:
-        """What an address says about one kind of mail; its contact shows an opt-out."""
+        """What an address says about one subscription type; its contact shows an opt-out."""
         with self.lock:
             self.statuses[email.lower(), subscription] = status
             contact, name = self._contact(email), opt_out_name(subscription)

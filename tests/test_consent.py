@@ -35,7 +35,7 @@ FROM_OFFERS = {f"hs_email_optout_{OFFERS}": "true"}
 # Opt-outs by subscription type
 
 
-def test_an_opt_out_from_any_kind_of_mail_is_an_objection(clock: FakeClock) -> None:
+def test_an_opt_out_from_any_subscription_type_is_an_objection(clock: FakeClock) -> None:
     contacts = [contact(JO, **FROM_OFFERS), contact(AL, **FROM_NEWSLETTER), contact(BO)]
     with make(contacts, [subscriber(AL)], clock) as sandbox:
         outcome = run_first(clock, sandbox)
@@ -78,7 +78,7 @@ def test_only_the_kinds_that_are_named_count(clock: FakeClock, label: str, named
     }
 
 
-def test_two_kinds_of_mail_with_one_name(clock: FakeClock) -> None:
+def test_two_subscription_types_with_one_name(clock: FakeClock) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         sandbox.hubspot.properties["contacts"]["hs_email_optout_12"]["label"] = LABEL
         outcome = run(clock, sandbox, HUBSPOT_SUBSCRIPTIONS="Newsletter")
@@ -86,7 +86,7 @@ def test_two_kinds_of_mail_with_one_name(clock: FakeClock) -> None:
     assert "Use the id in HUBSPOT_SUBSCRIPTIONS: 11 or 12." in outcome.err
 
 
-def test_check_lists_the_kinds_of_mail(clock: FakeClock) -> None:
+def test_check_lists_the_subscription_types(clock: FakeClock) -> None:
     with make([], [], clock) as sandbox:
         every = run(clock, sandbox, "--check")
         one = run(clock, sandbox, "--check", HUBSPOT_SUBSCRIPTIONS="12")

@@ -124,7 +124,7 @@ def test_the_group_may_be_a_mirrored_one(clock: FakeClock) -> None:
 
 
 def test_each_value_has_an_import_of_its_own(clock: FakeClock) -> None:
-    """Who belongs into no group, into several, or into another one by now, is written singly."""
+    """Who belongs in no group, in several, or in another one by now, is written one by one."""
     contacts = [
         contact(JO, tier="a"),
         contact(AL, tier="b"),
@@ -147,7 +147,7 @@ def test_each_value_has_an_import_of_its_own(clock: FakeClock) -> None:
     assert "will import 3 people into the groups B, A, up to 1,000 in one call" in outcome.out
 
 
-def test_who_does_not_arrive_is_written_singly(clock: FakeClock) -> None:
+def test_who_does_not_arrive_is_written_alone(clock: FakeClock) -> None:
     with make([contact(JO), contact(AL), contact(BO)], [], clock, **GROUPS) as sandbox:
         sandbox.mailerlite.import_loses = {JO, AL}
         sandbox.mailerlite.not_taken = {AL}
@@ -207,7 +207,7 @@ def test_double_opt_in_of_the_import_is_left_so(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 413, 422, 500])
-def test_who_is_in_an_import_that_is_refused_is_written_singly(
+def test_who_is_in_an_import_that_is_refused_is_written_alone(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """Several refusals in a row are none of the service."""

@@ -270,6 +270,7 @@ def test_a_missing_group_is_created(clock: FakeClock) -> None:
     )
     assert "Create 1 group:\n  + Customers" in dry.out
     assert f"  + {JO}  name, joins Customers\n" in dry.out
+    assert "Dry run: would create 1 person and create 1 group." in dry.out
     assert outcome.report["create_groups"] == [
         {"name": "Customers", "status": "done", "error": None}
     ]

@@ -144,7 +144,7 @@ def test_the_lists_of_the_groups_judge_what_was_done(
     assert noted(path, clock, AL) == [("leave", "failed")]
 
 
-def test_who_is_written_singly_after_an_import_is_noted_once(clock: FakeClock, path: Path) -> None:
+def test_who_is_written_alone_after_an_import_is_noted_once(clock: FakeClock, path: Path) -> None:
     with make([contact(JO), contact(AL)], [], clock, import_loses=[JO], **SHOPS) as sandbox:
         flags = ["--state", str(path), "--import", "--mirror-group", "Shops"]
         run(clock, sandbox, *flags)

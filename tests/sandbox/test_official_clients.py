@@ -28,8 +28,8 @@ CONTACTS = [
 @pytest.fixture
 def hubspot() -> HubSpot:
     records = [dict(each) for each in COMPANIES], [dict(each) for each in CONTACTS]
-    kinds_of_mail = {71: "Marketing Information"}
-    return HubSpot(*records, properties={"companies": {"key": KEY}}, subscriptions=kinds_of_mail)
+    types = {71: "Marketing Information"}
+    return HubSpot(*records, properties={"companies": {"key": KEY}}, subscriptions=types)
 
 
 @pytest.fixture

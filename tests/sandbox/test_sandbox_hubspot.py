@@ -754,7 +754,7 @@ def statuses(client: Client, email: str) -> list[str]:
     return [row["status"] for row in rows]
 
 
-def test_every_kind_of_mail_has_an_opt_out_property(serve: Serve) -> None:
+def test_every_subscription_type_has_an_opt_out_property(serve: Serve) -> None:
     client = mailing(serve)
     known = client.hubspot("GET", "/crm/v3/properties/contacts").json()["results"]
     labels = {each["name"]: each["label"] for each in known}
