@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Callable, Collection, NamedTuple, Sequence
 
-from cli import command
+from cli import approval, command
 from cli.command import Run
 from companies.aliases import Aliases
 from companies.destination import Action, Destination
@@ -165,9 +165,16 @@ class CompanyJob:
         lookup = lookup or self.look_up(rows, matching)
         return make_plan(matching, diff, kept, rows, lookup, not_now, doubt, keep)
 
-    def refusals(self, plan: Plan, refused_before: Collection[str]) -> list[Refusal]:
-        """Why the plan is not carried out. `refused_before`: domains that were not taken before do
+    def judge(self, plan: Plan, refused_before: Collection[str]) -> list[Refusal]:
+        """Why the plan is not carried out. `refused_before`: domains that were rejected before do
         not count as added: else they would block all others."""
+        adding, removing = self.destination.adding, self.destination.removing
+        changes = [f"{adding.key} {each.domain}" for each in plan.add]
+        changes += [f"{removing.key} {each.domain}" for each in plan.remove]
+        over = self._over_limits(plan, refused_before)
+        return approval.judge(self.run, dict(zip(changes, changes)), over, self.history)
+
+    def _over_limits(self, plan: Plan, refused_before: Collection[str]) -> list[Refusal]:
         options, destination, removes = self.options, self.destination, len(plan.remove)
         adding, removing = destination.adding, destination.removing
         adds = sum(change.domain not in refused_before for change in plan.add)

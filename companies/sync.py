@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Collection, Sequence
 
-from cli import approval, command
+from cli import command
 from cli.changes import conclude
 from cli.command import Run
 from cli.job import Job, collect_findings, require_ok, run_job
@@ -88,14 +88,7 @@ def sync(job: CompanyJob) -> Outcome:
     plan = job.plan(matching, diff, [each for each in diff.missing if each in answers.waiting()])
     changes = [each.domain for each in (*plan.add, *plan.remove)]
     refused_before = {*answers.refused(), *filter(job.state.has_waited, changes)}
-    planned = {f"{destination.adding.key} {each.domain}" for each in plan.add}
-    planned |= {f"{destination.removing.key} {each.domain}" for each in plan.remove}
-    refusals = approval.judge(
-        run,
-        {each: each for each in sorted(planned)},
-        job.refusals(plan, refused_before),
-        job.history,
-    )
+    refusals = job.judge(plan, refused_before)
     waiting = keys_of(plan, refused_before)
     refusal_key = f"refused {run.report.plan}"  # the same plan is told in full once
     if refusals:
