@@ -86,7 +86,9 @@ SEARCHED = {  # by `query`
 
 def definition(kind: str, field: str | None = None, options: Iterable[str] = ()) -> Definition:
     """A property as the properties endpoint describes it (`described` adds the rest)."""
-    labels = {value: value.replace("_", " ").title() for value in options}
+    labels = {
+        value: value.replace("_", " ").title().replace("commerce", "Commerce") for value in options
+    }
     choices = [{"label": label, "value": value} for value, label in labels.items()]
     return {"type": kind, "fieldType": field or FIELD_TYPES[kind], "options": choices}
 

@@ -99,14 +99,14 @@ def test_what_is_told_of_a_company(clock: FakeClock) -> None:
         clock.now += 11 * DAY_S
         clock.run(sync.main, sandbox)
         outcome = clock.run(sync.main, sandbox, "--explain", "a.example", "--explain", "b.example")
-    reason = "its E-commerce platform is Woocommerce, and only Shopify or Magento 2 match"
+    reason = "its E-commerce platform is WooCommerce, and only Shopify or Magento 2 match"
     facts = {"ecommerce_platform": "woocommerce", "alexa": "1"}
     assert outcome.report["explain"][0]["hubspot"][0]["facts"] == facts
     assert outcome.out.splitlines()[:10] == [
         "a.example",
         f"  Next run: nothing will change, because {reason}.",
         "  HubSpot: A shop, id 101, https://app.hubspot.com/contacts/12345/record/0-2/101 has this"
-        f" domain; E-commerce platform Woocommerce, Alexa rank 1. It does not match: {reason}.",
+        f" domain; E-commerce platform WooCommerce, Alexa rank 1. It does not match: {reason}.",
         "  PredictLeads: it is not followed.",
         f"  Earlier runs: followed on 21 Nov 2026; unfollowed on 2 Dec 2026: {reason}.",
         "",
