@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import ast
+import re
+from typing import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.words import alternatives, clip, companies, printable
+from tests.helpers import ROOT
+from tests.layers import product_files
 
 
 @pytest.mark.parametrize(
@@ -39,3 +45,33 @@ def test_counts_and_lists() -> None:
     assert alternatives(["Shopify"]) == "Shopify"
     assert alternatives(["Shopify", "Magento 2"]) == "Shopify or Magento 2"
     assert alternatives(["Shopify", "Magento 2", "Wix"]) == "Shopify, Magento 2 or Wix"
+
+
+# What only this project would say, or nobody.
+SHUNNED = re.compile(
+    r"\b(told|tells?|taken|meant|wanted|anew|as it should|second look|memory|kind of mail"
+    r"|complained|singly|leavers|held back|asked again|for you to decide|newly followed"
+    r"|no longer followed|left as they were|not as planned)\b",
+    re.IGNORECASE,
+)
+
+
+def printed() -> Iterator[tuple[str, str]]:
+    """Every text of the product that is more than one word and no docstring, and the manuals, which
+    show what a run prints; but for the names of a report's keys, and a table of measurements."""
+    manuals = {ROOT / ".env.example", *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")}
+    for path in manuals - {ROOT / "docs" / "performance.md"}:
+        yield path.name, re.sub("`[^`\n]*`", "", path.read_text(encoding="utf-8"))
+    for path in map(ROOT.joinpath, product_files()):
+        if path.suffix == ".py":
+            tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            nodes = {node: getattr(node, "value", None) for node in tree}
+            docstrings = {value for node, value in nodes.items() if isinstance(node, ast.Expr)}
+            for node, value in nodes.items():
+                if isinstance(value, str) and " " in value and node not in docstrings:
+                    yield path.name, value
+
+
+def test_no_word_of_our_own_is_printed() -> None:
+    texts = [(name, text) for name, text in printed() if SHUNNED.search(text)]
+    assert [(name, SHUNNED.findall(text)) for name, text in texts] == []
