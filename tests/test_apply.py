@@ -183,7 +183,7 @@ def test_a_mistake_in_the_program_does_not_hide_what_was_written(clock: FakeCloc
     outcome = clock.run(working(range(50), apply), None)
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert "ZeroDivisionError: oops" in outcome.err
-    assert "Nothing has been changed" not in outcome.err
+    assert "Nothing was changed" not in outcome.err
 
 
 def test_a_mistake_in_the_only_change_may_come_after_its_write(clock: FakeClock) -> None:

@@ -50,7 +50,7 @@ def test_a_failure_after_a_write_is_partial(clock: FakeClock) -> None:
 
     outcome = clock.run(script(work), None)
     assert outcome.code == 4
-    assert "Nothing has been changed" not in outcome.err
+    assert "Nothing was changed" not in outcome.err
     assert outcome.report["error"] == "Something broke."
 
 

@@ -711,7 +711,7 @@ def test_a_stop_lets_the_write_under_way_finish_and_the_next_run_goes_on(
         assert (outcome.code, outcome.report["outcome"]) == (130, "interrupted")
         assert len(statuses(outcome)) == min(len(sandbox.writes), 2)
         assert "Done in part: run it again to finish." in outcome.out
-        assert "Nothing has been changed" not in outcome.err
+        assert "Nothing was changed" not in outcome.err
         sandbox.on_request = None
         later = FakeClock()
         later.now = job.clock.now

@@ -78,7 +78,7 @@ def assert_nothing_written(_done: tuple[Any, str], cell: Cell) -> None:
 
 def assert_partial(_done: tuple[Any, str], cell: Cell) -> None:
     assert cell.report["outcome"] == "partial"
-    assert "Nothing has been changed" not in cell.err
+    assert "Nothing was changed" not in cell.err
     assert "Done in part: " in cell.out
     left = [row for row in rows(cell) if row["error"]]
     assert left

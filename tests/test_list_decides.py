@@ -720,7 +720,7 @@ def test_what_was_done_counts_whatever_was_answered(
         outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {NEW}
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
-    assert "Nothing has been changed" not in outcome.err
+    assert "Nothing was changed" not in outcome.err
     assert outcome.out.endswith(all_listed(1))
 
 

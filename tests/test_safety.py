@@ -42,7 +42,7 @@ def test_too_many_unfollows_are_refused_with_the_flag_that_would_allow_them(
         assert len(outcome.report["unfollow"]) == 8
         assert outcome.report["refusals"][0]["allow_with"] == "--max-unfollow 8"
         assert "- shop-29.example  no company in HubSpot has this domain" in outcome.out
-        assert "8 companies of 30 (26.7 %) would be unfollowed" in outcome.out
+        assert "This run would unfollow 8 of 30 companies (26.7%)" in outcome.out
         assert f" --approve {outcome.report['plan']}\n" in outcome.out
         assert clock.run(sync.main, sandbox, "--max-unfollow", "8").code == 0
         assert numbers(sandbox) == [*range(22)]
