@@ -117,9 +117,8 @@ def require_ok(findings: Iterable[Finding], kind: type[AppError] = AppError) -> 
 def check_machine(run: Run, account: str, open_state: Callable[[Path], Store]) -> list[Finding]:
     """The folder, the file of earlier runs and the lock of the job on this account, and where
     reports go; looking leaves nothing behind."""
-    remedy = files.OTHER_PLACE
-    if run.args.state:
-        remedy = "Point --state to a file that can be written."
+    named = "Point --state to a file that can be written."
+    remedy = named if run.args.state else files.OTHER_PLACE
 
     def folder() -> Finding:
         path = files.state_folder()
