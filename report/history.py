@@ -30,7 +30,7 @@ def describe_next(coming: Next, verbs: Verbs, who: str = "it") -> str:
     """The line of `--explain` on the next run."""
     what = f"{who} will be {verbs.get(coming.action, 'skipped')}"
     what = "nothing will change" if coming.action == "nothing" else what
-    return f"  Next run: {what}, because {coming.reason.rstrip('.')}."
+    return f"  Next run: {what}. Reason: {coming.reason.rstrip('.')}."
 
 
 def describe_past(changes: Sequence[ChangeEntry], verbs: Verbs, who: str = "it") -> str:

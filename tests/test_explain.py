@@ -104,14 +104,14 @@ def test_what_is_told_of_a_company(clock: FakeClock) -> None:
     assert outcome.report["explain"][0]["hubspot"][0]["facts"] == facts
     assert outcome.out.splitlines()[:10] == [
         "a.example",
-        f"  Next run: nothing will change, because {reason}.",
+        f"  Next run: nothing will change. Reason: {reason}.",
         "  HubSpot: A shop, id 101, https://app.hubspot.com/contacts/12345/record/0-2/101 has this"
         f" domain; E-commerce platform WooCommerce, Alexa rank 1. It does not match: {reason}.",
         "  PredictLeads: it is not followed.",
         f"  Earlier runs: followed on 21 Nov 2026; unfollowed on 2 Dec 2026: {reason}.",
         "",
         "b.example",
-        "  Next run: nothing will change, because no company in HubSpot has this domain.",
+        "  Next run: nothing will change. Reason: no company in HubSpot has this domain.",
         "  HubSpot has no company with this domain.",
         "  PredictLeads: it is not followed.",
     ]

@@ -329,7 +329,7 @@ def test_the_page_of_a_question_is_a_card_for_each_answer(clock: FakeClock, tmp_
     assert ": what happens to these companies, and why</title>" in text
     assert '<p class="lead">What happens to these companies, and why.</p>' in text
     assert '<details class="card" open><summary><b>a.example</b></summary>' in text
-    assert '<p class="lead">Next run: nothing will change, because it matches' in text
+    assert '<p class="lead">Next run: nothing will change. Reason: it matches' in text
     assert "<p>HubSpot: Shop A, id 101 has this domain" in text
     assert 'record/0-2/101">Shop A</a></p>' in text
     assert "<table>" not in text.split('<details id="details">')[0]

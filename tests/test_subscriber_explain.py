@@ -117,7 +117,7 @@ def test_all_that_is_told_of_a_person(clock: FakeClock) -> None:
         outcome = explain(clock, sandbox, JO, AL, flags=MIRROR)
     assert outcome.out.splitlines() == [
         JO,
-        "  Next run: this person will be updated, because their values in HubSpot are different.",
+        "  Next run: this person will be updated. Reason: their values in HubSpot are different.",
         "    name: Old -> Newer",
         "    country: (empty) -> Fr",
         "    joins Shops again, after somebody removed them from it",
@@ -127,7 +127,7 @@ def test_all_that_is_told_of_a_person(clock: FakeClock) -> None:
         "  Earlier runs: updated on 21 Nov 2026: joins 1 group.",
         "",
         AL,
-        "  Next run: this person will be skipped, because deleted in MailerLite.",
+        "  Next run: this person will be skipped. Reason: deleted in MailerLite.",
         f"  HubSpot: contact 102, {LINK}102 has this address and is the one used. No opt-outs.",
         "  MailerLite does not have this person.",
         "  Earlier runs have created or updated this person in MailerLite. Somebody has deleted"
