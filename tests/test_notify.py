@@ -119,7 +119,7 @@ def test_what_fails_is_one_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if kind in ("hang", "drip_head"):
-        monkeypatch.setattr(response, "BRIEF_S", 0.05)
+        monkeypatch.setattr(response, "BRIEF_S", 0.3)
     if "body" in details:  # it says which address it does not know
         details = {**details, "body": {"message": path}}
     with make([1], [2], clock) as sandbox:
