@@ -100,7 +100,7 @@ def _how(domain: str, company: Company) -> str:
         return "has this domain"
     if own is None and domain in domains_of(company._replace(additional_domains=None)):
         return f"has {company.domain!r} in its domain field, which is not a domain"
-    return f"has it as an additional domain, beside {own or company.domain or 'none'}"
+    return f"has it as an additional domain (its own: {own or company.domain or 'none'})"
 
 
 def _next(

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Collection, Iterable, Iterator, Sequence
 
 from cli.screen import Screen
-from companies.destination import Action
+from companies.destination import Action, Destination
 from companies.job import CompanyJob
 from companies.matching import Change, Matching
 from companies.plan import Diff, Plan, waiting_key
@@ -109,8 +109,8 @@ def show_plan(job: CompanyJob, plan: Plan, news: Collection[str]) -> None:
     still = "no longer matches but is" if len(kept) == 1 else "no longer match but are"
     say(f"{companies(len(kept))} {still} kept", Kind.KEEP, kept, SHOWN_ADDED)
     say(f"Skip {companies(len(skipped))}", Kind.SKIP, skipped, SHOWN_SKIPPED)
-    unchanged = len(plan.unchanged)
-    screen.say(f"{companies(unchanged)} {are(unchanged)} already {destination.listed}.")
+    if unchanged := len(plan.unchanged):
+        screen.say(f"{companies(unchanged)} {are(unchanged)} already {destination.listed}.")
     if waiting:
         days = {row["asked_again_on"] for row in waiting}
         first = format_date(date.fromisoformat(min(days)))
@@ -139,6 +139,15 @@ def show_open(screen: Screen, changes: Iterable[Change]) -> None:
             lines.append((each.domain, "the same" if each.error in said else each.error))
             said.add(each.error)
     screen.say_list(f"{companies(len(lines))} had problems", Kind.SKIP, lines, SHOWN_OPEN)
+
+
+def describe_plan(plan: Plan, destination: Destination) -> str:
+    """Such as "follow 19 companies and unfollow 5"."""
+    parts = [f"{destination.adding.key} {companies(len(plan.add))}"] if plan.add else []
+    if plan.remove:
+        number = f"{len(plan.remove):,}" if parts else companies(len(plan.remove))
+        parts.append(f"{destination.removing.key} {number}")
+    return " and ".join(parts)
 
 
 def describe_matching(number: int, but: int = 0) -> str:

@@ -74,7 +74,7 @@ class CompanySource:
 
         def search_companies() -> Finding:
             total = self._hubspot.count(COMPANIES, self._query())
-            return Finding(True, f"HubSpot companies can be read: {companies(total)} found.")
+            return Finding(True, f"HubSpot's companies can be read: {companies(total)} found.")
 
         return collect_findings(search_companies)
 

@@ -105,8 +105,7 @@ def sync(job: CompanyJob) -> Outcome:
         job.remember(matching, diff.unchanged)
         outcome = end_in_sync(job, plan)
     elif run.dry_run:
-        would = f"would {destination.adding.key} {companies(len(plan.add))}"
-        outcome = run.end_dry_run(f"{would} and {destination.removing.key} {len(plan.remove):,}")
+        outcome = run.end_dry_run(f"would {report.describe_plan(plan, destination)}")
     else:
         with run.finishing_calls():
             applied = apply(job, matching, plan, refused_before)

@@ -345,7 +345,7 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
         "OK   The rule: E-commerce platform is Shopify or Magento 2, Alexa rank is under"
         " 1,000,000.",
         "OK   The PredictLeads subscription is active, with 0 of 10,000 credits used this month.",
-        "OK   HubSpot companies can be read: 1 company found.",
+        "OK   HubSpot's companies can be read: 1 company found.",
         "OK   PredictLeads may bill followed companies by the month; --max-follow limits how many a"
         " run follows.",
         "OK   Settings come from the environment alone.",
@@ -447,7 +447,6 @@ def test_a_quiet_run_tells_the_result_first_and_the_report_last(
             "Follow 1 company:",
             "  + shop-1.example  Shop 1",
             "",
-            "0 companies are already followed.",
             "PredictLeads may bill followed companies by the month; --max-follow limits how many a"
             " run follows.",
         ]
@@ -476,7 +475,7 @@ def test_what_is_as_it_should_be_in_words(clock: FakeClock) -> None:
         "2 companies are already followed.",
         "Unfollowing 1 company will use about 1 credit (10,000 of 10,000 left this month).",
         f"Plan {dry.report['plan']}.",
-        "Dry run: would follow 0 companies and unfollow 1. Nothing was changed.",
+        "Dry run: would unfollow 1 company. Nothing was changed.",
     ]
 
 
