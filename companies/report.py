@@ -162,7 +162,7 @@ def verdict(plan: Plan, now: Diff, unwanted: Sequence[str], listed: str) -> str:
     """What the list that was read last shows, as words that follow "PredictLeads now follows"."""
     text = describe_matching(plan.matching, len(now.missing))
     kept = [each for each in plan.kept if each.domain in now.extra]
-    if not (unwanted or kept or now.missing):
+    if not (unwanted or kept or now.missing or now.skipped):
         text = f"exactly the {count(plan.matching, 'matching company', 'matching companies')}"
     for on_purpose, why in ((True, "on purpose"), (False, "for now")):
         if left := sum(each.on_purpose is on_purpose for each in kept):

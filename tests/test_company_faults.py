@@ -125,6 +125,10 @@ def test_a_row_without_a_domain_is_told(clock: FakeClock) -> None:
     assert outcome.code == 0
     reason = "PredictLeads follows a company without a domain"
     assert [row["reason"] for row in outcome.report["skipped"]] == [reason]
+    with make([1, 2], [1], clock) as sandbox:
+        sandbox.predictleads.followings["localhost"] = None
+        out = clock.run(sync.main, sandbox, **FAST).out
+    assert out.endswith("Checked: PredictLeads now follows all 2 matching companies.\n")
 
 
 def test_a_page_as_identifier_stands_for_nobody(clock: FakeClock) -> None:
