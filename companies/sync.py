@@ -169,8 +169,10 @@ def show_cost(job: CompanyJob, plan: Plan) -> None:
 
 def end_in_sync(job: CompanyJob, plan: Plan) -> Outcome:
     waiting = len(plan.waiting)
-    listed = report.describe_matching(plan.matching, waiting)
-    text = f"{listed} {are(plan.matching)} {job.destination.listed}"
+    text = "no company in HubSpot matches"
+    if plan.matching:
+        listed = report.describe_matching(plan.matching, waiting)
+        text = f"{listed} {are(plan.matching)} {job.destination.listed}"
     if waiting:
         text = f"Nothing to do for now: {text}, {waiting:,} {are(waiting)} waiting."
     job.run.summarise(text if waiting else f"Nothing to do: {text}.")

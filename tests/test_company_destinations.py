@@ -207,6 +207,7 @@ def test_an_empty_hubspot_is_refused(world: World) -> None:
     assert world.writes == []
     assert world.run("--allow-empty").code == 0
     assert world.writes == [("remove", "shop-1.example")]
+    assert world.run().out.endswith("Nothing to do: no company in HubSpot matches.\n")
 
 
 def test_what_is_kept_on_purpose(world: World) -> None:
