@@ -54,7 +54,7 @@ class Recorder(Sandbox):
     def carry_out(self, request: Request) -> Answer:
         answer = super().carry_out(request)
         results = answer.payload.get("results")
-        last_id = results[-1]["id"] if results else None
+        last_id = results[-1].get("id") if results else None
         self.calls.append(Call(request, answer.status, last_id, self.clock()))
         return answer
 
