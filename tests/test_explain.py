@@ -171,6 +171,7 @@ CASES = [
 ]
 
 
+@pytest.mark.no_cover
 def test_it_needs_few_calls(clock: FakeClock) -> None:
     """Of companies that an earlier run knew as matching."""
     companies = [shop(f"shop-{n}.example") for n in range(2_000)]

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 from unittest import mock
 
 import pytest
@@ -158,7 +159,17 @@ def test_which_file_it_was_is_told(clock: FakeClock) -> None:
     assert "OK   Settings come from the environment alone.\n" in alone
 
 
-def test_whoever_gets_the_keys_of_a_service_in_its_place_is_told(clock: FakeClock) -> None:
+def test_whoever_gets_the_keys_of_a_service_in_its_place_is_told(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = socket.getaddrinfo
+
+    def offline(host: str, *args: Any, **more: Any) -> Any:
+        if host == "127.0.0.1":
+            return find(host, *args, **more)
+        raise socket.gaierror("no network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", offline)
     with make([1], [1], clock) as sandbox:
         url = "https://elsewhere.invalid/api"
         ended = clock.run(sync.main, sandbox, HUBSPOT_BASE_URL=url)
