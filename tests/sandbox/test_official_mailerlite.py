@@ -1,4 +1,4 @@
-"""MailerLite's own Python client works with the sandbox: https://pypi.org/project/mailerlite/."""
+"""MailerLite's own Python client works with the sandbox: https://github.com/mailerlite/mailerlite-python."""
 
 from __future__ import annotations
 
