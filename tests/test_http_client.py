@@ -446,6 +446,7 @@ def test_an_answer_that_would_take_all_memory(
         connect().read(*LIST)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "body", [b" " * 200_000_000, b"[" + b"[]," * 2_700_000 + b"0]"], ids=["bomb", "lists"]
 )

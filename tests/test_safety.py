@@ -435,6 +435,7 @@ def test_killed_after_any_write_the_next_run_converges(clock: FakeClock, number:
         assert numbers(sandbox) == [*range(4)]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("is_lost", [False, True])
 @pytest.mark.parametrize("number", range(1, 6))
 def test_killed_while_companies_have_two_names_the_next_run_converges(
