@@ -18,7 +18,7 @@ MAX_READS = 3  # of a list that has changed while it was read
 MAX_NUMBERED_READS = 6  # pages of a list without an order repeat some rows and lack as many
 MAX_NUMBERED_PAGES = 10_000
 MAX_CHAINS = 10
-SPLIT_FROM_ROWS = 2_000  # fewer rows left are not worth the page that one more chain may cost
+SPLIT_FROM_ROWS = 1_000  # fewer rows left are not worth the page that one more chain may cost
 
 T = TypeVar("T")
 
