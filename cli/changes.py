@@ -125,5 +125,7 @@ def conclude(run: Run, statuses: Iterable[str], what: str) -> errors.Outcome:
     if not_reached:
         was = "was" if not_reached == 1 else "were"
         open_ones.append(f"{count(not_reached, 'change')} {was} not attempted.")
-    run.summarise(" ".join([*open_ones, "The next run will retry them."]))
+    # What a service has rejected waits for some days first.
+    retried = "Later runs" if failed else "The next run"
+    run.summarise(" ".join([*open_ones, f"{retried} will retry them."]))
     return errors.Outcome.PARTIAL

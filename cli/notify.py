@@ -6,6 +6,7 @@ https://healthchecks.io/docs/http_api/ describes.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from typing import Iterator
 from urllib.parse import parse_qsl, urlsplit
@@ -33,7 +34,8 @@ class Hook:
 
     def __init__(self, setting: str, url: Secret, clock: Clock) -> None:
         address = urlsplit(url.reveal())
-        self.host, self._query = address.hostname or "", dict(parse_qsl(address.query))
+        self.url, self.host = url, address.hostname or ""
+        self._query = dict(parse_qsl(address.query, keep_blank_values=True))
         self._http = HttpClient(
             Service(
                 f"{setting} ({self.host})",
@@ -61,12 +63,9 @@ class Hooks:
 
     def __init__(self, reader: SettingsReader, clock: Clock) -> None:
         self._clock = clock.restarted()  # a run that was stopped is told as well
-        self._notify_url = reader.address("NOTIFY_URL")
-        self._notify = self._heartbeat = None
-        if self._notify_url:
-            self._notify = Hook("NOTIFY_URL", self._notify_url, self._clock)
-        if heartbeat_url := reader.address("HEARTBEAT_URL"):
-            self._heartbeat = Hook("HEARTBEAT_URL", heartbeat_url, self._clock)
+        notify, heartbeat = reader.address("NOTIFY_URL"), reader.address("HEARTBEAT_URL")
+        self._notify = Hook("NOTIFY_URL", notify, self._clock) if notify else None
+        self._heartbeat = Hook("HEARTBEAT_URL", heartbeat, self._clock) if heartbeat else None
 
     def findings(self) -> Iterator[Finding]:
         """For `--check`, which calls neither."""
@@ -85,21 +84,23 @@ class Hooks:
             self._heartbeat.call("POST", "/fail", exit_code)
         elif self._heartbeat:
             self._heartbeat.call("GET")
-        if self._notify and self._notify_url and self._is_news(report, has_news):
+        if self._notify and self._is_news(self._notify.url, report, has_news):
             self._notify.call("POST", body={"text": describe(report, reports)})
 
-    def _is_news(self, report: Report, has_news: bool) -> bool:
+    def _is_news(self, url: Secret, report: Report, has_news: bool) -> bool:
         """The same failure or refusal is sent once, then once a day."""
-        assert self._notify_url
-        errors = [row.get("error") for each in report.sections for row in each.rows]
-        done = any(row.get("status") == DONE for each in report.sections for row in each.rows)
-        is_new = has_news or done or report.outcome is Outcome.SYNCED
-        reasons = [each.reason for each in report.refusals]
-        failure = repr(
-            (report.outcome.word, report.error, reasons, sorted({*filter(None, errors)}))
-        )
+        rows = [row for section in report.sections for row in section.rows]
+        is_new = has_news or any(row.get("status") == DONE for row in rows)
+        is_new = is_new or report.outcome is Outcome.SYNCED
+        texts = [report.error, *(each.reason for each in report.refusals)]
+        texts += sorted({row["error"] for row in rows if row.get("error")})
+        # Moments and ids, as that of a call, are others each time.
+        words = [word for text in texts if text for word in text.split()]
+        words = [word for word in words if not any(map(str.isdigit, word))]
+        text = " ".join([report.outcome.word, report.plan, *words])
+        failure = hashlib.sha256(text.encode()).hexdigest()  # it may name somebody
         waiting = set() if report.outcome in (Outcome.IN_SYNC, Outcome.SYNCED) else {failure}
-        path = account_file(f"{report.job}-notices", self._notify_url.reveal(), ".sqlite3")
+        path = account_file(f"{report.job}-notices", url.reveal(), ".sqlite3")
         try:
             store = Store(path, SQL, "Delete it.", dry_run=False, may_fail=True)
             notifications = Notifications(store, self._clock, DAY_S)

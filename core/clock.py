@@ -50,7 +50,7 @@ class Clock:
     def check(self) -> None:
         if self.monotonic() >= self._end:
             self.stop()
-            raise Interrupted("stopped after MAX_RUN_MINUTES")
+            raise Interrupted("the run took longer than MAX_RUN_MINUTES allows")
         if self.is_stopped():
             raise Interrupted("stopped on request")
 

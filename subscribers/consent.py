@@ -13,7 +13,7 @@ OPTED_OUT = "opted out in HubSpot"
 BAD_ADDRESS = "bad address according to HubSpot"
 BOUNCED = "bounced according to HubSpot"
 QUARANTINED = "quarantined by HubSpot"
-UNCONFIRMED = "subscription not confirmed in HubSpot"
+UNCONFIRMED = "has not confirmed the subscription in HubSpot"
 
 OPT_OUT = "hs_email_optout"  # of all mail; `hs_email_optout_<id>` is of one subscription type
 CONFIRMATION = "hs_emailconfirmationstatus"  # of HubSpot's own double opt-in

@@ -11,10 +11,14 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, TypeVar
 
 from core.clock import Clock
+from core.settings import SettingsReader
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
+from transport.service_client import ServiceClient, ServiceSettings
+
+C = TypeVar("C", bound=ServiceClient)
 
 ROOT = Path(__file__).parent.parent
 START = datetime(2026, 11, 21, 8, 0, tzinfo=timezone.utc)
@@ -72,6 +76,23 @@ class FakeClock(Clock):
             self.now += seconds
             self.slept.append(seconds)
         self.check()
+
+
+def connected(
+    client: type[C],
+    settings: Callable[[SettingsReader], ServiceSettings],
+    sandbox: Sandbox,
+    clock: Clock,
+) -> Iterator[C]:
+    """A client of one service of the sandbox, for a fixture."""
+    found = client(SettingsReader(sandbox.settings, "test").load(settings), clock, dry_run=False)
+    yield found
+    found.http.close()
+
+
+def edited(**more: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What a Fault of the kind "edit" makes of an answer."""
+    return lambda payload: {**payload, **more}
 
 
 def make(

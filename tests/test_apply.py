@@ -59,7 +59,7 @@ def test_each_result_is_in_its_place(run: Run) -> None:
     assert run.report.counts == counts
     assert run.report.summary == [
         "Done in part: all.",
-        "500 changes failed. 500 changes were not attempted. The next run will retry them.",
+        "500 changes failed. 500 changes were not attempted. Later runs will retry them.",
     ]
 
 

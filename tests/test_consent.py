@@ -145,7 +145,7 @@ def test_who_has_not_confirmed_in_hubspot_is_not_written(clock: FakeClock) -> No
         outcome = run_first(clock, sandbox, "--unsubscribe-opted-out")
         assert statuses(sandbox) == {AL: "active", BO: "active"}
         assert fields(sandbox, AL) == {"name": "Old"}
-    why = "subscription not confirmed in HubSpot"
+    why = "has not confirmed the subscription in HubSpot"
     assert reasons(outcome) == {JO: why, AL: why}
     line = "OK   People who have not confirmed HubSpot's double opt-in are skipped.\n"
     assert line in check.out

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 import pytest
 
 import hubspot_client
 from core.errors import BadAnswer, CallRejected, ListChanged
-from core.settings import SettingsReader
 from hubspot_api import search
 from hubspot_api.shapes import COMPANIES, CONTACTS
 from hubspot_client import HubSpotClient, hubspot_settings
 from sandbox import Fault, HubSpot, Request, Sandbox
 from sandbox.hubspot_properties import opt_out_name
-from tests.helpers import FakeClock
+from tests.helpers import FakeClock, connected, edited
 
 
 @pytest.fixture
@@ -28,14 +27,7 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def hubspot(sandbox: Sandbox, clock: FakeClock) -> Iterator[HubSpotClient]:
-    settings = SettingsReader(sandbox.settings, "test").load(hubspot_settings)
-    client = HubSpotClient(settings, clock, dry_run=False)
-    yield client
-    client.http.close()
-
-
-def edited(**more: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda payload: {**payload, **more}
+    yield from connected(HubSpotClient, hubspot_settings, sandbox, clock)
 
 
 @pytest.mark.parametrize(("total", "is_accepted"), [(3, True), (8, True), (9, False)])

@@ -834,7 +834,7 @@ def test_a_refusal_of_another_kind_is_partial_once(clock: FakeClock) -> None:
     with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
         outcome = clock.run(sync.main, sandbox)
         assert (outcome.code, set(sandbox.predictleads.followings)) == (4, {"z.example"})
-        assert "2 changes failed. The next run will retry them." in outcome.out
+        assert "2 changes failed. Later runs will retry them." in outcome.out
         before = len(sandbox.requests)
         hourly = clock.run(sync.main, sandbox, "-q")  # an unfollow is tried by every run
         assert (hourly.code, hourly.text) == (0, "")

@@ -15,7 +15,7 @@ from core.settings import SettingsReader
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, import_key
 from mailerlite_client import GROUPS, PERSON, VALUES, MailerLiteClient, Refused, mailerlite_settings
 from sandbox import Fault, MailerLite, Request, Sandbox
-from tests.helpers import FakeClock
+from tests.helpers import FakeClock, connected, edited
 
 JO = "jo@mail.example"
 
@@ -37,14 +37,7 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(sandbox: Sandbox, clock: FakeClock) -> Iterator[MailerLiteClient]:
-    settings = SettingsReader(sandbox.settings, "test").load(mailerlite_settings)
-    client = MailerLiteClient(settings, clock, dry_run=False)
-    yield client
-    client.http.close()
-
-
-def edited(**more: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda payload: {**payload, **more}
+    yield from connected(MailerLiteClient, mailerlite_settings, sandbox, clock)
 
 
 # Subscribers

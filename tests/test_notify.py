@@ -52,7 +52,9 @@ def test_the_same_failure_is_said_once_and_then_daily(clock: FakeClock) -> None:
         said = []
         for wait_s, fault in ((0, 401), (3600, 401), (3600, 400), (DAY_S, 400), (60, 0), (60, 400)):
             clock.now += wait_s
-            sandbox.faults = [Fault("status", "hubspot", status=fault)] if fault else []
+            body = {"message": "No.", "correlationId": f"id-{clock.now}"}  # another each time
+            failing = Fault("status", "hubspot", status=fault, body=body)
+            sandbox.faults = [failing] if fault else []
             assert run(clock, sandbox).code == (1 if fault else 0)
             said.append(len(sandbox.hooks.notices))
         assert said == [1, 1, 2, 3, 3, 4]

@@ -7,10 +7,9 @@ from typing import Any, Iterator
 import pytest
 
 from core.errors import CallRejected, NotFound, ServiceError
-from core.settings import SettingsReader
 from predictleads_client import PredictLeadsClient, predictleads_settings
 from sandbox import Fault, PredictLeads, Sandbox
-from tests.helpers import FakeClock
+from tests.helpers import FakeClock, connected
 
 ERROR = {"error": {"type": "not_found", "message": "Nothing is here."}}
 
@@ -23,10 +22,7 @@ def sandbox(clock: FakeClock) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(sandbox: Sandbox, clock: FakeClock) -> Iterator[PredictLeadsClient]:
-    settings = SettingsReader(sandbox.settings, "test").load(predictleads_settings)
-    client = PredictLeadsClient(settings, clock, dry_run=False)
-    yield client
-    client.http.close()
+    yield from connected(PredictLeadsClient, predictleads_settings, sandbox, clock)
 
 
 @pytest.mark.parametrize(

@@ -192,3 +192,12 @@ def test_a_kill_while_the_file_is_made_leaves_a_fresh_start(
     assert not path.exists()
     remember(path, JO)
     assert known(path, JO) == [True]
+
+
+def test_what_mailerlite_keeps_as_it_was_sent_is_not_remembered(path: Path) -> None:
+    with open_memory(path) as memory:
+        memory.make_file()
+        memory.note_written(JO, 1, values={"city": "Wien", "phone": "1 23"})
+        memory.note_forms([JO], lambda _, key: {"city": "Wien", "phone": "123"}[key])
+        assert memory.rows("SELECT field FROM kept") == [("phone",)]
+        assert memory.is_kept_as(JO, "phone", "1 23", "123")

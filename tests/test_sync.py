@@ -644,7 +644,7 @@ def test_one_refusal_does_not_stop_the_others(clock: FakeClock) -> None:
         assert set(sandbox.predictleads.followings) == set(followed(1, 3))
     assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
     assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "failed", "done"]
-    assert "1 change failed. The next run" in outcome.out
+    assert "1 change failed. Later runs will" in outcome.out
     assert "follow shop-2.example: rejected. (422 invalid: Not this one)" in outcome.err
 
 
