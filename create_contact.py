@@ -18,13 +18,11 @@ from contact import plan
 from contact.plan import NewContact, Step, one_line
 from contact.records import Memory, Records
 from core import log
+from core.addresses import parse_domain, parse_email, shared_host
 from core.clock import Clock
-from core.domains import parse_domain
-from core.emails import parse_email
 from core.errors import AppError, CallRejected, Outcome, SettingsError
 from core.limits import parse_number
 from core.settings import SettingsReader
-from core.shared_hosts import shared_host
 from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Created
 from hubspot_client import HubSpotClient, hubspot_settings
 from report.model import Finding, Kind, Row, Section

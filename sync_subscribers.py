@@ -28,8 +28,8 @@ from subscribers.decide import Action, contact_address
 from subscribers.memory import PersonStore
 from subscribers.plan import Plan, make_plan, people
 from subscribers.reading import Everybody, Services, read_everybody
+from subscribers.rules import comparable
 from subscribers.setup import Setup
-from subscribers.values import comparable
 from subscribers.writing import Writer, create
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Callable, Generic, Iterable, Sequence, TypeVar
 
 from cli.command import Run
-from core.emails import masked
+from core.addresses import masked
 from core.errors import AppError, CallRejected, Forbidden, NotSent, Outcome
 from report import history as past
 from report.model import Finding

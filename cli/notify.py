@@ -12,8 +12,8 @@ from typing import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
 from core import log
+from core.addresses import masked
 from core.clock import DAY_S, Clock
-from core.emails import masked
 from core.errors import AppError, Outcome
 from core.settings import Secret, SettingsReader
 from report.model import DONE, Finding, Report

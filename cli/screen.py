@@ -12,8 +12,8 @@ from typing import Iterable, Sequence, TextIO, TypeVar
 from tqdm import tqdm
 
 from core import log
+from core.addresses import display_domains
 from core.clock import Clock
-from core.domains import display_domains
 from core.words import clip, printable
 from report.model import Kind
 

@@ -20,7 +20,7 @@ from typing import AbstractSet, Callable, Collection, Iterable, Sequence
 from companies.plan import LISTED, UNLISTED, Diff
 from companies.state import Answers
 from core import log
-from core.domains import normalise_domain
+from core.addresses import normalise_domain
 from core.errors import ServiceError
 from core.words import companies
 

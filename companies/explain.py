@@ -10,7 +10,7 @@ from companies.destination import Destination
 from companies.job import CompanyJob
 from companies.matching import Criteria, Matching, domains_of
 from companies.plan import LISTED, Answer, Plan, Rows, names_of
-from core.domains import display_domain, normalise_domain
+from core.addresses import display_domain, normalise_domain
 from core.errors import Outcome, SettingsError
 from core.words import format_date, local
 from hubspot_api.shapes import Company

@@ -16,8 +16,8 @@ from companies.plan import Diff, Doubt, Keep, Plan, Rows, compare, make_plan, na
 from companies.source import CompanySource
 from companies.state import Answers, CompanyState
 from core import log
+from core.addresses import parse_domain, parse_domains
 from core.conditions import Condition, parse_conditions
-from core.domains import parse_domain, parse_domains
 from core.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
 from core.settings import SettingsReader, parse_names, parse_positive
 from core.words import are, companies

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import AbstractSet, Iterable, Mapping, NamedTuple, Sequence
 
+from core.addresses import named_domains, normalise_domain, shared_host
 from core.conditions import Condition, Property
-from core.domains import named_domains, normalise_domain
-from core.shared_hosts import shared_host
 from hubspot_api.shapes import Company
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Collection, Dict, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
 from companies.matching import Change, HubSpotLookup, Matching, Skipped
-from core.domains import normalise_domain, parse_bare_domain
+from core.addresses import normalise_domain, parse_bare_domain
 
 # What came of adding a company, beside the statuses that every change may have: the destination
 # does not know it; it accepted it, and does not list it.

@@ -6,8 +6,7 @@ import re
 import unicodedata
 from typing import Iterable, NamedTuple, Sequence
 
-from core.domains import named_domains, normalise_domain
-from core.emails import MAX_LOCAL
+from core.addresses import MAX_LOCAL, named_domains, normalise_domain
 from core.words import clip
 from hubspot_api.shapes import Company, Contact
 

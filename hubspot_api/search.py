@@ -11,8 +11,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Callable, Iterable, Iterator, List, Sequence, TypeVar
 
+from core.addresses import display_domain
 from core.conditions import Condition, Property
-from core.domains import display_domain
 from hubspot_api import shapes
 from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANY_PROPERTIES, Record
 from transport.paging import IdRange

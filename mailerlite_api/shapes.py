@@ -6,7 +6,7 @@ import functools
 import re
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-from core.emails import canonical
+from core.addresses import canonical
 from core.values import Packed
 
 # Each status has a list of its own, and the list without a filter is not all of them. In this

@@ -15,7 +15,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import jinja2
 
-from core.domains import display_domain
+from core.addresses import display_domain
 from core.errors import Outcome, describe_outcome
 from core.words import count, format_date, format_moment, listing, local, printable
 from report.model import DONE, NOT_REACHED, Kind, Report, Row, Section

@@ -11,13 +11,20 @@ from datetime import datetime
 from typing import Iterable, Mapping, NamedTuple, Protocol, Sequence
 
 from core import words
+from core.addresses import addresses_in, canonical, normalise_email
 from core.conditions import describe_value
-from core.emails import addresses_in, canonical, normalise_email
 from hubspot_api.shapes import ADDITIONAL_EMAILS, Contact
 from mailerlite_api.shapes import Subscriber, Value
-from subscribers.consent import OPT_OUT, objections
-from subscribers.rules import COMPANY_ID, Rules
-from subscribers.values import comparable, labelled, trimmed, usable
+from subscribers.rules import (
+    COMPANY_ID,
+    OPT_OUT,
+    Rules,
+    comparable,
+    labelled,
+    objections,
+    trimmed,
+    usable,
+)
 
 # Why someone is skipped; `consent` has the reasons that HubSpot gives.
 STILL_SUBSCRIBED = ", but still subscribed in MailerLite"  # after the reason

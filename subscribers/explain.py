@@ -13,12 +13,11 @@ from report.history import Next, change_row, describe_next, describe_past
 from report.model import Kind, Row, Section
 from state.history import ChangeEntry, History
 from subscribers import decide
-from subscribers.consent import objections
 from subscribers.decide import Action, Decision, KnownPerson, Person
 from subscribers.memory import PersonStore
 from subscribers.plan import find_people
 from subscribers.reading import ContactReader, Services, subscribers_called
-from subscribers.rules import Rules
+from subscribers.rules import Rules, objections
 from subscribers.sections import VERBS
 from subscribers.setup import Setup
 

@@ -24,7 +24,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Callable, Iterable, Mapping, NamedTuple
 
-from core.emails import canonical, masked
+from core.addresses import canonical, masked
 from core.errors import AppError
 from mailerlite_api.shapes import Value
 from state import history

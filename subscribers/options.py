@@ -9,16 +9,16 @@ from typing import Callable, Mapping, NamedTuple
 
 from cli import command
 from core import limits
+from core.addresses import canonical, normalise_email
 from core.conditions import Condition, parse_conditions
-from core.emails import canonical, normalise_email
 from core.settings import SettingsReader, parse_names
 from core.words import are
 from hubspot_client import hubspot_settings
 from mailerlite_client import mailerlite_settings
-from subscribers.consent import parse_legal_basis
 from subscribers.decide import Action
 from subscribers.memory import Lists
 from subscribers.plan import Plan, people
+from subscribers.rules import parse_legal_basis
 from transport.service_client import ServiceSettings
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html

@@ -6,15 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from core.emails import canonical
+from core.addresses import canonical
 from core.words import count
 from hubspot_api.shapes import Contact
 from mailerlite_api.shapes import Subscriber
 from report.model import Result
 from subscribers import decide
 from subscribers.decide import Action, Decision, Memory, Person, Refusal
-from subscribers.rules import Rules
-from subscribers.values import trimmed
+from subscribers.rules import Rules, trimmed
 
 # In the order of writing: should the run break off, nobody gets mail who does not want it.
 CHANGES = (Action.OPT_OUT, Action.UNSUBSCRIBE, Action.LEAVE, Action.UPDATE, Action.CREATE)

@@ -7,8 +7,8 @@ from typing import AbstractSet, Iterable, Mapping, NamedTuple, Sequence
 
 from cli.screen import Progress
 from core import log
+from core.addresses import canonical, spellings
 from core.clock import Clock
-from core.emails import canonical, spellings
 from core.values import Packed
 from core.words import count
 from hubspot_api import search
@@ -19,8 +19,7 @@ from mailerlite_client import BATCH_SIZE, MailerLiteClient
 from subscribers.decide import Person, by_change, company_id, contact_address, other_addresses
 from subscribers.memory import PersonStore
 from subscribers.plan import by_email
-from subscribers.rules import Rules
-from subscribers.values import OF_COMPANY
+from subscribers.rules import OF_COMPANY, Rules
 from transport import threads
 
 CONTACTS_A_CALL = 100  # by id as well as of all of them

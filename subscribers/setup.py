@@ -12,18 +12,23 @@ from core.errors import AppError, CallRejected, Forbidden, ServiceError, Setting
 from core.words import alternatives, count, listing
 from hubspot_api.shapes import COMPANIES, CONTACTS, Account, ObjectType, RecordList
 from report.model import Finding
-from subscribers.consent import (
-    CONFIRMATION,
-    OPT_OUT,
-    OptOut,
-    consent_properties,
-    subscriptions_of,
-)
 from subscribers.options import Options
 from subscribers.plan import Creation
 from subscribers.reading import Services
-from subscribers.rules import Mirror, Rules, Scope, placeholder
-from subscribers.values import OF_COMPANY, Field, field_type
+from subscribers.rules import (
+    CONFIRMATION,
+    OF_COMPANY,
+    OPT_OUT,
+    Field,
+    Mirror,
+    OptOut,
+    Rules,
+    Scope,
+    consent_properties,
+    field_type,
+    placeholder,
+    subscriptions_of,
+)
 from transport import threads
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import AbstractSet, Any, Iterable, Mapping, Sequence
 
 from cli.command import Run
-from core.emails import canonical
+from core.addresses import canonical
 from core.errors import AppError
 from core.words import count, listing
 from mailerlite_client import MailerLiteClient

@@ -14,8 +14,8 @@ from typing import AbstractSet, Callable, Mapping, Sequence
 from cli.changes import Changes, Skip
 from cli.command import Run
 from cli.screen import Progress
+from core.addresses import masked
 from core.conditions import without_value
-from core.emails import masked
 from core.errors import AppError, CallRejected, ServiceDown, ServiceError
 from core.words import count, listing
 from hubspot_api.shapes import CONTACTS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import sync
-from core.domains import named_domains, normalise_domain
+from core.addresses import named_domains, normalise_domain
 from core.settings import SettingsReader
 from sandbox import Fault
 from sandbox.core import Window

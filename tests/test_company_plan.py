@@ -29,8 +29,8 @@ from companies.plan import (
     make_plan,
 )
 from companies.state import SCHEMA, Answers
+from core.addresses import normalise_domain
 from core.conditions import Property, parse_conditions
-from core.domains import normalise_domain
 from core.errors import CallRejected, Forbidden, NotFound, ServiceError
 from core.words import iso_day, listing
 from hubspot_api import search

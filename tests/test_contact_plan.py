@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contact.plan import NewContact, Plan, Step, made_up_email, make_plan, with_domain
-from core.emails import parse_email
+from core.addresses import parse_email
 from hubspot_api.shapes import Company, Contact
 
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domains import display_domain, display_domains, normalise_domain
-from core.shared_hosts import shared_host
+from core.addresses import display_domain, display_domains, normalise_domain, shared_host
 
 SAME_SHOP = [
     "shop.example",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.emails import addresses_in, canonical, masked, spellings
+from core.addresses import addresses_in, canonical, masked, spellings
 
 PUNYCODE, UNICODE = "jo@xn--mnze-0ra.example", "jo@m\u00fcnze.example"
 

@@ -7,10 +7,17 @@ from typing import Callable
 
 import pytest
 
+from core.addresses import (
+    addresses_in,
+    canonical,
+    display_domains,
+    masked,
+    named_domains,
+    normalise_domain,
+    normalise_email,
+    shared_host,
+)
 from core.conditions import Condition, Property
-from core.domains import display_domains, named_domains, normalise_domain
-from core.emails import addresses_in, canonical, masked, normalise_email
-from core.shared_hosts import shared_host
 from core.values import as_day, as_number
 from core.words import clip
 from transport.response import clean

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 import sync_subscribers
-from core.emails import canonical
+from core.addresses import canonical
 from sandbox import HubSpot, MailerLite, Request, Sandbox
 from tests.helpers import FAST, FakeClock
 from tests.people import KINDS, is_write

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import sync_subscribers
-from core.emails import canonical
+from core.addresses import canonical
 from sandbox import Fault, Sandbox
 from sandbox.hubspot import definition
 from subscribers.decide import OLDER

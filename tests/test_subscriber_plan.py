@@ -11,19 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.addresses import normalise_email
 from core.conditions import Property
-from core.emails import normalise_email
 from hubspot_api.shapes import Contact
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber
-from subscribers.consent import (
-    BAD_ADDRESS,
-    BOUNCED,
-    OPTED_OUT,
-    QUARANTINED,
-    UNCONFIRMED,
-    Subscription,
-    consent_properties,
-)
 from subscribers.decide import (
     DELETED,
     INVALID_EMAIL,
@@ -35,8 +26,20 @@ from subscribers.decide import (
 )
 from subscribers.memory import PersonStore
 from subscribers.plan import Plan, by_email, find_people, make_plan
-from subscribers.rules import Rules
-from subscribers.values import Field, comparable, labelled, usable
+from subscribers.rules import (
+    BAD_ADDRESS,
+    BOUNCED,
+    OPTED_OUT,
+    QUARANTINED,
+    UNCONFIRMED,
+    Field,
+    Rules,
+    Subscription,
+    comparable,
+    consent_properties,
+    labelled,
+    usable,
+)
 from tests.helpers import START
 
 JO = "jo@mail.example"

@@ -12,7 +12,7 @@ from http import client as http
 from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Pattern
 
-from core.emails import masked
+from core.addresses import masked
 from core.errors import CallRejected, Forbidden, PaymentRequired, ServiceDown
 from core.words import format_moment
 
