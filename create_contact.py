@@ -11,17 +11,13 @@ import contextlib
 import sys
 from typing import Callable, Sequence
 
-from cli import command
-from cli.command import Run
-from cli.job import check_machine, collect_findings
+from cli import command, job
 from contact import plan
 from contact.plan import NewContact, Step, one_line
 from contact.records import Memory, Records
-from core import log
+from core import errors, limits, log
 from core.addresses import parse_domain, parse_email, shared_host
 from core.clock import Clock
-from core.errors import AppError, CallRejected, Outcome, SettingsError
-from core.limits import parse_number
 from core.settings import SettingsReader
 from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Created
 from hubspot_client import HubSpotClient, hubspot_settings
@@ -63,7 +59,7 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         "--email needs the company as well; - reads a line of standard input."
     )
     wait = f"wait so long for another run to end (default: {WAIT_S})"
-    kind = command.flag_type(parse_number)
+    kind = command.flag_type(limits.parse_number)
     arguments.to_do.add_argument("--wait", metavar="SECONDS", type=kind, default=WAIT_S, help=wait)
     return command.main("contact", "A contact in HubSpot", arguments, _run, argv, clock)
 
@@ -79,19 +75,19 @@ def _parse_domain(text: str) -> str:
     return parse_domain(text)
 
 
-def _run(run: Run) -> Outcome:
+def _run(run: command.Run) -> errors.Outcome:
     chosen, first_name, last_name = run.settings(settings, with_hooks=False)
     wanted = _wanted(run, first_name, last_name)
     hubspot = HubSpotClient(chosen, run.clock, run.dry_run)
     with run.using(chosen.account, hubspot.http, wait_s=run.args.wait):
         if run.args.check:
-            here = check_machine(run, chosen.account, lambda path: Memory(path, True))
+            here = job.check_machine(run, chosen.account, lambda path: Memory(path, True))
             return run.show_findings([*_check(hubspot, wanted), *here])
         with contextlib.closing(Memory(run.state_path(chosen.account), run.dry_run)) as memory:
             return Creation(run, Records(run, hubspot, memory), wanted).carry_out()
 
 
-def _wanted(run: Run, first_name: str, last_name: str) -> NewContact:
+def _wanted(run: command.Run, first_name: str, last_name: str) -> NewContact:
     """Made up if no flag gives any of it. A name that is given as empty stays empty."""
     args = run.args
     needed = (args.email, args.company_name, args.company_domain)
@@ -105,7 +101,7 @@ def _wanted(run: Run, first_name: str, last_name: str) -> NewContact:
         return NewContact(email, first, last, plan.COMPANY_NAME, plan.COMPANY_DOMAIN)
     flags = ("--email", "--company-name", "--company-domain")
     if missing := [flag for flag, value in zip(flags, needed) if not value]:
-        raise SettingsError(
+        raise errors.SettingsError(
             f"Also give {' and '.join(missing)}. Sample values are used only if no flag names a"
             " person or a company."
         )
@@ -129,13 +125,13 @@ def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
 
     account = hubspot.account_if_told()
     known = [Finding(True, f"HubSpot accepts the key: {account}.")] if account else []
-    return known + collect_findings(companies, contacts)
+    return known + job.collect_findings(companies, contacts)
 
 
 class Creation:
     """One run: look, then create what is missing, and tell each step."""
 
-    def __init__(self, run: Run, records: Records, wanted: NewContact) -> None:
+    def __init__(self, run: command.Run, records: Records, wanted: NewContact) -> None:
         self._run, self._records, self._wanted = run, records, wanted
         self._hubspot = records.hubspot
         self._account = self._hubspot.account_if_told()  # without it there are no links
@@ -146,13 +142,13 @@ class Creation:
         run.report.counts = dict.fromkeys(STATUSES, 0)
         run.report.warnings = self._warnings
 
-    def carry_out(self) -> Outcome:
+    def carry_out(self) -> errors.Outcome:
         run = self._run
         if self._account:
             run.name_accounts(f"HubSpot is {self._account}.")
         try:
             self._take_steps(self._records.plan(self._wanted))
-        except AppError as error:
+        except errors.AppError as error:
             if run.wrote:
                 run.summarise(f"Done in part: {self._what_is_left(error)}")
             elif run.outcome_unknown:
@@ -165,13 +161,13 @@ class Creation:
             return run.end_dry_run(f"would create {names}")
         if self._with_status("found") == self._steps:
             run.summarise("Nothing to do: company, contact and association already exist.")
-            return Outcome.IN_SYNC
+            return errors.Outcome.IN_SYNC
         run.summarise("Done: the contact is associated with the company in HubSpot.")
-        return Outcome.SYNCED
+        return errors.Outcome.SYNCED
 
-    def _what_is_left(self, error: AppError) -> str:
+    def _what_is_left(self, error: errors.AppError) -> str:
         made = [f"{row['step']} {row['id']}" for row in self._with_status("created")]
-        if not (made and isinstance(error, CallRejected)):
+        if not (made and isinstance(error, errors.CallRejected)):
             return "run it again to finish."
         stays = "was created and stays" if len(made) == 1 else "were created and stay"
         return (
@@ -216,7 +212,7 @@ class Creation:
         https://knowledge.hubspot.com/articles/kcs_article/contacts/automatically-create-and-associate-companies-with-contacts
         """
         companies = {each: Company(each, None, None, None, None) for each in others}
-        with contextlib.suppress(CallRejected):  # then their ids have to do
+        with contextlib.suppress(errors.CallRejected):  # then their ids have to do
             companies.update((each.id, each) for each in self._hubspot.companies_by_id(others))
         texts: list[str] = []
         for each in companies.values():

@@ -14,15 +14,11 @@ from functools import partial
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, TypeVar
 from urllib.parse import quote
 
-from core.conditions import Property
-from core.errors import CallRejected, Forbidden, ServiceError, SettingsError
-from core.settings import Secret, SettingsReader, parse_base_url, parse_rate
+from core import conditions, errors, settings
 from hubspot_api import search, shapes
 from hubspot_api.shapes import COMPANIES, CONTACTS, Company, Contact, Created, ObjectType, Record
-from transport import paging, threads
-from transport.paging import IdRange
+from transport import paging, service_client, threads
 from transport.response import JsonObject, Response, Service, json_object
-from transport.service_client import ServiceClient, ServiceSettings, Shape, total
 
 # One place for the version.
 _OBJECTS = "/crm/v3/objects"
@@ -61,12 +57,12 @@ _EXISTING_ID = {
 R = TypeVar("R")
 
 
-def hubspot_settings(reader: SettingsReader) -> ServiceSettings:
+def hubspot_settings(reader: settings.SettingsReader) -> service_client.ServiceSettings:
     token = reader.secret("HUBSPOT_ACCESS_TOKEN", WHERE_KEY)
-    return ServiceSettings(
-        reader.get("HUBSPOT_BASE_URL", SERVICE.base_url, parse_base_url),
-        {"Authorization": Secret(f"Bearer {token.reveal()}")},
-        reader.get("HUBSPOT_REQUESTS_PER_SECOND", "5", parse_rate),
+    return service_client.ServiceSettings(
+        reader.get("HUBSPOT_BASE_URL", SERVICE.base_url, settings.parse_base_url),
+        {"Authorization": settings.Secret(f"Bearer {token.reveal()}")},
+        reader.get("HUBSPOT_REQUESTS_PER_SECOND", "5", settings.parse_rate),
     )
 
 
@@ -121,7 +117,7 @@ SERVICE = Service(
 )
 
 
-class HubSpotClient(ServiceClient):
+class HubSpotClient(service_client.ServiceClient):
     service = SERVICE
 
     def account_if_told(self) -> shapes.Account | None:
@@ -129,10 +125,10 @@ class HubSpotClient(ServiceClient):
         none of the run's."""
         try:
             return self._read("account details", shapes.account, "GET", _ACCOUNT, optional=True)
-        except (CallRejected, ServiceError):
+        except (errors.CallRejected, errors.ServiceError):
             return None
 
-    def properties(self, of: ObjectType) -> dict[str, Property]:
+    def properties(self, of: ObjectType) -> dict[str, conditions.Property]:
         """Every property by its name."""
         call, path = f"list of {of.singular} properties", f"{_PROPERTIES}/{of.plural}"
         return {each.name: each for each in self._list(call, shapes.definition, path)}
@@ -183,8 +179,8 @@ class HubSpotClient(ServiceClient):
 
     def count(self, of: ObjectType, group: search.Group = search.EVERYTHING) -> int:
         """How many records a search finds."""
-        body = {**search.page([group], IdRange(), []), "limit": 1}
-        return self._read_search(of, total, body)
+        body = {**search.page([group], paging.IdRange(), []), "limit": 1}
+        return self._read_search(of, service_client.total, body)
 
     # Read without a lag
 
@@ -258,9 +254,11 @@ class HubSpotClient(ServiceClient):
         fix = f"Fix {setting} or --list"
         if found is None:
             text = f"HubSpot has no list of {of.plural} called {wanted}. {fix} (digits are an id)."
-            raise SettingsError(f"{text} See HubSpot > CRM > Segments.")
+            raise errors.SettingsError(f"{text} See HubSpot > CRM > Segments.")
         if found.object_type != of.id:
-            raise SettingsError(f"HubSpot's list {found.name} is not a list of {of.plural}. {fix}.")
+            raise errors.SettingsError(
+                f"HubSpot's list {found.name} is not a list of {of.plural}. {fix}."
+            )
         return found
 
     def members(self, wanted: shapes.RecordList) -> frozenset[int]:
@@ -320,10 +318,10 @@ class HubSpotClient(ServiceClient):
             body.update(legalBasis=legal_basis, legalBasisExplanation="unsubscribed in MailerLite")
         try:
             self._write("opt someone out", check, _OPT_OUT, body=body, repeatable=False)
-        except CallRejected as error:
+        except errors.CallRejected as error:
             if legal_basis or not _LEGAL_BASIS.search(error.detail):
                 raise
-            raise Forbidden(f"{error} Set HUBSPOT_LEGAL_BASIS.") from None
+            raise errors.Forbidden(f"{error} Set HUBSPOT_LEGAL_BASIS.") from None
 
     # What these share
 
@@ -333,18 +331,18 @@ class HubSpotClient(ServiceClient):
         try:
             shape = partial(shapes.id_at, "id")
             return Created(self._write(call, shape, path, body=body, repeatable=repeatable), False)
-        except CallRejected as error:
+        except errors.CallRejected as error:
             pattern = _EXISTING_ID.get(error.status)
             existing = pattern.search(error.body) if pattern else None
             if existing:
                 return Created(int(existing[1]), existed=True)
             raise
 
-    def _read_if_found(self, call: str, shape: Shape[R], path: str) -> R | None:
+    def _read_if_found(self, call: str, shape: service_client.Shape[R], path: str) -> R | None:
         """None where HubSpot says that there is no such thing."""
         try:
             return self._read(call, shape, "GET", path)
-        except CallRejected as error:
+        except errors.CallRejected as error:
             if error.status == 404 and _is_not_found(json_object(error.body)):
                 return None
             raise
@@ -352,7 +350,7 @@ class HubSpotClient(ServiceClient):
     def _list(
         self,
         call: str,
-        shape: Shape[R],
+        shape: service_client.Shape[R],
         path: str,
         params: Mapping[str, object] = {},
         totals: list[int] | None = None,
@@ -361,7 +359,7 @@ class HubSpotClient(ServiceClient):
 
         def page(data: Any) -> tuple[list[R], str | None]:
             if totals is not None:
-                totals.append(total(data))
+                totals.append(service_client.total(data))
             return shapes.page(shape, data)
 
         def fetch(after: str | None) -> tuple[list[R], str | None]:
@@ -382,7 +380,7 @@ class HubSpotClient(ServiceClient):
         call, came = f"{of.singular} search", 0
         totals: list[int] = []
 
-        def fetch(ids: IdRange) -> tuple[int, list[Record]]:
+        def fetch(ids: paging.IdRange) -> tuple[int, list[Record]]:
             shape = partial(search.results, tuple(names), needed, ids)
             there_are, records = self._read_search(of, shape, search.page(query, ids, names))
             if not totals:  # the first page is that of all ids
@@ -397,7 +395,9 @@ class HubSpotClient(ServiceClient):
         accepted = ACCEPTED_MISSING + totals[0] // 100 if on_total else 0
         self._require_all(call, of.plural, totals[0], came, accepted)
 
-    def _read_search(self, of: ObjectType, shape: Shape[R], body: Mapping[str, object]) -> R:
+    def _read_search(
+        self, of: ObjectType, shape: service_client.Shape[R], body: Mapping[str, object]
+    ) -> R:
         path = f"{_OBJECTS}/{of.plural}/search"
         return self._read(f"{of.singular} search", shape, "POST", path, body=body)
 

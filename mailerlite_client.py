@@ -14,10 +14,8 @@ from urllib.parse import quote
 from core.errors import CallRejected
 from core.settings import Secret, SettingsReader, parse_base_url, parse_rate
 from mailerlite_api import shapes
-from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber, Value, Written
-from transport import paging
+from transport import paging, service_client
 from transport.response import JsonObject, Service, excerpt, json_object
-from transport.service_client import ServiceClient, ServiceSettings, Shape, total
 
 PAGE_SIZE = 1_000  # the maximum of a group's members; of all subscribers no document names it
 SAFE_PAGE_SIZE = 100  # is accepted everywhere
@@ -54,9 +52,9 @@ _NO_ROUTE = re.compile(r"\broute\b.* could not be found", re.IGNORECASE)
 PERSON, VALUES, GROUPS = "person", "values", "groups"  # what was refused
 
 
-def mailerlite_settings(reader: SettingsReader) -> ServiceSettings:
+def mailerlite_settings(reader: SettingsReader) -> service_client.ServiceSettings:
     key = reader.secret("MAILERLITE_API_KEY", WHERE_KEY)
-    return ServiceSettings(
+    return service_client.ServiceSettings(
         reader.get("MAILERLITE_BASE_URL", SERVICE.base_url, parse_base_url),
         {"Authorization": Secret(f"Bearer {key.reveal()}")},
         reader.get("MAILERLITE_REQUESTS_PER_MINUTE", "120", parse_rate) / 60,
@@ -76,16 +74,16 @@ class Refused(CallRejected):
         self.kind, self.reasons = kind, reasons
 
 
-class MailerLiteClient(ServiceClient):
+class MailerLiteClient(service_client.ServiceClient):
     service = SERVICE
     _page_size = PAGE_SIZE
 
-    def count_subscribers(self, statuses: Sequence[str] = SUBSCRIBER_STATUSES) -> int:
+    def count_subscribers(self, statuses: Sequence[str] = shapes.SUBSCRIBER_STATUSES) -> int:
         """How many there are: the cheapest call, one for each status."""
         found = 0
         for status in statuses:
             call, params = f"number of {status} subscribers", {"limit": 0, "filter[status]": status}
-            found += self._read(call, total, "GET", "/subscribers", params=params)
+            found += self._read(call, service_client.total, "GET", "/subscribers", params=params)
         return found
 
     def subscribers(
@@ -93,18 +91,18 @@ class MailerLiteClient(ServiceClient):
         keys: Sequence[str],
         with_groups: bool,
         on_read: Callable[[int], None] = lambda _: None,
-    ) -> list[Subscriber]:
+    ) -> list[shapes.Subscriber]:
         """The subscribers of every status, with the fields `keys`; `on_read` hears how many came.
 
         Someone whose status changes during the read may come twice. Raises ListChanged when fewer
         people came, again and again, than MailerLite says there are.
         """
 
-        def read() -> list[Subscriber]:
+        def read() -> list[shapes.Subscriber]:
             # Whoever moves to another list during the read is in one that is still to be read, so
             # what was read is compared with the size of all lists together, before and after.
             before = self.count_subscribers()
-            found: list[Subscriber] = []
+            found: list[shapes.Subscriber] = []
             for page in self._pages("/subscribers", keys, with_groups):
                 found += page
                 on_read(len(page))
@@ -117,20 +115,20 @@ class MailerLiteClient(ServiceClient):
 
         return paging.retry_if_changed(read)
 
-    def members(self, group: str) -> list[Subscriber]:
+    def members(self, group: str) -> list[shapes.Subscriber]:
         """The subscribers of every status in a group, without their fields."""
         pages = self._pages(f"/groups/{group}/subscribers", [], with_groups=False)
         return [person for page in pages for person in page]
 
     def look_up(
         self, whom: Sequence[str], keys: Sequence[str], with_groups: bool
-    ) -> dict[str, Subscriber | None]:
+    ) -> dict[str, shapes.Subscriber | None]:
         """These people as they are now, given by id or address, in one request: BATCH_SIZE of them
         at most. None where MailerLite has no such subscriber; who is missing is somebody whose
         status it did not return."""
 
-        def people(data: Any) -> dict[str, Subscriber | None]:
-            found: dict[str, Subscriber | None] = {}
+        def people(data: Any) -> dict[str, shapes.Subscriber | None]:
+            found: dict[str, shapes.Subscriber | None] = {}
             for each, answer in zip(whom, shapes.responses(len(whom), data)):
                 if answer["code"] == 200:
                     found[each] = shapes.subscriber(keys, with_groups, each, answer["body"])
@@ -143,7 +141,7 @@ class MailerLiteClient(ServiceClient):
         body = _batch("GET", map(_path, whom))
         return self._read("subscribers one by one", people, "POST", "/batch", body=body)
 
-    def subscriber(self, email: str, keys: Sequence[str]) -> Subscriber | None:
+    def subscriber(self, email: str, keys: Sequence[str]) -> shapes.Subscriber | None:
         """As `look_up`, groups included; a dry run may ask this alone, since a batch can write."""
         shape = partial(shapes.subscriber, keys, True, email)
         try:
@@ -180,7 +178,9 @@ class MailerLiteClient(ServiceClient):
         call, body = f"create the group {name}", {"name": name}
         return self._write(call, shapes.new_id, "/groups", body=body, repeatable=False)
 
-    def start_import(self, group: str, people: Sequence[tuple[str, Mapping[str, Value]]]) -> str:
+    def start_import(
+        self, group: str, people: Sequence[tuple[str, Mapping[str, shapes.Value]]]
+    ) -> str:
         """Import addresses, each with its fields, into a group; returns the key of the import.
 
         It brings deleted people back, and asks nobody to confirm: that is for the caller to avoid.
@@ -205,8 +205,8 @@ class MailerLiteClient(ServiceClient):
         return self._write("leave a group", refusals, "/batch", body=body)
 
     def upsert(
-        self, call: str, email: str, fields: Mapping[str, Value], groups: Sequence[str]
-    ) -> Written:
+        self, call: str, email: str, fields: Mapping[str, shapes.Value], groups: Sequence[str]
+    ) -> shapes.Written:
         """Create or update a subscriber: fields that are left out stay, groups are only added.
 
         Never with `status` or `resubscribe`: whether someone gets mail is not for us to change.
@@ -226,16 +226,16 @@ class MailerLiteClient(ServiceClient):
             what = f"the subscriber is still {written.status}"
             self.http.bad_answer(call, what, after_write=True)
 
-    def _write_subscriber(self, call: str, body: JsonObject) -> Written:
+    def _write_subscriber(self, call: str, body: JsonObject) -> shapes.Written:
         response = self.http.request("POST", "/subscribers", call, body=body)
         is_new = response.status == 201 or response.is_repeat  # a repeat finds what was made before
         return self._parse(call, partial(shapes.written, is_new), response.data, after_write=True)
 
     def _pages(
         self, path: str, keys: Sequence[str], with_groups: bool
-    ) -> Iterator[list[Subscriber]]:
+    ) -> Iterator[list[shapes.Subscriber]]:
         shape = partial(shapes.page, tuple(keys), with_groups)
-        for status in SUBSCRIBER_STATUSES:
+        for status in shapes.SUBSCRIBER_STATUSES:
             params = {"filter[status]": status, **({"include": "groups"} if with_groups else {})}
             fetch = partial(self._page, f"{status} subscribers", shape, path, params)
             yield from paging.read_by_cursor(self.http, f"{status} subscribers", fetch)
@@ -243,7 +243,7 @@ class MailerLiteClient(ServiceClient):
     def _page(
         self,
         call: str,
-        shape: Shape[shapes.Page],
+        shape: service_client.Shape[shapes.Page],
         path: str,
         params: Mapping[str, str],
         cursor: str | None,
@@ -299,7 +299,7 @@ def _refusal_to_leave(answer: Any) -> CallRejected | None:
 
 
 def _refusal(
-    error: CallRejected, fields: Mapping[str, Value], groups: Sequence[str]
+    error: CallRejected, fields: Mapping[str, shapes.Value], groups: Sequence[str]
 ) -> CallRejected:
     """The same refusal, as what it says of the person, or of the values or groups sent."""
     if error.status != 422:

@@ -11,11 +11,9 @@ import re
 from typing import Any, Callable, Mapping, NamedTuple, Pattern
 from urllib.parse import quote
 
-from core.errors import CallRejected, NotFound
-from core.settings import SettingsReader, parse_base_url, parse_rate
-from transport import paging
+from core import errors, settings
+from transport import paging, service_client
 from transport.response import Service, excerpt
-from transport.service_client import ServiceClient, ServiceSettings
 
 PAGE_SIZE = 1000  # the maximum; each page may cost a credit
 
@@ -44,13 +42,13 @@ _NOT_FOLLOWED = re.compile(
 )
 
 
-def predictleads_settings(reader: SettingsReader) -> ServiceSettings:
+def predictleads_settings(reader: settings.SettingsReader) -> service_client.ServiceSettings:
     key = reader.secret("PREDICTLEADS_API_KEY", f"the authentication key in {PLANS}")
     token = reader.secret("PREDICTLEADS_API_TOKEN", f"the authentication token in {PLANS}")
-    return ServiceSettings(
-        reader.get("PREDICTLEADS_BASE_URL", SERVICE.base_url, parse_base_url),
+    return service_client.ServiceSettings(
+        reader.get("PREDICTLEADS_BASE_URL", SERVICE.base_url, settings.parse_base_url),
         {"X-Api-Key": key, "X-Api-Token": token},
-        reader.get("PREDICTLEADS_REQUESTS_PER_SECOND", "10", parse_rate),
+        reader.get("PREDICTLEADS_REQUESTS_PER_SECOND", "10", settings.parse_rate),
     )
 
 
@@ -80,7 +78,7 @@ class Subscription(NamedTuple):
         return max(self.credits_quota - self.credits_used, 0)
 
 
-class PredictLeadsClient(ServiceClient):
+class PredictLeadsClient(service_client.ServiceClient):
     service = SERVICE
 
     def subscription(self) -> Subscription:
@@ -99,7 +97,7 @@ class PredictLeadsClient(ServiceClient):
             )
             try:
                 page = self._read(call, _followings, "GET", "/followings", params=params)
-            except CallRejected as error:
+            except errors.CallRejected as error:
                 is_past_an_empty_list = error.status == 404 and '"error"' in error.body
                 if number > 1 or is_past_an_empty_list:
                     return None
@@ -119,7 +117,7 @@ class PredictLeadsClient(ServiceClient):
         nothing of other calls."""
         try:
             return self._read(f"company {domain}", _aliases, "GET", _path(domain), optional=True)
-        except CallRejected:
+        except errors.CallRejected:
             return ()
 
     def follow(self, domain: str) -> None:
@@ -141,13 +139,13 @@ class PredictLeadsClient(ServiceClient):
         call = f"{action} {domain}"
         try:
             response = self.http.request("POST", f"{_path(domain)}/{action}", call, params=params)
-        except CallRejected as error:
+        except errors.CallRejected as error:
             if is_so.search(error.detail):
                 return
             if error.status == 409:  # a conflict: perhaps it is so already, under another name
                 error.outcome_unknown = True
             if error.status == 404:
-                raise NotFound(str(error), outcome_unknown=error.outcome_unknown) from None
+                raise errors.NotFound(str(error), outcome_unknown=error.outcome_unknown) from None
             raise
         # Any other 2xx is a yes, whatever its body; what came of it, only the list tells.
         if response.text.lstrip().startswith("<"):
@@ -155,7 +153,9 @@ class PredictLeadsClient(ServiceClient):
             self.http.bad_answer(call, what, after_write=True)
         if _says_no(response.data or {}):
             what = excerpt(response.text)
-            raise CallRejected(f"PredictLeads, {call}: rejected: {what}", outcome_unknown=True)
+            raise errors.CallRejected(
+                f"PredictLeads, {call}: rejected: {what}", outcome_unknown=True
+            )
 
 
 def _path(domain: str) -> str:

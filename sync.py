@@ -15,8 +15,7 @@ import sys
 from typing import Callable, Sequence
 
 import companies.sync
-from companies.destination import Action, Current, Destination
-from companies.matching import Change
+from companies import destination, matching
 from companies.plan import Plan
 from core import words
 from core.clock import Clock
@@ -35,14 +34,16 @@ UNFOLLOW_CREDITS = 1  # for each company; to follow is free
 QUESTION_CREDITS = 1  # for the name under which a company is listed
 
 
-class PredictLeads(Destination):
+class PredictLeads(destination.Destination):
     name = "PredictLeads"
     job = "companies"
     title = "Companies followed in PredictLeads"
     description = "Follow the matching HubSpot companies in PredictLeads, and unfollow all others."
     verb, listed = "follows", "followed"
-    adding = Action("follow", "followed", "following", limit_setting="MAX_FOLLOW")
-    removing = Action("unfollow", "unfollowed", "unfollowing", limit_setting="MAX_UNFOLLOW")
+    adding = destination.Action("follow", "followed", "following", limit_setting="MAX_FOLLOW")
+    removing = destination.Action(
+        "unfollow", "unfollowed", "unfollowing", limit_setting="MAX_UNFOLLOW"
+    )
     keep_setting = "KEEP_FOLLOWING"
     price = (
         "PredictLeads may bill followed companies by the month;"
@@ -74,10 +75,10 @@ class PredictLeads(Destination):
             return Finding(False, f"{text} {BUY_CREDITS}")
         return Finding(True, "The next run will unfollow the companies that are waiting.")
 
-    def fetch_current(self, on_rows: Callable[[int], None]) -> Current:
-        return Current(*self._client.followings(on_rows))
+    def fetch_current(self, on_rows: Callable[[int], None]) -> destination.Current:
+        return destination.Current(*self._client.followings(on_rows))
 
-    def add(self, company: Change) -> None:
+    def add(self, company: matching.Change) -> None:
         self._client.follow(company.domain)
 
     def remove(self, domain: str) -> None:

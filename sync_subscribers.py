@@ -10,25 +10,18 @@ import cli.start  # noqa: F401 - first: it is for what may happen while the othe
 import sys
 from typing import Sequence
 
-from cli import approval, command
-from cli.changes import conclude
+from cli import approval, changes, command
 from cli.job import Job, run_job
-from core import log
+from core import errors, limits, log, words
 from core.clock import Clock
-from core.errors import Outcome
-from core.limits import Refusal
-from core.words import count
 from hubspot_api.shapes import CONTACTS
 from hubspot_client import HubSpotClient
 from mailerlite_client import MailerLiteClient
 from report.model import Finding, Kind
 from state.history import History, Notifications
-from subscribers import explain, importing, options, sections, verification
-from subscribers.decide import Action, contact_address
+from subscribers import decide, explain, importing, options, reading, rules, sections, verification
 from subscribers.memory import PersonStore
 from subscribers.plan import Plan, make_plan, people
-from subscribers.reading import Everybody, Services, read_everybody
-from subscribers.rules import comparable
 from subscribers.setup import Setup
 from subscribers.writing import Writer, create
 
@@ -42,7 +35,7 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     return command.main("subscribers", "Subscribers in MailerLite", parser, _run, argv, clock)
 
 
-def _run(run: command.Run) -> Outcome:
+def _run(run: command.Run) -> errors.Outcome:
     forget: str | None = run.args.forget
     chosen = run.settings(
         lambda reader: options.read_options(reader, run.args), with_hooks=not forget
@@ -52,7 +45,7 @@ def _run(run: command.Run) -> Outcome:
     account, days = chosen.mailerlite.account, chosen.ask_again_days
     if forget:
         return _forget(run, forget, account)
-    services = Services(
+    services = reading.Services(
         HubSpotClient(chosen.hubspot, run.clock, run.dry_run),
         MailerLiteClient(chosen.mailerlite, run.clock, run.dry_run),
     )
@@ -76,7 +69,7 @@ def _run(run: command.Run) -> Outcome:
     return run_job(run, job)
 
 
-def _forget(run: command.Run, email: str, account: str) -> Outcome:
+def _forget(run: command.Run, email: str, account: str) -> errors.Outcome:
     path, is_known = run.state_path(account), False
     with run.using(account):
         if path.exists():
@@ -85,7 +78,7 @@ def _forget(run: command.Run, email: str, account: str) -> Outcome:
                 store.forget(email)
     if not is_known:
         run.summarise(f"The run history {path} does not have {email}.")
-        return Outcome.IN_SYNC
+        return errors.Outcome.IN_SYNC
     if run.dry_run:
         return run.end_dry_run(f"would remove {email} from the run history")
     run.summarise(f"Removed {email} from the run history.")
@@ -93,7 +86,7 @@ def _forget(run: command.Run, email: str, account: str) -> Outcome:
         "If this person was deleted in MailerLite, later runs no longer know it, and will add the"
         " person again if HubSpot has the contact."
     )
-    return Outcome.SYNCED
+    return errors.Outcome.SYNCED
 
 
 class Sync:
@@ -103,7 +96,7 @@ class Sync:
         self,
         run: command.Run,
         chosen: options.Options,
-        services: Services,
+        services: reading.Services,
         store: PersonStore,
         history: History,
     ) -> None:
@@ -113,18 +106,18 @@ class Sync:
         self.setup = Setup(chosen, services)
         self.rules = self.setup.rules_in_force()
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> errors.Outcome:
         run, store, flags = self.run, self.store, self.options.flags
         is_new = store.is_new
         run.name_accounts(self.setup.describe_accounts())
-        everybody = read_everybody(self.services, self.rules, store, run.clock)
+        everybody = reading.read_everybody(self.services, self.rules, store, run.clock)
         plan = make_plan(everybody.contacts, everybody.subscribers, store, self.rules)
         plan.creations = self.setup.creations
         news, waiting = self._show(plan, everybody)
         scope = self._describe_scope(everybody)
         if scope:
             run.say(scope)
-        to_create = {each.decision.person.email for each in plan.of(Action.CREATE)}
+        to_create = {each.decision.person.email for each in plan.of(decide.Action.CREATE)}
         for email in sorted(set(flags.restore) - to_create):
             log.warning("--restore %s: nobody will be created with this address.", email)
         if flags.first_run and not is_new:
@@ -140,7 +133,7 @@ class Sync:
         self.notifications.mark_notified(news, waiting)
         return outcome
 
-    def _refusals(self, plan: Plan, everybody: Everybody) -> list[Refusal]:
+    def _refusals(self, plan: Plan, everybody: reading.Everybody) -> list[limits.Refusal]:
         run, store, chosen = self.run, self.store, self.options
         is_missing = store.is_new and everybody.subscribers and not chosen.flags.first_run
         missing = [options.missing_state(store.path)] if is_missing else []
@@ -153,24 +146,24 @@ class Sync:
             missing = []
         return approval.judge(run, changes, [*missing, *over], self.history)
 
-    def _carry_out(self, plan: Plan, everybody: Everybody) -> Outcome:
+    def _carry_out(self, plan: Plan, everybody: reading.Everybody) -> errors.Outcome:
         run = self.run
         if plan.is_empty:
-            done = f"{count(plan.unchanged, 'person is', 'people are')} up to date"
-            waiting = count(len({e.email for e in plan.waiting}), "person is", "people are")
+            done = f"{words.count(plan.unchanged, 'person is', 'people are')} up to date"
+            waiting = words.count(len({e.email for e in plan.waiting}), "person is", "people are")
             now, wait = (" for now", f", {waiting} waiting") if plan.waiting else ("", "")
             run.summarise(f"Nothing to do{now}: {done}{wait}.")
             self._summarise_orphans(plan)
         if run.dry_run:
             would = sections.describe_numbers(plan, is_over=False)
-            return Outcome.IN_SYNC if plan.is_empty else run.end_dry_run(would)
+            return errors.Outcome.IN_SYNC if plan.is_empty else run.end_dry_run(would)
         self._remember(plan, everybody)
         if plan.is_empty:
-            return Outcome.IN_SYNC
+            return errors.Outcome.IN_SYNC
         with run.finishing_calls():
             return self._apply(plan)
 
-    def _remember(self, plan: Plan, everybody: Everybody) -> None:
+    def _remember(self, plan: Plan, everybody: reading.Everybody) -> None:
         """Before the first write: should the run be killed, the next one knows whom there was."""
         store, opt_out = self.store, self.rules.opt_out
         if store.make_file():
@@ -179,10 +172,10 @@ class Sync:
 
         def form_of(email: str, key: str) -> str:
             there = everybody.subscribers[email].fields
-            return comparable(there.get(key), types.get(key, "text"))
+            return rules.comparable(there.get(key), types.get(key, "text"))
 
         store.note_forms(everybody.subscribers, form_of)
-        ids = {contact_address(contact): contact.id for contact in everybody.contacts}
+        ids = {decide.contact_address(contact): contact.id for contact in everybody.contacts}
         store.note_lists((email, ids.get(email)) for email in everybody.subscribers)
         store.note_reported(
             (each.person.email, group)
@@ -190,10 +183,10 @@ class Sync:
             for group in each.groups.removed_by_hand
         )
         if opt_out:
-            addresses = ((contact_address(each), each) for each in everybody.contacts)
+            addresses = ((decide.contact_address(each), each) for each in everybody.contacts)
             store.note_opt_outs((email, opt_out.is_of(c)) for email, c in addresses if email)
 
-    def _apply(self, plan: Plan) -> Outcome:
+    def _apply(self, plan: Plan) -> errors.Outcome:
         run, store, mailerlite = self.run, self.store, self.services.mailerlite
         try:
             made = create(run, mailerlite, plan.creations)
@@ -204,9 +197,9 @@ class Sync:
         writer = Writer(run, self.services, self.rules, store, self.history, self.setup.group_names)
         writer.write_known(plan)
         if self.options.flags.by_import:
-            importing.Importer(writer).create(plan.of(Action.CREATE))
+            importing.Importer(writer).create(plan.of(decide.Action.CREATE))
         else:
-            writer.upsert("Create", plan.of(Action.CREATE))
+            writer.upsert("Create", plan.of(decide.Action.CREATE))
         checked = verification.verify_groups(run, plan, writer)
         plan.waiting += writer.refused
         self._fill_report(plan, is_over=True)
@@ -216,11 +209,11 @@ class Sync:
         sections.say_results(run.screen, run.report.sections, writer.refused, writer.not_new)
         done = sections.describe_numbers(plan, is_over=True)
         others = f"left {plan.unchanged:,} unchanged, skipped {run.report.counts['skipped']:,}"
-        outcome = conclude(run, [each.status for each in results], f": {done}, {others}.")
+        outcome = changes.conclude(run, [each.status for each in results], f": {done}, {others}.")
         self._summarise_orphans(plan)
         if checked:
             run.summarise(checked)
-            outcome = outcome if run.report.checked_after else Outcome.PARTIAL
+            outcome = outcome if run.report.checked_after else errors.Outcome.PARTIAL
         later = [each.refused for each in writer.refused if not each.field]
         if later:
             they = f"they will be retried on {later[0].describe_day()}"
@@ -233,7 +226,7 @@ class Sync:
         names = {**self.setup.group_names, **self.rules.mirror.names}
         sections.fill(self.run.report, plan, names, is_over)
 
-    def _show(self, plan: Plan, everybody: Everybody) -> tuple[set[str], set[str]]:
+    def _show(self, plan: Plan, everybody: reading.Everybody) -> tuple[set[str], set[str]]:
         """Report and show the plan. The keys of what needs attention: those that are due, and all.
         With --quiet only what is new, or was shown a week ago, is due."""
         run, report = self.run, self.run.report
@@ -251,13 +244,13 @@ class Sync:
         shown = [row for key, row in rows.items() if key in news or not run.args.quiet]
         sections.say_plan(run.screen, plan, report.sections, shown)
         if self.options.flags.by_import:
-            created = plan.of(Action.CREATE)
+            created = plan.of(decide.Action.CREATE)
             new = [each for each in created if not self.store.lookup(each.address).is_known]
             if importing.by_group(new):
                 run.say(importing.describe(new, self.setup.group_names))
         return news, {*rows}
 
-    def _describe_scope(self, everybody: Everybody) -> str:
+    def _describe_scope(self, everybody: reading.Everybody) -> str:
         """Who is in scope, if not all are."""
         counts, scope, total = self.run.report.counts, self.rules.scope, everybody.total
         counts["contacts"] = total
@@ -265,12 +258,12 @@ class Sync:
             return ""
         in_scope = sum(map(scope.in_scope, everybody.contacts))
         counts["not_meant"] = others = total - in_scope
-        chosen = f"{count(in_scope, 'contact')} {scope.describe()}"
-        return f"In scope: {chosen}. Out of scope: {count(others, 'contact')}."
+        chosen = f"{words.count(in_scope, 'contact')} {scope.describe()}"
+        return f"In scope: {chosen}. Out of scope: {words.count(others, 'contact')}."
 
     def _summarise_orphans(self, plan: Plan) -> None:
         if number := plan.orphans:
-            who = count(number, "person is", "people are")
+            who = words.count(number, "person is", "people are")
             self.run.summarise(f"{who} subscribed, but no longer in HubSpot.")
 
 

@@ -6,8 +6,7 @@ import hashlib
 from typing import Mapping, Sequence
 
 from cli.command import Run
-from core.limits import Refusal
-from core.words import count, listing
+from core import limits, words
 from state.history import History, Who
 
 # A change in words, further lines of which are not shown -> as the run history keeps it: the same
@@ -16,8 +15,8 @@ Changes = Mapping[str, Who]
 
 
 def judge(
-    run: Run, changes: Changes, refusals: Sequence[Refusal], history: History
-) -> list[Refusal]:
+    run: Run, changes: Changes, refusals: Sequence[limits.Refusal], history: History
+) -> list[limits.Refusal]:
     """What keeps the plan from being carried out. The plan that `--approve` names goes past all
     limits; any other is refused, with what is different."""
     digest = hashlib.sha256("\n".join(sorted(changes)).encode()).hexdigest()
@@ -29,7 +28,7 @@ def judge(
     if approved not in (None, plan) and changes:
         difference = _describe_difference(changes, history.planned(approved))
         text = f"The plan is not {approved} any more, it is {plan} now.{difference}"
-        found.append(Refusal(text, f"--approve {plan}"))
+        found.append(limits.Refusal(text, f"--approve {plan}"))
     if found and not run.dry_run:
         history.note_plan(plan, changes.values())
     return found
@@ -42,6 +41,6 @@ def _describe_difference(changes: Changes, before: set[Who]) -> str:
     new = [text.split("\n")[0] for text, who in changes.items() if who not in before]
     gone = before.difference(changes.values())
     names = sorted(each for each in gone if isinstance(each, str))
-    names += [count(len(gone), "change")] if gone and not names else []
+    names += [words.count(len(gone), "change")] if gone and not names else []
     parts = [("New", new), ("No longer planned", names)]
-    return "".join(f" {title}: {listing(texts)}." for title, texts in parts if texts)
+    return "".join(f" {title}: {words.listing(texts)}." for title, texts in parts if texts)

@@ -8,10 +8,8 @@ import threading
 from collections import Counter
 from typing import Callable, Iterable, Sequence, TypeVar
 
-from cli.command import Run
-from cli.screen import Progress
-from core import errors, log
-from core.words import count
+from cli import command, screen
+from core import errors, log, words
 from report.model import DONE, FAILED, NOT_REACHED, SKIPPED, Result
 from transport import threads
 
@@ -32,7 +30,7 @@ class Changes:
     in a row, or when the run is to stop, no further change is sent; those under way finish.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: command.Run) -> None:
         self._run = run
         self.outage: errors.ServiceError | None = None  # why the service counts as down
         self._failures = 0  # in a row, of whichever thread
@@ -43,7 +41,7 @@ class Changes:
         label: str,
         entries: Sequence[E],
         change: Callable[[E], None],
-        progress: Progress | None = None,
+        progress: screen.Progress | None = None,
         was_refused: Callable[[E], bool] = lambda _entry: False,
     ) -> list[Result]:
         """The result of each entry, in their order. `progress`: of more entries than these. Of one
@@ -61,7 +59,7 @@ class Changes:
         with contextlib.ExitStack() as stack:
             stack.enter_context(run.finishing_calls())
             counted = progress or stack.enter_context(
-                Progress(label, "done", run.clock, len(entries))
+                screen.Progress(label, "done", run.clock, len(entries))
             )
             try:
                 results = threads.run_all(work, entries, WRITERS)
@@ -110,7 +108,7 @@ def _make(entry: E, change: Callable[[E], None], was_refused: Callable[[E], bool
     return Result(DONE, maybe_applied=True)
 
 
-def conclude(run: Run, statuses: Iterable[str], what: str) -> errors.Outcome:
+def conclude(run: command.Run, statuses: Iterable[str], what: str) -> errors.Outcome:
     """Say `what` came of all changes, as words that follow "Done", and what is open; count it, and
     return the outcome: without any change all was in sync."""
     numbers = Counter(statuses)
@@ -121,10 +119,10 @@ def conclude(run: Run, statuses: Iterable[str], what: str) -> errors.Outcome:
     run.report.counts.update(done=numbers[DONE], failed=failed, not_reached=not_reached)
     if not failed + not_reached:
         return errors.Outcome.SYNCED
-    open_ones = [f"{count(failed, 'change')} failed."] if failed else []
+    open_ones = [f"{words.count(failed, 'change')} failed."] if failed else []
     if not_reached:
         was = "was" if not_reached == 1 else "were"
-        open_ones.append(f"{count(not_reached, 'change')} {was} not attempted.")
+        open_ones.append(f"{words.count(not_reached, 'change')} {was} not attempted.")
     # What a service has rejected waits for some days first.
     retried = "Later runs" if failed else "The next run"
     run.summarise(" ".join([*open_ones, f"{retried} will retry them."]))

@@ -12,18 +12,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Callable, Iterator, Sequence, TypeVar
 
-from cli import screen
-from cli.notify import Hooks
-from core import VERSION, log
+from cli import notify, screen
+from core import VERSION, errors, limits, log, words
 from core.clock import Clock
-from core.errors import AppError, Interrupted, Outcome, SettingsError
-from core.limits import Refusal, parse_number
 from core.settings import PYTHON, SettingsReader, parse_positive, read_env_file
-from core.words import count, format_moment
-from report import render
-from report.model import Card, Finding, Report, Row, Section
-from state.files import account_file
-from state.lock import run_lock
+from report import model, render
+from state import files, lock
 from transport.http_client import HttpClient
 
 MAX_RUN_MINUTES = "720"  # a first load of 50,000 people one by one takes seven hours
@@ -48,7 +42,7 @@ class Run:
         self.args, self.clock = args, clock
         self.dry_run = bool(args.dry_run or args.check or args.explain or args.history)
         self.wrote = False
-        self.hooks: Hooks | None = None
+        self.hooks: notify.Hooks | None = None
         self.outcome_unknown = False  # of a write: nobody can say whether anything was changed
         self.calls_must_finish = True
         self.settings_from = "the environment alone"
@@ -57,7 +51,7 @@ class Run:
         mode = "dry-run" if self.dry_run else "apply"
         flags = [each for each in args.given if each not in ("--dry-run", "--exit-code")]
         self.command = " ".join(map(shlex.quote, (PYTHON, os.path.basename(sys.argv[0]), *flags)))
-        self.report = Report(job, title, mode, clock.utcnow(), VERSION)
+        self.report = model.Report(job, title, mode, clock.utcnow(), VERSION)
 
     def settings(self, build: Callable[[SettingsReader], T], with_hooks: bool = True) -> T:
         """Raises SettingsError that names all that is missing or wrong."""
@@ -66,8 +60,8 @@ class Run:
 
         def build_all(reader: SettingsReader) -> T:
             if with_hooks:
-                self.hooks = Hooks(reader, self.clock)
-            self.clock.limit(reader.get("MAX_RUN_MINUTES", MAX_RUN_MINUTES, parse_number))
+                self.hooks = notify.Hooks(reader, self.clock)
+            self.clock.limit(reader.get("MAX_RUN_MINUTES", MAX_RUN_MINUTES, limits.parse_number))
             return build(reader)
 
         self.settings_from = str(env_file.path or self.settings_from)
@@ -86,7 +80,7 @@ class Run:
         close the clients, and let the report say what was asked of the services."""
         with contextlib.ExitStack() as stack:
             if not self.dry_run:
-                stack.enter_context(run_lock(self.report.job, account, self.clock, wait_s))
+                stack.enter_context(lock.run_lock(self.report.job, account, self.clock, wait_s))
             for client in clients:
                 service, url = client.service, client.base_url
                 if url != service.base_url and url.startswith("https:"):  # it gets the keys
@@ -100,7 +94,7 @@ class Run:
 
     def state_path(self, account: str) -> Path:
         """The file in which runs of the job on this account leave what later ones must know."""
-        return self.args.state or account_file(self.report.job, account, ".sqlite3")
+        return self.args.state or files.account_file(self.report.job, account, ".sqlite3")
 
     @contextlib.contextmanager
     def finishing_calls(self, must_finish: bool = True) -> Iterator[None]:
@@ -121,13 +115,15 @@ class Run:
         self.report.summary.append(line)
         self.say(line, colour, is_result=True)
 
-    def ended(self, outcome: Outcome) -> Outcome:
+    def ended(self, outcome: errors.Outcome) -> errors.Outcome:
         """How the run ends, once its work has come to `outcome`."""
         if self.clock.is_stopped():
-            return Outcome.INTERRUPTED
-        return Outcome.PARTIAL if outcome is Outcome.FAILED and self.wrote else outcome
+            return errors.Outcome.INTERRUPTED
+        return (
+            errors.Outcome.PARTIAL if outcome is errors.Outcome.FAILED and self.wrote else outcome
+        )
 
-    def refuse(self, refusals: Sequence[Refusal], is_known: bool = False) -> Outcome:
+    def refuse(self, refusals: Sequence[limits.Refusal], is_known: bool = False) -> errors.Outcome:
         """Say why nothing is changed, and what would allow it; return the outcome. With --quiet one
         line will do if it `is_known`: an earlier run has said the same."""
         self.report.refusals = refusals
@@ -135,7 +131,7 @@ class Run:
             self.screen.forget()
             reasons = " ".join(refusal.reason for refusal in refusals)
             self.summarise(f"Stopped as a precaution, as before. Nothing was changed: {reasons}")
-            return Outcome.REFUSED
+            return errors.Outcome.REFUSED
         self.summarise("Stopped as a precaution. Nothing was changed:")
         for refusal in refusals:
             self.say(f"  {refusal.reason}", "red", is_result=True)
@@ -144,29 +140,29 @@ class Run:
         command = " ".join(dict.fromkeys(flags))
         self.say(f"If this is right, run it again with: {command}", is_result=True)
         self.report.command = f"{self.command} {command}"
-        return Outcome.REFUSED
+        return errors.Outcome.REFUSED
 
-    def end_dry_run(self, plan: str) -> Outcome:
+    def end_dry_run(self, plan: str) -> errors.Outcome:
         """`plan`: what would happen, as words that follow "Dry run:"."""
         if self.report.plan:
             is_approved = self.args.approve == self.report.plan
             self.say(f"Plan {self.report.plan}{' would be accepted' if is_approved else ''}.")
         self.summarise(f"Dry run: {plan}. Nothing was changed.")
-        return Outcome.CHANGES_PENDING if self.args.exit_code else Outcome.PLANNED
+        return errors.Outcome.CHANGES_PENDING if self.args.exit_code else errors.Outcome.PLANNED
 
-    def show_findings(self, findings: Sequence[Finding]) -> Outcome:
+    def show_findings(self, findings: Sequence[model.Finding]) -> errors.Outcome:
         """Print what `--check` found, a line each, with a verdict, and return the outcome."""
         self.report.findings = findings
         for finding in findings:
             sign, colour = ("OK ", "green") if finding.ok else ("FIX", "red")
             self.say(f"{sign}  {finding.text}", colour)
         if to_fix := sum(not finding.ok for finding in findings):
-            self.summarise(f"{count(to_fix, 'thing')} to fix.", "red")
-            return Outcome.FAILED
+            self.summarise(f"{words.count(to_fix, 'thing')} to fix.", "red")
+            return errors.Outcome.FAILED
         self.summarise("Ready.", "green")
-        return Outcome.PLANNED
+        return errors.Outcome.PLANNED
 
-    def explain(self, lines: Sequence[str], records: Sequence[Row]) -> None:
+    def explain(self, lines: Sequence[str], records: Sequence[model.Row]) -> None:
         """Say what is known of one company or person, with the records in HubSpot: first who it is,
         then what the next run does."""
         for line in [*lines, ""]:
@@ -174,12 +170,12 @@ class Run:
         named = [(row.get("name") or f"id {row['id']}", row["link"]) for row in records]
         for _, link in named:  # the page has it below
             lines = [line.replace(f", {link}", "") for line in lines]
-        self.report.cards.append(Card(lines[0], lines[1:], named))
+        self.report.cards.append(model.Card(lines[0], lines[1:], named))
 
-    def answer(self, question: str, sections: Sequence[Section]) -> Outcome:
+    def answer(self, question: str, sections: Sequence[model.Section]) -> errors.Outcome:
         """Report what was told, as the answer to `question`; return the outcome."""
         self.report.question, self.report.sections = question, sections
-        return Outcome.PLANNED
+        return errors.Outcome.PLANNED
 
 
 class Flags(argparse.ArgumentParser):
@@ -250,7 +246,7 @@ def main(
     job: str,
     title: str,
     arguments: Flags,
-    work: Callable[[Run], Outcome],
+    work: Callable[[Run], errors.Outcome],
     argv: Sequence[str] | None,
     clock: Clock | None,
 ) -> int:
@@ -267,8 +263,8 @@ def main(
     with _signals_stop(run):
         run.report.outcome = _outcome_of(run, work)
         exit_code = _write_reports(run)
-        moment = format_moment(run.report.started_at)
-        if run.report.outcome is not Outcome.IN_SYNC:
+        moment = words.format_moment(run.report.started_at)
+        if run.report.outcome is not errors.Outcome.IN_SYNC:
             run.screen.say_all(moment)
         elif run.screen.has_news:
             run.screen.say_all(moment, "Something needs your attention, see below.")
@@ -279,14 +275,14 @@ def main(
     return exit_code
 
 
-def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
+def _outcome_of(run: Run, work: Callable[[Run], errors.Outcome]) -> errors.Outcome:
     """The one place that turns an error into words and an outcome."""
     try:
         with run.finishing_calls(False):  # but the work itself finishes its writes
             outcome = work(run)
-    except AppError as error:
-        if run.args.check and isinstance(error, SettingsError):
-            run.show_findings([Finding(False, problem) for problem in error.problems])
+    except errors.AppError as error:
+        if run.args.check and isinstance(error, errors.SettingsError):
+            run.show_findings([model.Finding(False, problem) for problem in error.problems])
             return error.outcome
         log.error("%s", error)
         run.report.error = str(error)
@@ -299,7 +295,7 @@ def _outcome_of(run: Run, work: Callable[[Run], Outcome]) -> Outcome:
             " They may contain names and addresses."
         )
         run.report.error = "a bug in this program; the log has the details"
-        outcome = Outcome.FAILED
+        outcome = errors.Outcome.FAILED
     return run.ended(outcome)
 
 
@@ -311,7 +307,7 @@ def _write_reports(run: Run) -> int:
             render.write_report(path, run.report, exit_code)
         except OSError as error:
             log.error("Cannot write the report %s: %s", path, error.strerror)
-            exit_code = exit_code or run.ended(Outcome.FAILED).exit_code
+            exit_code = exit_code or run.ended(errors.Outcome.FAILED).exit_code
         else:
             if not run.args.check:  # it ends with its verdict
                 run.say(f"Report: {path}")
@@ -325,14 +321,14 @@ def _signals_stop(run: Run) -> Iterator[None]:
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         if run.clock.is_stopped():
-            os._exit(Outcome.INTERRUPTED.exit_code)
+            os._exit(errors.Outcome.INTERRUPTED.exit_code)
         run.clock.stop()
         log.warning(
             "Stopping after the calls in progress. Press Ctrl-C again to quit now, without a"
             " report."
         )
         if not run.calls_must_finish:
-            raise Interrupted("Stopped on request.")
+            raise errors.Interrupted("Stopped on request.")
 
     numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
     heard = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]

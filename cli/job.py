@@ -13,12 +13,11 @@ from core.addresses import masked
 from core.errors import AppError, CallRejected, Forbidden, NotSent, Outcome
 from report import history as past
 from report.model import Finding
-from state import files, lock
+from state import files, lock, store
 from state.history import History
-from state.store import Store
 from transport.http_client import HttpClient
 
-S = TypeVar("S", bound=Store)
+S = TypeVar("S", bound=store.Store)
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,9 @@ def require_ok(findings: Iterable[Finding], kind: type[AppError] = AppError) -> 
         raise kind("\n".join(problems))
 
 
-def check_machine(run: Run, account: str, open_state: Callable[[Path], Store]) -> list[Finding]:
+def check_machine(
+    run: Run, account: str, open_state: Callable[[Path], store.Store]
+) -> list[Finding]:
     """The folder, the file of earlier runs and the lock of the job on this account, and where
     reports go; looking leaves nothing behind."""
     named = "Point --state to a file that can be written."

@@ -11,17 +11,13 @@ from collections import Counter
 from typing import Iterator
 from urllib.parse import parse_qsl, urlsplit
 
-from core import log
-from core.addresses import masked
+from core import addresses, log, settings
 from core.clock import DAY_S, Clock
 from core.errors import AppError, Outcome
-from core.settings import Secret, SettingsReader
 from report.model import DONE, Finding, Report
-from state.files import account_file
-from state.history import SQL, Notifications
+from state import files, history
 from state.store import Store
-from transport.http_client import HttpClient
-from transport.response import Service
+from transport import http_client, response
 
 LONGEST_TEXT = 3_000  # characters
 SHOWN_CHANGES = 10
@@ -32,12 +28,12 @@ _HARMLESS = str.maketrans({"<": "(", ">": ")", "&": "+", "@": " at ", "[": "(", 
 class Hook:
     """One address to call. All of it is secret, but for its host: whoever knows it can post."""
 
-    def __init__(self, setting: str, url: Secret, clock: Clock) -> None:
+    def __init__(self, setting: str, url: settings.Secret, clock: Clock) -> None:
         address = urlsplit(url.reveal())
         self.url, self.host = url, address.hostname or ""
         self._query = dict(parse_qsl(address.query, keep_blank_values=True))
-        self._http = HttpClient(
-            Service(
+        self._http = http_client.HttpClient(
+            response.Service(
                 f"{setting} ({self.host})",
                 remedy=lambda _: f"Check {setting}.",
                 is_brief=True,
@@ -47,7 +43,7 @@ class Hook:
             calls_per_second=1.0,
             clock=clock,
             dry_run=False,
-            hidden_path=Secret(address.path.rstrip("/")),
+            hidden_path=settings.Secret(address.path.rstrip("/")),
         )
 
     def call(self, method: str, path: str = "", body: object = None) -> None:
@@ -61,7 +57,7 @@ class Hook:
 class Hooks:
     """What a run calls besides the services; nothing without the settings."""
 
-    def __init__(self, reader: SettingsReader, clock: Clock) -> None:
+    def __init__(self, reader: settings.SettingsReader, clock: Clock) -> None:
         self._clock = clock.restarted()  # a run that was stopped is told as well
         notify, heartbeat = reader.address("NOTIFY_URL"), reader.address("HEARTBEAT_URL")
         self._notify = Hook("NOTIFY_URL", notify, self._clock) if notify else None
@@ -87,7 +83,7 @@ class Hooks:
         if self._notify and self._is_news(self._notify.url, report, has_news):
             self._notify.call("POST", body={"text": describe(report, reports)})
 
-    def _is_news(self, url: Secret, report: Report, has_news: bool) -> bool:
+    def _is_news(self, url: settings.Secret, report: Report, has_news: bool) -> bool:
         """The same failure or refusal is sent once, then once a day."""
         rows = [row for section in report.sections for row in section.rows]
         is_new = has_news or any(row.get("status") == DONE for row in rows)
@@ -100,10 +96,10 @@ class Hooks:
         text = " ".join([report.outcome.word, report.plan, *words])
         failure = hashlib.sha256(text.encode()).hexdigest()  # it may name somebody
         waiting = set() if report.outcome in (Outcome.IN_SYNC, Outcome.SYNCED) else {failure}
-        path = account_file(f"{report.job}-notices", url.reveal(), ".sqlite3")
+        path = files.account_file(f"{report.job}-notices", url.reveal(), ".sqlite3")
         try:
-            store = Store(path, SQL, "Delete it.", dry_run=False, may_fail=True)
-            notifications = Notifications(store, self._clock, DAY_S)
+            store = Store(path, history.SQL, "Delete it.", dry_run=False, may_fail=True)
+            notifications = history.Notifications(store, self._clock, DAY_S)
             due = waiting if is_new else notifications.due(waiting)
             notifications.mark_notified(due, waiting)
             store.close()
@@ -136,6 +132,6 @@ def describe(report: Report, reports: str) -> str:
     lines += changes[:SHOWN_CHANGES]
     if len(changes) > SHOWN_CHANGES:
         lines.append(f"and {len(changes) - SHOWN_CHANGES:,} more")
-    text = masked("\n".join(lines)).replace("://", ": //").replace("www.", "www ")
+    text = addresses.masked("\n".join(lines)).replace("://", ": //").replace("www.", "www ")
     text = text.translate(_HARMLESS)[: LONGEST_TEXT - len(reports) - 1]
     return f"{text}\n{reports}" if reports else text

@@ -17,12 +17,8 @@ from __future__ import annotations
 
 from typing import AbstractSet, Callable, Collection, Iterable, Sequence
 
-from companies.plan import LISTED, UNLISTED, Diff
-from companies.state import Answers
-from core import log
-from core.addresses import normalise_domain
-from core.errors import ServiceError
-from core.words import companies
+from companies import plan, state
+from core import addresses, errors, log, words
 
 MOST_QUESTIONS = 20  # in a run, of each kind: a question has its price
 
@@ -30,7 +26,7 @@ MOST_QUESTIONS = 20  # in a run, of each kind: a question has its price
 class Aliases:
     """`aliases_of`: as of a destination."""
 
-    def __init__(self, aliases_of: Callable[[str], Sequence[str]], answers: Answers) -> None:
+    def __init__(self, aliases_of: Callable[[str], Sequence[str]], answers: state.Answers) -> None:
         self._aliases_of, self._answers = aliases_of, answers
         self._asked: set[str] = set()
         self._known: set[str] = set()  # those of which the destination told something
@@ -41,7 +37,7 @@ class Aliases:
         aliases = [
             (domain, alias)
             for domain, alias in sorted(self._answers.aliases().items())
-            if known[domain].status == LISTED and not is_recent(known[domain].asked_at)
+            if known[domain].status == plan.LISTED and not is_recent(known[domain].asked_at)
         ]
         names: Sequence[str] | None = ()
         for domain, alias in [each for each in aliases if each[0] in matching][:MOST_QUESTIONS]:
@@ -51,13 +47,13 @@ class Aliases:
             else:
                 self._answers.forget(domain)
 
-    def ask(self, now: Diff, accepted: AbstractSet[str], refused: AbstractSet[str]) -> bool:
+    def ask(self, now: plan.Diff, accepted: AbstractSet[str], refused: AbstractSet[str]) -> bool:
         """Ask for the missing ones of these, each once; whether an alias was told that is listed
         already."""
         domains = [*now.lacks(accepted), *now.lacks(refused - accepted)]
         domains = [domain for domain in domains if domain not in self._asked]
         if domains:
-            log.info("Looking up the other domains of %s.", companies(len(domains)))
+            log.info("Looking up the other domains of %s.", words.companies(len(domains)))
         can_ask, is_listed = True, False
         for domain in domains:
             can_ask = can_ask and len(self._asked) < MOST_QUESTIONS
@@ -77,9 +73,11 @@ class Aliases:
         found: dict[str, str] = {}
         for domain in missing:
             answer = self._answers.by_domain.get(domain)
-            is_accepted = domain in accepted or bool(answer and answer.status == UNLISTED)
+            is_accepted = domain in accepted or bool(answer and answer.status == plan.UNLISTED)
             is_old = (
-                answer and answer.status != LISTED and not self._answers.is_recent(answer.since)
+                answer
+                and answer.status != plan.LISTED
+                and not self._answers.is_recent(answer.since)
             )
             if is_accepted and not is_old:
                 found[domain] = "accepted but does not list"
@@ -87,14 +85,14 @@ class Aliases:
                 found[domain] = "rejected"
         return found
 
-    def suspect(self, now: Diff, accepted: AbstractSet[str], rows: Collection[str]) -> None:
+    def suspect(self, now: plan.Diff, accepted: AbstractSet[str], rows: Collection[str]) -> None:
         """Extra rows that were not among these `rows` have come with what was accepted. If that is
         missing they may be it, or somebody else's: nobody removes them while that is open."""
         missing = [each for each in now.lacks(accepted) if each in self._known]
         for domain, row in zip(missing, sorted(now.extra.keys() - rows)):
             self._answers.note_name(domain, f"?{row}")
 
-    def recognise(self, now: Diff, accepted: AbstractSet[str], before: Diff) -> bool:
+    def recognise(self, now: plan.Diff, accepted: AbstractSet[str], before: plan.Diff) -> bool:
         """Whether the list shows what was added again, after it had been lost, under another name:
         by a row that is back, or by the loss of another company that it showed `before`. Of
         several, nobody can tell which is which."""
@@ -111,7 +109,9 @@ class Aliases:
     def _names(self, domain: str) -> list[str] | None:
         """The domains that the destination tells; None when the question fails."""
         try:
-            return [name for name in map(normalise_domain, self._aliases_of(domain)) if name]
-        except ServiceError as error:
+            return [
+                name for name in map(addresses.normalise_domain, self._aliases_of(domain)) if name
+            ]
+        except errors.ServiceError as error:
             log.info("%s The other domains of %s are not known.", error, domain)
             return None

@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import AbstractSet, Callable, Collection, Iterator, NamedTuple, Sequence
 
 from cli.changes import Changes
-from companies.aliases import MOST_QUESTIONS
-from companies.destination import Action
+from companies import aliases, destination
 from companies.job import CompanyJob
 from companies.matching import Change, Matching
 from companies.plan import UNKNOWN, UNLISTED, Diff, Doubt, Plan, judge_rows
-from core import errors, log
-from core.errors import AppError, CallRejected, Forbidden, Interrupted, NotFound, ServiceError
-from core.words import companies
+from core import errors, log, words
 from report.model import DONE, FAILED, NOT_REACHED, Result
 from state.history import SENT
 
@@ -38,7 +35,7 @@ class Applied(NamedTuple):
     lost: list[Change]
     refused: set[str]
     now: Diff | None
-    unchecked: AppError | None
+    unchecked: errors.AppError | None
 
     def changes(self) -> list[Change]:
         return [*self.plan.add, *self.plan.remove, *self.lost]
@@ -67,7 +64,7 @@ class Application:
         self._shown.update(plan.unchanged)
         lost: list[str] = []
         now: Diff | None = None
-        unchecked: AppError | None = None
+        unchecked: errors.AppError | None = None
         accepted = self._add(plan.add)
         try:
             now, to_remove = self._confirm(plan, accepted)
@@ -75,7 +72,7 @@ class Application:
             if sent or now is None:
                 now = self._wait_for_removals(sent)
             now, lost = self._restore(plan, now, accepted, bool(sent))
-        except (CallRejected, ServiceError, Interrupted) as error:
+        except (errors.CallRejected, errors.ServiceError, errors.Interrupted) as error:
             now, unchecked = None, error
         return self._judge(plan, lost, now, unchecked)
 
@@ -92,7 +89,7 @@ class Application:
         return {each for each in domains if self._results[each].status in (DONE, FAILED)}
 
     def _make(
-        self, action: Action, changes: Sequence[Change], make: Callable[[Change], None]
+        self, action: destination.Action, changes: Sequence[Change], make: Callable[[Change], None]
     ) -> None:
         def note_and_make(change: Change) -> None:
             self._job.history.note_change(action.key, *change[:4])
@@ -152,7 +149,7 @@ class Application:
         while (still_open := open_in(now)) and (wait_s := next(waits, None)):
             if not self._said:
                 self._said = True
-                name, number = self._destination.name, companies(len(still_open))
+                name, number = self._destination.name, words.companies(len(still_open))
                 text = (
                     "%s does not show the changes to %s yet. Its list is read again for up to %d s."
                 )
@@ -180,7 +177,8 @@ class Application:
         lost = now.lacks(shown | unlisted if removed else shown)
         self._soon, self._late = iter(SOON_S), iter(LATE_S)
         again = [self._matching.companies[domain] for domain in lost]
-        one_by_one = self._aliases and len(again) <= MOST_QUESTIONS  # tells whose row comes back
+        # Tells whose row comes back.
+        one_by_one = self._aliases and len(again) <= aliases.MOST_QUESTIONS
         for batch in [[each] for each in again] if one_by_one else filter(None, [again]):
             accepted, last = self._add(batch), now
             now = self._settle(accepted)
@@ -196,7 +194,7 @@ class Application:
     # What came of it
 
     def _judge(
-        self, plan: Plan, lost: Sequence[str], now: Diff | None, unchecked: AppError | None
+        self, plan: Plan, lost: Sequence[str], now: Diff | None, unchecked: errors.AppError | None
     ) -> Applied:
         name, missing = self._destination.name, set(now.missing if now else ())
         not_tried = Result(NOT_REACHED, str(unchecked) if unchecked else None)
@@ -238,7 +236,7 @@ def judge_addition(result: Result, is_listed: bool | None, name: str) -> Result:
     if is_listed:
         return Result(DONE)
     if result.status != DONE:
-        is_unknown = isinstance(result.cause, NotFound)
+        is_unknown = isinstance(result.cause, errors.NotFound)
         return result._replace(status=UNKNOWN) if is_unknown else result
     if is_listed is None:
         return result._replace(status=SENT)
@@ -263,5 +261,7 @@ def judge_removal(result: Result, domain: str, now: Diff | None, name: str) -> R
 def is_refusal(result: Result) -> bool:
     """Whether it is the destination's answer to this one change, so that asking on the next run
     would only bring the same."""
-    is_fault = isinstance(result.cause, ServiceError) and not isinstance(result.cause, Forbidden)
+    is_fault = isinstance(result.cause, errors.ServiceError) and not isinstance(
+        result.cause, errors.Forbidden
+    )
     return result.status in (UNKNOWN, UNLISTED) or (result.status == FAILED and not is_fault)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Callable, ClassVar, NamedTuple, Protocol, Sequence
 
-from companies.matching import Change
-from companies.plan import Plan, Rows
+from companies import matching, plan
 from core.clock import Clock
 from core.settings import SettingsReader
 from report.model import Finding
-from transport.http_client import HttpClient
-from transport.service_client import ServiceSettings
+from transport import http_client, service_client
 
 
 class Action(NamedTuple):
@@ -28,7 +26,7 @@ class Current(NamedTuple):
     """A list as it is now. `claimed`: how many rows there are by the word of the service, where
     that is another number."""
 
-    rows: Rows
+    rows: plan.Rows
     claimed: int | None = None
 
 
@@ -55,7 +53,7 @@ class Destination(Protocol):
     keep_setting: ClassVar[str]
     price: ClassVar[str] = ""
 
-    http: HttpClient
+    http: http_client.HttpClient
 
     @property
     def lists(self) -> str:
@@ -68,12 +66,14 @@ class Destination(Protocol):
     # For `--check`, after `check`: whether what earlier runs could not remove can be removed now.
     check_removals: Callable[[], Finding] | None = None
     # What a plan costs if up to so many aliases are asked for, and a warning; "" for none.
-    cost: Callable[[Plan, int], tuple[str, str]] | None = None
+    cost: Callable[[plan.Plan, int], tuple[str, str]] | None = None
 
-    def __init__(self, settings: ServiceSettings, clock: Clock, dry_run: bool) -> None: ...
+    def __init__(
+        self, settings: service_client.ServiceSettings, clock: Clock, dry_run: bool
+    ) -> None: ...
 
     @staticmethod
-    def settings(reader: SettingsReader) -> ServiceSettings: ...
+    def settings(reader: SettingsReader) -> service_client.ServiceSettings: ...
 
     def check(self) -> Finding:
         """Whether the account can be used; every run begins with it."""
@@ -82,7 +82,7 @@ class Destination(Protocol):
         """The whole list, in a new dictionary each time; `on_rows` hears how many rows have come.
         What a removal needs besides the domain is noted here, anew with every list."""
 
-    def add(self, company: Change) -> None:
+    def add(self, company: matching.Change) -> None:
         """What is added already is fine. Raises NotFound where the service does not know the
         company, which is no failure."""
 

@@ -10,18 +10,16 @@ from companies.destination import Destination
 from companies.job import CompanyJob
 from companies.matching import Criteria, Matching, domains_of
 from companies.plan import LISTED, Answer, Plan, Rows, names_of
-from core.addresses import display_domain, normalise_domain
-from core.errors import Outcome, SettingsError
-from core.words import format_date, local
+from core import addresses, errors, words
 from hubspot_api.shapes import Company
 from report.history import Next, change_row, describe_next, describe_past
 from report.model import Kind, Section
 
 
-def explain(job: CompanyJob, domains: Sequence[str]) -> Outcome:
+def explain(job: CompanyJob, domains: Sequence[str]) -> errors.Outcome:
     """Why each is listed or not; what the next run would do, limits aside."""
     job.source.read_rule()
-    require_ok(job.source.of_rule, SettingsError)
+    require_ok(job.source.of_rule, errors.SettingsError)
     all_rows = job.destination.fetch_current(lambda _number: None).rows
     rows: list[dict[str, Any]] = []
     actions = (job.destination.adding, job.destination.removing)
@@ -86,16 +84,16 @@ def _related(domains: Collection[str], rows: Rows, aliases: Mapping[str, str]) -
     return {
         listed: others
         for listed, others in rows.items()
-        if not names.isdisjoint(map(normalise_domain, (listed, *others)))
+        if not names.isdisjoint(map(addresses.normalise_domain, (listed, *others)))
     }
 
 
 def _names_in(rows: Rows) -> set[str]:
-    return {name for each in names_of(rows) if (name := normalise_domain(each))}
+    return {name for each in names_of(rows) if (name := addresses.normalise_domain(each))}
 
 
 def _how(domain: str, company: Company) -> str:
-    own = normalise_domain(company.domain)
+    own = addresses.normalise_domain(company.domain)
     if own == domain:
         return "has this domain"
     if own is None and domain in domains_of(company._replace(additional_domains=None)):
@@ -116,7 +114,7 @@ def _next(
     own, destination = {domain, *matching.domains_of(domain)}, job.destination
     for each in plan.waiting:
         if each.domain in own:
-            again = format_date(local(job.answers.asked_again_at(each)))
+            again = words.format_date(words.local(job.answers.asked_again_at(each)))
             return Next("nothing", f"it will be retried on {again}: {each.reason}")
     if own & {change.domain for change in plan.add}:
         return Next(destination.adding.key, f"it matches and is not {destination.listed} yet")
@@ -137,7 +135,7 @@ def _describe(
     row: Mapping[str, Any], destination: Destination, criteria: Criteria
 ) -> Iterator[str]:
     """What there is, in plain sentences."""
-    yield display_domain(row["domain"])
+    yield addresses.display_domain(row["domain"])
     if not row["hubspot"]:
         yield "  HubSpot has no company with this domain."
     for each in row["hubspot"]:
@@ -161,7 +159,8 @@ def _describe(
 
 def _remembered(answer: Answer | None, destination: str) -> Iterator[str]:
     if answer and answer.alias:
-        day = format_date(local(answer.asked_at))
+        day = words.format_date(words.local(answer.asked_at))
         yield f"{destination} listed it as {answer.alias} on {day}."
     if answer and answer.status != LISTED:
-        yield f"It has been waiting since {format_date(local(answer.since))}: {answer.reason}"
+        since = words.format_date(words.local(answer.since))
+        yield f"It has been waiting since {since}: {answer.reason}"

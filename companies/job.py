@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import Callable, Collection, NamedTuple, Sequence
 
 from cli import approval, command
-from cli.command import Run
 from companies.aliases import Aliases
 from companies.destination import Action, Destination
 from companies.matching import HubSpotLookup, Matching
 from companies.plan import Diff, Doubt, Keep, Plan, Rows, compare, make_plan, names_of
 from companies.source import CompanySource
 from companies.state import Answers, CompanyState
-from core import log
-from core.addresses import parse_domain, parse_domains
+from core import addresses, limits, log, settings, words
 from core.conditions import Condition, parse_conditions
-from core.limits import Limit, Refusal, over_limit, parse_limit, parse_number, parse_number_limit
-from core.settings import SettingsReader, parse_names, parse_positive
-from core.words import are, companies
 from hubspot_client import hubspot_settings
 from state.history import History
 from transport.service_client import ServiceSettings
@@ -34,8 +29,8 @@ class Options(NamedTuple):
     destination: ServiceSettings
     conditions: tuple[Condition, ...]
     in_list: str
-    max_add: Limit | None
-    max_remove: Limit
+    max_add: limits.Limit | None
+    max_remove: limits.Limit
     keep: Keep
     allow_empty: bool
     ask_again_days: int
@@ -46,14 +41,14 @@ def add_flags(flags: command.Flags, destination: type[Destination]) -> None:
     adding, removing, add = destination.adding, destination.removing, flags.how_much.add_argument
 
     def add_limit(
-        action: Action, dest: str, metavar: str, parse: Callable[[str], Limit], default: str
+        action: Action, dest: str, metavar: str, parse: Callable[[str], limits.Limit], default: str
     ) -> None:
         most = f"refuse to {action.key} more (default: {action.limit_setting} or {default})"
         kind = command.flag_type(parse)
         add(f"--max-{action.key}", dest=dest, metavar=metavar, type=kind, help=most)
 
-    add_limit(removing, "max_remove", "N|P%", parse_limit, "20%%")
-    add_limit(adding, "max_add", "N", parse_number_limit, "no limit")
+    add_limit(removing, "max_remove", "N|P%", limits.parse_limit, "20%%")
+    add_limit(adding, "max_add", "N", limits.parse_number_limit, "no limit")
     add("--allow-empty", action="store_true", help="go on even if no company in HubSpot matches")
     add = flags.which.add_argument
     only = f"{adding.key} only, never {removing.key}"
@@ -61,7 +56,7 @@ def add_flags(flags: command.Flags, destination: type[Destination]) -> None:
     add(
         "--keep",
         metavar="DOMAIN",
-        type=command.flag_type(parse_domains),
+        type=command.flag_type(addresses.parse_domains),
         action="append",
         default=[],
         help=f"never {removing.key} this company (repeatable)",
@@ -70,15 +65,17 @@ def add_flags(flags: command.Flags, destination: type[Destination]) -> None:
     add("--list", metavar="NAME|ID", type=str.strip, default="", help=only)
     state = "file of the run history (default: one for each API key)"
     flags.output.add_argument("--state", metavar="PATH", type=Path, help=state)
-    flags.add_questions("DOMAIN", parse_domain, f"why a company is {destination.listed} or not")
+    flags.add_questions(
+        "DOMAIN", addresses.parse_domain, f"why a company is {destination.listed} or not"
+    )
 
 
 def read_options(
-    destination: type[Destination], args: Namespace, reader: SettingsReader
+    destination: type[Destination], args: Namespace, reader: settings.SettingsReader
 ) -> Options:
     in_list = reader.get("COMPANY_LIST", "", lambda text: args.list or text)
-    max_add = reader.optional(destination.adding.limit_setting, parse_number_limit)
-    max_remove = reader.get(destination.removing.limit_setting, "20%", parse_limit)
+    max_add = reader.optional(destination.adding.limit_setting, limits.parse_number_limit)
+    max_remove = reader.get(destination.removing.limit_setting, "20%", limits.parse_limit)
     return Options(
         hubspot=hubspot_settings(reader),
         destination=destination.settings(reader),
@@ -87,17 +84,17 @@ def read_options(
         max_add=args.max_add or max_add,
         max_remove=args.max_remove or max_remove,
         keep=Keep(
-            reader.get(destination.keep_setting, "", parse_domains).union(*args.keep),
+            reader.get(destination.keep_setting, "", addresses.parse_domains).union(*args.keep),
             f"kept on purpose (--keep or {destination.keep_setting})",
             f"kept on purpose (--no-{destination.removing.key})" if args.keep_all else None,
         ),
         allow_empty=args.allow_empty,
-        ask_again_days=reader.get("ASK_AGAIN_DAYS", "7", parse_number),
-        keep_history_days=reader.get("KEEP_HISTORY_DAYS", "400", parse_number),
+        ask_again_days=reader.get("ASK_AGAIN_DAYS", "7", limits.parse_number),
+        keep_history_days=reader.get("KEEP_HISTORY_DAYS", "400", limits.parse_number),
     )
 
 
-def _read_rule(reader: SettingsReader, in_list: str) -> tuple[Condition, ...]:
+def _read_rule(reader: settings.SettingsReader, in_list: str) -> tuple[Condition, ...]:
     """Which companies match, beside the list. Two settings are the knobs of the rule that holds
     without another, and without a list."""
     rule = reader.get("COMPANY_FILTER", "", parse_conditions)
@@ -106,8 +103,8 @@ def _read_rule(reader: SettingsReader, in_list: str) -> tuple[Condition, ...]:
         reader.refuse("ECOMMERCE_PLATFORMS", other)
         reader.refuse("ALEXA_BELOW", other)
         return rule
-    platforms = reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", parse_names)
-    below = reader.get("ALEXA_BELOW", "1000000", parse_positive)
+    platforms = reader.get("ECOMMERCE_PLATFORMS", "shopify,magento_2", settings.parse_names)
+    below = reader.get("ALEXA_BELOW", "1000000", settings.parse_positive)
     of_platform = Condition("ecommerce_platform", "=", platforms)
     return of_platform, Condition("alexa", "<", (str(below),))
 
@@ -117,7 +114,7 @@ class CompanyJob:
 
     def __init__(
         self,
-        run: Run,
+        run: command.Run,
         options: Options,
         source: CompanySource,
         destination: Destination,
@@ -138,7 +135,7 @@ class CompanyJob:
         list that companies must be in."""
         domains = names_of(rows)
         if domains and not self.run.wrote:  # else it has been said
-            number, doing = companies(len(domains)), self.destination.removing.doing
+            number, doing = words.companies(len(domains)), self.destination.removing.doing
             them = "it" if len(domains) == 1 else "them"
             log.info("HubSpot: double-checking %s before %s %s.", number, doing, them)
         lookup = self.source.look_up(domains, self.state.records(domains))
@@ -165,7 +162,7 @@ class CompanyJob:
         lookup = lookup or self.look_up(rows, matching)
         return make_plan(matching, diff, kept, rows, lookup, not_now, doubt, keep)
 
-    def judge(self, plan: Plan, refused_before: Collection[str]) -> list[Refusal]:
+    def judge(self, plan: Plan, refused_before: Collection[str]) -> list[limits.Refusal]:
         """Why the plan is not carried out. `refused_before`: domains that were rejected before do
         not count as added: else they would block all others."""
         adding, removing = self.destination.adding, self.destination.removing
@@ -174,18 +171,20 @@ class CompanyJob:
         over = self._over_limits(plan, refused_before)
         return approval.judge(self.run, dict(zip(changes, changes)), over, self.history)
 
-    def _over_limits(self, plan: Plan, refused_before: Collection[str]) -> list[Refusal]:
+    def _over_limits(self, plan: Plan, refused_before: Collection[str]) -> list[limits.Refusal]:
         options, destination, removes = self.options, self.destination, len(plan.remove)
         adding, removing = destination.adding, destination.removing
         adds = sum(change.domain not in refused_before for change in plan.add)
         change, flag = f"{removing.key} {{}}", f"--max-{removing.key}"
-        found = over_limit(options.max_remove, change, companies, flag, removes, plan.listed)
+        found = limits.over_limit(
+            options.max_remove, change, words.companies, flag, removes, plan.listed
+        )
         if plan.listed and not plan.matching and not options.allow_empty:
-            listed = f"{plan.listed:,} {are(plan.listed)} {destination.listed}"
+            listed = f"{plan.listed:,} {words.are(plan.listed)} {destination.listed}"
             reason = f"No company in HubSpot matches, but {listed}."
-            found.append(Refusal(reason, "--allow-empty"))
+            found.append(limits.Refusal(reason, "--allow-empty"))
         change, flag = f"{adding.key} {{}}", f"--max-{adding.key}"
-        return found + over_limit(options.max_add, change, companies, flag, adds)
+        return found + limits.over_limit(options.max_add, change, words.companies, flag, adds)
 
     def remember(self, matching: Matching, listed: Collection[str]) -> None:
         """For later runs. `listed`: the matching domains that are."""

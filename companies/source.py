@@ -7,13 +7,10 @@ from typing import Callable, Iterator, Mapping, Sequence
 
 from cli.job import collect_findings
 from companies.matching import Criteria, HubSpotLookup, Matching
-from core import log
+from core import errors, log, words
 from core.clock import Clock
 from core.conditions import Condition
-from core.errors import CallRejected, Forbidden, SettingsError
-from core.words import companies, count
-from hubspot_api import search
-from hubspot_api.shapes import COMPANIES, Account, Company, RecordList
+from hubspot_api import search, shapes
 from hubspot_client import HubSpotClient
 from report.model import Finding
 from transport.paging import retry_if_changed
@@ -33,18 +30,18 @@ class CompanySource:
     ) -> None:
         self._hubspot, self._conditions, self._clock = hubspot, conditions, clock
         self._in_list = in_list  # name or id; "" if companies need not be in one
-        self._list: RecordList | None = None
+        self._list: shapes.RecordList | None = None
         self._names = tuple(dict.fromkeys(each.property for each in conditions))
         self._waited_for: set[str] = set()  # domains whose record is gone
         self.criteria = Criteria()  # once `read_rule` knows the properties
         self.of_rule: list[Finding] = []  # likewise
-        self.account: Account | None = None  # once `check` has asked, if HubSpot tells
+        self.account: shapes.Account | None = None  # once `check` has asked, if HubSpot tells
 
     def check(self) -> list[Finding]:
         """Whether HubSpot has the properties that the rule is about; call it first."""
 
         def read_rule() -> Finding:
-            number = count(self.read_rule(), "property", "properties")
+            number = words.count(self.read_rule(), "property", "properties")
             return Finding(True, f"HubSpot's companies have {number}.")
 
         findings = collect_findings(read_rule) + self.of_rule
@@ -55,13 +52,15 @@ class CompanySource:
 
     def read_rule(self) -> int:
         """Judge the rule by the properties that companies have; returns how many these are."""
-        properties = self._hubspot.properties(COMPANIES)
+        properties = self._hubspot.properties(shapes.COMPANIES)
         mistakes = (each.mistake(properties, "company") for each in self._conditions)
         self.of_rule = [Finding(False, f"{each} {FIX_RULE}") for each in mistakes if each]
         try:
             if self._in_list:
-                self._list = self._hubspot.require_list(self._in_list, COMPANIES, "COMPANY_LIST")
-        except (CallRejected, Forbidden, SettingsError) as error:
+                self._list = self._hubspot.require_list(
+                    self._in_list, shapes.COMPANIES, "COMPANY_LIST"
+                )
+        except (errors.CallRejected, errors.Forbidden, errors.SettingsError) as error:
             self.of_rule.append(Finding(False, str(error)))
         if not self.of_rule:
             known = [(each, properties[each.property]) for each in self._conditions]
@@ -73,8 +72,10 @@ class CompanySource:
         """Whether companies may be read at all, which a run finds out by itself."""
 
         def search_companies() -> Finding:
-            total = self._hubspot.count(COMPANIES, self._query())
-            return Finding(True, f"HubSpot's companies can be read: {companies(total)} found.")
+            total = self._hubspot.count(shapes.COMPANIES, self._query())
+            return Finding(
+                True, f"HubSpot's companies can be read: {words.companies(total)} found."
+            )
 
         return collect_findings(search_companies)
 
@@ -98,7 +99,7 @@ class CompanySource:
 
         return retry_if_changed(read_once)
 
-    def _read_companies(self, on_total: Callable[[int], None]) -> Iterator[Company]:
+    def _read_companies(self, on_total: Callable[[int], None]) -> Iterator[shapes.Company]:
         if not self._list:
             yield from self._hubspot.companies(self._query(), self._names, on_total)
             return
@@ -115,7 +116,7 @@ class CompanySource:
 
     def describe(self, matching: Matching) -> str:
         skipped, match = len(matching.skipped), "matches" if matching.total == 1 else "match"
-        found = f"{companies(matching.total)} {match} ({self.criteria.describe()})"
+        found = f"{words.companies(matching.total)} {match} ({self.criteria.describe()})"
         if skipped:
             found += f"; {skipped:,} will be skipped"
         if shared := len(matching.shared):
@@ -144,11 +145,11 @@ class CompanySource:
                 self._clock.sleep(INDEX_LAG_S)
                 self._waited_for.update(gone)
             found += hubspot.find_companies(search.naming(sorted(gone), names), names)
-            with contextlib.suppress(CallRejected):  # an account without the property has no merges
+            with contextlib.suppress(errors.CallRejected):  # without the property: no merges
                 merged = search.merged_from(sorted(gone.values()), names)
                 found += hubspot.find_companies(merged, names)
         return HubSpotLookup(found, records)
 
     def record_url(self) -> str | None:
         self.account = self.account or self._hubspot.account_if_told()
-        return self.account and self.account.link(COMPANIES, "")
+        return self.account and self.account.link(shapes.COMPANIES, "")

@@ -11,8 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import Collection, Iterable
 
-from companies.matching import Change
-from companies.plan import LISTED, Answer, waiting_key
+from companies import matching, plan
 from core.clock import DAY_S, Clock
 from core.errors import AppError
 from state import history
@@ -49,7 +48,7 @@ class CompanyState(Store):
         sql = "SELECT domain, hubspot_id FROM record WHERE domain = ?"
         return dict(row for domain in domains for row in self.rows(sql, domain))
 
-    def remember_records(self, companies: Iterable[Change]) -> None:
+    def remember_records(self, companies: Iterable[matching.Change]) -> None:
         sql = (
             "INSERT INTO record VALUES (?, ?) ON CONFLICT (domain) DO UPDATE"
             " SET hubspot_id = excluded.hubspot_id WHERE hubspot_id <> excluded.hubspot_id"
@@ -66,7 +65,7 @@ class CompanyState(Store):
 
     def has_waited(self, domain: str) -> bool:
         """Whether an earlier run has told that it waits for a person, and it has waited since."""
-        key = waiting_key(domain)
+        key = plan.waiting_key(domain)
         return bool(self.rows("SELECT 1 FROM notified WHERE what = ?", key))
 
 
@@ -76,7 +75,7 @@ class Answers:
 
     def __init__(self, store: Store, ask_again_days: int, clock: Clock) -> None:
         self._store, self._clock, self._days_s = store, clock, ask_again_days * DAY_S
-        rows = (Answer(*row) for row in store.rows("SELECT * FROM answer"))
+        rows = (plan.Answer(*row) for row in store.rows("SELECT * FROM answer"))
         self.by_domain = {answer.domain: answer for answer in rows}
 
     def is_recent(self, moment: float) -> bool:
@@ -84,26 +83,26 @@ class Answers:
         now = self._clock.time()
         return now - self._days_s < moment <= now
 
-    def asked_again_at(self, answer: Answer) -> float:
+    def asked_again_at(self, answer: plan.Answer) -> float:
         return answer.asked_at + self._days_s
 
     def aliases(self) -> dict[str, str]:
         """Domain -> the other one under which the destination lists the company."""
         return {each.domain: each.alias for each in self.by_domain.values() if each.alias}
 
-    def refused(self) -> dict[str, Answer]:
+    def refused(self) -> dict[str, plan.Answer]:
         """What was not taken when it was asked for last, however long ago."""
-        return {each.domain: each for each in self.by_domain.values() if each.status != LISTED}
+        return {each.domain: each for each in self.by_domain.values() if each.status != plan.LISTED}
 
-    def waiting(self) -> dict[str, Answer]:
+    def waiting(self) -> dict[str, plan.Answer]:
         """What of it is not to be asked for yet."""
         refused = self.refused().items()
         return {domain: each for domain, each in refused if self.is_recent(each.asked_at)}
 
     def note_refusal(self, domain: str, status: str, reason: str) -> None:
         known, now = self.by_domain.get(domain), self._clock.time()
-        since = known.since if known and known.status != LISTED else now
-        self._save(Answer(domain, known and known.listed_as, status, reason, since, now))
+        since = known.since if known and known.status != plan.LISTED else now
+        self._save(plan.Answer(domain, known and known.listed_as, status, reason, since, now))
 
     def begin_again(self, domains: Iterable[str]) -> None:
         """What was refused long ago counts as refused now."""
@@ -113,10 +112,10 @@ class Answers:
 
     def note_name(self, domain: str, listed_as: str) -> None:
         known, now = self.by_domain.get(domain), self._clock.time()
-        if known and known.status != LISTED:
+        if known and known.status != plan.LISTED:
             self._save(known._replace(listed_as=listed_as))
         else:
-            self._save(Answer(domain, listed_as, LISTED, "", now, now))
+            self._save(plan.Answer(domain, listed_as, plan.LISTED, "", now, now))
 
     def settle(self, listed: Collection[str], matching: Collection[str]) -> None:
         """What is listed now, or does not match any more, waits no longer. Its other name is kept,
@@ -124,15 +123,15 @@ class Answers:
         listed, matching, now = set(listed), set(matching), self._clock.time()
         for answer in list(self.by_domain.values()):
             waits = answer.domain in matching and answer.domain not in listed
-            if not answer.alias and (answer.status == LISTED or not waits):
+            if not answer.alias and (answer.status == plan.LISTED or not waits):
                 self.forget(answer.domain)
-            elif answer.status != LISTED and not waits:
-                self._save(answer._replace(status=LISTED, reason="", asked_at=now))
+            elif answer.status != plan.LISTED and not waits:
+                self._save(answer._replace(status=plan.LISTED, reason="", asked_at=now))
 
     def forget(self, domain: str) -> None:
         del self.by_domain[domain]
         self._store.write("DELETE FROM answer WHERE domain = ?", [(domain,)])
 
-    def _save(self, answer: Answer) -> None:
+    def _save(self, answer: plan.Answer) -> None:
         self.by_domain[answer.domain] = answer
         self._store.write("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)", [answer])

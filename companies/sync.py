@@ -6,13 +6,9 @@ import contextlib
 from pathlib import Path
 from typing import Collection, Sequence
 
-from cli import command
-from cli.changes import conclude
-from cli.command import Run
+from cli import changes, command, screen
 from cli.job import Job, collect_findings, require_ok, run_job
-from cli.screen import Progress
-from companies import explain, report
-from companies.aliases import MOST_QUESTIONS
+from companies import aliases, explain, report
 from companies.apply import Application, Applied
 from companies.destination import Current, Destination
 from companies.job import CompanyJob, add_flags, read_options
@@ -20,10 +16,8 @@ from companies.matching import Matching
 from companies.plan import UNLISTED, Plan, waiting_key
 from companies.source import CompanySource
 from companies.state import CompanyState
-from core import log
+from core import errors, log, words
 from core.clock import Clock
-from core.errors import AppError, Outcome, SettingsError
-from core.words import are, companies
 from hubspot_client import HubSpotClient
 from report.model import DONE, NOT_REACHED, Finding
 from state.history import SENT, History
@@ -37,7 +31,7 @@ def main(
     parser = command.Flags(destination.description)
     add_flags(parser, destination)
 
-    def work(run: Run) -> Outcome:
+    def work(run: command.Run) -> errors.Outcome:
         chosen = run.settings(lambda reader: read_options(destination, run.args, reader))
         hubspot = HubSpotClient(chosen.hubspot, run.clock, run.dry_run)
         service = destination(chosen.destination, run.clock, run.dry_run)
@@ -51,7 +45,7 @@ def main(
             found = [*check(source, service), *source.check_search()]
             if service.price:
                 found.append(Finding(True, service.price))
-            with contextlib.suppress(AppError), contextlib.closing(
+            with contextlib.suppress(errors.AppError), contextlib.closing(
                 open_state(run.state_path(account))
             ) as state:  # what is wrong with the file is another finding
                 if service.check_removals and state.has_waiting_removals():
@@ -76,7 +70,7 @@ def main(
     return command.main(destination.job, destination.title, parser, work, argv, clock)
 
 
-def sync(job: CompanyJob) -> Outcome:
+def sync(job: CompanyJob) -> errors.Outcome:
     """The story of a run. Nothing is written before all of the plan is known, shown and allowed."""
     run, destination, answers = job.run, job.destination, job.answers
     require_all_in_place(job)
@@ -127,7 +121,7 @@ def require_all_in_place(job: CompanyJob) -> None:
     """Raises AppError with all that is not."""
     found = check(job.source, job.destination)
     is_usable = all(each.ok for each in job.source.of_rule)
-    require_ok(found, AppError if is_usable else SettingsError)
+    require_ok(found, errors.AppError if is_usable else errors.SettingsError)
     account = job.source.account
     sentences = [f"HubSpot is {account}."] if account else []
     job.run.name_accounts(" ".join([*sentences, found[-1].text]))
@@ -136,7 +130,7 @@ def require_all_in_place(job: CompanyJob) -> None:
 def read_both_sides(job: CompanyJob) -> tuple[Matching, Current]:
     """What should be listed and what is."""
     name, clock = job.destination.name, job.run.clock
-    with Progress("HubSpot", "companies", clock) as in_hubspot, Progress(
+    with screen.Progress("HubSpot", "companies", clock) as in_hubspot, screen.Progress(
         name, "companies", clock
     ) as there:
         matching, current = threads.side_by_side(
@@ -145,12 +139,12 @@ def read_both_sides(job: CompanyJob) -> tuple[Matching, Current]:
         )
     rows = len(current.rows)
     log.info("HubSpot: %s", job.source.describe(matching))
-    log.info("%s %s at the moment.", job.destination.lists, companies(rows))
+    log.info("%s %s at the moment.", job.destination.lists, words.companies(rows))
     if current.claimed is not None:
-        claimed = companies(current.claimed)
+        claimed = words.companies(current.claimed)
         warn(job.run, f"{name} says there are {claimed}, but its list shows {rows:,}.")
     if matching.missing:
-        more = f"HubSpot counts {companies(matching.missing)} more than it returned, perhaps"
+        more = f"HubSpot counts {words.companies(matching.missing)} more than it returned, perhaps"
         warn(job.run, f"{more} because they were edited meanwhile. The next run checks again.")
     return matching, current
 
@@ -159,7 +153,7 @@ def show_cost(job: CompanyJob, plan: Plan) -> None:
     if plan.add and job.destination.price:
         job.run.say(job.destination.price)
     if job.destination.cost:
-        questions = min(plan.matching - len(plan.unchanged), MOST_QUESTIONS)
+        questions = min(plan.matching - len(plan.unchanged), aliases.MOST_QUESTIONS)
         cost, warning = job.destination.cost(plan, questions)
         if cost:
             job.run.say(cost)
@@ -167,16 +161,16 @@ def show_cost(job: CompanyJob, plan: Plan) -> None:
             warn(job.run, warning)
 
 
-def end_in_sync(job: CompanyJob, plan: Plan) -> Outcome:
+def end_in_sync(job: CompanyJob, plan: Plan) -> errors.Outcome:
     waiting = len(plan.waiting)
     text = "no company in HubSpot matches"
     if plan.matching:
         listed = report.describe_matching(plan.matching, waiting)
-        text = f"{listed} {are(plan.matching)} {job.destination.listed}"
+        text = f"{listed} {words.are(plan.matching)} {job.destination.listed}"
     if waiting:
-        text = f"Nothing to do for now: {text}, {waiting:,} {are(waiting)} waiting."
+        text = f"Nothing to do for now: {text}, {waiting:,} {words.are(waiting)} waiting."
     job.run.summarise(text if waiting else f"Nothing to do: {text}.")
-    return Outcome.IN_SYNC
+    return errors.Outcome.IN_SYNC
 
 
 def apply(
@@ -199,7 +193,7 @@ def apply(
     return applied
 
 
-def tell(job: CompanyJob, applied: Applied, refused_before: Collection[str]) -> Outcome:
+def tell(job: CompanyJob, applied: Applied, refused_before: Collection[str]) -> errors.Outcome:
     """What came of it, and what the list read last says. What was refused before, and is again, is
     no news."""
     run, plan, destination, now = job.run, applied.plan, job.destination, applied.now
@@ -209,17 +203,17 @@ def tell(job: CompanyJob, applied: Applied, refused_before: Collection[str]) -> 
     added, removed = (
         sum(each.status == status for each in part) for part in (plan.add, plan.remove)
     )
-    outcome = conclude(
+    outcome = changes.conclude(
         run,
         [each.status for each in news],
-        f"{'' if now else ', but not confirmed'}:"
-        f" {destination.adding.done} {companies(added)}, {destination.removing.done} {removed:,},"
+        f"{'' if now else ', but not confirmed'}: {destination.adding.done}"
+        f" {words.companies(added)}, {destination.removing.done} {removed:,},"
         f" left {len(plan.unchanged) + len(plan.kept):,} unchanged, skipped {len(plan.skipped):,}.",
     )
     report.show_open(run.screen, applied.changes())
     if now is None:
         run.summarise(f"The result was not checked: {applied.unchecked}")
-        return Outcome.PARTIAL
+        return errors.Outcome.PARTIAL
     unwanted = sorted(now.extra.keys() - {each.domain for each in plan.kept})
     checked = {"listed": now.rows, "missing": now.missing, "unwanted": unwanted}
     run.report.checked_after = checked
@@ -243,6 +237,6 @@ def keys_of(plan: Plan, refused: Collection[str]) -> set[str]:
     return {*(each.key for each in plan.skipped), *map(waiting_key, domains)}
 
 
-def warn(run: Run, text: str) -> None:
+def warn(run: command.Run, text: str) -> None:
     run.summarise(text)
     run.report.warnings = [*(run.report.warnings or []), text]

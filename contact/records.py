@@ -14,8 +14,7 @@ from cli.command import Run
 from contact.plan import NewContact, Plan, make_plan, with_domain
 from core import log
 from core.errors import CallRejected, Forbidden, ServiceError
-from hubspot_api import search
-from hubspot_api.shapes import Company, Created
+from hubspot_api import search, shapes
 from hubspot_client import HubSpotClient
 from state.store import Store
 
@@ -79,7 +78,7 @@ class Records:
             companies = with_domain(self.hubspot.companies_by_id(linked), domain)
         return make_plan(wanted, companies or self._asked_before(domain), contact, linked)
 
-    def create_company(self, wanted: NewContact) -> Created:
+    def create_company(self, wanted: NewContact) -> shapes.Created:
         """The call is sent once: after a lost answer the search has to show the company."""
         name, domain = wanted.company_name, wanted.company_domain
         self._memory.note(domain, UNKNOWN)
@@ -98,11 +97,11 @@ class Records:
                     " may have been created. Run it again in a minute."
                 )
             self._run.wrote = True
-            created = Created(companies[0].id, existed=False)
+            created = shapes.Created(companies[0].id, existed=False)
         self._memory.note(domain, created.id)
         return created
 
-    def create_contact(self, wanted: NewContact) -> Created:
+    def create_contact(self, wanted: NewContact) -> shapes.Created:
         """Its address is unique in HubSpot, so a call whose answer is lost is simply repeated."""
         names = (wanted.email, wanted.first_name, wanted.last_name)
         created = self._send(lambda: self.hubspot.create_contact(*names, repeatable=False))
@@ -132,7 +131,7 @@ class Records:
             )
         return linked
 
-    def _send(self, create: Callable[[], Created]) -> Created | None:
+    def _send(self, create: Callable[[], shapes.Created]) -> shapes.Created | None:
         """What the call leads to, which a signal lets finish; None when its answer is lost."""
         try:
             with self._run.finishing_calls():
@@ -145,10 +144,10 @@ class Records:
         self._run.wrote |= not created.existed
         return created
 
-    def _search(self, domain: str) -> list[Company]:
+    def _search(self, domain: str) -> list[shapes.Company]:
         return with_domain(self.hubspot.find_companies(search.naming([domain])), domain)
 
-    def _asked_before(self, domain: str) -> list[Company]:
+    def _asked_before(self, domain: str) -> list[shapes.Company]:
         """The company that an earlier run has created, or may have created."""
         asked = self._memory.asked(domain)
         if asked is None:
@@ -161,7 +160,7 @@ class Records:
         )
         return self._search_again(domain)
 
-    def _search_again(self, domain: str) -> list[Company]:
+    def _search_again(self, domain: str) -> list[shapes.Company]:
         """The companies with the domain, as soon as the search shows any."""
         for wait_s in LOOK_AGAIN_AFTER_S:
             log.info("HubSpot: searching for the company again in %d s.", wait_s)

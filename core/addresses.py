@@ -36,8 +36,8 @@ _ATOM = r"[^\s@<>()\[\]:;,\\\".]+"  # without the signs that only a quoted name 
 _EMAIL = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@([^\s@/?#:]*[^\s@/?#:.])")
 # What no address holds: signs from the list above, and what a field of several is parted by.
 _BETWEEN_EMAILS = re.compile(r"[\s<>()\[\]:;,\\\"|\uff0c\u3001\uff1b]+")
-# The local part of an address in a text. It is looked for from its first sign on alone: a search that
-# began at each sign anew would take for ever over a long text without an "@".
+# The local part of an address in a text. It is looked for from its first sign on alone: a search
+# that began at each sign anew would take for ever over a long text without an "@".
 _LOCAL = r"\s@\"'`<>()\[\]{},;:="
 _NAME_IN_TEXT = re.compile(rf"(?<![^{_LOCAL}])[^{_LOCAL}]+@(?=[^\s@]+\.)")
 

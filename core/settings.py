@@ -12,9 +12,7 @@ from typing import AbstractSet, Callable, Iterator, Mapping, NamedTuple, TypeVar
 
 import dotenv
 
-from core import log
-from core.errors import SettingsError
-from core.limits import parse_number
+from core import errors, limits, log
 
 T = TypeVar("T")
 
@@ -86,7 +84,7 @@ class SettingsReader:
         ]
         if self._problems:
             place = self._file.path or ".env (start with: cp .env.example .env)"
-            raise SettingsError(
+            raise errors.SettingsError(
                 "\n  - ".join(["Please fix these settings:", *self._problems])
                 + f"\nSettings are read from the environment and from {place}.",
                 self._problems,
@@ -166,11 +164,11 @@ def read_env_file(path: str | None) -> EnvFile:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         if isinstance(error, PermissionError):
             reason = "it must belong to the user who runs this"
-        raise SettingsError(f"Cannot read the settings file {found}: {reason}.") from None
+        raise errors.SettingsError(f"Cannot read the settings file {found}: {reason}.") from None
     if os.name == "posix" and stat.S_ISREG(status.st_mode):  # and no pipe that is filled for us
         remedy = f" Run: chmod 600 {found}" if status.st_uid == os.geteuid() else ""
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise SettingsError(f"Other users of this machine may write {found}.{remedy}")
+            raise errors.SettingsError(f"Other users of this machine may write {found}.{remedy}")
         if status.st_mode & (stat.S_IRGRP | stat.S_IROTH):
             log.warning("Other users of this machine can read %s.%s", found, remedy)
     return EnvFile(found, {name: text for name, text in values.items() if text is not None})
@@ -213,7 +211,7 @@ def parse_rate(text: str) -> float:
 
 def parse_positive(text: str) -> int:
     """A whole number above 0."""
-    number = parse_number(text)
+    number = limits.parse_number(text)
     if number == 0:
         raise ValueError("a whole number above 0")
     return number

@@ -14,10 +14,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Sequence, TypeVar
 from core.addresses import display_domain
 from core.conditions import Condition, Property
 from hubspot_api import shapes
-from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANY_PROPERTIES, Record
-from transport.paging import IdRange
-from transport.response import JsonObject
-from transport.service_client import total
+from transport import paging, response, service_client
 
 PAGE_SIZE = 200  # the maximum
 BODY_BYTES = 3_000  # the body must stay under it
@@ -25,13 +22,13 @@ MAX_GROUPS = 5
 MAX_FILTERS = 6 - 2  # in a group, beside those of the range of ids
 MAX_VALUES = 100  # of IN
 
-Group = List[JsonObject]  # filters that all hold
+Group = List[response.JsonObject]  # filters that all hold
 Query = List[Group]  # finds what any of its groups describes
 
 EVERYTHING: Group = [{"propertyName": "hs_object_id", "operator": "HAS_PROPERTY"}]
 # The contacts that have additional addresses.
-ADDITIONAL: Query = [[{"propertyName": ADDITIONAL_EMAILS, "operator": "HAS_PROPERTY"}]]
-LONGEST = IdRange(10**18, 10**18)  # in writing
+ADDITIONAL: Query = [[{"propertyName": shapes.ADDITIONAL_EMAILS, "operator": "HAS_PROPERTY"}]]
+LONGEST = paging.IdRange(10**18, 10**18)  # in writing
 _WORD = "CONTAINS_TOKEN"
 _COMPARE = {"=": "EQ", "<": "LT", "<=": "LTE", ">": "GT", ">=": "GTE"}
 
@@ -46,7 +43,7 @@ _TYPED = (
 )
 
 
-def page(query: Query, ids: IdRange, names: Sequence[str]) -> JsonObject:
+def page(query: Query, ids: paging.IdRange, names: Sequence[str]) -> response.JsonObject:
     """The body that asks for one page by id, never by `after`, which ends at 10,000 results."""
     above = [] if ids.above is None else [_filter("hs_object_id", "GT", str(ids.above))]
     below = [] if ids.below is None else [_filter("hs_object_id", "LT", str(ids.below))]
@@ -60,8 +57,8 @@ def page(query: Query, ids: IdRange, names: Sequence[str]) -> JsonObject:
 
 
 def results(
-    names: tuple[str, ...], needed: Sequence[str], ids: IdRange, data: Any
-) -> tuple[int, list[Record]]:
+    names: tuple[str, ...], needed: Sequence[str], ids: paging.IdRange, data: Any
+) -> tuple[int, list[shapes.Record]]:
     """The shape of an answer: how many records have an id in the range, and the first of them.
     HubSpot writes null for what is unset: one of the names `needed` that no row has was not sent.
     """
@@ -71,7 +68,7 @@ def results(
             raise ValueError(f"HubSpot did not send {name}")
     if not ids.is_order_of([*rows]):
         raise ValueError("the ids are not in order")
-    return total(data), [*rows.values()]
+    return service_client.total(data), [*rows.values()]
 
 
 def matching(conditions: Sequence[tuple[Condition, Property]]) -> Group:
@@ -86,7 +83,7 @@ def matching(conditions: Sequence[tuple[Condition, Property]]) -> Group:
     return group or EVERYTHING
 
 
-def _of_condition(condition: Condition, known: Property) -> list[JsonObject]:
+def _of_condition(condition: Condition, known: Property) -> list[response.JsonObject]:
     name, sign, values = condition
     if sign == "!=" and values:
         return []  # NEQ and NOT_IN leave out what is unset
@@ -114,7 +111,7 @@ def _of_condition(condition: Condition, known: Property) -> list[JsonObject]:
 def called(emails: Sequence[str]) -> Iterator[Query]:
     """The contacts that have one of these addresses in lower case, as their own, in it or as an
     additional one; and others."""
-    names = ("email", ADDITIONAL_EMAILS)
+    names = ("email", shapes.ADDITIONAL_EMAILS)
     words = ([_filter(name, _WORD, each)] for each in emails for name in names)
     return _as_few(_fits, [*_one_of("email", emails), *words])
 
@@ -159,10 +156,10 @@ def _as_few(fits: Callable[[list[T]], bool], items: Iterable[T]) -> Iterator[lis
 
 def _fits(query: Query, names: Sequence[str] = ()) -> bool:
     """Beside COMPANY_PROPERTIES and the properties `names`, which are asked for."""
-    body = json.dumps(page(query, LONGEST, (*COMPANY_PROPERTIES, *names)))
+    body = json.dumps(page(query, LONGEST, (*shapes.COMPANY_PROPERTIES, *names)))
     return len(query) <= MAX_GROUPS and len(body) < BODY_BYTES
 
 
-def _filter(name: str, operator: str, value: str | list[str]) -> JsonObject:
+def _filter(name: str, operator: str, value: str | list[str]) -> response.JsonObject:
     key = "values" if isinstance(value, list) else "value"
     return {"propertyName": name, "operator": operator, key: value}

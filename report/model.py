@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from core.errors import AppError, Outcome
-from core.limits import Refusal
+from core import errors, limits
 
 Row = Mapping[str, Any]
 
@@ -43,7 +42,7 @@ class Result(NamedTuple):
     status: str = PLANNED
     error: str | None = None
     maybe_applied: bool = False
-    cause: AppError | None = None
+    cause: errors.AppError | None = None
 
     def as_row(self) -> Row:
         """What it adds to the change's row in the report."""
@@ -111,12 +110,12 @@ class Report:
     mode: str
     started_at: datetime
     version: str = ""
-    outcome: Outcome = Outcome.FAILED
+    outcome: errors.Outcome = errors.Outcome.FAILED
     error: str | None = None
     finished_at: datetime | None = None
     summary: list[str] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
-    refusals: Sequence[Refusal] = ()
+    refusals: Sequence[limits.Refusal] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     requests: dict[str, Mapping[str, float]] = field(default_factory=dict)
     sections: Sequence[Section] = ()

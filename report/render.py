@@ -15,8 +15,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import jinja2
 
-from core.addresses import display_domain
-from core.errors import Outcome, describe_outcome
+from core import addresses, errors
 from core.words import count, format_date, format_moment, listing, local, printable
 from report.model import DONE, NOT_REACHED, Kind, Report, Row, Section
 from state.files import write_whole
@@ -154,18 +153,18 @@ def _sentences(report: Report) -> list[str]:
     if report.question:
         return [f"{report.question}."]
     told = f"{report.outcome.told.capitalize()}."
-    if report.outcome is Outcome.INTERRUPTED:  # how far it came
+    if report.outcome is errors.Outcome.INTERRUPTED:  # how far it came
         rows = [row for each in report.sections for row in each.rows if "status" in row]
         done = sum(row["status"] == DONE for row in rows)
         return [f"{told} {done:,} of {count(len(rows), 'change')} made."]
-    untouched = report.error and report.outcome is not Outcome.PARTIAL
+    untouched = report.error and report.outcome is not errors.Outcome.PARTIAL
     return [f"{told} Nothing was changed." if untouched else told]
 
 
 def _causes(report: Report) -> Iterator[str]:
     """Why the run failed, and why some of its changes are not done: each cause once. That somebody
     stopped it is none."""
-    was_stopped = report.outcome is Outcome.INTERRUPTED
+    was_stopped = report.outcome is errors.Outcome.INTERRUPTED
     if report.error and not was_stopped:
         yield report.error.replace("\n", " ")
     names_by_error: dict[str, list[str]] = {}
@@ -277,7 +276,7 @@ def _words(name: str) -> str:
 
 
 def _names(names: Sequence[str]) -> str:
-    return listing([display_domain(name) for name in names], 50) or "none"
+    return listing([addresses.display_domain(name) for name in names], 50) or "none"
 
 
 def _day(text: str) -> str:
@@ -288,8 +287,8 @@ def _day(text: str) -> str:
 
 
 FORMS = {
-    **dict.fromkeys(("domain", "name", "who"), display_domain),
+    **dict.fromkeys(("domain", "name", "who"), addresses.display_domain),
     **dict.fromkeys(("action", "next", "status"), _words),
     **dict.fromkeys(("since", "asked_again_on"), _day),
-    "outcome": describe_outcome,
+    "outcome": errors.describe_outcome,
 }

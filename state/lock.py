@@ -9,12 +9,9 @@ import socket
 import sys
 from typing import IO, Iterator
 
-from core import log
+from core import errors, log, words
 from core.clock import DAY_S, Clock
-from core.errors import AnotherRunActive, AppError
-from core.words import format_moment
 from state import files
-from state.files import account_file, unusable
 
 if sys.platform == "win32":
     import msvcrt
@@ -29,8 +26,8 @@ def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Itera
     """Hold the lock of one job on one account. Raises AnotherRunActive if the other run does not
     end within `wait_s` seconds, and AppError when it has not ended for a day, or when there can be
     no lock."""
-    path = account_file(job, account, ".lock")
-    since = format_moment(clock.utcnow())
+    path = files.account_file(job, account, ".lock")
+    since = words.format_moment(clock.utcnow())
 
     def private(name: str, flags: int) -> int:
         return os.open(name, flags, 0o600)
@@ -44,7 +41,7 @@ def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Itera
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode())
         except OSError as error:
-            raise unusable(f"{path} as a lock", error) from None
+            raise files.unusable(f"{path} as a lock", error) from None
         yield
         with contextlib.suppress(OSError):
             file.truncate(0)
@@ -52,14 +49,14 @@ def run_lock(job: str, account: str, clock: Clock, wait_s: float = 0.0) -> Itera
 
 def holder(job: str, account: str) -> str | None:
     """Who holds the lock now, this run perhaps; None when nobody does. Raises AppError."""
-    path = account_file(job, account, ".lock")
+    path = files.account_file(job, account, ".lock")
     try:
         with open(path, "rb", buffering=0) as file:
             return None if _take(file, shared=True) else _read_holder(file)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise unusable(f"{path} as a lock", error) from None
+        raise files.unusable(f"{path} as a lock", error) from None
 
 
 def _wait_for(file: IO[bytes], clock: Clock, wait_s: float) -> None:
@@ -69,11 +66,13 @@ def _wait_for(file: IO[bytes], clock: Clock, wait_s: float) -> None:
         active = _read_holder(file)
         if clock.time() - os.fstat(file.fileno()).st_mtime > DAY_S:
             # A schedule takes AnotherRunActive for no failure; that must not go on for ever.
-            raise AppError(
+            raise errors.AppError(
                 f"Another run has been active for more than a day: {active}. If it hangs, stop it."
             )
         if clock.monotonic() >= end:
-            raise AnotherRunActive(f"Another run is active: {active}. Wait until it has ended.")
+            raise errors.AnotherRunActive(
+                f"Another run is active: {active}. Wait until it has ended."
+            )
         if not is_said:
             log.info("Another run is active: %s. Waiting up to %d s for it.", active, wait_s)
             is_said = True

@@ -9,8 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Tuple
 
-from core import log
-from core.errors import AppError
+from core import errors, log
 from state import files
 
 Row = Tuple[Any, ...]
@@ -53,7 +52,7 @@ class Store:
         with self._lock:  # SQLite would crash under a thread that is at work
             self._file.close()
 
-    def give_up(self, error: AppError) -> None:
+    def give_up(self, error: errors.AppError) -> None:
         """The file is not to be used."""
         if not self._may_fail:
             raise error from None

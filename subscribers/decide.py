@@ -10,9 +10,7 @@ import enum
 from datetime import datetime
 from typing import Iterable, Mapping, NamedTuple, Protocol, Sequence
 
-from core import words
-from core.addresses import addresses_in, canonical, normalise_email
-from core.conditions import describe_value
+from core import addresses, conditions, words
 from hubspot_api.shapes import ADDITIONAL_EMAILS, Contact
 from mailerlite_api.shapes import Subscriber, Value
 from subscribers.rules import (
@@ -127,7 +125,7 @@ class Person(NamedTuple):
     @property
     def hubspot_address(self) -> str:
         typed = self.contacts[-1].values["email"] if self.contacts else None
-        return normalise_email(typed) or self.email
+        return addresses.normalise_email(typed) or self.email
 
 
 class Values(NamedTuple):
@@ -189,7 +187,7 @@ def decide(person: Person, memory: Memory, rules: Rules) -> Decision:
     leave = tuple(sorted((rules.mirror.ids & subscriber.groups).difference(belongs)))
     groups, why, by = decision.groups._replace(leave=leave), decision.reason, rules.mirror.by
     if leave and not why and by:  # the person belongs into another group now
-        why = describe_value(person.contacts[-1].values[by.name], by)
+        why = conditions.describe_value(person.contacts[-1].values[by.name], by)
     why = why.replace(STILL_SUBSCRIBED, "") if leave else ""
     return decision._replace(groups=groups, why_leaves=why)
 
@@ -298,8 +296,8 @@ def _compare_groups(person: Person, memory: Memory, rules: Rules) -> Groups:
 
 def contact_address(contact: Contact) -> str | None:
     """Its own, in canonical form; None when that is no address."""
-    email = normalise_email(contact.values["email"])
-    return canonical(email) if email else None
+    email = addresses.normalise_email(contact.values["email"])
+    return addresses.canonical(email) if email else None
 
 
 def other_addresses(contact: Contact) -> list[str]:
@@ -307,7 +305,9 @@ def other_addresses(contact: Contact) -> list[str]:
     from these, but what the contact objects to counts for them."""
     own, texts = contact_address(contact), [contact.values[ADDITIONAL_EMAILS]]
     texts += [] if own else [contact.values["email"]]
-    return [each for text in filter(None, texts) for each in addresses_in(text) if each != own]
+    return [
+        each for text in filter(None, texts) for each in addresses.addresses_in(text) if each != own
+    ]
 
 
 def company_id(contact: Contact) -> int | None:

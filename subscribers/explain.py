@@ -6,32 +6,27 @@ from __future__ import annotations
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from cli.command import Run
-from core.errors import Outcome
-from core.words import listing
+from core import errors, words
 from hubspot_api.shapes import COMPANIES, CONTACTS, Contact
 from report.history import Next, change_row, describe_next, describe_past
 from report.model import Kind, Row, Section
 from state.history import ChangeEntry, History
-from subscribers import decide
+from subscribers import decide, memory, plan, reading, sections
 from subscribers.decide import Action, Decision, KnownPerson, Person
-from subscribers.memory import PersonStore
-from subscribers.plan import find_people
-from subscribers.reading import ContactReader, Services, subscribers_called
 from subscribers.rules import Rules, objections
-from subscribers.sections import VERBS
 from subscribers.setup import Setup
 
 WHO = "this person"
 
 
 def explain(
-    run: Run, services: Services, setup: Setup, store: PersonStore, history: History
-) -> Outcome:
+    run: Run, services: reading.Services, setup: Setup, store: memory.PersonStore, history: History
+) -> errors.Outcome:
     """Each of the addresses of `--explain`; what the next run would do, limits aside."""
     emails, rules = run.args.explain, setup.rules_in_force()
-    contacts = ContactReader(services.hubspot, rules).called(emails, store)
-    there = subscribers_called(emails, contacts, services.mailerlite, rules, store)
-    people = {each.email: each for each in find_people(contacts, there, store)}
+    contacts = reading.ContactReader(services.hubspot, rules).called(emails, store)
+    there = reading.subscribers_called(emails, contacts, services.mailerlite, rules, store)
+    people = {each.email: each for each in plan.find_people(contacts, there, store)}
     rows: list[Row] = []
     for email in emails:
         person, known = people.get(email, Person(email)), store.lookup(email)
@@ -56,7 +51,7 @@ def next_of(decision: Decision, groups: Mapping[str, str]) -> Next:
     if action is Action.CREATE:
         reason = "they are in HubSpot but not in MailerLite"
     elif action is Action.UPDATE:
-        joins = f"they belong in {listing(_names(decision.groups.join, groups))}"
+        joins = f"they belong in {words.listing(_names(decision.groups.join, groups))}"
         reason = "their values in HubSpot are different" if decision.values.to_send else joins
     elif decision.groups.leave:
         action, reason = Action.LEAVE, decision.why_leaves
@@ -146,7 +141,7 @@ def _describe(
 ) -> Iterator[str]:
     """Plain sentences."""
     yield row["email"]
-    yield describe_next(Next(row["next"], row["reason"]), VERBS, WHO)
+    yield describe_next(Next(row["next"], row["reason"]), sections.VERBS, WHO)
     for each in row["fields"]:
         yield f"    {each['field']}: {each['old'] or '(empty)'} -> {each['new']}"
     for line in row["details"]:
@@ -159,12 +154,13 @@ def _describe(
         yield "  MailerLite does not have this person."
     for there in row["destination"]:
         values = [f"{key} {value}" for key, value in there["fields"].items() if value]
+        shown = words.listing(values) or "no values"
         yield (
-            f"  MailerLite has this person: {there['status']}, with"
-            f" {listing(values) or 'no values'}, in {listing(there['groups']) or 'no group'}."
+            f"  MailerLite has this person: {there['status']}, with {shown},"
+            f" in {words.listing(there['groups']) or 'no group'}."
         )
     yield f"  {row['remembered']}"
-    yield describe_past(changes, VERBS, WHO)
+    yield describe_past(changes, sections.VERBS, WHO)
 
 
 def _describe_contact(row: Row, rules: Rules, setup: Setup) -> Iterator[str]:

@@ -24,11 +24,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Callable, Iterable, Mapping, NamedTuple
 
-from core.addresses import canonical, masked
-from core.errors import AppError
+from core import addresses, errors
 from mailerlite_api.shapes import Value
-from state import history
-from state.store import Store
+from state import history, store
 from subscribers.decide import KnownPerson, Refusal
 
 # Of `known`: `is_gone`: was in no list when the lists were read last; `is_written`: by us;
@@ -74,7 +72,7 @@ class Lists(NamedTuple):
     missing: int
 
 
-class PersonStore(Store):
+class PersonStore(store.Store):
     """The file at `path`; addresses come in any spelling. Everything raises AppError when the file
     cannot be used.
 
@@ -91,11 +89,11 @@ class PersonStore(Store):
         try:
             keys = [key for (key,) in self.rows("SELECT key FROM secret")]
             if len(keys) != 1:
-                raise AppError(f"{path} is not the run history of this script. {_REMEDY}")
+                raise errors.AppError(f"{path} is not the run history of this script. {_REMEDY}")
             self._key: bytes = keys[0]
             # A run that was killed before it noted anything leaves an empty one.
             self.is_new = not self.rows("SELECT 1 FROM known UNION SELECT 1 FROM begun LIMIT 1")
-        except AppError:
+        except errors.AppError:
             self.close()
             raise
 
@@ -218,9 +216,9 @@ class PersonStore(Store):
         before, today = self.previous_refusal(email, key, value), self._today.isoformat()
         since = before.since if before else today
         person, sent = self.hash_of(email), self.hash_of(email, key, value)
-        row = (person, key, sent, masked(reason), since, today)
+        row = (person, key, sent, addresses.masked(reason), since, today)
         self.write("INSERT OR REPLACE INTO refused VALUES (?, ?, ?, ?, ?, ?)", [row])
-        return Refusal(masked(reason), since, self._again_on(self._today))
+        return Refusal(addresses.masked(reason), since, self._again_on(self._today))
 
     def note_opted_out(self, email: str, is_opted_out: bool = True) -> None:
         """By us, in HubSpot."""
@@ -261,5 +259,5 @@ class PersonStore(Store):
 
     def hash_of(self, email: str, *what: object) -> bytes:
         """What stands for the address and, if anything is said of it, for that too."""
-        text = "\n".join(map(str, (canonical(email), *what)))
+        text = "\n".join(map(str, (addresses.canonical(email), *what)))
         return hmac.new(self._key, text.encode(), hashlib.sha256).digest()

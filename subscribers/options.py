@@ -8,17 +8,12 @@ from pathlib import Path
 from typing import Callable, Mapping, NamedTuple
 
 from cli import command
-from core import limits
-from core.addresses import canonical, normalise_email
+from core import addresses, limits, settings, words
 from core.conditions import Condition, parse_conditions
-from core.settings import SettingsReader, parse_names
-from core.words import are
 from hubspot_client import hubspot_settings
 from mailerlite_client import mailerlite_settings
-from subscribers.decide import Action
-from subscribers.memory import Lists
+from subscribers import decide, memory, rules
 from subscribers.plan import Plan, people
-from subscribers.rules import parse_legal_basis
 from transport.service_client import ServiceSettings
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
@@ -59,7 +54,7 @@ class Cap(NamedTuple):
     setting: str
     most: str
     verb: str
-    counted: Callable[[Plan, Lists], tuple[int, int]]
+    counted: Callable[[Plan, memory.Lists], tuple[int, int]]
     default: str = "20%"
 
     @property
@@ -87,21 +82,21 @@ CAPS = (
         "MAX_UNSUBSCRIBE",
         "are unsubscribed",
         "unsubscribe {} in MailerLite, which cannot be undone",
-        lambda plan, _lists: (len(plan.of(Action.UNSUBSCRIBE)), plan.active),
+        lambda plan, _lists: (len(plan.of(decide.Action.UNSUBSCRIBE)), plan.active),
     ),
     Cap(
         "--max-opt-out",
         "MAX_OPT_OUT",
         "are opted out",
         "opt out {} in HubSpot, which only they can undo",
-        lambda plan, _lists: (len(plan.of(Action.OPT_OUT)), plan.with_address),
+        lambda plan, _lists: (len(plan.of(decide.Action.OPT_OUT)), plan.with_address),
     ),
     Cap(
         "--max-new",
         "MAX_NEW",
         "are created",
         "create {} in MailerLite",
-        lambda plan, _lists: (len(plan.of(Action.CREATE)), 0),
+        lambda plan, _lists: (len(plan.of(decide.Action.CREATE)), 0),
         "500",  # MailerLite bills by the number of subscribers
     ),
 )
@@ -163,7 +158,7 @@ def add_flags(flags: command.Flags) -> None:
     flags.add_questions("EMAIL", _parse_email, "what happens to a person, and why")
 
 
-def read_options(reader: SettingsReader, flags: Namespace) -> Options:
+def read_options(reader: settings.SettingsReader, flags: Namespace) -> Options:
     """A flag goes before the setting that it stands for."""
     caps = {cap.setting: reader.get(cap.setting, cap.default, cap.parse) for cap in CAPS}
     by_flag = {name: limit for name in caps if (limit := getattr(flags, name))}
@@ -172,8 +167,8 @@ def read_options(reader: SettingsReader, flags: Namespace) -> Options:
         hubspot=hubspot_settings(reader),
         mailerlite=mailerlite_settings(reader),
         fields=reader.get("MAILERLITE_FIELDS", DEFAULT_FIELDS, _parse_fields),
-        groups=reader.optional("MAILERLITE_GROUPS", parse_names) or (),
-        subscriptions=reader.optional("HUBSPOT_SUBSCRIPTIONS", parse_names) or (),
+        groups=reader.optional("MAILERLITE_GROUPS", settings.parse_names) or (),
+        subscriptions=reader.optional("HUBSPOT_SUBSCRIPTIONS", settings.parse_names) or (),
         labels=reader.get("MAILERLITE_VALUES", "labels", _parse_labels),
         list=reader.get("HUBSPOT_LIST", "", lambda text: flags.list or text),
         conditions=reader.get("CONTACT_FILTER", "", parse_conditions),
@@ -182,7 +177,7 @@ def read_options(reader: SettingsReader, flags: Namespace) -> Options:
         group_prefix=reader.get("GROUP_PREFIX", "", str),
         caps={**caps, **by_flag},
         ask_again_days=reader.get("ASK_AGAIN_DAYS", "7", limits.parse_number),
-        legal_basis=reader.optional("HUBSPOT_LEGAL_BASIS", parse_legal_basis),
+        legal_basis=reader.optional("HUBSPOT_LEGAL_BASIS", rules.parse_legal_basis),
         keep_history_days=reader.get("KEEP_HISTORY_DAYS", "400", limits.parse_number),
     )
 
@@ -198,7 +193,7 @@ def missing_state(path: Path) -> limits.Refusal:
     )
 
 
-def refusals(plan: Plan, lists: Lists, options: Options, path: Path) -> list[limits.Refusal]:
+def refusals(plan: Plan, lists: memory.Lists, options: Options, path: Path) -> list[limits.Refusal]:
     """Why the plan is not carried out. `path`: of the run history."""
     found: list[limits.Refusal] = []
     missing, flags = lists.missing, options.flags
@@ -209,7 +204,7 @@ def refusals(plan: Plan, lists: Lists, options: Options, path: Path) -> list[lim
         )
         found.append(limits.Refusal(text, "--first-run", by_plan=False))
     if plan.members and not plan.mirrored and not flags.allow_empty:
-        members = f"{people(plan.members)} {are(plan.members)}"
+        members = f"{people(plan.members)} {words.are(plan.members)}"
         text = f"Nobody qualifies for a mirrored group, but {members} in one."
         found.append(limits.Refusal(text, "--allow-empty"))
     for cap in CAPS:
@@ -228,10 +223,10 @@ def _parse_name(text: str) -> str:
 
 
 def _parse_email(text: str) -> str:
-    email = normalise_email(text)
+    email = addresses.normalise_email(text)
     if email is None:
         raise ValueError("an e-mail address")
-    return canonical(email)
+    return addresses.canonical(email)
 
 
 def _parse_labels(text: str) -> bool:
@@ -241,7 +236,7 @@ def _parse_labels(text: str) -> bool:
 
 
 def _parse_fields(text: str) -> tuple[tuple[str, str], ...]:
-    pairs = [_FIELD_PAIR.fullmatch(name) for name in parse_names(text)]
+    pairs = [_FIELD_PAIR.fullmatch(name) for name in settings.parse_names(text)]
     keys = {pair[2] for pair in pairs if pair}
     if len(keys) < len(pairs):
         raise ValueError(

@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from core.addresses import canonical
-from core.words import count
+from core import addresses, words
 from hubspot_api.shapes import Contact
 from mailerlite_api.shapes import Subscriber
 from report.model import Result
@@ -163,7 +162,7 @@ def by_email(subscribers: Iterable[Subscriber]) -> dict[str, Subscriber]:
     status in which nothing may be written counts, else the last."""
     found: dict[str, Subscriber] = {}
     for person in subscribers:
-        key = canonical(person.email)
+        key = addresses.canonical(person.email)
         other = found.get(key)
         if other is None or other.status not in decide.NOT_WRITTEN:
             found[key] = person
@@ -212,7 +211,7 @@ def find_people(
         if key is None:
             continue
         if key in subscribers:  # one text for both: there may be hundreds of thousands
-            key = canonical(subscribers[key].email)
+            key = addresses.canonical(subscribers[key].email)
         by_address[key] = (*by_address.get(key, ()), contact)
     for key in subscribers:
         contact_id = memory.lookup(key).contact_id
@@ -234,4 +233,4 @@ def find_people(
 
 
 def people(number: int) -> str:
-    return count(number, "person", "people")
+    return words.count(number, "person", "people")

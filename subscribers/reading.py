@@ -6,19 +6,15 @@ from collections import Counter
 from typing import AbstractSet, Iterable, Mapping, NamedTuple, Sequence
 
 from cli.screen import Progress
-from core import log
-from core.addresses import canonical, spellings
+from core import addresses, log, values
 from core.clock import Clock
-from core.values import Packed
 from core.words import count
-from hubspot_api import search
-from hubspot_api.shapes import ADDITIONAL_EMAILS, COMPANIES, CONTACTS, Contact
+from hubspot_api import search, shapes
 from hubspot_client import HubSpotClient
 from mailerlite_api.shapes import Subscriber
 from mailerlite_client import BATCH_SIZE, MailerLiteClient
+from subscribers import memory, plan
 from subscribers.decide import Person, by_change, company_id, contact_address, other_addresses
-from subscribers.memory import PersonStore
-from subscribers.plan import by_email
 from subscribers.rules import OF_COMPANY, Rules
 from transport import threads
 
@@ -33,12 +29,14 @@ class Services(NamedTuple):
 class Everybody(NamedTuple):
     """`subscribers`: see `by_email`; `total`: how many contacts HubSpot has, read or not."""
 
-    contacts: list[Contact]
+    contacts: list[shapes.Contact]
     subscribers: dict[str, Subscriber]
     total: int
 
 
-def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: Clock) -> Everybody:
+def read_everybody(
+    services: Services, rules: Rules, store: memory.PersonStore, clock: Clock
+) -> Everybody:
     """All contacts and all subscribers, side by side; but of a list only the members, and the
     contacts of the subscribers by id or address, if that takes fewer calls."""
     (hubspot, mailerlite), members = services, rules.scope.members
@@ -50,11 +48,11 @@ def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: 
         def read_subscribers() -> list[Subscriber]:
             return mailerlite.subscribers(rules.keys, rules.with_groups, in_mailerlite.advance)
 
-        total = hubspot.count(CONTACTS) if members is not None else 0
+        total = hubspot.count(shapes.CONTACTS) if members is not None else 0
         by_id = len(members or ()) + CONTACTS_A_CALL
         if members is not None and by_id + mailerlite.count_subscribers() < total:
             found = read_subscribers()
-            there = by_email(found)
+            there = plan.by_email(found)
             ids = [*members, *contacts_of.with_additional(there.keys())]
             contacts = in_hubspot.count(contacts_of.having(ids, there, store))
         else:
@@ -62,7 +60,7 @@ def read_everybody(services: Services, rules: Rules, store: PersonStore, clock: 
                 lambda: contacts_of.everyone(in_hubspot), read_subscribers
             )
             total = len(contacts)
-    subscribers = by_email(found)
+    subscribers = plan.by_email(found)
     log.info("HubSpot: %s.", count(len(contacts), "contact"))
     statuses = Counter(person.status for person in subscribers.values())
     numbers = ", ".join(f"{number:,} {status}" for status, number in statuses.items())
@@ -77,16 +75,16 @@ class ContactReader:
         self._hubspot, self._needed = hubspot, rules.needed
         self._names, self._of_company = rules.properties, rules.company_properties
 
-    def everyone(self, progress: Progress) -> list[Contact]:
+    def everyone(self, progress: Progress) -> list[shapes.Contact]:
         found = self._hubspot.contacts(self._names, self._needed)
         return self._with_companies(progress.count(found))
 
-    def by_id(self, ids: Iterable[int]) -> list[Contact]:
+    def by_id(self, ids: Iterable[int]) -> list[shapes.Contact]:
         return self._with_companies(self._read(list(dict.fromkeys(ids)), "id"))
 
     def having(
-        self, ids: Iterable[int], emails: Iterable[str], store: PersonStore
-    ) -> list[Contact]:
+        self, ids: Iterable[int], emails: Iterable[str], store: memory.PersonStore
+    ) -> list[shapes.Contact]:
         """The contacts with these ids, such as those of a list, and all that have, or had when they
         were written last, one of these canonical addresses or of their own: what they object to
         counts, whether they are in the list or not."""
@@ -94,42 +92,46 @@ class ContactReader:
         by_id = self._read(list(dict.fromkeys([*ids, *filter(None, known)])), "id")
         typed = {(each.values["email"] or "").strip().lower() for each in by_id}
         there = filter(None, map(contact_address, by_id))
-        forms = {form for email in (*emails, *there) for form in spellings(email)}
+        forms = {form for email in (*emails, *there) for form in addresses.spellings(email)}
         found = {each.id: each for each in (*by_id, *self._read(sorted(forms - typed), "email"))}
         return self._with_companies([found[each] for each in sorted(found)])
 
-    def called(self, emails: Sequence[str], store: PersonStore) -> list[Contact]:
+    def called(self, emails: Sequence[str], store: memory.PersonStore) -> list[shapes.Contact]:
         """Every contact that has one of these canonical addresses, also as an additional one, or
         had it when it was written last."""
-        queries = search.called([form for each in emails for form in spellings(each)])
-        found = self._hubspot.find(CONTACTS, ["email"], queries)
+        queries = search.called([form for each in emails for form in addresses.spellings(each)])
+        found = self._hubspot.find(shapes.CONTACTS, ["email"], queries)
         return self.having([each.id for each in found], emails, store)
 
     def with_additional(self, emails: AbstractSet[str]) -> list[int]:
         """The ids of the contacts that have one of these canonical addresses beside their own."""
-        found = self._hubspot.find(CONTACTS, ["email", ADDITIONAL_EMAILS], [search.ADDITIONAL])
+        found = self._hubspot.find(
+            shapes.CONTACTS, ["email", shapes.ADDITIONAL_EMAILS], [search.ADDITIONAL]
+        )
         return [each.id for each in found if not emails.isdisjoint(other_addresses(each))]
 
-    def _read(self, keys: Sequence[int] | Sequence[str], key: str) -> list[Contact]:
-        return self._hubspot.records(CONTACTS, self._names, keys, key, self._needed)
+    def _read(self, keys: Sequence[int] | Sequence[str], key: str) -> list[shapes.Contact]:
+        return self._hubspot.records(shapes.CONTACTS, self._names, keys, key, self._needed)
 
-    def _with_companies(self, contacts: list[Contact]) -> list[Contact]:
+    def _with_companies(self, contacts: list[shapes.Contact]) -> list[shapes.Contact]:
         """With the values of their primary companies among their own. Who has no company, or one
         that is archived or merged away, has no such value, so that nothing is sent of it."""
         names = self._of_company
         if not names:
             return contacts
         ids = dict.fromkeys(filter(None, map(company_id, contacts)))
-        companies = self._hubspot.records(COMPANIES, names, list(ids))
+        companies = self._hubspot.records(shapes.COMPANIES, names, list(ids))
         found = {each.id: each.values for each in companies}
         if missing := len(ids) - len(found):
             log.debug("HubSpot: %s could not be read.", count(missing, "company", "companies"))
         none: Mapping[str, str | None] = {}
         shared = (*self._names, *(f"{OF_COMPANY}{name}" for name in names))
 
-        def with_values(contact: Contact) -> Contact:
+        def with_values(contact: shapes.Contact) -> shapes.Contact:
             of_company = map(found.get(company_id(contact) or 0, none).get, names)
-            return contact._replace(values=Packed(shared, [*contact.values.values(), *of_company]))
+            return contact._replace(
+                values=values.Packed(shared, [*contact.values.values(), *of_company])
+            )
 
         return [with_values(each) for each in contacts]
 
@@ -144,7 +146,7 @@ def fetch_current(services: Services, rules: Rules, planned: Iterable[Person]) -
     for email, each in people.items():
         now = (contacts[contact.id] for contact in each.contacts if contact.id in contacts)
         named = {other for contact in now for other in other_addresses(contact)}
-        named.difference_update(canonical(other.email) for other in each.others)
+        named.difference_update(addresses.canonical(other.email) for other in each.others)
         key = each.subscriber.id if each.subscriber else each.hubspot_address
         keys[email] = [key, *(other.id for other in each.others), *sorted(named)]
     whom = list(dict.fromkeys(key for several in keys.values() for key in several))
@@ -157,7 +159,7 @@ def fetch_current(services: Services, rules: Rules, planned: Iterable[Person]) -
         if not there.keys() >= {*keys[email]}:
             continue
         subscriber, *others = [there[key] for key in keys[email]]
-        if subscriber and canonical(subscriber.email) != email:
+        if subscriber and addresses.canonical(subscriber.email) != email:
             subscriber = None
         # A contact with another address is not written under this one, but what it objects to
         # counts.
@@ -170,10 +172,10 @@ def fetch_current(services: Services, rules: Rules, planned: Iterable[Person]) -
 
 def subscribers_called(
     emails: Sequence[str],
-    contacts: Sequence[Contact],
+    contacts: Sequence[shapes.Contact],
     mailerlite: MailerLiteClient,
     rules: Rules,
-    store: PersonStore,
+    store: memory.PersonStore,
 ) -> dict[str, Subscriber]:
     """Who has one of these canonical addresses, or another one of the contacts that have them now
     or, as the run history knows, had one. It does not say which, so all are read for it."""
@@ -181,11 +183,11 @@ def subscribers_called(
     named = {*emails, *(other for contact in own for other in other_addresses(contact))}
     ids = {each.id for each in own}
     if store.knows_others(ids, named):
-        everyone = by_email(mailerlite.subscribers(rules.keys, with_groups=True))
+        everyone = plan.by_email(mailerlite.subscribers(rules.keys, with_groups=True))
         return {
             email: person
             for email, person in everyone.items()
             if email in named or store.lookup(email).contact_id in ids
         }
-    spelt = (form for email in sorted(named) for form in spellings(email))
-    return by_email(filter(None, (mailerlite.subscriber(each, rules.keys) for each in spelt)))
+    spelt = (form for email in sorted(named) for form in addresses.spellings(email))
+    return plan.by_email(filter(None, (mailerlite.subscriber(each, rules.keys) for each in spelt)))

@@ -6,29 +6,11 @@ import contextlib
 from typing import Iterator, Mapping, Sequence
 
 from cli.job import collect_findings, require_ok
-from core import log
-from core.conditions import Condition, Property
-from core.errors import AppError, CallRejected, Forbidden, ServiceError, SettingsError
-from core.words import alternatives, count, listing
+from core import conditions, errors, log, words
 from hubspot_api.shapes import COMPANIES, CONTACTS, Account, ObjectType, RecordList
 from report.model import Finding
+from subscribers import plan, reading, rules
 from subscribers.options import Options
-from subscribers.plan import Creation
-from subscribers.reading import Services
-from subscribers.rules import (
-    CONFIRMATION,
-    OF_COMPANY,
-    OPT_OUT,
-    Field,
-    Mirror,
-    OptOut,
-    Rules,
-    Scope,
-    consent_properties,
-    field_type,
-    placeholder,
-    subscriptions_of,
-)
 from transport import threads
 
 
@@ -39,17 +21,17 @@ class Setup:
     of those that are still to be made; `account`: HubSpot's, if it tells.
     """
 
-    def __init__(self, options: Options, services: Services) -> None:
+    def __init__(self, options: Options, services: reading.Services) -> None:
         self._options, self._services = options, services
         self._of_settings: list[Finding] = []
-        self._properties: Mapping[str, Property] = {}
-        self._company_properties: Mapping[str, Property] = {}
+        self._properties: Mapping[str, conditions.Property] = {}
+        self._company_properties: Mapping[str, conditions.Property] = {}
         self._list: RecordList | None = None  # whose members alone are in scope
         self._types: dict[str, str] = {}  # of MailerLite's fields, by key
         self._groups: dict[str, str] = {}  # id -> name
         self._roles: dict[str, str] = {}  # id of a group -> the setting that uses it
         self.account: Account | None = None
-        self.creations: list[Creation] = []
+        self.creations: list[plan.Creation] = []
         of_hubspot, of_mailerlite = threads.side_by_side(self._read_hubspot, self._read_mailerlite)
         self._of_services = [*of_hubspot, *of_mailerlite]
         self._rules = self._judge()
@@ -64,21 +46,23 @@ class Setup:
             return Finding(True, "HubSpot's contacts can be read.")
 
         def count_subscribers() -> Finding:
-            active = count(mailerlite.count_subscribers(["active"]), "active subscriber")
+            active = words.count(mailerlite.count_subscribers(["active"]), "active subscriber")
             return Finding(True, f"MailerLite's subscribers can be read: {active}.")
 
         reading = collect_findings(read_contacts) + collect_findings(count_subscribers)
         return [*self._of_services, *self._of_settings, *reading]
 
-    def rules_in_force(self) -> Rules:
+    def rules_in_force(self) -> rules.Rules:
         """With the members of the list, if there is one. Raises AppError, or SettingsError if the
         settings are at fault, with all that is to be fixed."""
         require_ok(self._of_services)
-        require_ok(self._of_settings, SettingsError)
+        require_ok(self._of_settings, errors.SettingsError)
         if not self._list:
             return self._rules
         members = self._services.hubspot.members(self._list)
-        log.info("HubSpot: the list %s has %s.", self._list.name, count(len(members), "member"))
+        log.info(
+            "HubSpot: the list %s has %s.", self._list.name, words.count(len(members), "member")
+        )
         scope = self._rules.scope._replace(list_name=self._list.name, members=members)
         return self._rules._replace(scope=scope)
 
@@ -98,21 +82,23 @@ class Setup:
 
         def read_contacts() -> Finding:
             properties = hubspot.properties(CONTACTS)
-            if OPT_OUT not in properties:
-                text = f"HubSpot does not show the contact property {OPT_OUT}, so opt-outs are"
+            if rules.OPT_OUT not in properties:
+                text = (
+                    f"HubSpot does not show the contact property {rules.OPT_OUT}, so opt-outs are"
+                )
                 text += " unknown. Check that the key may read the properties of contacts."
                 return Finding(False, text)
             self._properties = properties
-            number = count(len(properties), "property", "properties")
+            number = words.count(len(properties), "property", "properties")
             return Finding(True, f"HubSpot can be used: its contacts have {number}.")
 
         def read_companies() -> Finding:
             self._company_properties = hubspot.properties(COMPANIES)
             hubspot.records(COMPANIES, ["name"], [1])
-            number = count(len(self._company_properties), "property", "properties")
+            number = words.count(len(self._company_properties), "property", "properties")
             return Finding(True, f"HubSpot's companies can be read: they have {number}.")
 
-        needs_companies = any(name.startswith(OF_COMPANY) for name, _ in self._options.fields)
+        needs_companies = any(name.startswith(rules.OF_COMPANY) for name, _ in self._options.fields)
         reads = [read_contacts, read_companies] if needs_companies else [read_contacts]
         findings = collect_findings(*reads)
         self.account = hubspot.account_if_told()
@@ -121,9 +107,9 @@ class Setup:
         if self._options.list and self._properties:
             try:
                 self._list = hubspot.require_list(self._options.list, CONTACTS, "HUBSPOT_LIST")
-            except (CallRejected, Forbidden, SettingsError) as error:
+            except (errors.CallRejected, errors.Forbidden, errors.SettingsError) as error:
                 self._fix(str(error))
-            except AppError as error:  # it is HubSpot that fails, and not the setting
+            except errors.AppError as error:  # it is HubSpot that fails, and not the setting
                 findings.append(Finding(False, str(error)))
         if self._list:
             name = f"{self._list.name} ({self._list.id})"
@@ -137,10 +123,12 @@ class Setup:
             types = mailerlite.fields()
             needs_groups = options.groups or options.mirror_group or options.group_by
             # Without a setting that names groups, they only help to tell one account from another.
-            with contextlib.suppress(*(() if needs_groups else (CallRejected, ServiceError))):
+            with contextlib.suppress(
+                *(() if needs_groups else (errors.CallRejected, errors.ServiceError))
+            ):
                 self._groups = mailerlite.groups()
             self._types = types  # last: without the groups nothing is called missing
-            there = f"{count(len(types), 'field')} and {_describe_groups(self._groups)}"
+            there = f"{words.count(len(types), 'field')} and {_describe_groups(self._groups)}"
             text = f"MailerLite accepts the token. The account has {there}"
             return Finding(True, f"{text} (its API does not show the account's name).")
 
@@ -154,7 +142,7 @@ class Setup:
     def _fix(self, text: str) -> None:
         self._of_settings.append(Finding(False, text))
 
-    def _judge(self) -> Rules:
+    def _judge(self) -> rules.Rules:
         """What could not be read is a finding already, and nothing is said of it."""
         options, flags = self._options, self._options.flags
         is_read = bool(self._properties and self._types)
@@ -163,15 +151,15 @@ class Setup:
         fields = list(self._judge_fields()) if is_read else []
         joined = options.groups if self._types else ()
         groups = [self._judge_group(each, "MAILERLITE_GROUPS") for each in joined]
-        mirror = self._judge_mirror() if is_read else Mirror()
+        mirror = self._judge_mirror() if is_read else rules.Mirror()
         opt_out = self._judge_opt_out(consent) if consent else None
         if flags.by_import:
             self._judge_import(groups, mirror)
-        return Rules(
+        return rules.Rules(
             fields,
             consent,
             groups,
-            Scope(conditions=conditions),
+            rules.Scope(conditions=conditions),
             mirror,
             flags.fill_only,
             flags.unsubscribe_opted_out,
@@ -183,14 +171,17 @@ class Setup:
 
     def _judge_consent(self) -> dict[str, str]:
         """An opt-out of any subscription type counts, unless the settings say which types do."""
-        named, types = self._options.subscriptions, subscriptions_of(self._properties.values())
+        named, types = (
+            self._options.subscriptions,
+            rules.subscriptions_of(self._properties.values()),
+        )
         there = ", ".join(f"{each.name} ({each.id})" for each in types) or "none"
         for name in named:
             called = [each for each in types if each.is_called(name)]
             if len(called) == 1:
                 self._fine(f"People who opted out of {called[0].name} in HubSpot are skipped.")
             elif called:
-                ids = alternatives([each.id for each in called])
+                ids = words.alternatives([each.id for each in called])
                 text = f"HubSpot has several subscription types called {name}. Use the id"
                 self._fix(f"{text} in HUBSPOT_SUBSCRIPTIONS: {ids}.")
             else:
@@ -199,12 +190,12 @@ class Setup:
         if not named:
             text = "People who opted out of any subscription type in HubSpot are skipped."
             self._fine(f"{text} Subscription types: {there}.")
-        if CONFIRMATION in self._properties:
+        if rules.CONFIRMATION in self._properties:
             self._fine("People who have not confirmed HubSpot's double opt-in are skipped.")
         counting = [each for each in types if not named or any(map(each.is_called, named))]
-        return consent_properties(self._properties, counting)
+        return rules.consent_properties(self._properties, counting)
 
-    def _judge_conditions(self) -> Iterator[tuple[Condition, Property]]:
+    def _judge_conditions(self) -> Iterator[tuple[conditions.Condition, conditions.Property]]:
         for condition in self._options.conditions:
             if mistake := condition.mistake(self._properties, "contact"):
                 self._fix(f"{mistake} Fix CONTACT_FILTER.")
@@ -212,18 +203,18 @@ class Setup:
                 self._fine(f"CONTACT_FILTER checks HubSpot's {condition.property}.")
                 yield condition, self._properties[condition.property]
 
-    def _judge_fields(self) -> Iterator[Field]:
+    def _judge_fields(self) -> Iterator[rules.Field]:
         for name, key in self._options.fields:
             of, own, there = "contact", name, self._properties
-            if name.startswith(OF_COMPANY):
-                of, own, there = "company", name[len(OF_COMPANY) :], self._company_properties
+            if name.startswith(rules.OF_COMPANY):
+                of, own, there = "company", name[len(rules.OF_COMPANY) :], self._company_properties
             known = there.get(own)
             if known is None and there:
                 text = f"HubSpot has no {of} property {own}. Fix MAILERLITE_FIELDS, or create the"
                 self._fix(f"{text} property in HubSpot > Settings > Properties.")
             if known is None:
                 continue
-            field = Field(name, key, self._types.get(key) or field_type(known.type))
+            field = rules.Field(name, key, self._types.get(key) or rules.field_type(known.type))
             if self._options.labels and known.type == "enumeration":
                 field = field._replace(labels=known.options, is_multiple=known.is_multiple)
             yield field
@@ -237,7 +228,7 @@ class Setup:
                 right = f"Write {key.lower()} in MAILERLITE_FIELDS"
                 self._fix(f"MailerLite cannot create a field {key} with capital letters. {right}.")
             else:
-                self.creations.append(Creation(key, field.type))
+                self.creations.append(plan.Creation(key, field.type))
                 self._fine(f"{text}, which will be created.")
 
     def _judge_group(self, named: str, setting: str) -> str:
@@ -249,7 +240,7 @@ class Setup:
         alike = [name for _, name in names if name.lower() == named.lower()]
         can_be_made = is_of_value or not named.isdecimal()
         is_made = not joins and self._options.flags.create_groups and can_be_made
-        id = ids[0] if ids else placeholder(named)
+        id = ids[0] if ids else rules.placeholder(named)
         used_by = self._roles.setdefault(id, setting)
         if len(ids) > 1:
             self._fix(
@@ -274,12 +265,13 @@ class Setup:
                 text = f"The group {named} will hold exactly the people in scope"
                 text += " with this value" if is_of_value else ""
             self._fine(f"{text}{'' if ids else ', and will be created'}.")
-            if not ids and Creation(named) not in self.creations:  # two values may have one label
-                self.creations.append(Creation(named))
+            # Two values may have one label.
+            if not ids and plan.Creation(named) not in self.creations:
+                self.creations.append(plan.Creation(named))
             return id
         return ""
 
-    def _judge_mirror(self) -> Mirror:
+    def _judge_mirror(self) -> rules.Mirror:
         options = self._options
         named = {"": options.mirror_group} if options.mirror_group else {}
         by = self._properties.get(options.group_by)
@@ -296,11 +288,11 @@ class Setup:
             for value, name in named.items()
         }
         names = {id: self._groups.get(id, named[value]) for value, id in groups.items()}
-        return Mirror(groups, by, names)
+        return rules.Mirror(groups, by, names)
 
-    def _judge_opt_out(self, consent: Mapping[str, str]) -> OptOut | None:
+    def _judge_opt_out(self, consent: Mapping[str, str]) -> rules.OptOut | None:
         """Of which subscription type: None unless the settings name one."""
-        types = [name for name in consent if name.startswith(f"{OPT_OUT}_")]
+        types = [name for name in consent if name.startswith(f"{rules.OPT_OUT}_")]
         is_clear = len(self._options.subscriptions) == len(types) == 1
         if self._options.flags.opt_out_unsubscribed and is_clear:
             text = "People who unsubscribed in MailerLite or marked mail as spam will be"
@@ -309,10 +301,10 @@ class Setup:
         elif self._options.flags.opt_out_unsubscribed:
             text = "--opt-out-unsubscribed needs exactly one subscription type."
             self._fix(f"{text} Name it in HUBSPOT_SUBSCRIPTIONS.")
-        id = types[0][len(OPT_OUT) + 1 :] if is_clear else ""
-        return OptOut(id, self._options.legal_basis) if is_clear else None
+        id = types[0][len(rules.OPT_OUT) + 1 :] if is_clear else ""
+        return rules.OptOut(id, self._options.legal_basis) if is_clear else None
 
-    def _judge_import(self, groups: Sequence[str], mirror: Mirror) -> None:
+    def _judge_import(self, groups: Sequence[str], mirror: rules.Mirror) -> None:
         """An import knows one group, and who arrives must be in no other."""
         for_all = [*groups, *(id for value, id in mirror.groups.items() if not value)]
         if mirror.by and not for_all:
@@ -328,4 +320,4 @@ class Setup:
 def _describe_groups(groups: Mapping[str, str]) -> str:
     if not groups:
         return "no groups"
-    return f"the group{'s' if len(groups) > 1 else ''} {listing(list(groups.values()), 5)}"
+    return f"the group{'s' if len(groups) > 1 else ''} {words.listing(list(groups.values()), 5)}"

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import AbstractSet, Any, Iterable, Mapping, Sequence
 
 from cli.command import Run
-from core.addresses import canonical
-from core.errors import AppError
-from core.words import count, listing
+from core import addresses, errors, words
 from mailerlite_client import MailerLiteClient
 from report.model import DONE, FAILED, Result
+from subscribers import rules, writing
 from subscribers.decide import NOT_WRITTEN, Action
 from subscribers.plan import Change, Membership, Plan, by_email
-from subscribers.rules import Mirror
-from subscribers.writing import Writer
 
 LOOK_AGAIN_AFTER_S = (1.0, 3.0, 6.0)  # while the lists do not show what was accepted
 NOT_LEFT = "MailerLite still lists the person in the group"
@@ -22,7 +19,7 @@ NOT_JOINED = "MailerLite does not list the person in the group"
 Members = Mapping[Membership, bool]  # each with whether they can get mail
 
 
-def verify_groups(run: Run, plan: Plan, writer: Writer) -> str:
+def verify_groups(run: Run, plan: Plan, writer: writing.Writer) -> str:
     """Corrects the results of the plan's changes as the lists show them; a sentence on the groups,
     if there are any."""
     mirror = writer.rules.mirror
@@ -30,14 +27,14 @@ def verify_groups(run: Run, plan: Plan, writer: Writer) -> str:
         return ""
     try:
         there = _read_members(run, plan, mirror, writer.services.mailerlite)
-    except AppError as error:
+    except errors.AppError as error:
         return f"The result was not checked: {error}"
     for change in plan.changes:
         _correct(change, there, writer)
     decided = {each.decision.person.email: each.decision for each in plan.changes}  # the last ones
     belong = {each for each in plan.mirrored if each.email not in decided}
     belong |= {Membership(email, id) for email in decided for id in decided[email].groups.mirrored}
-    refused = {canonical(each.email) for each in plan.waiting if not each.field}
+    refused = {addresses.canonical(each.email) for each in plan.waiting if not each.field}
     checked = compare(belong, there, refused.union(run.args.keep_in_group))
     run.report.checked_after = checked
     names = sorted(mirror.names[id] for id in mirror.ids)
@@ -66,18 +63,20 @@ def describe(
     place = f"the group {names[0]}" if len(names) == 1 else f"{len(names)} groups"
     number = len({each.email for each in belong})
     here = "exactly" if not (missing or unwanted) else f"{number - len(missing):,} of"
-    who = count(number, "person who belongs", "people who belong")
+    who = words.count(number, "person who belongs", "people who belong")
     text = f"{place} {'has' if len(names) == 1 else 'have'} {here} the {who} there."
     if not belong:
         text = f"nobody belongs in {place}{'' if unwanted else ', and nobody is there'}."
     if missing:
-        text += f" Missing: {listing(missing)}."
+        text += f" Missing: {words.listing(missing)}."
     if unwanted:
-        text += f" Members who do not belong there: {listing(unwanted)}."
+        text += f" Members who do not belong there: {words.listing(unwanted)}."
     return text
 
 
-def _read_members(run: Run, plan: Plan, mirror: Mirror, mailerlite: MailerLiteClient) -> Members:
+def _read_members(
+    run: Run, plan: Plan, mirror: rules.Mirror, mailerlite: MailerLiteClient
+) -> Members:
     """Until they show what was accepted, or for some ten seconds. Raises CallRejected,
     ServiceError."""
     done = [each for each in plan.changes if each.status == DONE]
@@ -94,7 +93,7 @@ def _read_members(run: Run, plan: Plan, mirror: Mirror, mailerlite: MailerLiteCl
     return there
 
 
-def _joins(change: Change, mirror: Mirror) -> set[Membership]:
+def _joins(change: Change, mirror: rules.Mirror) -> set[Membership]:
     """Of mirrored groups."""
     if change.action not in (Action.CREATE, Action.UPDATE):
         return set()
@@ -103,13 +102,13 @@ def _joins(change: Change, mirror: Mirror) -> set[Membership]:
     return {Membership(decision.person.email, group) for group in groups}
 
 
-def _is_shown(change: Change, there: Members, mirror: Mirror) -> bool:
+def _is_shown(change: Change, there: Members, mirror: rules.Mirror) -> bool:
     if change.action is Action.LEAVE:
         return change.membership not in there
     return _joins(change, mirror) <= there.keys()
 
 
-def _correct(change: Change, there: Members, writer: Writer) -> None:
+def _correct(change: Change, there: Members, writer: writing.Writer) -> None:
     """Also what was done although the answer was lost, or said that it failed."""
     mirror, sent, leaves = writer.rules.mirror, change.decision, change.action is Action.LEAVE
     is_shown = _is_shown(change, there, mirror)

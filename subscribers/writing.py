@@ -11,22 +11,17 @@ import re
 from functools import partial
 from typing import AbstractSet, Callable, Mapping, Sequence
 
+from cli import command, screen
 from cli.changes import Changes, Skip
-from cli.command import Run
-from cli.screen import Progress
-from core.addresses import masked
-from core.conditions import without_value
-from core.errors import AppError, CallRejected, ServiceDown, ServiceError
-from core.words import count, listing
+from core import addresses, conditions, errors, words
 from hubspot_api.shapes import CONTACTS
 from mailerlite_api.shapes import Value, Written
 from mailerlite_client import BATCH_SIZE, GROUPS, PERSON, MailerLiteClient, Refused
 from report.model import DONE
 from state.history import History
+from subscribers import memory, reading
 from subscribers.decide import NOT_WRITTEN, Action, Decision, Groups, Person, decide
-from subscribers.memory import PersonStore
 from subscribers.plan import CHANGES, Change, Creation, Membership, Plan, Waiting
-from subscribers.reading import Services, fetch_current
 from subscribers.rules import Rules, placeholder
 
 # So many people refused with the same words, and nobody written since: it is not about them.
@@ -43,7 +38,9 @@ _UPSERTS = (Action.CREATE, Action.UPDATE)
 Begin = Callable[[Sequence[Change]], Callable[[Change], None]]  # a batch: how one of it is written
 
 
-def create(run: Run, mailerlite: MailerLiteClient, creations: Sequence[Creation]) -> dict[str, str]:
+def create(
+    run: command.Run, mailerlite: MailerLiteClient, creations: Sequence[Creation]
+) -> dict[str, str]:
     """Make fields and groups, before anybody is written; the placeholder of a group -> its id.
     Raises AppError if one cannot be made: MailerLite ignores values for a field that it lacks."""
     ids: dict[str, str] = {}
@@ -58,7 +55,7 @@ def create(run: Run, mailerlite: MailerLiteClient, creations: Sequence[Creation]
         each.result = result
     for each in creations:
         if each.result.error:
-            raise AppError(each.result.error)
+            raise errors.AppError(each.result.error)
     return ids
 
 
@@ -71,10 +68,10 @@ class Writer:
 
     def __init__(
         self,
-        run: Run,
-        services: Services,
+        run: command.Run,
+        services: reading.Services,
         rules: Rules,
-        store: PersonStore,
+        store: memory.PersonStore,
         history: History,
         group_names: Mapping[str, str],
     ) -> None:
@@ -124,12 +121,12 @@ class Writer:
     ) -> None:
         """`changes`: MailerLite's unless given."""
         changes = changes or self._in_mailerlite
-        with Progress(label, "done", self.run.clock, len(planned)) as progress:
+        with screen.Progress(label, "done", self.run.clock, len(planned)) as progress:
             for batch in batches(planned):
                 before = set(self._pending)
                 try:  # of a service that is down nothing more is asked, and nothing written
                     write = begin([] if changes.are_over else batch)
-                except AppError as error:
+                except errors.AppError as error:
                     write = partial(_fail, error)
                 for change, result in zip(batch, changes.apply(label, batch, write, progress)):
                     change.result = result
@@ -148,13 +145,13 @@ class Writer:
 
     def fetch_current(self, batch: Sequence[Change]) -> dict[str, Person]:
         people = [each.decision.person for each in batch]
-        return fetch_current(self.services, self.rules, people)
+        return reading.fetch_current(self.services, self.rules, people)
 
     def decide_again(self, change: Change, current: Mapping[str, Person]) -> Decision:
         """Notes the change in the history, before it is made. Raises Skip if it is not to be."""
         person = current.get(change.decision.person.email)
         if person is None:
-            raise CallRejected(
+            raise errors.CallRejected(
                 "MailerLite did not return this person's status, so nothing was written"
             )
         # The same judge as for the plan: nothing else decides about a person.
@@ -176,12 +173,12 @@ class Writer:
             try:
                 subscriber = self.decide_again(change, current).person.subscriber
                 going[change.membership] = (subscriber.id if subscriber else "", change.group)
-            except (Skip, AppError) as error:
+            except (Skip, errors.AppError) as error:
                 kept[change.membership] = error
         try:
             if going:
                 kept.update(zip(going, self.services.mailerlite.leave_groups([*going.values()])))
-        except AppError as error:
+        except errors.AppError as error:
             kept.update(dict.fromkeys(going, error))
 
         def leave(change: Change) -> None:
@@ -207,9 +204,9 @@ class Writer:
         self.store.note_opted_out(now.address)
         try:
             hubspot.opt_out(now.address, opt_out.subscription_id, opt_out.legal_basis)
-        except (CallRejected, ServiceError) as error:
+        except (errors.CallRejected, errors.ServiceError) as error:
             name = opt_out.property
-            with contextlib.suppress(CallRejected, ServiceError):
+            with contextlib.suppress(errors.CallRejected, errors.ServiceError):
                 there = hubspot.records(CONTACTS, [name], [now.hubspot_id or 0], needed=[name])
                 if any(contact.values[name] == "true" for contact in there):
                     return
@@ -232,7 +229,7 @@ class Writer:
                     raise Skip(NOT_WRITTEN[error.kind]) from None
                 now = change.decision = self._without_refused(now, error)
                 if person.subscriber and not (now.values.to_send or groups):
-                    detail = masked(error.detail)
+                    detail = addresses.masked(error.detail)
                     raise Skip(f"MailerLite rejected the value: {detail}") from None
         self.note_written(now)
         if person.status == "unconfirmed":
@@ -255,9 +252,9 @@ class Writer:
     def _without_refused(self, now: Decision, error: Refused) -> Decision:
         """Without the values that were refused; raises what it is if it is not about values."""
         if error.kind == GROUPS:
-            names = listing([self._group_names.get(id, id) for id in error.reasons])
+            names = words.listing([self._group_names.get(id, id) for id in error.reasons])
             text = f"MailerLite rejects the group {names}. Check the settings that name it."
-            raise ServiceDown(f"{text} {error}")
+            raise errors.ServiceDown(f"{text} {error}")
         if error.kind == PERSON:
             self._refuse(now, error)
         values = dict(now.values.to_send)
@@ -276,7 +273,7 @@ class Writer:
         alike.append((now, reason))
         limit = PLAN_REFUSALS if _OF_PLAN.search(words) else SAME_REFUSALS
         if words not in self._about_people and len(alike) >= limit:
-            raise ServiceDown(
+            raise errors.ServiceDown(
                 f"MailerLite rejected {limit} people in a row for the same reason. Check in"
                 " MailerLite what your plan allows. If it is about these people, exclude them with"
                 f" CONTACT_FILTER or --list. {error}"
@@ -286,8 +283,8 @@ class Writer:
     def _remember_refused(self, about_people: AbstractSet[str]) -> None:
         """Those whose words are about the person: somebody was written after them, or all were
         tried."""
-        for words in about_people & self._pending.keys():
-            for now, reason in self._pending.pop(words):
+        for said in about_people & self._pending.keys():
+            for now, reason in self._pending.pop(said):
                 self._note_refused(now, reason)
 
     def _note_refused(
@@ -304,7 +301,8 @@ class Writer:
         join, values = sent.groups.join, sent.values.to_send
         try:
             self.store.note_written(sent.address, sent.hubspot_id, join, values)
-        except AppError as error:  # who is written from now on could come back after a deletion
+        except errors.AppError as error:
+            # Who is written from now on could come back after a deletion.
             self.services.mailerlite.http.give_up(str(error))
 
     def _note_change(self, change: Change) -> None:
@@ -315,9 +313,11 @@ class Writer:
         if (change.action, who) in self._noted:
             return
         self._noted.add((change.action, who))
-        joins = [f"joins {count(len(now.groups.join), 'group')}"] if now.groups.join else []
+        joins = [f"joins {words.count(len(now.groups.join), 'group')}"] if now.groups.join else []
         reason = now.why_leaves if change.action is Action.LEAVE else now.reason
-        text = masked(without_value(reason or ", ".join([*now.values.to_send, *joins])))
+        text = addresses.masked(
+            conditions.without_value(reason or ", ".join([*now.values.to_send, *joins]))
+        )
         self._history.note_change(change.action.value, who, None, now.hubspot_id, text or None)
 
     def note_results(self, plan: Plan) -> None:
@@ -331,14 +331,14 @@ class Writer:
             self._history.set_statuses(action.value, statuses)
 
 
-def _fail(error: AppError, _: Change) -> None:
+def _fail(error: errors.AppError, _: Change) -> None:
     raise error
 
 
 def _without_values(reason: str, now: Decision) -> str:
     """What is remembered of a refusal: without the address, its domain and the values sent."""
-    text, domain = masked(reason), now.address.rpartition("@")[2]
-    sent = {domain, *(masked(str(value)) for value in now.values.to_send.values())}
+    text, domain = addresses.masked(reason), now.address.rpartition("@")[2]
+    sent = {domain, *(addresses.masked(str(value)) for value in now.values.to_send.values())}
     for each in sorted(filter(None, sent), key=len, reverse=True):  # one may be part of another
         text = re.sub(rf"(?<!\w){re.escape(each)}(?!\w)", "\u2026", text)
     return text

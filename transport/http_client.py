@@ -20,13 +20,10 @@ import tenacity
 from requests.adapters import HTTPAdapter
 from urllib3 import exceptions as urllib3_errors
 
-from core import VERSION, errors, log
+from core import VERSION, errors, log, settings, words
 from core.clock import Clock
-from core.settings import Secret
-from core.words import count
-from transport import response, threads
+from transport import response, threads, throttle
 from transport.response import JsonObject, Response, Service, TryAgain
-from transport.throttle import Throttle
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 30.0  # without a byte
@@ -39,7 +36,7 @@ LONG_WAIT_S = 5.0  # from here on a wait is told to everyone, not only with -v
 POOL_SIZE = 32  # connections kept open to one service
 # How Python tells a proxy's answer.
 _TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3}[^')]{0,60})")
-NO_PATH = Secret("")
+NO_PATH = settings.Secret("")
 MIN_SCRUBBED = 8  # characters; anything shorter is no secret and could stand in any text
 
 
@@ -68,12 +65,12 @@ class HttpClient:
         self,
         service: Service,
         base_url: str,
-        auth_headers: Mapping[str, Secret],
+        auth_headers: Mapping[str, settings.Secret],
         calls_per_second: float,
         *,
         clock: Clock,
         dry_run: bool,
-        hidden_path: Secret = NO_PATH,
+        hidden_path: settings.Secret = NO_PATH,
     ) -> None:
         self.service = service
         self.usage = Usage()
@@ -81,7 +78,7 @@ class HttpClient:
         self._hidden_path = hidden_path  # between that and the path of a call; no message shows it
         self._clock = clock
         self._dry_run = dry_run
-        self._throttle = Throttle(calls_per_second, clock, service.quota_period_s)
+        self._throttle = throttle.Throttle(calls_per_second, clock, service.quota_period_s)
         self._session = _session(auth_headers)
         self._session.headers.update(service.headers)
         # http leads to this machine itself: no proxy has to see the keys.
@@ -186,8 +183,9 @@ class HttpClient:
             refusal.outcome_unknown |= bool(unknown)
             raise
         raise errors.ServiceError(
-            f"{self.service.name}, {call}: {problem.reason}, after {count(tries, 'try', 'tries')}."
-            f" Run it again later.{response.in_brackets(problem.said)}",
+            f"{self.service.name}, {call}: {problem.reason}, after"
+            f" {words.count(tries, 'try', 'tries')}. Run it again later."
+            f"{response.in_brackets(problem.said)}",
             outcome_unknown=bool(unknown),
         )
 
@@ -369,7 +367,7 @@ class _Answer(http.client.HTTPResponse):
 http.client.HTTPConnection.response_class = _Answer
 
 
-def _session(auth_headers: Mapping[str, Secret]) -> requests.Session:
+def _session(auth_headers: Mapping[str, settings.Secret]) -> requests.Session:
     def authenticate(request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers.update({name: key.reveal() for name, key in auth_headers.items()})
         return request

@@ -9,8 +9,7 @@ import functools
 from concurrent.futures import Future
 from typing import Any, Callable, Hashable, Iterator, NamedTuple, Protocol, Sequence, TypeVar
 
-from core import log
-from core.errors import ListChanged
+from core import errors, log
 from transport import threads
 from transport.http_client import HttpClient
 
@@ -29,7 +28,7 @@ def retry_if_changed(read: Callable[[], T], pause: Callable[[], None] = lambda: 
     for _ in range(MAX_READS - 1):
         try:
             return read()
-        except ListChanged as error:
+        except errors.ListChanged as error:
             log.info("%s Reading it again.", error)
             pause()
     return read()

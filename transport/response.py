@@ -12,9 +12,7 @@ from http import client as http
 from types import MappingProxyType
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Pattern
 
-from core.addresses import masked
-from core.errors import CallRejected, Forbidden, PaymentRequired, ServiceDown
-from core.words import format_moment
+from core import addresses, errors, words
 
 WAIT_BUDGET_S = 120.0  # a service that asks for a longer wait ends the run instead
 BRIEF_S = 5.0  # for each try of a brief call, and for the wait before its repeat
@@ -29,9 +27,9 @@ _COUNT = re.compile("[0-9]{1,9}")
 _ESCAPE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 # What people read of a status that is no matter of one call alone.
 REFUSED = {
-    401: (ServiceDown, "the key was rejected"),
-    402: (PaymentRequired, "not paid for"),
-    403: (Forbidden, "not allowed"),
+    401: (errors.ServiceDown, "the key was rejected"),
+    402: (errors.PaymentRequired, "not paid for"),
+    403: (errors.Forbidden, "not allowed"),
 }
 
 JsonObject = Dict[str, Any]
@@ -131,15 +129,15 @@ def problem_of(response: Response, service: Service, call: str, now: datetime) -
         return _retry(response, service, said, where, now)
     remedy = service.remedy(response)
     if 300 <= status < 400:
-        return ServiceDown(
+        return errors.ServiceDown(
             f"{where}: the service sends the call elsewhere, and the keys must not go there."
             f" Check the base URL. ({said})"
         )
-    kind, what = REFUSED.get(status, (CallRejected, "rejected"))
+    kind, what = REFUSED.get(status, (errors.CallRejected, "rejected"))
     text = " ".join(filter(None, (f"{where}: {what}.", remedy, f"({said})")))
     if status in REFUSED:
         return kind(text)
-    return CallRejected(text, status, detail, response.text)
+    return errors.CallRejected(text, status, detail, response.text)
 
 
 def problem_of_read(response: Response, service: Service) -> TryAgain | None:
@@ -176,7 +174,7 @@ def quota_of(response: Response) -> tuple[int, int] | None:
 
 def excerpt(text: str) -> str:
     """One line of a foreign text, cut to a bearable length; addresses in it are masked."""
-    line = masked(" ".join(text[:SEARCHED].split()))
+    line = addresses.masked(" ".join(text[:SEARCHED].split()))
     return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"
 
 
@@ -188,9 +186,9 @@ def _retry(response: Response, service: Service, said: str, where: str, now: dat
     if response.status == 429 and service.daily_limit.search(response.text):
         back_at = _back_at(now, wait_s) if wait_s else "midnight in the account's time zone"
         remedy = f"Run it again after {back_at}."
-        return ServiceDown(f"{where}: the daily limit is used up. {remedy} ({said})")
+        return errors.ServiceDown(f"{where}: the daily limit is used up. {remedy} ({said})")
     if wait_s > (BRIEF_S if service.is_brief else WAIT_BUDGET_S):
-        return ServiceDown(
+        return errors.ServiceDown(
             f"{where}: it asks for a wait of {wait_s:,.0f} s."
             f" Run it again after {_back_at(now, wait_s)}. ({said})",
             outcome_unknown,
@@ -210,7 +208,7 @@ def _moment(http_date: str) -> datetime | None:
 
 def _back_at(now: datetime, wait_s: float) -> str:
     """Rounded up to the minute."""
-    return format_moment(now + timedelta(seconds=wait_s + 59))
+    return words.format_moment(now + timedelta(seconds=wait_s + 59))
 
 
 def _detail(response: Response, service: Service) -> str:

@@ -6,8 +6,7 @@ from typing import Any, Callable, ClassVar, Mapping, NamedTuple, TypeVar
 
 from core.clock import Clock
 from core.settings import Secret
-from transport.http_client import HttpClient
-from transport.response import Service
+from transport import http_client, response
 
 R = TypeVar("R")
 Shape = Callable[[Any], R]
@@ -36,11 +35,11 @@ class ServiceClient:
     says what is wrong.
     """
 
-    service: ClassVar[Service]
+    service: ClassVar[response.Service]
 
     def __init__(self, settings: ServiceSettings, clock: Clock, dry_run: bool) -> None:
         self._clock = clock
-        self.http = HttpClient(self.service, *settings, clock=clock, dry_run=dry_run)
+        self.http = http_client.HttpClient(self.service, *settings, clock=clock, dry_run=dry_run)
 
     def _read(self, call: str, shape: Shape[R], method: str, path: str, **content: Any) -> R:
         return self._parse(call, shape, self.http.read(method, path, call, **content))
