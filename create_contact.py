@@ -15,7 +15,7 @@ from cli import command, job
 from contact import plan
 from contact.plan import NewContact, Step, one_line
 from contact.records import Memory, Records
-from core import errors, limits, log
+from core import errors, limits, log, words
 from core.addresses import parse_domain, parse_email, shared_host
 from core.clock import Clock
 from core.settings import SettingsReader
@@ -157,7 +157,7 @@ class Creation:
                 )
             raise
         if planned := self._with_status("planned"):
-            names = ", ".join(row["step"] for row in planned)
+            names = words.alternatives([f"the {row['step']}" for row in planned], "and")
             return run.end_dry_run(f"would create {names}")
         if self._with_status("found") == self._steps:
             run.summarise("Nothing to do: company, contact and association already exist.")
@@ -231,8 +231,8 @@ class Creation:
         number = f"id {step.id}" if step.id and step.step != "association" else None
         line = ", ".join(filter(None, (step.name, number, link)))
         colour = "" if step.status == "found" else "green"
-        words = IN_WORDS.get(step.status, step.status)
-        self._run.say(f"{step.step.capitalize()} {words}: {line}", colour)
+        came = IN_WORDS.get(step.status, step.status)
+        self._run.say(f"{step.step.capitalize()} {came}: {line}", colour)
         self._steps.append({**step._asdict(), "link": link})
         self._run.report.counts[step.status] += 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections import Counter
 from typing import Callable, Iterable, Sequence, TypeVar
@@ -42,15 +41,13 @@ class Changes:
         entries: Sequence[E],
         change: Callable[[E], None],
         progress: screen.Progress | None = None,
-        was_refused: Callable[[E], bool] = lambda _entry: False,
     ) -> list[Result]:
-        """The result of each entry, in their order. `progress`: of more entries than these. Of one
-        that `was_refused` before, a refusal is no warning any more."""
+        """The result of each entry, in their order. `progress`: of more entries than these."""
 
         def work(entry: E) -> Result:
             outage = self.outage
             not_sent = outage and Result(NOT_REACHED, str(outage))
-            result = not_sent or _make(entry, change, was_refused)
+            result = not_sent or _make(entry, change)
             self._note(result)
             counted.advance()
             return result
@@ -92,7 +89,7 @@ class Changes:
                 self._failures = 0
 
 
-def _make(entry: E, change: Callable[[E], None], was_refused: Callable[[E], bool]) -> Result:
+def _make(entry: E, change: Callable[[E], None]) -> Result:
     try:
         change(entry)
     except Skip as reason:
@@ -100,10 +97,7 @@ def _make(entry: E, change: Callable[[E], None], was_refused: Callable[[E], bool
     except (errors.NotSent, errors.Interrupted) as error:
         return Result(NOT_REACHED, str(error))
     except (errors.CallRejected, errors.ServiceError) as error:
-        is_refusal = isinstance(error, (errors.CallRejected, errors.Forbidden))
-        # An outage is told once, in the end.
-        is_known = isinstance(error, errors.ServiceDown) or (is_refusal and was_refused(entry))
-        log.log(logging.INFO if is_known else logging.WARNING, "%s", error)
+        log.info("%s", error)  # no warning: the result lists it
         return Result(FAILED, str(error), error.outcome_unknown, error)
     return Result(DONE, maybe_applied=True)
 

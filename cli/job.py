@@ -72,7 +72,7 @@ def _note_end(run: Run, history: History, work: Callable[[], Outcome]) -> Outcom
     cause = masked(str(error)).replace("\n", " ") if error else run.report.error or refused or None
     counts = run.report.counts.items()  # not those by reason: a reason may tell a value
     numbers = {key: found for key, found in counts if isinstance(found, int)}
-    history.end_run(run.ended(outcome), cause, numbers)
+    history.end_run(run.ended(outcome), cause, numbers, run.report.record_url)
     if error:
         raise error
     return outcome

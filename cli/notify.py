@@ -132,6 +132,7 @@ def describe(report: Report, reports: str) -> str:
     lines += changes[:SHOWN_CHANGES]
     if len(changes) > SHOWN_CHANGES:
         lines.append(f"and {len(changes) - SHOWN_CHANGES:,} more")
-    text = addresses.masked("\n".join(lines)).replace("://", ": //").replace("www.", "www ")
+    text = addresses.masked(addresses.display_domains("\n".join(lines)))
+    text = text.replace("://", ": //").replace("www.", "www ")
     text = text.translate(_HARMLESS)[: LONGEST_TEXT - len(reports) - 1]
     return f"{text}\n{reports}" if reports else text

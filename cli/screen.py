@@ -131,7 +131,7 @@ class _LogHandler(logging.StreamHandler):  # type: ignore[type-arg]
             super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(map(printable, super().format(record).split("\n")))
+        return "\n".join(map(printable, display_domains(super().format(record)).split("\n")))
 
 
 def set_up_output(verbose: bool, quiet: bool) -> None:

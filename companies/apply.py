@@ -42,12 +42,8 @@ class Applied(NamedTuple):
 
 
 class Application:
-    """`refused_before`: domains of changes that earlier runs were refused, and have told."""
-
-    def __init__(
-        self, job: CompanyJob, matching: Matching, refused_before: Collection[str]
-    ) -> None:
-        self._job, self._matching, self._refused_before = job, matching, refused_before
+    def __init__(self, job: CompanyJob, matching: Matching) -> None:
+        self._job, self._matching = job, matching
         self._destination, self._aliases = job.destination, job.aliases
         self.changes = Changes(job.run)
         self._results: dict[str, Result] = {}  # by domain
@@ -95,12 +91,7 @@ class Application:
             self._job.history.note_change(action.key, *change[:4])
             make(change)
 
-        def was_refused(change: Change) -> bool:
-            return change.domain in self._refused_before
-
-        results = self.changes.apply(
-            action.doing.capitalize(), changes, note_and_make, was_refused=was_refused
-        )
+        results = self.changes.apply(action.doing.capitalize(), changes, note_and_make)
         self._results.update((each.domain, result) for each, result in zip(changes, results))
 
     # Reading the list again

@@ -24,9 +24,9 @@ SKIPPED_HINT = (
     " “Company domain name”."
 )
 WAITING_HINT = "Check the domain in HubSpot. If it is right, just wait for the day shown."
-SHARED_HINT = "They count as one company: the oldest of them, whose id is shown, counts for all."
+SHARED_HINT = "Companies with one domain count as one company, the oldest of them."
 
-SKIPPED, SHARED = ("company", "reason"), ("company", "domain", "shown_by")
+SKIPPED, SHARED = ("company", "reason"), ("company", "domain", "counted_as")
 CHANGES = ("domain", "company", "reason", "status", "error")
 WAITING = ("domain", "company", "reason", "since", "asked_again_on")
 
@@ -84,11 +84,13 @@ def _waiting(plan: Plan, matching: Matching, answers: Answers) -> Iterator[Row]:
 def _shared(matching: Matching) -> Iterator[Row]:
     """Companies that another one with the same domain stands for, whose id is `shown_by`."""
     for each in sorted(matching.shared, key=lambda each: (each.domain, each.hubspot_id)):
+        first = matching.companies[each.domain]
         yield {
             "hubspot_id": each.hubspot_id,
             "company": each.company,
             "domain": each.domain,
-            "shown_by": matching.companies[each.domain].hubspot_id,
+            "shown_by": first.hubspot_id,
+            "counted_as": first.company,
         }
 
 

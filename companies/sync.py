@@ -102,7 +102,7 @@ def sync(job: CompanyJob) -> errors.Outcome:
         outcome = run.end_dry_run(f"would {report.describe_plan(plan, destination)}")
     else:
         with run.finishing_calls():
-            applied = apply(job, matching, plan, refused_before)
+            applied = apply(job, matching, plan)
         told, waiting = waiting, keys_of(applied.plan, applied.refused)
         news |= waiting - told  # by the result
         outcome = tell(job, applied, refused_before)
@@ -173,12 +173,10 @@ def end_in_sync(job: CompanyJob, plan: Plan) -> errors.Outcome:
     return errors.Outcome.IN_SYNC
 
 
-def apply(
-    job: CompanyJob, matching: Matching, plan: Plan, refused_before: Collection[str]
-) -> Applied:
+def apply(job: CompanyJob, matching: Matching, plan: Plan) -> Applied:
     """Raises what made the service count as down, if nothing was written."""
     job.state.remember_records(matching.companies.values())
-    application = Application(job, matching, refused_before)
+    application = Application(job, matching)
     applied = application.apply(plan)
     # What was listed and could not be added again is to be tried by the next run.
     lost = [change for change in applied.lost if change.status == UNLISTED]

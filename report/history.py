@@ -77,12 +77,14 @@ def describe_runs(
             lines.append(f"{at}  {_describe_run(each, verbs)}")
             counts = dict(each.counts)
             rows.append({"at": at, "outcome": each.outcome, "error": each.error, "counts": counts})
-            changes += map(change_row, each.changes)
-            made = [
-                ": ".join(filter(None, (_name(one), describe_change(one, verbs), one.reason)))
-                for one in each.changes
-            ]
-            cards.append(Card(lines[-1], [each.error or ""], [(text, None) for text in made]))
+            made = []
+            for one in each.changes:
+                text = filter(None, (_name(one), describe_change(one, verbs), one.reason))
+                is_known = each.record_url and one.hubspot_id
+                link = f"{each.record_url}{one.hubspot_id}" if is_known else None
+                made.append((": ".join(text), link))
+                changes.append({**change_row(one), "link": link})
+            cards.append(Card(lines[-1], [each.error or ""], made))
     columns = ("at", "action", "who", "company", "reason", "status")
     sections = [
         Section("runs", "Runs", Kind.STEP, ("at", "outcome", "error"), rows),
@@ -158,4 +160,4 @@ def _name(change: ChangeEntry) -> str:
     """Who is known by hash alone goes by the id of the record, if there is one."""
     if isinstance(change.who, str):
         return change.who
-    return f"HubSpot id {change.hubspot_id}" if change.hubspot_id else ""
+    return f"HubSpot contact {change.hubspot_id}" if change.hubspot_id else ""

@@ -112,7 +112,8 @@ def _cell(value: Any) -> str:
 def page(report: Report, exit_code: int) -> str:
     """Everything that came from outside is escaped by the template engine."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(shown=shown, words=_words, moment=format_moment, names=_names)
+    environment.filters.update(words=_words, moment=format_moment, names=_names)
+    environment.filters["shown"] = lambda value: addresses.display_domains(shown(value))
     source = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     sections = sorted(report.sections, key=lambda each: _place(report, each))
     sections = [each for each in (*sections, report.recent) if each and each.rows]
@@ -175,7 +176,7 @@ def _causes(report: Report) -> Iterator[str]:
             names_by_error.setdefault(row["error"], []).append(_text(row, section.columns[0]))
     names_by_error.pop(report.error or "", None)
     for error, names in list(names_by_error.items())[:SHOWN_CAUSES]:
-        who = listing(names, 3)
+        who, error = listing(names, 3), addresses.display_domains(error)
         yield error if who in error else f"{who}: {error}"
     if len(names_by_error) > SHOWN_CAUSES:
         more = count(len(names_by_error) - SHOWN_CAUSES, "more error")
@@ -287,7 +288,7 @@ def _day(text: str) -> str:
 
 
 FORMS = {
-    **dict.fromkeys(("domain", "name", "who"), addresses.display_domain),
+    **dict.fromkeys(("domain", "name", "who", "reason", "error"), addresses.display_domains),
     **dict.fromkeys(("action", "next", "status"), _words),
     **dict.fromkeys(("since", "asked_again_on"), _day),
     "outcome": errors.describe_outcome,

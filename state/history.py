@@ -17,11 +17,12 @@ AGAIN_AFTER_S = 167 * 3600.0  # an hour less than a week: a daily run keeps to i
 
 # A part of the schema of a job. `who` is a domain, or the hash of an address; `holder`: what the
 # lock said of the run; `outcome`: none until the run has ended; `what`: a key of the job's own, a
-# hash where it names a person; `planned`: the plan that was refused last.
+# hash where it names a person; `planned`: the plan that was refused last; `record_url`: as in the
+# report.
 SQL = """
 CREATE TABLE run (
     id INTEGER PRIMARY KEY, holder TEXT NOT NULL, began_at REAL NOT NULL, outcome TEXT, error TEXT,
-    counts TEXT NOT NULL DEFAULT '{}'
+    counts TEXT NOT NULL DEFAULT '{}', record_url TEXT
 );
 CREATE TABLE change (
     run INTEGER NOT NULL, at REAL NOT NULL, action TEXT NOT NULL, who NOT NULL, name TEXT,
@@ -56,6 +57,7 @@ class RunEntry(NamedTuple):
     outcome: str
     error: str | None
     counts: Mapping[str, int]
+    record_url: str | None
     changes: Sequence[ChangeEntry]
 
 
@@ -89,9 +91,16 @@ class History:
         sql = "UPDATE change SET status = ? WHERE run = ? AND action = ? AND who = ?"
         self._store.write(sql, [(status, self._run, action, who) for who, status in statuses])
 
-    def end_run(self, outcome: Outcome, error: str | None, counts: Mapping[str, int]) -> None:
-        sql = "UPDATE run SET outcome = ?, error = ?, counts = ? WHERE id = ?"
-        self._store.write(sql, [(outcome.word, error, json.dumps(dict(counts)), self._run)])
+    def end_run(
+        self,
+        outcome: Outcome,
+        error: str | None,
+        counts: Mapping[str, int],
+        record_url: str | None = None,
+    ) -> None:
+        sql = "UPDATE run SET outcome = ?, error = ?, counts = ?, record_url = ? WHERE id = ?"
+        row = (outcome.word, error, json.dumps(dict(counts)), record_url, self._run)
+        self._store.write(sql, [row])
 
     def note_plan(self, plan: str, changes: Iterable[Who]) -> None:
         """The one that was refused last; of a person, a hash."""
@@ -107,9 +116,10 @@ class History:
     def runs(self) -> Iterator[RunEntry]:
         """All that are kept, the newest first, without this one."""
         sql = "SELECT * FROM run WHERE id IS NOT ? ORDER BY id DESC"
-        for id, holder, began_at, outcome, error, counts in self._store.rows(sql, self._run):
+        for id, holder, began_at, outcome, error, counts, url in self._store.rows(sql, self._run):
             word = outcome or (RUNNING if holder == self._holder else BROKEN_OFF)
-            yield RunEntry(began_at, word, error, json.loads(counts), self._changes("run", id))
+            changes = self._changes("run", id)
+            yield RunEntry(began_at, word, error, json.loads(counts), url, changes)
 
     def changes_of(self, who: Who) -> list[ChangeEntry]:
         """In order of time."""

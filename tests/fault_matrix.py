@@ -20,7 +20,7 @@ from unittest import mock
 import sync
 import sync_subscribers
 from sandbox import Fault, HubSpot, MailerLite, Sandbox
-from tests.helpers import FakeClock, make
+from tests.helpers import SHUNNED, FakeClock, make
 from transport import http_client
 
 DAILY = {"message": "You have reached your daily limit.", "policyName": "DAILY"}
@@ -201,6 +201,7 @@ def run_cell(job_name: str, fault: str, call_name: str) -> Cell:
         # A call that is repeated, because its first answer was lost, writes the same once more.
         writes = {(request.method, request.path, request.body) for request in sandbox.writes}
         state, text = job.state(sandbox), report.read_text()
+    assert not SHUNNED.findall(out.getvalue() + err.getvalue())
     return Cell(code, len(writes), state, out.getvalue(), err.getvalue(), json.loads(text))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,13 @@ FAST = {
     "MAILERLITE_REQUESTS_PER_MINUTE": "60000",
 }
 MATCH = {"ecommerce_platform": "shopify", "alexa": "1"}
+# What only this project would say, or nobody.
+SHUNNED = re.compile(
+    r"\b(told|tells?|taken|meant|wanted|anew|as it should|second look|memory|kind of mail"
+    r"|complained|singly|leavers|held back|asked again|for you to decide|newly followed"
+    r"|no longer followed|left as they were|not as planned)\b",
+    re.IGNORECASE,
+)
 HOSTILE = "\x1b]0;pwned\x07=cmd|'/c calc'!A1\r\nDone: all well"
 
 

@@ -286,7 +286,9 @@ def refuse(_action: str, domain: str) -> None:
 def test_a_refused_addition_is_told_once_and_asked_for_again_later(world: World) -> None:
     world.matches(1)
     world.fail = refuse
-    assert world.run("-q").code == 4
+    first = world.run("-q")
+    assert (first.code, first.err) == (4, "")  # the list has said it
+    assert "shop-1.example  A service" in first.out
     quiet = world.run("-q", MAX_FOLLOW="0")
     assert (quiet.code, quiet.text, world.writes) == (0, "", [ADD_1])
     assert [row["domain"] for row in quiet.report["waiting"]] == ["shop-1.example"]

@@ -169,7 +169,7 @@ def test_what_a_dry_run_says(job: Job) -> None:
         "Company would be created: Sample Shop, shop.example",
         "Contact would be created: Ann Lee, ann.lee@mail.example",
         "Association would be created: the contact with the company",
-        "Dry run: would create company, contact, association. Nothing was changed.",
+        "Dry run: would create the company, the contact and the association. Nothing was changed.",
     ]
     names = ("step", "status", "name", "id", "link")
     values = ("company", "planned", "Sample Shop, shop.example", None, None)

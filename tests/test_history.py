@@ -37,7 +37,7 @@ def a_run(path: Path, clock: FakeClock, domain: str = "shop.example", days: int 
         runs.begin_run(days)
         runs.note_change("follow", domain, "Shop", 7, None)
         runs.set_statuses("follow", [(domain, "done")])
-        runs.end_run(Outcome.SYNCED, None, {"follow": 1})
+        runs.end_run(Outcome.SYNCED, None, {"follow": 1}, "https://hub.example/")
 
 
 def test_a_run_and_its_changes(path: Path, clock: FakeClock) -> None:
@@ -47,7 +47,7 @@ def test_a_run_and_its_changes(path: Path, clock: FakeClock) -> None:
         (change,) = runs.changes_of("shop.example")
         assert run.changes == [change]
         assert runs.changes_of("other.example") == []
-    assert run[:-1] == (BEGAN_AT, "synced", None, {"follow": 1})
+    assert run[:-1] == (BEGAN_AT, "synced", None, {"follow": 1}, "https://hub.example/")
     assert change == (BEGAN_AT, "follow", "shop.example", "Shop", 7, None, "done")
 
 

@@ -324,7 +324,7 @@ def test_the_page_of_a_question_is_a_card_for_each_answer(clock: FakeClock, tmp_
     assert "dry run" not in (history + text).lower()
     run = '<details class="card"><summary><b>21 Nov 2026, 08:00 UTC  done: 1 followed</b></summary>'
     assert run in history
-    assert "<p>a.example: followed</p>" in history
+    assert 'record/0-2/101">a.example: followed</a></p>' in history
     assert "2 runs with nothing to do, 21 Nov 2026, 08:00 UTC</p>" in history
     assert ": what happens to these companies, and why</title>" in text
     assert '<p class="lead">What happens to these companies, and why.</p>' in text

@@ -105,6 +105,9 @@ def test_every_change_is_in_the_history(clock: FakeClock, tmp_path: Path, path: 
         ("update", "name", "done"),
     ]
     assert [row["outcome"] for row in outcome.report["runs"]] == ["synced", "synced"]
+    link = "https://app.hubspot.com/contacts/12345/record/0-1/"
+    rows = outcome.report["changes"]
+    assert [row["link"] for row in rows] == [f"{link}{row['hubspot_id']}" for row in rows]
     assert b"mail.example" not in content
     assert b"Secret" not in content
     with contextlib.closing(sqlite3.connect(path)) as file:
@@ -112,7 +115,9 @@ def test_every_change_is_in_the_history(clock: FakeClock, tmp_path: Path, path: 
     assert " fr" not in texts
     assert "by_reason" not in texts
     assert "Fr" not in texts
-    assert '/record/0-1/101">HubSpot id 101, ' in page.read_text().split('<h2 id="history">')[1]
+    assert (
+        '/record/0-1/101">HubSpot contact 101, ' in page.read_text().split('<h2 id="history">')[1]
+    )
 
 
 def test_what_was_not_done_is_not_told_as_done(clock: FakeClock, path: Path) -> None:

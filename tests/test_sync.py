@@ -492,15 +492,24 @@ def test_international_domains_as_people_write_them(clock: FakeClock) -> None:
     assert outcome.report["follow"][1]["domain"] == "xn--mnze-0ra.example"
 
 
+def test_an_error_names_the_domain_as_people_write_it(clock: FakeClock) -> None:
+    with make(clock, [{**company(1), "domain": "münze.example"}], {}) as sandbox:
+        sandbox.faults = [Fault("status", path="/follow$", status=422)]
+        outcome = clock.run(sync.main, sandbox, "--report", "page.html")
+    for text in (outcome.out, outcome.err, Path("page.html").read_text(encoding="utf-8")):
+        assert "xn--" not in text
+        assert "follow münze.example: " in text
+
+
 def test_companies_with_the_domain_of_another_are_listed_in_the_report(clock: FakeClock) -> None:
     """The oldest stands for all, whatever they are called."""
     twin = {**company(1), "name": "A twin", "domain": "https://www.shop-1.example/"}
     companies = [company(1), twin, company(3), {**twin, "name": None}]
     with make(clock, companies, followed(1, 3)) as sandbox:
         report = clock.run(sync.main, sandbox, "-q").report
-    names = ("hubspot_id", "company", "domain", "shown_by")
+    names = ("hubspot_id", "company", "domain", "shown_by", "counted_as")
     assert report["shared"] == [
-        dict(zip(names, (each, name, "shop-1.example", 101)))
+        dict(zip(names, (each, name, "shop-1.example", 101, "Shop 1")))
         for each, name in ((102, "A twin"), (104, None))
     ]
     assert report["counts"]["shared"] == 2
@@ -604,7 +613,7 @@ def test_what_comes_of_changes_that_were_refused_before_is_told(
     assert (outcome.code, outcome.report["outcome"]) == (code, "partial" if code else "synced")
     assert words in outcome.out
     for key, domain in (("follow", "shop-2.example"), ("unfollow", "shop-3.example")):
-        assert f"{key} {domain}: it could not answer" in outcome.err or not status
+        assert f"{key} {domain}: it could not answer" in outcome.out or not status
 
 
 @pytest.mark.parametrize("path", [SEARCH, "^/followings$"])

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import pytest
 
@@ -20,7 +20,7 @@ from cli import changes as apply
 from core.errors import AppError
 from sandbox import Fault, Request, Sandbox
 from subscribers.memory import PersonStore
-from tests.helpers import FAST, ROOT, START, FakeClock, start, stop_at
+from tests.helpers import FAST, ROOT, SHUNNED, START, FakeClock, start, stop_at
 from tests.people import AL, BO, JO, Row, contact, make, run, run_first, subscriber
 
 State = Dict[str, Tuple[str, Dict[str, Any]]]
@@ -699,17 +699,25 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.no_cover
-def test_the_demo_runs_against_the_sandbox() -> None:
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (SCRIPT, ("Create 24 people:", "Update 8 people:", "Needs your attention", "Skip 14")),
+        ("sync.py", ("Follow 19 companies:", "Unfollow 5 companies:", "Skip 4 companies:")),
+        ("create_contact.py", ("Company would be created: ", "Dry run: would create ")),
+    ],
+)
+def test_the_demo_runs_against_the_sandbox(script: str, words: Sequence[str]) -> None:
     process = subprocess.run(
-        [sys.executable, "-m", "sandbox", SCRIPT, "--dry-run"],
+        [sys.executable, "-m", "sandbox", script, "--dry-run"],
         cwd=str(ROOT),
         env={**os.environ, **FAST},
         capture_output=True,
         text=True,
     )
     assert process.returncode == 0, process.stderr
-    for line in ("Create 24 people:", "Update 8 people:", "Needs your attention", "Skip 14"):
-        assert line in process.stdout
+    assert [each for each in words if each not in process.stdout] == []
+    assert not SHUNNED.findall(process.stdout + process.stderr)
 
 
 def test_an_unchanged_refusal_is_mailed_in_full_once(clock: FakeClock, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.words import alternatives, clip, companies, printable
-from tests.helpers import ROOT
+from tests.helpers import ROOT, SHUNNED
 from tests.layers import product_files
 
 
@@ -45,15 +45,6 @@ def test_counts_and_lists() -> None:
     assert alternatives(["Shopify"]) == "Shopify"
     assert alternatives(["Shopify", "Magento 2"]) == "Shopify or Magento 2"
     assert alternatives(["Shopify", "Magento 2", "Wix"]) == "Shopify, Magento 2 or Wix"
-
-
-# What only this project would say, or nobody.
-SHUNNED = re.compile(
-    r"\b(told|tells?|taken|meant|wanted|anew|as it should|second look|memory|kind of mail"
-    r"|complained|singly|leavers|held back|asked again|for you to decide|newly followed"
-    r"|no longer followed|left as they were|not as planned)\b",
-    re.IGNORECASE,
-)
 
 
 def printed() -> Iterator[tuple[str, str]]:
