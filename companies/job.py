@@ -74,6 +74,7 @@ def read_options(
     destination: type[Destination], args: Namespace, reader: settings.SettingsReader
 ) -> Options:
     in_list = reader.get("COMPANY_LIST", "", lambda text: args.list or text)
+    reader.used["COMPANY_LIST"] = in_list
     max_add = reader.optional(destination.adding.limit_setting, limits.parse_number_limit)
     max_remove = reader.get(destination.removing.limit_setting, "20%", limits.parse_limit)
     return Options(

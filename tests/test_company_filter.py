@@ -272,10 +272,20 @@ def test_only_the_companies_of_a_list(
         outcome = clock.run(sync.main, sandbox, *flags, **rule, **more, **FAST)
         assert sorted(sandbox.predictleads.followings) == matching
     assert (outcome.code, checked.code) == (0, 0)
+    named = "1" if by_setting else "customers"
+    assert outcome.report["settings"]["COMPANY_LIST"] == named
     assert [row["reason"] for row in outcome.report["unfollow"]] == [reason]
     assert explained.report["explain"][0]["reason"] == reason
     assert "OK   The rule: in the list Customers" in checked.out
     assert "match (in the list Customers" in outcome.err or "matches (in the list" in outcome.err
+
+
+def test_a_short_list_takes_few_calls_however_many_companies_there_are(clock: FakeClock) -> None:
+    with with_list(world(clock, *[{}] * 20_000), 101, 102, 20_100) as sandbox:
+        assert clock.run(sync.main, sandbox, *LIST, **FAST).code == 0
+        assert len(sandbox.predictleads.followings) == 3
+        called = [each.path for each in sandbox.requests if each.service == "hubspot"]
+    assert len(called) == 6  # properties, account, the list by name and by id, members, companies
 
 
 def contacts(sandbox: Sandbox) -> None:
