@@ -22,9 +22,7 @@ def judge(
     digest = hashlib.sha256("\n".join(sorted(changes)).encode()).hexdigest()
     plan, approved = f"{digest[:4]}-{digest[4:8]}", run.args.approve
     run.report.plan = plan if changes else ""
-    found = list(refusals)
-    if approved and changes:
-        found = [each for each in refusals if not each.by_plan]
+    found = [each for each in refusals if not (approved and each.by_plan)]
     if approved not in (None, plan) and changes:
         difference = _describe_difference(changes, history.planned(approved))
         text = f"The plan is not {approved} any more, it is {plan} now.{difference}"

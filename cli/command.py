@@ -127,6 +127,10 @@ class Run:
         """Say why nothing is changed, and what would allow it; return the outcome. With --quiet one
         line will do if it `is_known`: an earlier run has said the same."""
         self.report.refusals = refusals
+        plan = self.report.plan
+        flags = (f"--approve {plan}" if plan and e.by_plan else e.allow_with for e in refusals)
+        command = " ".join(dict.fromkeys(flags))
+        self.report.command = f"{self.command} {command}"
         if is_known and self.args.quiet and not self.dry_run:
             self.screen.forget()
             reasons = " ".join(refusal.reason for refusal in refusals)
@@ -135,11 +139,7 @@ class Run:
         self.summarise("Stopped as a precaution. Nothing was changed:")
         for refusal in refusals:
             self.say(f"  {refusal.reason}", "red", is_result=True)
-        approve = f"--approve {self.report.plan}"
-        flags = (approve if each.by_plan else each.allow_with for each in refusals)
-        command = " ".join(dict.fromkeys(flags))
         self.say(f"If this is right, run it again with: {command}", is_result=True)
-        self.report.command = f"{self.command} {command}"
         return errors.Outcome.REFUSED
 
     def end_dry_run(self, plan: str) -> errors.Outcome:

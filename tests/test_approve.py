@@ -36,10 +36,15 @@ def test_a_refused_plan_is_carried_out_when_it_is_approved(clock: FakeClock) -> 
 
 
 def test_it_lifts_the_guard_of_an_empty_hubspot(clock: FakeClock) -> None:
+    keep = ["--keep", "shop-1.example"]
     with make([], MANY, clock) as sandbox:
-        plan = plan_of(clock, sandbox)
-        assert clock.run(sync.main, sandbox, "--approve", plan).code == 0
-        assert not sandbox.predictleads.followings
+        approve = [*keep, "--approve", plan_of(clock, sandbox, *keep)]
+        # The second time nothing is left to do.
+        assert [clock.run(sync.main, sandbox, *approve).code for _ in range(2)] == [0, 0]
+        assert [*sandbox.predictleads.followings] == ["shop-1.example"]
+        refused = clock.run(sync.main, sandbox, *keep)
+    assert refused.code == 3
+    assert refused.out.endswith("If this is right, run it again with: --allow-empty\n")
 
 
 def test_a_plan_that_has_changed_since_is_refused_with_what_is_different(clock: FakeClock) -> None:
