@@ -7,9 +7,10 @@ https://healthchecks.io/docs/http_api/ describes.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from typing import Iterator
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from core import addresses, log, settings
 from core.clock import DAY_S, Clock
@@ -21,8 +22,9 @@ from transport import http_client, response
 
 LONGEST_TEXT = 3_000  # characters
 SHOWN_CHANGES = 10
-# A name from HubSpot may neither address a chat (`@all`, `<!channel>`) nor be a link.
+# A name from HubSpot may neither address a chat (`@all`, `<!channel>`) nor be a link or a line.
 _HARMLESS = str.maketrans({"<": "(", ">": ")", "&": "+", "@": " at ", "[": "(", "]": ")"})
+_LINK = re.compile(":(?=//)|www(?=[.])", re.IGNORECASE)
 
 
 class Hook:
@@ -31,7 +33,7 @@ class Hook:
     def __init__(self, setting: str, url: settings.Secret, clock: Clock) -> None:
         address = urlsplit(url.reveal())
         self.url, self.host = url, address.hostname or ""
-        self._query = dict(parse_qsl(address.query, keep_blank_values=True))
+        path = address.path.rstrip("/")
         self._http = http_client.HttpClient(
             response.Service(
                 f"{setting} ({self.host})",
@@ -43,13 +45,13 @@ class Hook:
             calls_per_second=1.0,
             clock=clock,
             dry_run=False,
-            hidden_path=settings.Secret(address.path.rstrip("/")),
+            hidden=settings.Secret(f"{path}?{address.query}" if address.query else path),
         )
 
     def call(self, method: str, path: str = "", body: object = None) -> None:
         """What fails is a warning: it says nothing about what the run has done."""
         try:
-            self._http.request(method, path, "a call", params=self._query, body=body)
+            self._http.request(method, path, "a call", body=body)
         except AppError as error:
             log.warning("%s The run itself is not affected.", error)
 
@@ -112,27 +114,29 @@ class Hooks:
 def describe(report: Report, reports: str) -> str:
     """What came of the run, with up to ten changes; of people no more than their number."""
     lines = [f"{report.title}: {report.outcome.told}.", *report.summary]
-    lines += [f"{each.reason} ({each.allow_with})" for each in report.refusals]
-    if report.error and report.error not in report.summary:
-        lines.append(report.error)
+    said = "\n".join(lines)
+    reasons = [report.error, *(each.reason for each in report.refusals)]
+    lines += [each for each in reasons if each and each not in said]
+    if report.command:
+        lines.append(f"If this is right, run it again with: {report.command}")
     changes: list[str] = []
-    people: Counter[str] = Counter()
+    others: Counter[str] = Counter()
     for section in report.sections:
         for row in section.rows:
             if "status" not in row:
                 continue
             why = row.get("error") or row.get("reason") or ""
-            if "email" in row:
-                people[f"{section.title}: {why}" if why else section.title] += 1
+            if "domain" not in row:
+                others[f"{section.title}: {why}" if why else section.title] += 1
             else:
-                name = f"{section.kind.sign} {row.get('domain')}"
+                name = f"{section.kind.sign} {row['domain']}"
                 words = filter(None, (row.get("company"), why))
-                changes.append(": ".join((name, *words)))
-    changes += [f"{title}: {number:,}" for title, number in people.most_common()]
+                changes.append(" ".join(": ".join((name, *words)).split()))
+    changes += [f"{title}: {number:,}" for title, number in others.most_common()]
     lines += changes[:SHOWN_CHANGES]
     if len(changes) > SHOWN_CHANGES:
         lines.append(f"and {len(changes) - SHOWN_CHANGES:,} more")
     text = addresses.masked(addresses.display_domains("\n".join(lines)))
-    text = text.replace("://", ": //").replace("www.", "www ")
-    text = text.translate(_HARMLESS)[: LONGEST_TEXT - len(reports) - 1]
-    return f"{text}\n{reports}" if reports else text
+    text = _LINK.sub(r"\g<0> ", text).translate(_HARMLESS)
+    text = text[: LONGEST_TEXT - len(reports) - 1]
+    return f"{text}\n{reports}"[:LONGEST_TEXT] if reports else text

@@ -9,28 +9,32 @@ import pytest
 import create_contact
 import sync
 from cli.notify import LONGEST_TEXT
+from core.settings import PYTHON, SettingsReader
+from predictleads_client import predictleads_settings
 from sandbox import Fault, HubSpot, PredictLeads, Sandbox
 from sandbox.hooks import CHECK, SECRET
+from state.lock import run_lock
 from tests import people
 from tests.helpers import MATCH, Ended, FakeClock, make
 from transport import response
 
 DAY_S = 86_400
+SIGNED = "sig=s%2F4711-signature&thread=7&thread=8"
 
 
 def hooked(sandbox: Sandbox) -> dict[str, str]:
     address = sandbox.address(sandbox.hooks)
     return {
-        "NOTIFY_URL": f"{address}/services/{SECRET}?thread=7",
-        "HEARTBEAT_URL": f"{address}/{CHECK}?rid=8",
+        "NOTIFY_URL": f"{address}/services/{SECRET}?{SIGNED}",
+        "HEARTBEAT_URL": f"{address}/{CHECK}?{SIGNED}",
     }
 
 
 def run(clock: FakeClock, sandbox: Sandbox, *flags: str, **settings: str) -> Ended:
     ended = clock.run(sync.main, sandbox, *flags, **{**hooked(sandbox), **settings})
     shown = f"{ended.out}{ended.err}{ended.report}{''.join(sandbox.hooks.notices)}"
-    assert SECRET not in shown
-    assert CHECK not in shown
+    for secret in (SECRET, CHECK, "4711-signature"):
+        assert secret not in shown
     return ended
 
 
@@ -44,7 +48,8 @@ def test_what_has_changed_is_said_and_every_run_reported(clock: FakeClock) -> No
         assert sandbox.hooks.notices == [text]  # nothing to do: nothing to say
         assert sandbox.hooks.beats == ["/start", ""] * 2
         called = [request for request in sandbox.requests if request.service == "hooks"]
-        assert {str(request.query) for request in called} == {"{'thread': '7'}", "{'rid': '8'}"}
+        signed = {"sig": "s/4711-signature", "thread": "7,8"}
+        assert [request.query for request in called] == [signed] * 5
 
 
 def test_the_same_failure_is_said_once_and_then_daily(clock: FakeClock) -> None:
@@ -63,12 +68,18 @@ def test_the_same_failure_is_said_once_and_then_daily(clock: FakeClock) -> None:
 
 def test_a_refusal_names_its_limit_once(clock: FakeClock) -> None:
     with make([1], [1, *range(10, 30)], clock) as sandbox:
-        assert [run(clock, sandbox).code for _ in range(2)] == [3, 3]
+        refused, again = run(clock, sandbox), run(clock, sandbox)
+        assert (refused.code, again.code) == (3, 3)
         (text,) = sandbox.hooks.notices
-        assert "--max-unfollow 20" in text
+        assert f"run it again with: {PYTHON} sync.py" in text
+        assert f" --approve {refused.report['plan']}\n" in text
         assert len([line for line in text.splitlines() if line.startswith("-")]) == 10
         assert "and 10 more" in text
         assert sandbox.hooks.beats == ["/start", "/fail 3"] * 2
+        clock.now += DAY_S
+        run(clock, sandbox, "-q")
+        (_, text) = sandbox.hooks.notices
+        assert text.count("The limit is 20%.") == text.count("--approve") == 1
 
 
 def test_wrong_settings_are_reported_too(clock: FakeClock) -> None:
@@ -76,6 +87,14 @@ def test_wrong_settings_are_reported_too(clock: FakeClock) -> None:
         assert run(clock, sandbox, ALEXA_BELOW="few").code == 2
         assert sandbox.hooks.beats == ["/start", "/fail 2"]
         assert "ALEXA_BELOW" in sandbox.hooks.notices[0]
+
+
+def test_a_run_beside_another_one_is_reported_too(clock: FakeClock) -> None:
+    with make([1], [1], clock) as sandbox:
+        account = SettingsReader(sandbox.settings, "").load(predictleads_settings).account
+        with run_lock("companies", account, clock):
+            assert run(clock, sandbox).code == 5
+        assert sandbox.hooks.beats == ["/start", "/fail 5"]
 
 
 @pytest.mark.parametrize("flag", ["--dry-run", "--check", "--history", "--explain=shop-1.example"])
@@ -123,7 +142,8 @@ def test_what_fails_is_one_warning(
     if kind in ("hang", "drip_head"):
         monkeypatch.setattr(response, "BRIEF_S", 0.3)
     if "body" in details:  # it says which address it does not know
-        details = {**details, "body": {"message": path}}
+        said = f"{path} s/4711-signature {SIGNED}"
+        details = {**details, "body": {"message": said}}
     with make([1], [2], clock) as sandbox:
         sandbox.faults = [fault := Fault(kind, "hooks", path=path, **details)]
         ended = run(clock, sandbox)
@@ -140,14 +160,15 @@ def test_nobody_listens(clock: FakeClock) -> None:
 
 
 def test_a_name_addresses_nobody_and_the_text_has_an_end(clock: FakeClock) -> None:
-    name = "<!channel> @all https://evil.example www.evil.example [x](y)"
+    name = "<!channel> @all https://evil.example WWW.evil.example [x](y)\r\nForged\u2028 "
     shops = [{**MATCH, "domain": f"shop-{n}.example", "name": name * 9} for n in range(9)]
     with Sandbox(HubSpot(shops), PredictLeads(), clock=clock) as sandbox:
         assert run(clock, sandbox).code == 0
         (text,) = sandbox.hooks.notices
     assert not {*"<>@["} & {*text}
     assert "://" not in text
-    assert "www." not in text
+    assert "www." not in text.lower()
+    assert len(text.splitlines()) == 9
     assert len(text) == LONGEST_TEXT
 
 
@@ -166,10 +187,12 @@ def test_what_needs_attention_is_said_once_a_week(clock: FakeClock, flags: tuple
 def test_people_are_counted_not_named(clock: FakeClock) -> None:
     contacts = [people.contact(f"p{n}@mail.example") for n in range(3)]
     with people.make(contacts, [], clock) as sandbox:
-        ended = people.run_first(clock, sandbox, **hooked(sandbox))
+        flags = ["--mirror-group", "Shops", "--create-groups"]
+        ended = people.run_first(clock, sandbox, *flags, **hooked(sandbox))
         assert ended.code == 0
         (text,) = sandbox.hooks.notices
     assert "mail.example" not in text
+    assert "Groups created: 1" in text
     assert "Created: 3" in text
 
 

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Callable, Iterator, Mapping, NoReturn
+from urllib.parse import unquote
 
 import requests
 import tenacity
@@ -36,7 +37,7 @@ LONG_WAIT_S = 5.0  # from here on a wait is told to everyone, not only with -v
 POOL_SIZE = 32  # connections kept open to one service
 # How Python tells a proxy's answer.
 _TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3}[^')]{0,60})")
-NO_PATH = settings.Secret("")
+NOTHING = settings.Secret("")
 MIN_SCRUBBED = 8  # characters; anything shorter is no secret and could stand in any text
 
 
@@ -70,12 +71,13 @@ class HttpClient:
         *,
         clock: Clock,
         dry_run: bool,
-        hidden_path: settings.Secret = NO_PATH,
+        hidden: settings.Secret = NOTHING,
     ) -> None:
         self.service = service
         self.usage = Usage()
         self.base_url = base_url
-        self._hidden_path = hidden_path  # between that and the path of a call; no message shows it
+        # A path that the paths of calls follow, and perhaps a query; no message shows any of it.
+        self._hidden = hidden
         self._clock = clock
         self._dry_run = dry_run
         self._throttle = throttle.Throttle(calls_per_second, clock, service.quota_period_s)
@@ -84,7 +86,8 @@ class HttpClient:
         # http leads to this machine itself: no proxy has to see the keys.
         self._session.trust_env = not base_url.startswith("http:")
         keys = [key.reveal().split()[-1] for key in auth_headers.values()]
-        self._our_keys = _any_of([*keys, *hidden_path.reveal().split("/")])
+        parts = re.split("[/?&=]", f"{hidden.reveal()}/{unquote(hidden.reveal())}")
+        self._our_keys = _any_of([*keys, *parts])
         self._down: errors.ServiceDown | None = None
         self._counting = threading.Lock()
 
@@ -235,10 +238,11 @@ class HttpClient:
 
     def _send(self, method: str, path: str, **content: Any) -> Response:
         """Exactly one call on the wire."""
+        before, mark, query = self._hidden.reveal().partition("?")
         try:
             with self._session.request(
                 method,
-                self.base_url + self._hidden_path.reveal() + path,
+                f"{self.base_url}{before}{path}{mark}{query}",
                 timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
                 allow_redirects=False,  # requests would take X-Api-Key along to the other host
                 stream=True,
