@@ -29,13 +29,14 @@ PASSED_ON = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")  # no key, setting or proxy
 
 
 class Spec(NamedTuple):
-    """Which account to play: companies that match (a quarter as many others are among them), and
-    how many of them are followed."""
+    """Which account to play: companies that match (a quarter as many others are among them), how
+    many of them are followed, and whether `COMPANY_LIST` holds those that match."""
 
     matching: int
     followed: int
     latency_s: float = LATENCY_S
     latency_jitter: float = LATENCY_JITTER
+    by_list: bool = False
 
 
 class Seen(NamedTuple):

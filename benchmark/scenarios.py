@@ -31,11 +31,14 @@ from benchmark.table import Row
 
 PAGE_SIZE = 200  # companies; HubSpot's maximum
 FOLLOWINGS_PAGE_SIZE = 1_000  # PredictLeads' maximum
+MEMBERS_PAGE_SIZE, BATCH_SIZE = 250, 100  # of a list; HubSpot's maxima
+OTHER_CALLS = 5  # to HubSpot for a list: properties, account, and the list itself
 OTHER_READS = 3  # two properties and the subscription
 CAP = 10_000  # results: HubSpot's maximum for one search, however it is paged
 
 # The targets.
 RATIO = 1.12  # of the time that the limits allow at best
+LIST_RATIO = 1.25  # of the same, for a list: its pages of ids come one after another
 SHARED_RATIO = 1.35  # while another app takes half of the allowance
 REFUSED = 0.05  # of the calls, while another app takes half of the allowance
 PLANNING_S = 5.0
@@ -93,6 +96,34 @@ def read_jittery(size: Size) -> list[Row]:
 def read_shared(size: Size) -> list[Row]:
     spec = Spec(size.of(20_000), size.of(20_000))
     return [_read(size, "read {:,}, half of the allowance taken", spec, shared=True)]
+
+
+def read_list(size: Size) -> list[Row]:
+    """The limit is the pace of all calls that a list needs, however they are made."""
+    number = size.of(200_000)
+    spec = Spec(number, number, by_list=True)
+    result = _sync_once(spec, shared=False)
+    pages, batches = math.ceil(number / MEMBERS_PAGE_SIZE), math.ceil(number / BATCH_SIZE)
+    calls, seconds = result.report["requests"]["hubspot"]["calls"], result.finished.seconds
+    limit_s = (pages + batches) / SEARCHES_PER_SECOND
+    checks: Checks = [
+        *_ends_right(result, "in_sync", spec),
+        (calls <= pages + batches + OTHER_CALLS, f"{calls} calls"),
+        (
+            size.quick or seconds <= LIST_RATIO * limit_s,
+            f"takes more than {LIST_RATIO * limit_s:.1f} s",
+        ),
+    ]
+    row = Row(
+        f"read a list of {number:,} companies",
+        f"{calls:,} calls: {pages:,} pages of ids, {batches:,} batch reads",
+        limit_s,
+        seconds,
+        result.seen.refused,
+        result.finished.peak_mb,
+        _misses(checks),
+    )
+    return [row]
 
 
 def follow(size: Size) -> list[Row]:
@@ -162,6 +193,7 @@ SCENARIOS: dict[str, Callable[[Size], list[Row]]] = {
     "read-slow": read_slow,
     "read-jittery": read_jittery,
     "read-shared": read_shared,
+    "read-list": read_list,
     "follow": follow,
     "follow-shared": follow_shared,
     "nothing-to-do": nothing_to_do,

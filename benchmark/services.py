@@ -28,6 +28,7 @@ from hubspot_client import HubSpotClient, hubspot_settings
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
 from sandbox.core import Answer
 
+LIST = "Shops"  # of the companies that match
 OTHERS_EVERY = 5  # every fifth company does not match
 ID_JUMP = 20_000_000_000  # halfway: an old account's ids have three digits as well as eleven
 
@@ -137,8 +138,11 @@ def main() -> None:
     records = companies(spec.matching)
     wanted = [each["domain"] for each in records if each["ecommerce_platform"]]
     followed = {domain: domain for domain in wanted[: spec.followed]}
+    hubspot = HubSpot(records, searches_per_second=SEARCHES_PER_SECOND)
+    members = [each["id"] for each in records if each["ecommerce_platform"]]
+    hubspot.add_list(LIST, "companies", *members)
     sandbox = Recorder(
-        HubSpot(records, searches_per_second=SEARCHES_PER_SECOND),
+        hubspot,
         PredictLeads(dict(followed), requests_per_second=CALLS_PER_SECOND),
         latency_s=spec.latency_s,
         latency_jitter=spec.latency_jitter,
@@ -146,7 +150,8 @@ def main() -> None:
     with sandbox:
         search_once(sandbox)
         sandbox.calls = []
-        print(json.dumps(sandbox.settings), flush=True)
+        settings = {"COMPANY_LIST": LIST} if spec.by_list else {}
+        print(json.dumps({**sandbox.settings, **settings}), flush=True)
         for _ in sys.stdin:
             is_right = set(sandbox.predictleads.followings) == set(wanted)
             observed = seen(sandbox.calls, len(sandbox.writes), is_right)
