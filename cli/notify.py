@@ -36,9 +36,7 @@ class Hook:
         path = address.path.rstrip("/")
         self._http = http_client.HttpClient(
             response.Service(
-                f"{setting} ({self.host})",
-                remedy=lambda _: f"Check {setting}.",
-                is_brief=True,
+                f"{setting} ({self.host})", lambda _: f"Check {setting}.", is_brief=True
             ),
             f"{address.scheme}://{address.netloc}",
             {},
@@ -83,7 +81,7 @@ class Hooks:
         elif self._heartbeat:
             self._heartbeat.call("GET")
         if self._notify and self._is_news(self._notify.url, report, has_news):
-            self._notify.call("POST", body={"text": describe(report, reports)})
+            self._notify.call("POST", body={"text": describe(report, has_news, reports)})
 
     def _is_news(self, url: settings.Secret, report: Report, has_news: bool) -> bool:
         """The same failure or refusal is sent once, then once a day."""
@@ -93,9 +91,8 @@ class Hooks:
         texts = [report.error, *(each.reason for each in report.refusals)]
         texts += sorted({row["error"] for row in rows if row.get("error")})
         # Moments and ids, as that of a call, are others each time.
-        words = [word for text in texts if text for word in text.split()]
-        words = [word for word in words if not any(map(str.isdigit, word))]
-        text = " ".join([report.outcome.word, report.plan, *words])
+        said = re.sub(r"\S*\d\S*", "", " ".join(filter(None, texts)))
+        text = f"{report.outcome.word} {report.plan} {said}"
         failure = hashlib.sha256(text.encode()).hexdigest()  # it may name somebody
         waiting = set() if report.outcome in (Outcome.IN_SYNC, Outcome.SYNCED) else {failure}
         path = files.account_file(f"{report.job}-notices", url.reveal(), ".sqlite3")
@@ -111,9 +108,10 @@ class Hooks:
         return is_new or bool(due)
 
 
-def describe(report: Report, reports: str) -> str:
+def describe(report: Report, has_news: bool, reports: str) -> str:
     """What came of the run, with up to ten changes; of people no more than their number."""
-    lines = [f"{report.title}: {report.outcome.told}.", *report.summary]
+    attention = ["Something newly needs your attention, see the report."] if has_news else []
+    lines = [f"{report.title}: {report.outcome.told}.", *attention, *report.summary]
     said = "\n".join(lines)
     reasons = [report.error, *(each.reason for each in report.refusals)]
     lines += [each for each in reasons if each and each not in said]
@@ -121,17 +119,15 @@ def describe(report: Report, reports: str) -> str:
         lines.append(f"If this is right, run it again with: {report.command}")
     changes: list[str] = []
     others: Counter[str] = Counter()
-    for section in report.sections:
-        for row in section.rows:
-            if "status" not in row:
-                continue
-            why = row.get("error") or row.get("reason") or ""
-            if "domain" not in row:
-                others[f"{section.title}: {why}" if why else section.title] += 1
-            else:
-                name = f"{section.kind.sign} {row['domain']}"
-                words = filter(None, (row.get("company"), why))
-                changes.append(" ".join(": ".join((name, *words)).split()))
+    rows = ((section, row) for section in report.sections for row in section.rows)
+    for section, row in (each for each in rows if "status" in each[1]):
+        why = row.get("error") or row.get("reason")
+        if "domain" in row:
+            name = f"{section.kind.sign} {row['domain']}"
+            words = ": ".join(filter(None, (name, row.get("company"), why)))
+            changes.append(" ".join(words.split()))
+        else:
+            others[f"{section.title}: {why}" if why else section.title] += 1
     changes += [f"{title}: {number:,}" for title, number in others.most_common()]
     lines += changes[:SHOWN_CHANGES]
     if len(changes) > SHOWN_CHANGES:

@@ -182,6 +182,7 @@ def test_what_needs_attention_is_said_once_a_week(clock: FakeClock, flags: tuple
             assert run(clock, sandbox, *flags).code == 0
             said.append(len(sandbox.hooks.notices))
     assert said == [1, 1, 2]
+    assert "needs your attention" in sandbox.hooks.notices[0]
 
 
 def test_people_are_counted_not_named(clock: FakeClock) -> None:
