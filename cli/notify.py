@@ -95,8 +95,8 @@ class Hooks:
         text = f"{report.outcome.word} {report.plan} {said}"
         failure = hashlib.sha256(text.encode()).hexdigest()  # it may name somebody
         waiting = set() if report.outcome in (Outcome.IN_SYNC, Outcome.SYNCED) else {failure}
-        path = files.account_file(f"{report.job}-notices", url.reveal(), ".sqlite3")
         try:
+            path = files.account_file(f"{report.job}-notices", url.reveal(), ".sqlite3")
             store = Store(path, history.SQL, "Delete it.", dry_run=False, may_fail=True)
             notifications = history.Notifications(store, self._clock, DAY_S)
             due = waiting if is_new else notifications.due(waiting)
@@ -110,7 +110,7 @@ class Hooks:
 
 def describe(report: Report, has_news: bool, reports: str) -> str:
     """What came of the run, with up to ten changes; of people no more than their number."""
-    attention = ["Something newly needs your attention, see the report."] if has_news else []
+    attention = ["Something needs your attention, see the report."] if has_news else []
     lines = [f"{report.title}: {report.outcome.told}.", *attention, *report.summary]
     said = "\n".join(lines)
     reasons = [report.error, *(each.reason for each in report.refusals)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +88,17 @@ def test_wrong_settings_are_reported_too(clock: FakeClock) -> None:
         assert run(clock, sandbox, ALEXA_BELOW="few").code == 2
         assert sandbox.hooks.beats == ["/start", "/fail 2"]
         assert "ALEXA_BELOW" in sandbox.hooks.notices[0]
+
+
+def test_a_user_without_a_home_folder(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", no_home)
+    with make([1], [1], clock) as sandbox:
+        assert run(clock, sandbox).code == 1
+        assert sandbox.hooks.beats == ["/start", "/fail 1"]
+        assert "This user has no home folder" in sandbox.hooks.notices[0]
 
 
 def test_a_run_beside_another_one_is_reported_too(clock: FakeClock) -> None:

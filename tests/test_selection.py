@@ -274,10 +274,21 @@ PROPERTIES = {
     "contacts": {
         "lifecyclestage": {**definition("enumeration", options=["customer", "lead"])},
         "hs_marketable_status": definition("bool"),
+        "orders": definition("number"),
+        "last_order": definition("datetime"),
     }
 }
-FILTER = {"CONTACT_FILTER": "lifecyclestage=customer, hs_marketable_status=true, country!="}
-FITTING = {"lifecyclestage": "customer", "hs_marketable_status": "true", "country": "de"}
+FILTER = {
+    "CONTACT_FILTER": "lifecyclestage=customer, hs_marketable_status=true, country!=, orders>=10,"
+    " last_order<=2026-03-01"
+}
+FITTING = {
+    "lifecyclestage": "customer",
+    "hs_marketable_status": "true",
+    "country": "de",
+    "orders": "10",
+    "last_order": "2026-03-01T23:59:59Z",
+}
 
 
 def test_only_the_contacts_that_conditions_hold_for(clock: FakeClock) -> None:
@@ -285,6 +296,8 @@ def test_only_the_contacts_that_conditions_hold_for(clock: FakeClock) -> None:
         contact(JO, **FITTING),
         contact(AL, **{**FITTING, "lifecyclestage": "lead"}),
         contact(BO, **{**FITTING, "country": None}),
+        contact("few@mail.example", **{**FITTING, "orders": "9"}),
+        contact("late@mail.example", **{**FITTING, "last_order": "2026-03-02T00:00:00Z"}),
     ]
     with make(contacts, [], clock, {"properties": PROPERTIES}) as sandbox:
         outcome = run(clock, sandbox, **FILTER)
@@ -292,7 +305,7 @@ def test_only_the_contacts_that_conditions_hold_for(clock: FakeClock) -> None:
         with_list(sandbox, 102)
         assert run(clock, sandbox, *LIST, **FILTER).report["outcome"] == "in_sync"
     assert outcome.code == 0
-    assert "In scope: 1 contact matching CONTACT_FILTER. Out of scope: 2 contacts.\n" in outcome.out
+    assert "In scope: 1 contact matching CONTACT_FILTER. Out of scope: 4 contacts.\n" in outcome.out
     assert outcome.report["skipped"] == []
 
 
