@@ -83,19 +83,6 @@ def look(
     return {text: is_ok for is_ok, text in findings}
 
 
-def test_before_the_first_run(clock: FakeClock) -> None:
-    state = Path.home() / ".local" / "state" / "crm-sync"
-    path = account_file("test", "an account", ".sqlite3")
-    assert look(clock, report=Path("run.html")) == {
-        "Settings come from the environment alone.": True,
-        f"The run history is kept in {state}.": True,
-        f"No run history yet; the first run creates {path}.": True,
-        "No other run is active.": True,
-        "Reports are written to run.html.": True,
-    }
-    assert list(Path.home().iterdir()) == []
-
-
 def test_who_may_write_into_the_state_folder(clock: FakeClock) -> None:
     with run_lock("test", "an account", clock):
         folder = files.state_folder()
@@ -108,16 +95,6 @@ def test_who_may_write_into_the_state_folder(clock: FakeClock) -> None:
         assert not look(clock)[f"{words} Run: chmod go-w {folder}"]
         with pytest.raises(AppError, match="Others may write"), run_lock("test", "it", clock):
             pass
-
-
-def test_a_memory_of_earlier_runs(clock: FakeClock) -> None:
-    path = account_file("test", "an account", ".sqlite3")
-    path.parent.mkdir(parents=True)
-    Store(path, SQL, "", dry_run=False).close()
-    assert look(clock)[f"The run history can be used: {path}."]
-    path.write_text("damaged")
-    words = f"{path}, the run history: file is not a database"
-    assert not look(clock)[f"Cannot use {words}. Delete it."]
 
 
 def test_a_file_that_is_named(clock: FakeClock, tmp_path: Path) -> None:

@@ -200,13 +200,17 @@ def test_additions_are_limited(world: World) -> None:
 
 
 def test_an_empty_hubspot_is_refused(world: World) -> None:
-    world.lists(1)
+    assert world.run().code == 0  # as long as nothing is listed
+    world.lists(*range(9))
     world.matches()
+    flag = world.flag("max", "removing")
     ended = world.run()
-    assert (ended.code, ended.report["refusals"][0]["allow_with"]) == (3, "--allow-empty")
+    flags = [each["allow_with"] for each in ended.report["refusals"]]
+    assert (ended.code, flags) == (3, [f"{flag} 9", "--allow-empty"])
+    assert world.run("--allow-empty").code == world.run(flag, "9").code == 3
     assert world.writes == []
-    assert world.run("--allow-empty").code == 0
-    assert world.writes == [("remove", "shop-1.example")]
+    assert world.run("--allow-empty", flag, "9").code == 0
+    assert len(world.writes) == 9
     assert world.run().out.endswith("Nothing to do: no company in HubSpot matches.\n")
 
 

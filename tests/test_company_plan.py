@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from companies import apply
-from companies.matching import Change, Criteria, HubSpotLookup, Matching, Skipped
+from companies.matching import Criteria, HubSpotLookup, Matching, Skipped
 from companies.plan import (
     LISTED,
     UNKNOWN,
@@ -149,13 +149,6 @@ def test_why_a_company_does_not_match(
     assert CRITERIA.mismatch(company(1, "a.example", platform, alexa)) == mismatch
 
 
-@pytest.mark.parametrize("order", [[1, 2, 3], [3, 2, 1], [2, 1, 3]])
-def test_of_several_companies_with_one_domain_the_oldest_stands_for_all(order: list[int]) -> None:
-    matching = matching_of(*(company(number, "www.a.example") for number in order))
-    assert matching.companies == {"a.example": Change("a.example", "Shop 1", 1)}
-    assert sorted(each.hubspot_id or 0 for each in matching.shared) == [2, 3]
-
-
 def test_what_cannot_be_compared_is_skipped() -> None:
     plan = plan_for(
         [company(2, "n/a"), company(1, "  "), company(3, "b@a.example", alexa=None)],
@@ -167,29 +160,10 @@ def test_what_cannot_be_compared_is_skipped() -> None:
         Skipped(None, None, "The list has 'localhost', which is not a domain"),
         Skipped(None, None, "The list has a company without a domain"),
     )
-    assert plan.remove == ()
+    assert (plan.remove, plan.listed) == ((), 2)
 
 
 # What a row stands for
-
-
-def test_a_row_is_known_by_its_domain_or_its_identifier() -> None:
-    rows = [
-        Following("brand.example", "A.example"),
-        Following("b.example", "something else"),
-        Following("www.brand.example"),
-        Following("no domain", "b.example"),
-    ]
-    plan = plan_for([company(1, "a.example"), company(2, "b.example")], rows)
-    assert (plan.add, plan.remove, plan.kept) == ((), (), ())
-    assert plan.unchanged == ("a.example", "b.example")
-
-
-def test_an_additional_domain_stands_for_its_company() -> None:
-    matching = matching_of(company(1, "a.example", additional="old.example; www.older.example"))
-    diff = compared(matching, ["older.example"])
-    assert (diff.missing, diff.unchanged, diff.extra) == ([], ["a.example"], {})
-    assert diff.aliased == {"older.example": "a.example"}
 
 
 def test_an_alias_stands_for_its_company() -> None:
@@ -202,25 +176,6 @@ def test_an_alias_stands_for_its_company() -> None:
     assert compared(matching, [], a="x").missing == ["a.example", "b.example", "c.example"]
 
 
-def test_the_alias_of_a_company_that_matches_no_more_explains_its_row() -> None:
-    matching = matching_of()
-    diff = compared(matching, ["x.example"], a="x")
-    assert diff.extra == {"x.example": ("a.example",)}
-    (removal,) = plan_of(matching, diff, [company(5, "a.example", "wix")]).remove
-    assert (removal.hubspot_id, removal.reason) == (
-        5,
-        "its Platform is Wix, and only Shopify or Magento 2 match",
-    )
-
-
-def test_how_many_there_are_and_should_be() -> None:
-    companies = [company(1, "a.example"), company(2, "www.a.example"), company(3, "d.example")]
-    rows = [Following("a.example"), Following("b.example", "c.example"), Following("no domain")]
-    plan = plan_for(companies, rows)
-    assert (plan.listed, plan.matching) == (3, 2)
-    assert (len(plan.add), len(plan.remove), len(plan.unchanged)) == (1, 1, 1)
-
-
 # What HubSpot says of a row
 
 
@@ -229,25 +184,6 @@ def test_a_removal_is_confirmed_by_every_name_of_the_row() -> None:
     plan = plan_for([], [Following("brand.example", "a.example")], found)
     reason = "a company in HubSpot with this domain matches after all"
     assert (plan.remove, plan.kept) == ((), (Kept("brand.example", reason),))
-
-
-def test_a_row_that_a_matching_company_names_in_an_unusable_field_stays() -> None:
-    plan = plan_for([company(1, "a.example and b.example")], ["b.example"])
-    reason = "the domain of a matching company in HubSpot is 'a.example and b.example'"
-    assert plan.kept == (Kept("b.example", reason),)
-
-
-def test_the_reason_is_that_of_the_oldest_company_with_the_domain() -> None:
-    found = [company(9, "a.example", "wix"), company(5, "www.a.example", alexa=None)]
-    assert plan_for([], ["a.example"], found).remove == (
-        Change("a.example", "Shop 5", 5, "it has no Alexa rank"),
-    )
-
-
-def test_the_reason_when_hubspot_does_not_know_the_domain() -> None:
-    assert plan_for([], ["a.example"], [company(1, None)]).remove == (
-        Change("a.example", None, None, "no company in HubSpot has this domain"),
-    )
 
 
 @pytest.mark.parametrize(
@@ -276,37 +212,6 @@ def test_a_remembered_company_explains_a_domain_that_none_names(
     diff = compared(matching, ["old.example", *(["new.example"] if moved_to else [])])
     (removal,) = plan_of(matching, diff, found, {"old.example": 7}).remove
     assert (removal.reason, removal.moved_to) == (reason, moved_to)
-
-
-def test_which_records_are_gone_without_a_word() -> None:
-    records = {"gone.example": 1, "named.example": 2, "merged.example": 3, "there.example": 4}
-    found = [company(4, None), company(5, "named.example"), company(6, None, merged="3")]
-    assert HubSpotLookup(found, records).unexplained() == {"gone.example": 1}
-
-
-# Doubt
-
-
-def test_a_company_that_moved_is_not_removed_before_its_new_domain_is_listed() -> None:
-    matching, records = matching_of(company(7, "new.example")), {"old.example": 7}
-    diff, found = compared(matching, ["old.example"]), [company(7, "new.example")]
-    (removal,) = plan_of(matching, diff, found, records).remove
-    assert removal.domain == "old.example"
-    plan = plan_of(matching, diff, found, records, waiting=["new.example"])
-    reason = "its domain in HubSpot is now new.example, which The list does not list yet"
-    assert (plan.add, plan.kept) == ((), (Kept("old.example", reason),))
-    assert [each.domain for each in plan.waiting] == ["new.example"]
-
-
-def test_a_row_that_nobody_knows_may_be_what_was_accepted_and_is_not_listed() -> None:
-    matching = matching_of(company(1, "a.example"))
-    diff = compared(matching, ["x.example", "y.example"])
-    plan = plan_of(
-        matching, diff, [company(5, "y.example", "wix")], unexplained={"a.example": "rejected"}
-    )
-    reason = "it may be a.example, which The list rejected"
-    assert plan.kept == (Kept("x.example", reason),)
-    assert [each.domain for each in plan.remove] == ["y.example"]
 
 
 # Answers

@@ -6,19 +6,18 @@ Over real sockets; what counts is what HubSpot holds in the end.
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import re
 import signal
 import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
 import pytest
 
-from contact.records import LOOK_AGAIN_AFTER_S, Memory
+from contact.records import LOOK_AGAIN_AFTER_S, UNKNOWN, Memory
+from core.errors import AppError
 from sandbox import Fault, Request, Sandbox
 from state.files import account_file
 from state.lock import run_lock
@@ -38,7 +37,7 @@ from tests.contacts import (
     sent,
     state,
 )
-from tests.helpers import ROOT, FakeClock, stop_at
+from tests.helpers import FakeClock, start, stop_at
 
 pytestmark = pytest.mark.no_cover  # other tests reach the same lines
 job = contacts.job
@@ -277,6 +276,8 @@ def test_a_clock_that_jumps(job: Job, hours: int, is_lost: bool) -> None:
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "zeros": lambda content: bytes(len(content)),
+    "nothing": lambda content: b"",
+    "a byte": lambda content: content[:1],
     "half": lambda content: content[: len(content) // 2],
     "text": lambda content: b"{}",
     "no index": lambda content: content[:8192] + bytes(4096),
@@ -301,6 +302,24 @@ def test_a_damaged_memory_is_an_error_and_no_second_company(
         assert state(sandbox) == COMPLETE
 
 
+@pytest.mark.parametrize("value", [0x01, 0xFF])
+def test_no_damage_makes_it_say_that_nothing_was_asked(tmp_path: Path, value: int) -> None:
+    path, errors = tmp_path / "contact.sqlite3", 0
+    with contextlib.closing(Memory(path)) as memory:
+        memory.note("shop.example", UNKNOWN)
+    sound = path.read_bytes()
+    for place in (place for place, byte in enumerate(sound) if byte):
+        damaged = bytearray(sound)
+        damaged[place] ^= value
+        path.write_bytes(damaged)
+        try:
+            with contextlib.closing(Memory(path)) as memory:
+                assert memory.asked("shop.example") is not None, place
+        except AppError:
+            errors += 1
+    assert errors > 100
+
+
 def test_a_wrong_id_in_the_memory(job: Job) -> None:
     with job.make(({"id": 7, "domain": "other.example"},), index_lag_s=LAG_S) as sandbox:
         job.run(sandbox)
@@ -323,29 +342,6 @@ def test_nothing_is_sent_when_it_cannot_be_remembered(job: Job) -> None:
 
 # Processes of their own
 
-QUICK = """
-import sys, create_contact
-from core.clock import Clock
-
-class Quick(Clock):  # so that nobody waits
-    def monotonic(self): return super().monotonic() * 50
-    def sleep(self, seconds): super().sleep(seconds / 50)
-
-sys.exit(create_contact.main(sys.argv[1:], Quick()))
-"""
-
-
-def start(sandbox: Sandbox, *arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, **sandbox.settings, "NO_PROXY": "127.0.0.1"}
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", QUICK, *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
 
 @pytest.mark.parametrize("is_done", [False, True])
 @pytest.mark.parametrize("path", WRITES)
@@ -366,7 +362,7 @@ def test_a_run_that_is_killed_over_a_write(job: Job, path: str, is_done: bool) -
             Fault("edit", path=path, edit=kill) if is_done else Fault("hang", path=path)
         ]
         sandbox.on_request = None if is_done else kill_before
-        killed.append(start(sandbox, *WORDS))
+        killed.append(start("create_contact.py", sandbox, *WORDS, is_quick=True))
         killed[0].communicate()
         assert killed[0].returncode == -signal.SIGKILL
         sandbox.faults, sandbox.on_request = [], None
@@ -379,7 +375,10 @@ def test_five_at_once(job: Job) -> None:
     with job.make(index_lag_s=LAG_S, searches_per_second=None) as sandbox:
         addresses = [f"p{number}@mail.example" for number in range(5)]
         flags = (*SHOP, "--wait", "6000")
-        runs = [start(sandbox, "--email", address, *flags) for address in addresses]
+        runs = [
+            start("create_contact.py", sandbox, "--email", each, *flags, is_quick=True)
+            for each in addresses
+        ]
         texts = [run.communicate() for run in runs]
         assert [run.returncode for run in runs] == [0] * 5, texts
         domains, emails, pairs = state(sandbox)

@@ -4,7 +4,6 @@ truth, and the next one has nothing to do."""
 from __future__ import annotations
 
 import contextlib
-import itertools
 import random
 import sqlite3
 from pathlib import Path
@@ -122,14 +121,18 @@ def test_of_the_refused_only_some_are_asked_for(clock: FakeClock, rows: Rows, st
         assert sandbox.predictleads.followings == {}
 
 
+@pytest.mark.parametrize("earlier", [[], ["--no-unfollow"]])
 @pytest.mark.parametrize("shows", SHOWS[:3])
 def test_a_rebranded_shop_that_is_followed_by_its_main_name_alone(
-    clock: FakeClock, shows: str
+    clock: FakeClock, shows: str, earlier: list[str]
 ) -> None:
-    """Following the other name is answered with 404, as if nobody knew it."""
+    """Following the other name is answered with 404, as if nobody knew it: by this run, or by one
+    that unfollowed nothing."""
     no = {"follow new.example": OddAnswer(404)}
     switches = {"redirects": {NEW: OLD}, "odd_answers": no, "look_up_shows": shows}
     with make(clock, [shop(NEW)], {OLD: None, "other.example": None}, **switches) as sandbox:
+        if earlier:
+            clock.run(sync.main, sandbox, *earlier)
         outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {OLD}
     assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
@@ -151,18 +154,6 @@ def test_a_company_that_was_refused_is_not_said_to_be_accepted_by_a_later_run(
         assert set(sandbox.predictleads.followings) == {"a.example"}
     assert statuses(first, "unfollow") == {"z.example": "done"}
     assert statuses(second, "unfollow") == {"y.example": "done"}
-
-
-@pytest.mark.parametrize("shows", SHOWS[:3])
-def test_a_rebranded_shop_that_was_refused_by_an_earlier_run_that_unfollowed_nothing(
-    clock: FakeClock, shows: str
-) -> None:
-    no = {"follow new.example": OddAnswer(404)}
-    switches = {"redirects": {NEW: OLD}, "odd_answers": no, "look_up_shows": shows}
-    with make(clock, [shop(NEW)], {OLD: None, "other.example": None}, **switches) as sandbox:
-        clock.run(sync.main, sandbox, "--no-unfollow")
-        run_once(clock, sandbox)
-        assert set(sandbox.predictleads.followings) == {OLD}
 
 
 @pytest.mark.parametrize("shows", SHOWS)
@@ -192,43 +183,6 @@ def test_a_rebranded_shop_is_followed_again_while_nobody_can_tell_of_another(
         assert set(sandbox.predictleads.followings) == {NEW, "z.example"}
     assert statuses(outcome, "unfollow") == {OLD: "done", "z.example": "held_back"}
     assert outcome.report["checked_after"]["missing"] == ["odd.example"]
-
-
-@pytest.mark.parametrize("with_identifiers", [True, False])
-@pytest.mark.parametrize("shows", SHOWS)
-def test_one_of_two_companies_that_share_a_row_matches_no_more(
-    clock: FakeClock, shows: str, with_identifiers: bool
-) -> None:
-    """PredictLeads knows both as one, and lists that which was followed first."""
-    switches = {"with_identifiers": with_identifiers, "identifier_again": "keep"}
-    switches.update({"aliases": {OLD: NEW}, "look_up_shows": shows})
-    with make(clock, [shop(OLD)], {}, **switches) as sandbox:
-        clock.run(sync.main, sandbox)
-        (key,) = sandbox.hubspot.table("companies")
-        sandbox.hubspot.add("companies", shop(NEW))
-        clock.run(sync.main, sandbox)
-        assert set(sandbox.predictleads.followings) == {OLD}
-        sandbox.hubspot.edit("companies", key, ecommerce_platform="wix")
-        run_once(clock, sandbox)
-        assert sandbox.predictleads.followed == {NEW}
-
-
-@pytest.mark.parametrize("names", ONE_COMPANY)
-@pytest.mark.parametrize("follow_again", FOLLOW_AGAIN)
-def test_a_rebranded_shop_of_which_nothing_tells(
-    clock: FakeClock, follow_again: str, names: dict[str, Any]
-) -> None:
-    """No identifier, and whatever name is asked for is told, without an id. So the row is
-    unfollowed, which shows what it was, and the company is followed again in the same run."""
-
-    def without_id(company: Any) -> Any:
-        return {**company, "data": [{**each, "id": None} for each in company["data"]]}
-
-    switches = {"look_up_shows": "asked", "with_identifiers": False, "follow_again": follow_again}
-    with make(clock, [shop(NEW)], {OLD: None}, **switches, **names) as sandbox:
-        sandbox.faults = [Fault("edit", path="^/companies/[^/]*$", edit=without_id)]
-        run_once(clock, sandbox)
-        assert sandbox.predictleads.followed == {sandbox.predictleads.entity(NEW)}
 
 
 @pytest.mark.parametrize("with_identifiers", [True, False])
@@ -273,16 +227,6 @@ def test_the_history_knows_what_came_of_following_again(
         clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         told = clock.run(sync.main, sandbox, "--explain", NEW)
     assert f"  Earlier runs: {came} on 21 Nov 2026.\n" in told.out
-
-
-def test_a_company_that_a_refused_unfollow_took_along_is_followed_again(clock: FakeClock) -> None:
-    """Both names are listed after the follow, and the unfollow of one takes both."""
-    switches: dict[str, Any] = {"aliases": {OLD: NEW}, "follow_again": "add"}
-    switches["odd_answers"] = {"unfollow": OddAnswer(422, done=True)}
-    with make(clock, [shop(NEW), gone(OLD)], {OLD: OLD}, **switches) as sandbox:
-        outcome = run_once(clock, sandbox)
-        assert sandbox.predictleads.followings == {NEW: NEW}
-    assert (outcome.code, statuses(outcome, "unfollow")) == (0, {OLD: "done"})
 
 
 def test_a_company_that_cannot_be_followed_again_is_no_success(clock: FakeClock) -> None:
@@ -408,21 +352,6 @@ def test_a_company_that_moved_is_not_unfollowed_before_its_new_domain_is_listed(
     assert [row["error"] for row in outcome.report["unfollow"]] == [reason]
 
 
-@pytest.mark.parametrize("shows", SHOWS)
-def test_a_row_that_got_another_name_while_its_company_is_waited_for(
-    clock: FakeClock, shows: str
-) -> None:
-    """A name that an earlier run was told is out of date, and the company is not followed again:
-    it is asked for once more before a row is unfollowed that may be it."""
-    names = {"aliases": {NEW: OLD}, "look_up_shows": shows, "with_identifiers": False}
-    with make(clock, [shop(NEW)], {}, unlisted={NEW}, **names) as sandbox:
-        assert statuses(run_once(clock, sandbox), "follow") == {NEW: "unlisted"}
-        sandbox.predictleads.rename(NEW, OLD)
-        run_once(clock, sandbox)
-        assert [each.path for each in sandbox.writes if each.path.endswith("/unfollow")] == []
-        assert set(sandbox.predictleads.followings) == {OLD}
-
-
 @pytest.mark.parametrize("others", [[], ["nobody-knows.example"]])
 @pytest.mark.parametrize("shows", SHOWS)
 def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remove_it(
@@ -438,48 +367,6 @@ def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remov
         outcome = run_once(clock, sandbox)
         assert outcome.report["checked_after"]["missing"] == missing
         assert OLD in sandbox.predictleads.followed
-
-
-def test_a_row_of_somebody_else_is_not_taken_for_what_was_followed(clock: FakeClock) -> None:
-    """It comes at the same moment, and nothing is told of any."""
-    names = {"redirects": {NEW: OLD}, "look_up_shows": "asked", "with_identifiers": False}
-    with make(clock, [shop(NEW)], {OLD: None}, **names) as sandbox:
-
-        def follow_another(request: Request) -> None:
-            if request.path.endswith("/follow"):
-                sandbox.predictleads.followings.setdefault("stranger.example", None)
-
-        sandbox.on_request = follow_another
-        for _ in range(3):
-            run_once(clock, sandbox)
-            assert OLD in sandbox.predictleads.followings
-            clock.now += 7 * DAY_S
-
-
-@pytest.mark.parametrize("lag_reads", [0, 2])
-def test_two_companies_that_a_follow_lists_in_turn(clock: FakeClock, lag_reads: int) -> None:
-    """PredictLeads knows them as one, and gives its row the name that is followed last."""
-    names = {"aliases": {NEW: OLD}, "follow_again": "rename", "with_identifiers": False}
-    names.update({"look_up_shows": "asked", "lag_reads": lag_reads})
-    with make(clock, [shop(NEW), shop(OLD)], {OLD: None}, **names) as sandbox:
-        assert run_once(clock, sandbox).out.endswith(all_listed(2))
-
-
-@pytest.mark.parametrize("wanted", [[NEW, OLD], [OLD, NEW]])
-def test_two_wanted_companies_that_are_one_row_of_a_third_name(
-    clock: FakeClock, wanted: list[str]
-) -> None:
-    row = "row.example"
-    switches: dict[str, Any] = {
-        "redirects": {wanted[0]: wanted[1]},
-        "aliases": {row: wanted[1]},
-        "look_up_shows": "entity",
-        "with_identifiers": False,
-    }
-    with make(clock, [shop(NEW), shop(OLD)], {row: None}, **switches) as sandbox:
-        outcome = run_once(clock, sandbox)
-        assert set(sandbox.predictleads.followings) == {row}
-    assert (outcome.code, statuses(outcome, "unfollow")) == (0, {row: "held_back"})
 
 
 def test_a_row_of_which_nothing_is_told_is_held_back_without_asking_on_every_run(
@@ -829,25 +716,6 @@ def test_unknown_companies_are_news_once_and_count_against_no_limit(clock: FakeC
         assert sandbox.predictleads.followed == {"a.example", NEW, *strange}
 
 
-def test_a_refusal_of_another_kind_is_partial_once(clock: FakeClock) -> None:
-    odd = {f"follow {NEW}": OddAnswer(422), "unfollow z.example": OddAnswer(422)}
-    with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
-        outcome = clock.run(sync.main, sandbox)
-        assert (outcome.code, set(sandbox.predictleads.followings)) == (4, {"z.example"})
-        assert "2 changes failed. Later runs will retry them." in outcome.out
-        before = len(sandbox.requests)
-        hourly = clock.run(sync.main, sandbox, "-q")  # an unfollow is tried by every run
-        assert (hourly.code, hourly.text) == (0, "")
-        assert asked(sandbox.requests[before:]) == ["POST /companies/z.example/unfollow"]
-        clock.now += 7 * DAY_S
-        weekly = clock.run(sync.main, sandbox, "-q")
-        assert statuses(weekly, "follow") == {NEW: "failed"}
-        assert (weekly.code, weekly.report["outcome"]) == (0, "in_sync")
-        assert f"2 companies had problems:\n  ! {NEW}" in weekly.out
-        assert clock.run(sync.main, sandbox, "-q").text == ""
-        assert clock.run(sync.main, sandbox, ASK_AGAIN_DAYS="0").code == 0
-
-
 # 10 and 11. Lists and counts
 
 LISTS: dict[str, dict[str, Any]] = {
@@ -879,20 +747,6 @@ def test_the_list_is_read_whole(clock: FakeClock, switches: dict[str, Any]) -> N
     assert (outcome.code, outcome.out.endswith(all_listed(14))) == (0, True)
     told = [line for line in outcome.report["summary"] if "says there are" in line]
     assert bool(told) is bool({"count_off", "count_of"} & set(switches))
-
-
-def test_a_list_that_never_settles_is_an_error(clock: FakeClock) -> None:
-    with make(clock, [shop(NEW)], {"z.example": None}, with_count=False) as sandbox:
-        names = itertools.count()
-
-        def grow(payload: Any) -> Any:
-            new = [{"domain": f"new-{next(names)}.example"}] * 2
-            return {**payload, "data": payload["data"] and new}
-
-        sandbox.faults = [Fault("edit", path="^/followings$", edit=grow)]
-        outcome = clock.run(sync.main, sandbox)
-        assert (outcome.code, sandbox.writes) == (1, [])
-    assert "6 rows came, and it does not settle)" in outcome.err
 
 
 def test_companies_that_hubspot_counts_and_does_not_show(clock: FakeClock) -> None:

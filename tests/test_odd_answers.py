@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,12 +12,10 @@ from typing import Any
 
 import pytest
 
-import create_contact
 import sync
 import sync_subscribers
 from sandbox import Fault, HubSpot, Request, Sandbox
-from state import lock
-from state.files import account_file, state_folder
+from state.files import account_file
 from tests.helpers import ROOT, START, FakeClock, make, real_time
 from tests.helpers import start as start_script
 
@@ -75,13 +72,6 @@ def test_unknown_to_this_hublet_for_good_names_the_region(clock: FakeClock) -> N
         outcome = clock.run(sync.main, sandbox)
     assert outcome.code == 1
     assert "488 the account is in HubSpot's region eu1" in outcome.err
-
-
-def test_a_mailerlite_token_dies_with_its_user(clock: FakeClock) -> None:
-    with Sandbox(clock=clock) as sandbox:
-        settings = {**sandbox.settings, "MAILERLITE_API_KEY": "another-token"}
-        err = clock.run(sync_subscribers.main, sandbox, **settings).err
-    assert "when it, or the user who made it, is deleted" in err
 
 
 # One record among many
@@ -164,38 +154,6 @@ def test_a_read_that_contradicts_itself_is_read_again(clock: FakeClock) -> None:
     assert "Reading it again." in outcome.err
 
 
-# Every write, when the work is done and 503 is answered
-
-
-def test_503_after_the_work_of_every_follow_and_unfollow(clock: FakeClock) -> None:
-    with make([1, 2], [2, 3], clock) as sandbox:
-        sandbox.faults = [Fault("status_after", path="follow$", status=503)]
-        outcome = clock.run(sync.main, sandbox)
-        assert set(sandbox.predictleads.followings) == {"shop-1.example", "shop-2.example"}
-    assert outcome.code == 0
-    assert "Checked: PredictLeads now follows exactly the 2 matching companies" in outcome.out
-
-
-def test_503_after_the_work_of_every_subscriber(clock: FakeClock) -> None:
-    people = [{"email": f"p{n}@mail.example"} for n in range(3)]
-    with Sandbox(HubSpot(contacts=people), clock=clock) as sandbox:
-        fault = Fault("status_after", "mailerlite", "POST", "^/subscribers$", times=3, status=503)
-        sandbox.faults = [fault]
-        assert clock.run(sync_subscribers.main, sandbox).code == 0
-        assert len(sandbox.mailerlite.subscribers) == 3
-
-
-@pytest.mark.parametrize("path", ["companies$", "contacts$", "/default/company/"])
-def test_503_after_the_work_of_a_contact_makes_nothing_twice(clock: FakeClock, path: str) -> None:
-    with Sandbox(HubSpot(), clock=clock) as sandbox:
-        sandbox.faults = [Fault("status_after", "hubspot", path=path, times=1, status=503)]
-        clock.run(create_contact.main, sandbox)
-        clock.run(create_contact.main, sandbox)
-        hubspot = sandbox.hubspot
-        assert (len(hubspot.companies), len(hubspot.contacts)) == (1, 1)
-        assert [len(links) for links in hubspot.associations.values()] == [1]
-
-
 # The network
 
 
@@ -228,14 +186,6 @@ def test_a_wrong_local_clock_neither_shortens_nor_lengthens_a_wait(
         sandbox.faults = [fault]
         assert clock.run(sync.main, sandbox).code == 0
     assert max(clock.slept) == 20
-
-
-def test_a_rate_far_too_high_still_gets_through(clock: FakeClock) -> None:
-    with make([*range(40)], [], clock) as sandbox:
-        sandbox.predictleads.requests_per_second = 5
-        settings = {"PREDICTLEADS_REQUESTS_PER_SECOND": "1000"}
-        assert clock.run(sync.main, sandbox, **settings).code == 0
-        assert len(sandbox.predictleads.followings) == 40
 
 
 # How a run ends
@@ -283,11 +233,3 @@ def test_a_lock_path_that_is_a_folder_is_one_line(clock: FakeClock) -> None:
     assert outcome.code == 1
     assert ".lock as a lock: Is a directory. Set XDG_STATE_HOME to" in outcome.err
     assert "Traceback" not in outcome.err
-
-
-def test_a_state_folder_that_is_missing_is_made(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", os.path.join(os.environ["HOME"], "a", "b"))
-    with lock.run_lock("x", "y", clock):
-        assert state_folder().is_dir()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 import threading
 from functools import partial
 from pathlib import Path
@@ -14,14 +13,12 @@ import pytest
 import sync
 from cli import command
 from companies.job import Options, add_flags, read_options
-from core import log
 from core import settings as basics_settings
 from core.conditions import parse_conditions
 from core.errors import SettingsError
 from core.limits import Limit
 from core.settings import (
     NO_FILE,
-    PYTHON,
     EnvFile,
     Secret,
     SettingsReader,
@@ -121,11 +118,6 @@ def test_all_problems_are_named_together_with_the_place_to_go_to() -> None:
     assert "HUBSPOT_ACCESS_TOKEN is missing: a service key" in text
     assert "PREDICTLEADS_API_KEY is missing: the authentication key in PredictLeads" in text
     assert "ALEXA_BELOW must be a whole number" in text
-
-
-def test_a_forgotten_op_run() -> None:
-    text = problems({"HUBSPOT_ACCESS_TOKEN": "op://team/hubspot/token"})
-    assert f"op run --env-file=.env -- {PYTHON} sync.py" in text
 
 
 def test_the_environment_wins_over_the_file_and_an_empty_variable_does_not(tmp_path: Path) -> None:
@@ -289,21 +281,6 @@ def test_a_pipe_is_for_whoever_fills_it(tmp_path: Path) -> None:
     writer.start()
     assert read_env_file(str(path)) == EnvFile(path, {"X": "1"})
     writer.join()
-
-
-def test_a_file_that_others_can_read(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log, "handlers", [caplog.handler])
-    monkeypatch.setattr(log, "propagate", False)
-    path = tmp_path / ".env"
-    path.touch(mode=0o600)
-    read_env_file(str(path))
-    assert caplog.messages == []
-    path.chmod(path.stat().st_mode | stat.S_IRGRP)
-    read_env_file(str(path))
-    (message,) = caplog.messages
-    assert message.endswith(f"Run: chmod 600 {path}")
 
 
 def test_a_secret_does_not_print_itself() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
@@ -122,32 +121,6 @@ def test_every_spelling_of_a_domain_is_one_company(clock: FakeClock) -> None:
     assert "; 2 will be skipped; 1 shares a domain with another company" in outcome.err
 
 
-def test_a_company_listed_under_another_domain_is_neither_followed_again_nor_unfollowed(
-    clock: FakeClock,
-) -> None:
-    with make(clock, shops(1), {}) as sandbox:
-        sandbox.predictleads.redirects = {"shop-1.example": "brand.example"}
-        assert clock.run(sync.main, sandbox).code == 0
-        assert sandbox.predictleads.followings == {"brand.example": "shop-1.example"}
-        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
-
-
-@pytest.mark.parametrize("clamp", [1, 7, 100])
-def test_short_pages_are_not_the_last(clock: FakeClock, clamp: int) -> None:
-    with make(clock, shops(*range(60)), followed(*range(20, 63))) as sandbox:
-        sandbox.hubspot.page_limit = sandbox.predictleads.max_limit = clamp
-        assert clock.run(sync.main, sandbox).code == 0
-        assert set(sandbox.predictleads.followings) == set(followed(*range(60)))
-
-
-def test_followings_without_a_count(clock: FakeClock) -> None:
-    with make(clock, shops(*range(250)), followed(*range(250))) as sandbox:
-        sandbox.predictleads.with_count, sandbox.predictleads.max_limit = False, 100
-        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
-        pages = [r.query["page"] for r in sandbox.requests if r.path == "/followings"]
-        assert pages == ["1", "2", "3", "4"]
-
-
 def test_several_platforms_of_one_company(clock: FakeClock) -> None:
     hubspot = HubSpot([company(1, "shopify;woocommerce"), company(2, "woocommerce")])
     hubspot.multi_select_in_matches = False
@@ -164,33 +137,12 @@ def test_a_stale_index_follows_nothing_that_does_not_match(clock: FakeClock) -> 
         assert list(sandbox.predictleads.followings) == ["shop-2.example"]
 
 
-def test_dry_run_changes_nothing_and_says_so(clock: FakeClock) -> None:
-    with make(clock, shops(1), followed(2)) as sandbox:
-        outcome = clock.run(sync.main, sandbox, "--dry-run")
-        assert sandbox.writes == []
-    assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
-    assert outcome.report["mode"] == "dry-run"
-    assert [entry["status"] for entry in outcome.report["follow"]] == ["planned"]
-    assert outcome.out.endswith("would follow 1 company and unfollow 1. Nothing was changed.\n")
-
-
 def reversed_ids(page: dict[str, Any]) -> dict[str, Any]:
     return {**page, "results": page["results"][::-1]}
 
 
 def larger_total(page: dict[str, Any]) -> dict[str, Any]:
     return {**page, "total": page["total"] + 100} if "total" in page else page
-
-
-def smaller_total(page: dict[str, Any]) -> dict[str, Any]:
-    return {**page, "total": min(page["total"], 200)} if "total" in page else page
-
-
-def test_a_total_that_is_behind_hides_no_company(clock: FakeClock) -> None:
-    with make(clock, shops(*range(450)), {}) as sandbox:
-        sandbox.faults = [Fault("edit", "hubspot", path=SEARCH, edit=smaller_total)]
-        assert clock.run(sync.main, sandbox).code == 0
-        assert len(sandbox.predictleads.followings) == 450
 
 
 MALFORMED = {
@@ -410,31 +362,6 @@ def test_a_run_does_not_need_the_name_of_the_account(clock: FakeClock, status: i
         assert clock.run(sync.main, sandbox, "--check").out.endswith("Ready.\n")
 
 
-def test_both_missing_scopes_are_found_together(clock: FakeClock) -> None:
-    with make(clock, shops(1), {}) as sandbox:
-        sandbox.hubspot.scopes.clear()
-        outcome = clock.run(sync.main, sandbox, "--check")
-    assert "crm.schemas.companies.read" in outcome.out
-    assert "crm.objects.companies.read" in outcome.out
-
-
-def test_connection_refused(clock: FakeClock) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # and nobody listens
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        with make(clock, shops(1), {}) as sandbox:
-            outcome = clock.run(sync.main, sandbox, HUBSPOT_BASE_URL=address)
-    assert outcome.code == 1
-    assert f"cannot connect to {address}, after 6 tries" in outcome.err
-    assert "Traceback" not in outcome.text
-
-
-def test_quiet_says_nothing_when_nothing_changes(clock: FakeClock) -> None:
-    with make(clock, shops(1), {}) as sandbox:
-        assert "Done: followed 1 company" in clock.run(sync.main, sandbox, "-q").out
-        assert clock.run(sync.main, sandbox, "-q").text == ""
-
-
 def test_a_quiet_run_tells_the_result_first_and_the_report_last(
     clock: FakeClock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -519,7 +446,6 @@ def test_companies_with_the_domain_of_another_are_listed_in_the_report(clock: Fa
 # What waits for a person
 
 DAY_S = 86_400
-HOUR_S = 3_600
 
 
 def test_a_quiet_run_tells_once_what_waits_and_once_a_week(clock: FakeClock) -> None:
@@ -573,25 +499,6 @@ def test_a_quiet_run_that_changes_something_repeats_nothing_that_waits(clock: Fa
     assert "Skip" not in out
 
 
-def test_what_predictleads_does_not_take_is_told_when_it_appears_and_then_once_a_week(
-    clock: FakeClock,
-) -> None:
-    with make(clock, shops(1, 2), followed(1)) as sandbox:
-        sandbox.predictleads.unknown = {"shop-2.example"}
-
-        def told() -> str:
-            return clock.run(sync.main, sandbox, "-q", ASK_AGAIN_DAYS="30").out
-
-        assert "1 company had problems:\n  ! shop-2.example  PredictLeads, follow" in told()
-        assert told() == ""
-        clock.now += 7 * DAY_S
-        assert (
-            "1 company is waiting and will be retried on 21 Dec 2026:\n"
-            "  … shop-2.example  PredictLeads, follow shop-2.example: rejected. (404"
-        ) in told()
-        assert told() == ""
-
-
 NOW_TAKEN = "Done: followed 1 company, unfollowed 1,"
 STILL = "Done in part: followed 0 companies, unfollowed 0,"
 
@@ -642,34 +549,3 @@ def test_a_run_with_nothing_to_do_costs_reads_alone(clock: FakeClock) -> None:
             outcome.report["requests"]["predictleads"]["calls"] == 3
         )  # the list ends with an empty page
         assert outcome.report["requests"]["hubspot"]["calls"] == 2 + len(searches)
-
-
-def test_one_refusal_does_not_stop_the_others(clock: FakeClock) -> None:
-    with make(clock, shops(1, 2, 3), followed(4)) as sandbox:
-        error = {"error": {"type": "invalid", "message": "Not this one."}}
-        fault = Fault("status", path="/shop-2.example/follow$", status=422, body=error)
-        sandbox.faults = [fault]
-        outcome = clock.run(sync.main, sandbox)
-        assert set(sandbox.predictleads.followings) == set(followed(1, 3))
-    assert (outcome.code, outcome.report["outcome"]) == (4, "partial")
-    assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "failed", "done"]
-    assert "1 change failed. Later runs will" in outcome.out
-    assert "follow shop-2.example: rejected. (422 invalid: Not this one)" in outcome.err
-
-
-def test_a_company_that_predictleads_does_not_know_is_no_failure(clock: FakeClock) -> None:
-    with make(clock, shops(1, 2), followed(4)) as sandbox:
-        sandbox.predictleads.unknown = {"shop-2.example"}
-        outcome = clock.run(sync.main, sandbox)
-        assert set(sandbox.predictleads.followings) == set(followed(1))
-    assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
-    assert [entry["status"] for entry in outcome.report["follow"]] == ["done", "unknown"]
-    assert "follow shop-2.example: rejected. (404 not_found: Company not found)" in outcome.err
-    assert "now follows 1 of 2 matching companies. Missing: shop-2" in outcome.out
-
-
-def test_a_dry_run_leaves_no_trace(clock: FakeClock) -> None:
-    with make(clock, shops(1), followed(2)) as sandbox:
-        clock.run(sync.main, sandbox, "--dry-run")
-        clock.run(sync.main, sandbox, "--check")
-    assert list(Path.home().iterdir()) == []
