@@ -214,6 +214,17 @@ def test_a_remembered_company_explains_a_domain_that_none_names(
     assert (removal.reason, removal.moved_to) == (reason, moved_to)
 
 
+def test_a_company_that_moved_is_not_removed_before_its_new_domain_is_listed() -> None:
+    matching, records = matching_of(company(7, "new.example")), {"old.example": 7}
+    diff, found = compared(matching, ["old.example"]), [company(7, "new.example")]
+    (removal,) = plan_of(matching, diff, found, records).remove
+    assert removal.domain == "old.example"
+    plan = plan_of(matching, diff, found, records, waiting=["new.example"])
+    reason = "its domain in HubSpot is now new.example, which The list does not list yet"
+    assert (plan.add, plan.kept) == ((), (Kept("old.example", reason),))
+    assert [each.domain for each in plan.waiting] == ["new.example"]
+
+
 # Answers
 
 

@@ -7,8 +7,6 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -34,7 +32,7 @@ from tests.contacts import (
     Record,
     state,
 )
-from tests.helpers import ROOT, Ended, FakeClock, stop_at
+from tests.helpers import Ended, FakeClock, stop_at
 
 job = contacts.job
 
@@ -664,13 +662,6 @@ def test_check_finds_all_missing_rights_together(job: Job) -> None:
     assert "crm.objects.contacts.read" in outcome.out
 
 
-def test_missing_settings(job: Job) -> None:
-    outcome = job.run(None, words=())
-    assert outcome.code == 2
-    assert "HUBSPOT_ACCESS_TOKEN is missing" in outcome.err
-    assert "PREDICTLEADS" not in outcome.err
-
-
 def test_the_log_of_the_requests_has_no_address(job: Job) -> None:
     with job.make() as sandbox:
         err = job.run(sandbox, "-v").err
@@ -747,21 +738,6 @@ def test_reports_as_a_table_and_as_a_page(job: Job, tmp_path: Path) -> None:
         "Done: the contact is associated with the company in HubSpot.",
     ):
         assert words in text
-
-
-@pytest.mark.no_cover
-def test_the_command_of_the_sandbox() -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "sandbox", "create_contact.py", *WORDS],
-        cwd=ROOT,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (0, 2), done.stderr
-    assert "Company created: Sample Shop" in done.stdout
-    assert done.stdout.endswith("Done: the contact is associated with the company in HubSpot.\n")
 
 
 # The answers that a run reads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 from typing import Any, Callable
 
@@ -11,9 +12,9 @@ import pytest
 import sync
 import sync_subscribers
 from companies.apply import Application
-from sandbox import HubSpot, MailerLite, PredictLeads, Sandbox
+from sandbox import HubSpot, MailerLite, PredictLeads, Request, Sandbox
 from sandbox.predictleads import OddAnswer
-from tests.helpers import MATCH, Ended, FakeClock
+from tests.helpers import FAST, MATCH, PATIENCE_S, Ended, FakeClock, real_time, start
 
 DAY_S = 86_400
 
@@ -174,7 +175,7 @@ CASES = [
 @pytest.mark.no_cover
 def test_it_needs_few_calls(clock: FakeClock) -> None:
     """Of companies that an earlier run knew as matching."""
-    companies = [shop(f"shop-{n}.example") for n in range(2_000)]
+    companies = [shop(f"shop-{n}.example") for n in range(1_400)]
     names = ("wix", "deleted", "merged", "münze")
     calls: dict[Any, int] = {}
     with world(clock, [*companies, *(shop(f"{name}.example") for name in names)]) as sandbox:
@@ -380,3 +381,39 @@ def test_a_damaged_memory_stops_no_question(clock: FakeClock, tmp_path: Path) ->
         outcome = clock.run(sync.main, sandbox, "--explain", "a.example", "--state", str(path))
     assert (outcome.code, outcome.report["explain"][0]["next"]) == (0, "follow")
     assert "Cannot use" in outcome.err
+
+
+@pytest.mark.usefixtures("_in_berlin")
+def test_a_run_is_running_until_it_is_killed(clock: FakeClock) -> None:
+    """In a process of its own, which hangs in its third follow."""
+    reached, go_on = threading.Event(), threading.Event()
+    seen: list[Request] = []
+
+    def hang(request: Request) -> None:
+        seen.extend([request] if request.path.endswith("/follow") else [])
+        if len(seen) == 3:
+            reached.set()
+            go_on.wait(PATIENCE_S)
+
+    with real_time([1, 2, 3, 4], []) as sandbox:
+        sandbox.on_request = hang
+        process = start("sync.py", sandbox)
+        try:
+            assert reached.wait(PATIENCE_S)
+            running = clock.run(sync.main, sandbox, "--history", **FAST)
+            dry = clock.run(sync.main, sandbox, "--dry-run", "--report", "page.html", **FAST)
+        finally:
+            process.kill()
+            go_on.set()
+        process.communicate()
+        killed = clock.run(sync.main, sandbox, "--history", **FAST)
+    assert dry.code == 0
+    began, words = running.out.splitlines()[0].split("  ")
+    assert began.endswith(f"{words[14:19]} CET")
+    assert words[:14] + words[19:] in {
+        f"running since : up to {number} changes so far" for number in (3, 4)
+    }
+    assert [row["outcome"] for row in running.report["runs"]] == ["running"]
+    assert killed.out.splitlines()[0].split("  ")[1] in {
+        f"broken off: up to {number} changes may have been made" for number in (3, 4)
+    }

@@ -338,20 +338,6 @@ def test_doubt_ends_with_the_days_in_which_nothing_is_asked_again(
         assert set(sandbox.predictleads.followings) == set()
 
 
-def test_a_company_that_moved_is_not_unfollowed_before_its_new_domain_is_listed(
-    clock: FakeClock,
-) -> None:
-    switches: dict[str, Any] = {"aliases": {OLD: NEW}, "with_identifiers": False}
-    with make(clock, [shop(OLD)], {OLD: None}, **switches) as sandbox:
-        clock.run(sync.main, sandbox)
-        sandbox.hubspot.edit("companies", 101, domain=NEW)
-        sandbox.predictleads.odd_answers = {"look_up": OddAnswer(404)}
-        outcome = run_once(clock, sandbox)
-        assert set(sandbox.predictleads.followings) == {OLD}
-    reason = f"its domain in HubSpot is now {NEW}, which PredictLeads does not list yet"
-    assert [row["error"] for row in outcome.report["unfollow"]] == [reason]
-
-
 @pytest.mark.parametrize("others", [[], ["nobody-knows.example"]])
 @pytest.mark.parametrize("shows", SHOWS)
 def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remove_it(

@@ -6,13 +6,10 @@ from typing import Any, Optional, Sequence, Tuple
 
 import pytest
 
-from core.conditions import Property
-from hubspot_api.shapes import Contact
 from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
 from sandbox.hubspot_properties import opt_out_name
 from subscribers.plan import Membership
-from subscribers.rules import Mirror, placeholder
 from subscribers.verification import compare, describe
 from tests.helpers import Ended, FakeClock
 from tests.people import (
@@ -524,20 +521,6 @@ def test_a_list_that_cannot_be_read_afterwards(clock: FakeClock) -> None:
 
 
 # Pure decisions
-
-STAGE = Property("stage", "enumeration", "checkbox", {"a": "Alpha", "b": "Beta"}, "Stage")
-
-
-def test_the_groups_of_a_person() -> None:
-    beta = placeholder("Beta")
-    names = {"1": "All", "2": "Alpha", beta: "Beta"}
-    mirror = Mirror({"": "1", "a": "2", "b": beta}, STAGE, names)
-    both = Contact(1, {"stage": "b; a;x"})
-    assert mirror.groups_of(both) == ("1", beta, "2")
-    made = mirror.with_made({beta: "3"})
-    assert made.groups_of(both) == ("1", "3", "2")
-    assert made.names["3"] == "Beta"
-    assert Mirror().groups_of(both) == ()
 
 
 def test_lists_against_who_belongs_there() -> None:

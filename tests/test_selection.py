@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import hubspot_client
-from core.conditions import Property, parse_conditions
 from hubspot_api.shapes import Contact
 from sandbox import Fault, Request, Sandbox
 from sandbox.hubspot import definition
@@ -254,20 +253,6 @@ def test_any_contact_of_a_person_counts() -> None:
 
 
 # Conditions
-
-
-def test_all_conditions_must_hold() -> None:
-    conditions = [
-        (condition, Property(condition.property, "string", "text", {}))
-        for condition in parse_conditions("country=de,orders=1")
-    ]
-    scope = Scope("Customers", {1, 2}, conditions)
-    assert scope.in_scope(Contact(1, {"country": "de", "orders": "1"}))
-    assert not scope.in_scope(Contact(2, {"country": "de", "orders": "2"}))
-    assert not scope.in_scope(Contact(3, {"country": "de", "orders": "1"}))
-    assert scope.describe() == "in the list Customers and matching CONTACT_FILTER"
-    assert Scope(conditions=conditions).describe() == "matching CONTACT_FILTER"
-    assert Scope().describe() == ""
 
 
 PROPERTIES = {

@@ -16,16 +16,12 @@ from core.conditions import Property
 from hubspot_api.shapes import Contact
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber
 from subscribers.decide import (
-    DELETED,
-    INVALID_EMAIL,
-    NO_EMAIL,
     OLDER,
-    STILL_SUBSCRIBED,
     Action,
     Decision,
 )
 from subscribers.memory import PersonStore
-from subscribers.plan import Plan, by_email, find_people, make_plan
+from subscribers.plan import Plan, by_email, make_plan
 from subscribers.rules import (
     BAD_ADDRESS,
     BOUNCED,
@@ -191,60 +187,6 @@ def test_labels(text: str, labels: dict[str, str], is_multiple: bool, words: str
     assert labelled(text, Field("size", "size", "text", labels, is_multiple)) == words
 
 
-def test_who_is_not_there_is_created_with_all_that_is_known() -> None:
-    (write,) = created(plan_for(contact(firstname=" Jo ", city="", lifetime_value="5.0")))
-    assert (write.address, write.hubspot_id, write.person.status) == (JO, 1, None)
-    assert write.values.to_send == {"name": "Jo", "value": 5}
-
-
-def test_only_the_fields_that_differ_are_updated() -> None:
-    plan = plan_for(
-        contact(firstname="Jo", city="Anytown", lifetime_value="5", last_order="2026-03-01"),
-        there=subscriber(name=" Jo", city="Elsewhere", value="5.00", ordered="2026-03-02 00:00:00"),
-    )
-    (write,) = updated(plan)
-    assert write.values.to_send == {"city": "Anytown", "ordered": "2026-03-01"}
-    assert write.person.status == "active"
-
-
-def test_equal_values_and_missing_values_are_no_difference() -> None:
-    plan = plan_for(
-        contact(firstname="Jo", city=" ", lifetime_value=None, last_order="1772323200000"),
-        there=subscriber(name="Jo", city="Anytown", value="7", ordered="2026-03-01T08:00:00"),
-    )
-    assert plan == Plan(unchanged=1, active=1, with_address=1)
-
-
-def test_fill_only_keeps_what_is_there() -> None:
-    plan = plan_for(
-        contact(firstname="Jo", city="Anytown"),
-        there=subscriber(name="Joanna", city=" "),
-        rules=RULES._replace(fill_only=True),
-    )
-    assert updated(plan)[0].values.to_send == {"city": "Anytown"}
-
-
-def test_a_value_that_a_field_cannot_hold_is_counted_and_left_out() -> None:
-    values = {"firstname": "Jo", "lifetime_value": "a lot", "last_order": "soon"}
-    plan = plan_for(contact(1, JO, **values), contact(2, "al@mail.example", last_order="later"))
-    assert created(plan)[1].values.to_send == {"name": "Jo"}
-    assert plan.unusable == {"value": 1, "ordered": 2}
-
-
-def test_a_text_where_a_number_belongs_is_a_difference() -> None:
-    plan = plan_for(contact(lifetime_value="5"), there=subscriber(value="five"))
-    assert updated(plan)[0].values.to_send == {"value": 5}
-
-
-def test_groups_that_are_missing_are_a_difference() -> None:
-    rules = RULES._replace(groups=("5", "6"))
-    assert created(plan_for(contact(), rules=rules))[0].groups.join == ("5", "6")
-    (write,) = updated(plan_for(contact(), there=subscriber(), rules=rules))
-    assert (write.values.to_send, write.groups.join) == ({}, ("6",))
-    rules = RULES._replace(groups=("5",))
-    assert plan_for(contact(), there=subscriber(), rules=rules).is_empty
-
-
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
@@ -291,52 +233,6 @@ def test_an_objection_of_hubspot_wins_over_everything(
 )
 def test_no_objection(name: str, value: str | None) -> None:
     assert len(created(plan_for(contact(1, JO, **{name: value})))) == 1
-
-
-@pytest.mark.parametrize("status", ["active", "unconfirmed"])
-def test_opted_out_and_still_subscribed(status: str) -> None:
-    person = contact(hs_email_optout="true", firstname="Jo")
-    plan = plan_for(person, there=subscriber(status))
-    assert (plan.changes, reasons(plan)) == ([], [OPTED_OUT + STILL_SUBSCRIBED])
-    rules = RULES._replace(unsubscribe_opted_out=True)
-    plan = plan_for(person, there=subscriber(status), rules=rules)
-    (write,) = of(plan, Action.UNSUBSCRIBE)
-    assert (write.address, write.values.to_send, write.person.status) == (JO, {}, status)
-    assert plan.left_alone == []
-    assert plan_for(person, there=subscriber("junk"), rules=rules).is_empty
-    bounced = contact(hs_email_hard_bounce_reason_enum="OTHER")
-    assert plan_for(bounced, there=subscriber(status), rules=rules).is_empty
-
-
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [
-        ("unsubscribed", "unsubscribed in MailerLite"),
-        ("bounced", "bounced in MailerLite"),
-        ("junk", "marked as spam in MailerLite"),
-    ],
-)
-def test_who_does_not_get_mail_in_mailerlite_is_left_alone(status: str, reason: str) -> None:
-    plan = plan_for(contact(firstname="Jo"), there=subscriber(status), known=True)
-    assert (plan.changes, reasons(plan)) == ([], [reason])
-
-
-def test_the_deleted_stay_deleted_unless_they_are_restored() -> None:
-    assert reasons(plan_for(contact(), known=True)) == [DELETED]
-    rules = RULES._replace(restore=frozenset({JO}))
-    plan = plan_for(contact(), contact(2, "al@mail.example"), known=True, rules=rules)
-    assert [write.address for write in created(plan)] == [JO]
-    assert reasons(plan) == [DELETED]
-    assert updated(plan_for(contact(firstname="J"), there=subscriber(), known=True))
-
-
-@pytest.mark.parametrize(
-    ("typed", "reason"),
-    [(None, NO_EMAIL), ("", NO_EMAIL), (" ", NO_EMAIL), ("n/a", INVALID_EMAIL)],
-)
-def test_a_contact_without_an_address(typed: str | None, reason: str) -> None:
-    (entry,) = plan_for(contact(email=typed)).left_alone
-    assert (entry.address, entry.hubspot_id, entry.reason) == (typed or "", 1, reason)
 
 
 @pytest.mark.parametrize(
@@ -449,17 +345,6 @@ def test_every_contact_is_accounted_for_and_nobody_is_written_against_their_will
             assert write.person.status in ("active", "unconfirmed")
         random.shuffle(contacts)
         assert make_plan(contacts, found, store, rules) == plan
-
-
-def test_persons_are_those_with_a_usable_address() -> None:
-    contacts = [contact(1), contact(2, "jo@"), contact(3, None)]
-    there = by_email([subscriber(), subscriber(email="al@mail.example")])
-    with memory() as store:
-        found = list(find_people(contacts, there, store))
-    assert {each.email: len(each.contacts) for each in found} == {
-        JO: 1,
-        "al@mail.example": 0,
-    }
 
 
 @given(CONTACTS, PEOPLE, st.booleans())

