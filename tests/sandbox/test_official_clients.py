@@ -92,11 +92,7 @@ def test_what_is_not_there_is_the_clients_own_error(crm: Any) -> None:
 
 @pytest.mark.parametrize(
     ("by", "asked", "found"),
-    [
-        (None, ["8", "7"], ["7", "8"]),
-        (None, ["8", "9", "10"], ["8"]),
-        ("key", ["b", "c"], ["8"]),
-    ],
+    [(None, ["8", "7"], ["7", "8"]), (None, ["8", "9", "10"], ["8"]), ("key", ["b", "c"], ["8"])],
 )
 def test_batch_read(crm: Any, by: Any, asked: list[str], found: list[str]) -> None:
     models = pytest.importorskip("hubspot.crm.companies")

@@ -126,13 +126,6 @@ def test_an_upsert_revives_the_deleted(serve: Serve) -> None:
     assert remembered.upsert(email=ONE).status_code == 200
 
 
-def test_double_opt_in_leaves_new_ones_unconfirmed(serve: Serve) -> None:
-    client = serve(mailerlite=MailerLite(people(1), double_opt_in=True))
-    assert client.upsert(email=ONE).json()["data"]["status"] == "unconfirmed"
-    assert client.upsert(email=ONE).json()["data"]["status"] == "unconfirmed"
-    assert client.upsert(email="p0@mail.example").json()["data"]["status"] == "active"
-
-
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -218,23 +211,6 @@ def test_the_newest_come_first(serve: Serve) -> None:
     assert (emails(broken), broken["meta"]["prev_cursor"]) == (newest, None)
 
 
-def test_pages_follow_a_cursor_to_the_end_and_back(serve: Serve) -> None:
-    client = serve(mailerlite=MailerLite(people(5)))
-    pages = [listed(client, limit=2)]
-    while cursor := pages[-1]["meta"]["next_cursor"]:
-        url = f"/mailerlite/api/subscribers?cursor={cursor}"
-        assert pages[-1]["links"]["next"].endswith(url)
-        pages.append(listed(client, limit=2, cursor=cursor))
-    assert pages[-1]["links"]["next"] is None
-    assert [email for page in pages for email in emails(page)] == [p["email"] for p in people(5)]
-    while pages[-1]["meta"]["prev_cursor"]:
-        pages.append(listed(client, limit=2, cursor=pages[-1]["meta"]["prev_cursor"]))
-    assert [len(page["data"]) for page in pages] == [2, 2, 1, 2, 2]
-    assert [emails(page) for page in pages[3:]] == [emails(page) for page in pages[1::-1]]
-    again = listed(client, limit=2, cursor=pages[-1]["meta"]["next_cursor"])
-    assert emails(again) == emails(pages[1])
-
-
 def test_pages_follow_what_happens_meanwhile(serve: Serve) -> None:
     client = serve(mailerlite=MailerLite(people(6)))
     mailerlite = client.sandbox.mailerlite
@@ -246,19 +222,6 @@ def test_pages_follow_what_happens_meanwhile(serve: Serve) -> None:
     rest = listed(client, limit=2, cursor=first["meta"]["next_cursor"])
     assert emails(rest) == ["p2@mail.example", "p5@mail.example"]
     assert rest["meta"]["next_cursor"] is None
-
-
-def test_one_subscriber_by_id_or_address(serve: Serve) -> None:
-    client = serve(mailerlite=MailerLite([{"email": "a+b@mail.example", "groups": ["5"]}]))
-    found = client.mailerlite("GET", "/subscribers/A%2Bb@mail.example").json()["data"]
-    assert (found["email"], found["groups"][0]["id"]) == ("a+b@mail.example", "5")
-    by_id = client.mailerlite("GET", f"/subscribers/{found['id']}").json()["data"]
-    assert by_id == found
-    client.sandbox.mailerlite.delete("a+b@mail.example")
-    for key in (found["id"], "a+b@mail.example", "1", "list"):
-        gone = client.mailerlite("GET", f"/subscribers/{key}")
-        message = f"No query results for model [App\\Models\\Subscriber\\Subscriber] {key}"
-        assert (gone.status_code, gone.json()) == (404, {"message": message})
 
 
 def test_the_sandbox_names_what_it_does_not_support(serve: Serve) -> None:
@@ -295,14 +258,6 @@ def test_an_update_replaces_the_groups(serve: Serve) -> None:
     assert client.mailerlite("PUT", "/subscribers/1", json={}).status_code == 404
 
 
-def test_an_unknown_route_is_another_404_than_an_unknown_record(serve: Serve) -> None:
-    client = serve()
-    person, route = (client.mailerlite("GET", path) for path in ("/subscribers/1", "/people/1"))
-    assert person.status_code == route.status_code == 404
-    assert "No query results" in person.json()["message"]
-    assert route.json() == {"message": "The route api/people/1 could not be found."}
-
-
 @pytest.mark.parametrize("call", [("DELETE", ""), ("POST", "/forget")])
 def test_deleted_people_vanish_until_an_upsert_revives_them(serve: Serve, call: Any) -> None:
     client = serve(mailerlite=MailerLite([{"email": ONE, "groups": ["5"]}], groups={"5": "A"}))
@@ -322,30 +277,6 @@ def test_deleted_people_vanish_until_an_upsert_revives_them(serve: Serve, call: 
     assert again.json()["data"]["status"] == "active"
 
 
-def test_a_value_is_kept_as_told(serve: Serve) -> None:
-    keep = {"name": lambda value: value[:3], "city": lambda value: None}
-    client = serve(mailerlite=MailerLite(keep=keep))
-    fields = {"name": "Testing", "city": "X", "phone": 7}
-    kept = client.upsert(email=ONE, fields=fields).json()["data"]["fields"]
-    assert (kept["name"], kept["city"], kept["phone"]) == ("Tes", None, "7")
-    assert listed(client)["data"][0]["fields"] == kept
-    client.sandbox.mailerlite.keep["phone"] = lambda value: f"{float(value):,.2f}"
-    phone = client.upsert(email=ONE, fields={"phone": 1000}).json()["data"]["fields"]
-    assert phone == {**kept, "phone": "1,000.00"}
-
-
-def test_a_value_can_be_refused(serve: Serve) -> None:
-    def refuse(value: str) -> str:
-        raise ValueError(f"{value} is too long")
-
-    client = serve(mailerlite=MailerLite(deleted=[{"email": ONE}], keep={"city": refuse}))
-    answer = client.upsert(email=ONE, fields={"name": "T", "city": "X"})
-    assert answer.status_code == 422
-    assert answer.json()["errors"] == {"fields.city": ["X is too long"]}
-    assert client.sandbox.mailerlite.subscribers == {}
-    assert client.upsert(email=ONE, fields={"city": ""}).status_code == 200
-
-
 @pytest.mark.parametrize("status", [402, 403, 422])
 def test_a_full_plan_refuses_new_people_only(serve: Serve, status: int) -> None:
     client = serve(mailerlite=MailerLite(people(1), plan_full=status))
@@ -354,17 +285,6 @@ def test_a_full_plan_refuses_new_people_only(serve: Serve, status: int) -> None:
     assert client.upsert(email="p0@mail.example").status_code == 200
     client.sandbox.mailerlite.plan_full = None
     assert client.upsert(email=ONE).status_code == 201
-
-
-def test_international_domains_in_punycode(serve: Serve) -> None:
-    client = serve(mailerlite=MailerLite([{"email": "jo@münze.example"}], punycode=True))
-    assert emails(listed(client)) == ["jo@xn--mnze-0ra.example"]
-    for spelling in ("jo@MÜNZE.example", "jo@xn--mnze-0ra.example"):
-        assert client.upsert(email=spelling).status_code == 200
-        assert client.mailerlite("GET", f"/subscribers/{spelling}").status_code == 200
-    assert client.upsert(email=f"jo@{'ü' * 70}.example").status_code == 201
-    plain = serve(mailerlite=MailerLite([{"email": "jo@münze.example"}]))
-    assert emails(listed(plain)) == ["jo@münze.example"]
 
 
 # Groups
@@ -384,20 +304,6 @@ def test_members_are_listed_in_pages_of_1000_at_most(serve: Serve) -> None:
     assert "errors" in listed(client, path, limit=1001)
     assert len(listed(client, path)["data"]) == 50
     assert client.mailerlite("GET", "/groups/6/subscribers").status_code == 404
-
-
-def test_joining_and_leaving(serve: Serve) -> None:
-    client = serve(mailerlite=MailerLite(people(1), groups={"5": "A"}))
-    path = f"/subscribers/{person_id(client, 'p0@mail.example')}/groups/5"
-    for _ in range(2):
-        joined = client.mailerlite("POST", path, data="null")
-        assert (joined.status_code, joined.json()["data"]["name"]) == (200, "A")
-    assert client.sandbox.mailerlite.subscribers["p0@mail.example"]["groups"] == ["5"]
-    left = [client.mailerlite("DELETE", path) for _ in range(2)]
-    assert [answer.status_code for answer in left] == [204, 404]
-    assert client.mailerlite("POST", path[:-1] + "6").status_code == 404
-    assert client.mailerlite("POST", "/subscribers/1/groups/5").status_code == 404
-    assert len(client.sandbox.writes) == 3
 
 
 def test_who_unsubscribed_joins_or_does_not(serve: Serve) -> None:
@@ -495,19 +401,6 @@ def test_a_batch_of_nothing_but_upserts_is_an_import(serve: Serve) -> None:
 
 
 # Imports
-
-
-def test_an_import_takes_its_time(serve: Serve) -> None:
-    client = serve(mailerlite=MailerLite(groups={"5": "A"}))
-    path = imported(client, [{"email": f"p{n}@mail.example"} for n in range(10)])
-    seen = []
-    for _ in range(3):
-        report = report_of(client, path)
-        seen.append((report["processed"], report["percent"], report["done"]))
-        client.clock.now += 2.5
-    assert seen == [(0, 0, False), (5, 50, False), (10, 100, True)]
-    assert len(listed(client, "/groups/5/subscribers")["data"]) == 10
-    assert [request.path for request in client.sandbox.writes] == ["/groups/5/import-subscribers"]
 
 
 def test_what_an_import_does_with_whom(serve: Serve) -> None:

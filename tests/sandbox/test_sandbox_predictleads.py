@@ -63,11 +63,7 @@ def test_both_headers_are_required(serve: Serve) -> None:
 def test_the_subscription_shows_the_quota_for_free(serve: Serve) -> None:
     client = serve(predictleads=PredictLeads(credits_quota=5, credits_used=5, page_cost=1))
     attributes = client.predictleads("GET", "/api_subscription").json()["data"][0]["attributes"]
-    assert attributes == {
-        "status": "active",
-        "monthly_credits_quota": 5,
-        "monthly_credits_used": 5,
-    }
+    assert attributes == {"status": "active", "monthly_credits_quota": 5, "monthly_credits_used": 5}
 
 
 def test_followings_come_in_pages(serve: Serve) -> None:
@@ -94,14 +90,6 @@ def test_follow_keeps_the_identifier_and_is_repeatable(serve: Serve) -> None:
     assert followings == {"old.example": None, "new.example": "mine"}
     assert len(client.sandbox.writes) == 2
     assert client.predictleads("GET", path).status_code == 404
-
-
-@pytest.mark.parametrize(
-    "domain", ["x.example", "x%2Eexample", "xn--mnz-hoa.example", "a-b.co.test"]
-)
-def test_a_bare_domain_is_followed(serve: Serve, domain: str) -> None:
-    client = serve()
-    assert client.predictleads("POST", f"/companies/{domain}/follow").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -239,33 +227,6 @@ def test_unfollowing_one_of_two_rows(
 # Odd answers
 
 
-@pytest.mark.parametrize("done", [True, False])
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        (200, {"success": False}),
-        (200, {"status": "error"}),
-        (200, {"success": {"type": "follow_failed"}}),
-        (200, HTML_PAGE),
-        *((status, None) for status in (200, 204, 400, 403, 422, 500)),
-        (503, b"upstream error"),
-    ],
-)
-def test_odd_answers(serve: Serve, status: int, body: Any, done: bool) -> None:
-    odd = OddAnswer(status, body, done)
-    client = serve(predictleads=PredictLeads(odd_answers={"x.example": odd}))
-    answer = client.predictleads("POST", "/companies/x.example/follow")
-    assert answer.status_code == status
-    if isinstance(body, dict):
-        assert answer.json() == body
-    elif body is None and status >= 400:
-        assert answer.json()["error"]["message"] == "Not for this company."
-    else:
-        assert answer.content == (body or b"")
-    assert listed(client) == (["x.example"] if done else [])
-    assert len(client.sandbox.writes) == done
-
-
 def test_odd_answers_for_a_verb_or_a_company(serve: Serve) -> None:
     odd = {
         "follow x.example": OddAnswer(500),
@@ -287,16 +248,6 @@ def test_odd_answers_for_a_verb_or_a_company(serve: Serve) -> None:
 
 
 # Looking a company up
-
-
-def test_a_company_as_it_is_described(serve: Serve) -> None:
-    client = serve(predictleads=PredictLeads({"shop.example": None}))
-    answer = look_up(client, "shop.example")
-    assert set(answer) == {"data", "included", "meta"}
-    assert answer["data"][0]["type"] == "company"
-    assert answer["data"][0]["attributes"] == {"domain": "shop.example", "company_name": "Shop"}
-    assert answer["meta"]["schema_version"] == "3.5"
-    assert answer["meta"]["redirects_to_domain"] is None
 
 
 @pytest.mark.parametrize(
