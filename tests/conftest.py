@@ -58,20 +58,14 @@ Main = Callable[..., int]
 
 @pytest.fixture
 def clock(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> FakeClock:
     """Its `run` runs a script's `main` in this process, against a sandbox, and returns all that it
     showed but the line that leads to the report."""
     clock = FakeClock()
 
     def run(
-        main: Main,
-        sandbox: Sandbox | None,
-        *arguments: str,
-        clock: Clock = clock,
-        **settings: str,
+        main: Main, sandbox: Sandbox | None, *arguments: str, clock: Clock = clock, **settings: str
     ) -> Ended:
         for name, value in {**(sandbox.settings if sandbox else {}), **settings}.items():
             monkeypatch.setenv(name, value)

@@ -111,44 +111,6 @@ def plan_for(
 # What matches
 
 
-@pytest.mark.parametrize(
-    ("platform", "alexa", "mismatch"),
-    [
-        ("shopify", "999999", None),
-        ("magento_2", "0", None),
-        ("wix;shopify", "999999.9", None),
-        ("shopify", "1e3", None),
-        (
-            "shopify",
-            "1000000",
-            "its Alexa rank is 1,000,000, and only values under 1,000,000 match",
-        ),
-        (
-            "shopify",
-            "1250000.0",
-            "its Alexa rank is 1,250,000, and only values under 1,000,000 match",
-        ),
-        ("shopify", None, "it has no Alexa rank"),
-        ("shopify", "", "it has no Alexa rank"),
-        ("shopify", "unknown", "its Alexa rank is not a number: unknown"),
-        ("shopify", "nan", "its Alexa rank is not a number: nan"),
-        ("shopify", "1e999", "its Alexa rank is not a number: 1e999"),
-        ("woocommerce", "1", "its Platform is woocommerce, and only Shopify or Magento 2 match"),
-        ("Shopify", "1", "its Platform is Shopify, and only Shopify or Magento 2 match"),
-        (None, "1", "it has no Platform"),
-        (
-            "wix",
-            None,
-            "its Platform is Wix, and only Shopify or Magento 2 match; it has no Alexa rank",
-        ),
-    ],
-)
-def test_why_a_company_does_not_match(
-    platform: str | None, alexa: str | None, mismatch: str | None
-) -> None:
-    assert CRITERIA.mismatch(company(1, "a.example", platform, alexa)) == mismatch
-
-
 def test_what_cannot_be_compared_is_skipped() -> None:
     plan = plan_for(
         [company(2, "n/a"), company(1, "  "), company(3, "b@a.example", alexa=None)],
@@ -205,9 +167,7 @@ def test_a_removal_is_confirmed_by_every_name_of_the_row() -> None:
         ([company(9, "new.example", merged="5;x;¹")], "it was deleted in HubSpot", None),
     ],
 )
-def test_a_remembered_company_explains_a_domain_that_none_names(
-    found: list[Company], reason: str, moved_to: str | None
-) -> None:
+def test_a_remembered_company(found: list[Company], reason: str, moved_to: str | None) -> None:
     matching = matching_of(*(each for each in found if moved_to))
     diff = compared(matching, ["old.example", *(["new.example"] if moved_to else [])])
     (removal,) = plan_of(matching, diff, found, {"old.example": 7}).remove
@@ -370,9 +330,7 @@ FOLLOWINGS = st.lists(st.builds(Following, SPELLINGS, st.none() | SPELLINGS), ma
 
 
 @given(COMPANIES, FOLLOWINGS)
-def test_applying_the_plan_gives_what_matches_and_planning_again_gives_nothing(
-    companies: list[Company], followings: list[Following]
-) -> None:
+def test_a_plan_leaves_nothing_to_do(companies: list[Company], followings: list[Following]) -> None:
     plan = plan_for(companies, followings)
     gone = {entry.domain for entry in plan.remove}
     after = [entry for entry in followings if normalise_domain(entry.domain) not in gone]
@@ -401,9 +359,7 @@ def test_the_order_of_the_input_does_not_matter(
 
 
 @given(COMPANIES, FOLLOWINGS)
-def test_what_matches_is_never_removed(
-    companies: list[Company], followings: list[Following]
-) -> None:
+def test_no_matching_one_is_removed(companies: list[Company], followings: list[Following]) -> None:
     """Even when the first read misses every company and only the second look finds them."""
     plan = plan_for([], followings, companies)
     matching = {normalise_domain(each.domain) for each in companies if not CRITERIA.mismatch(each)}

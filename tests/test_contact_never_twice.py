@@ -122,9 +122,7 @@ def test_a_lost_answer_makes_no_second_record(
 @pytest.mark.parametrize(
     ("lag_s", "wait"), [(2 * LAG_S, {}), (30.0, {"headers": {"Retry-After": "300"}})]
 )
-def test_a_lag_or_a_wait_that_is_longer_than_ever(
-    job: Job, lag_s: float, wait: dict[str, Any]
-) -> None:
+def test_a_lag_or_a_wait_longer_than_ever(job: Job, lag_s: float, wait: dict[str, Any]) -> None:
     with job.make(index_lag_s=lag_s) as sandbox:
         sandbox.faults = [Fault("status_after", path=CREATE_COMPANY, status=503, **wait)]
         first, second = job.run(sandbox), job.run(sandbox)
@@ -170,9 +168,7 @@ def test_a_500_after_the_company_was_made_makes_no_second_one(job: Job) -> None:
         ),
     ],
 )
-def test_answers_that_are_lost_again_and_again_leave_the_rest_to_later_runs(
-    job: Job, fault: dict[str, Any]
-) -> None:
+def test_answers_that_are_lost_again_and_again(job: Job, fault: dict[str, Any]) -> None:
     with job.make(index_lag_s=LAG_S) as sandbox:
         sandbox.faults = [Fault(**fault)]
         assert job.run(sandbox).code == (0 if "times" in fault else 4)
@@ -286,9 +282,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_a_damaged_memory_is_an_error_and_no_second_company(
-    job: Job, damage: Callable[[bytes], bytes]
-) -> None:
+def test_a_damaged_memory_is_an_error(job: Job, damage: Callable[[bytes], bytes]) -> None:
     with job.make(index_lag_s=LAG_S) as sandbox:
         job.run(sandbox)
         path = memory_file(sandbox)

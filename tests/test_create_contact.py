@@ -260,9 +260,7 @@ def test_a_company_is_found_in_every_spelling(
         assert f"Company found: Old Shop, {asked}, id 7," in outcome.out
 
 
-def test_of_several_companies_the_lowest_id_is_taken_after_those_whose_own_domain_it_is(
-    job: Job,
-) -> None:
+def test_of_several_companies_the_lowest_id_is_taken_its_own_domain_first(job: Job) -> None:
     own = {12: "shop.example", 7: "WWW.shop.example", 9: "shop.example", 3: "x.example"}
     own.update({2: "my-shop.example", 1: "shop.example.test"})
     companies: list[Record] = [{"id": key, "domain": domain} for key, domain in own.items()]
@@ -692,9 +690,7 @@ def test_a_stop_before_the_first_write(job: Job, path: str) -> None:
 
 @pytest.mark.parametrize("path", WRITES)
 @pytest.mark.parametrize("lag_s", [0.0, 20.0])
-def test_a_stop_lets_the_write_under_way_finish_and_the_next_run_goes_on(
-    job: Job, path: str, lag_s: float
-) -> None:
+def test_a_stop_lets_the_write_under_way_finish(job: Job, path: str, lag_s: float) -> None:
     with job.make(index_lag_s=lag_s) as sandbox:
         sandbox.on_request = stop_at(job.clock, lambda call: bool(re.search(path, call.path)))
         outcome = job.run(sandbox)
@@ -772,9 +768,7 @@ NONSENSE: dict[str, tuple[str, Any, str]] = {
 
 
 @pytest.mark.parametrize(("path", "answer", "words"), NONSENSE.values(), ids=NONSENSE.keys())
-def test_an_answer_that_makes_no_sense_changes_nothing(
-    job: Job, path: str, answer: Any, words: str
-) -> None:
+def test_an_answer_that_makes_no_sense(job: Job, path: str, answer: Any, words: str) -> None:
     with job.make(**ALL) as sandbox:
         sandbox.hubspot.stale = {7: None}
         sandbox.faults = [Fault("edit", path=path, edit=lambda _: answer)]

@@ -356,9 +356,7 @@ def test_a_run_that_fails_at_the_start_is_in_the_history(clock: FakeClock) -> No
     assert "\n" not in outcome.report["runs"][0]["error"]
 
 
-def test_what_a_broken_off_run_did_is_known(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_broken_off_run_did(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 

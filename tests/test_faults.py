@@ -44,7 +44,7 @@ UNKNOWN = {
     ("companies", "404", "follow"): (
         ["shop-3.example"],
         "Done: followed 0 companies, unfollowed 2,",
-    ),
+    )
 }
 # Exit codes of the subscribers' job: 0 for what happens once, 1 for what lasts, and these. (Those
 # of the companies' job are in the table of docs/design.md.)
@@ -86,12 +86,7 @@ def assert_partial(_done: tuple[Any, str], cell: Cell) -> None:
     assert {row["status"] for row in left} <= {"failed", "not_reached", "held_back"}
 
 
-CHECKS = {
-    0: assert_done,
-    1: assert_nothing_written,
-    2: assert_nothing_written,
-    4: assert_partial,
-}
+CHECKS = {0: assert_done, 1: assert_nothing_written, 2: assert_nothing_written, 4: assert_partial}
 
 
 def test_every_sync_has_its_faults() -> None:

@@ -52,9 +52,7 @@ def is_import(request: Request) -> bool:
     return request.path.endswith("/import-subscribers")
 
 
-def test_everybody_arrives_with_values_and_group(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everybody_arrives(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a tenth of the people in one call this stands for 2,100."""
     monkeypatch.setattr(importing, "IMPORT_SIZE", 100)
     people = many(210)
@@ -247,9 +245,7 @@ def test_a_stop_at_any_call(clock: FakeClock, path: str) -> None:
         assert statuses(sandbox) == dict.fromkeys(people, "active")
 
 
-def test_an_import_that_never_ends_is_not_waited_for(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_import_that_never_ends(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "POLLS", 3)
     with make([contact(JO)], [], clock, import_s=1e9, **GROUPS) as sandbox:
         assert run(clock, sandbox, FLAG, **SHOPS).code == 0
@@ -257,9 +253,7 @@ def test_an_import_that_never_ends_is_not_waited_for(
         assert [each["email"] for each in people_written(sandbox)] == [JO]
 
 
-def test_who_arrives_late_was_created_all_the_same(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_arrives_late_was_created(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the group was read, and before the look that precedes a single write."""
 
     def arrive(request: Request) -> None:

@@ -123,9 +123,7 @@ def test_of_the_refused_only_some_are_asked_for(clock: FakeClock, rows: Rows, st
 
 @pytest.mark.parametrize("earlier", [[], ["--no-unfollow"]])
 @pytest.mark.parametrize("shows", SHOWS[:3])
-def test_a_rebranded_shop_that_is_followed_by_its_main_name_alone(
-    clock: FakeClock, shows: str, earlier: list[str]
-) -> None:
+def test_a_shop_under_its_main_name(clock: FakeClock, shows: str, earlier: list[str]) -> None:
     """Following the other name is answered with 404, as if nobody knew it: by this run, or by one
     that unfollowed nothing."""
     no = {"follow new.example": OddAnswer(404)}
@@ -139,9 +137,7 @@ def test_a_rebranded_shop_that_is_followed_by_its_main_name_alone(
 
 
 @pytest.mark.parametrize("status", [404, 422])
-def test_a_company_that_was_refused_is_not_said_to_be_accepted_by_a_later_run(
-    clock: FakeClock, status: int
-) -> None:
+def test_a_refused_company_is_not_called_accepted_later(clock: FakeClock, status: int) -> None:
     """PredictLeads knows it by its own name, and does not tell of the rows."""
     odd = {f"follow {NEW}": OddAnswer(status)}
     odd.update({f"look_up {row}": OddAnswer(404) for row in ("y.example", "z.example")})
@@ -171,9 +167,7 @@ def test_a_shop_that_is_rebranded_between_two_runs(clock: FakeClock, shows: str)
     assert statuses(outcome, "unfollow") == {OLD: "held_back"}
 
 
-def test_a_rebranded_shop_is_followed_again_while_nobody_can_tell_of_another(
-    clock: FakeClock,
-) -> None:
+def test_a_rebranded_shop_is_followed_again_while_another_is_in_doubt(clock: FakeClock) -> None:
     """HubSpot knows its row as another company, which does not match."""
     switches: dict[str, Any] = {"aliases": {OLD: NEW}, "look_up_shows": "entity"}
     switches.update({"unknown": {"odd.example"}, "unknown_status": 200, "with_identifiers": False})
@@ -187,9 +181,7 @@ def test_a_rebranded_shop_is_followed_again_while_nobody_can_tell_of_another(
 
 @pytest.mark.parametrize("with_identifiers", [True, False])
 @pytest.mark.parametrize("names", ["subdomain", "two as one", "20 of 100"])
-def test_more_companies_with_two_names(
-    clock: FakeClock, names: str, with_identifiers: bool
-) -> None:
+def test_companies_with_two_names(clock: FakeClock, names: str, with_identifiers: bool) -> None:
     pairs = {
         "subdomain": {"shop.brand.example": "brand.example"},
         "two as one": {"one.example": "two.example"},
@@ -207,9 +199,7 @@ def test_more_companies_with_two_names(
 
 
 @pytest.mark.parametrize("shows", SHOWS)
-def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
-    clock: FakeClock, shows: str
-) -> None:
+def test_the_last_row_of_a_company_is_followed_again(clock: FakeClock, shows: str) -> None:
     """Two rows of one company, of which one is wanted: an unfollow of the other takes both."""
     names = {"aliases": {OLD: NEW}, "look_up_shows": shows, "with_identifiers": False}
     with make(clock, [shop(NEW), gone(OLD)], {OLD: None, NEW: None}, **names) as sandbox:
@@ -219,9 +209,7 @@ def test_the_last_row_of_a_company_is_followed_again_in_the_same_run(
 
 
 @pytest.mark.parametrize(("status", "came"), [(200, "followed"), (403, "not followed (failed)")])
-def test_the_history_knows_what_came_of_following_again(
-    clock: FakeClock, status: int, came: str
-) -> None:
+def test_the_history_of_following_again(clock: FakeClock, status: int, came: str) -> None:
     with make(clock, [shop(NEW), gone(OLD)], {NEW: NEW, OLD: OLD}, aliases={OLD: NEW}) as sandbox:
         sandbox.predictleads.odd_answers[f"follow {NEW}"] = OddAnswer(status, done=status == 200)
         clock.run(sync.main, sandbox, "--max-unfollow", "100%")
@@ -254,9 +242,7 @@ def test_a_company_that_was_never_listed_is_not_lost(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("lag", [{"lag_reads": 3}, {"lag_s": 29.0}])
-def test_a_name_that_was_told_before_the_list_shows_it(
-    clock: FakeClock, lag: dict[str, Any]
-) -> None:
+def test_a_name_told_before_the_list_shows_it(clock: FakeClock, lag: dict[str, Any]) -> None:
     """The list is late with a row of another name, and its identifier is not handed back."""
     switches = {"redirects": {NEW: OLD}, "with_identifiers": False, **lag}
     with make(clock, [shop(NEW)], {"z.example": None}, **switches) as sandbox:
@@ -290,9 +276,7 @@ NO_ANSWER = {
 
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER.keys())
-def test_in_doubt_what_hubspot_does_not_know_is_held_back(
-    clock: FakeClock, answer: OddAnswer
-) -> None:
+def test_what_nobody_knows_is_held_back(clock: FakeClock, answer: OddAnswer) -> None:
     switches: dict[str, Any] = {
         "aliases": {OLD: NEW},
         "with_identifiers": False,
@@ -325,9 +309,7 @@ def test_a_conflict_may_say_that_the_company_is_followed_already(clock: FakeCloc
 
 
 @pytest.mark.parametrize("days", ["0", "1"])
-def test_doubt_ends_with_the_days_in_which_nothing_is_asked_again(
-    clock: FakeClock, days: str
-) -> None:
+def test_doubt_ends_when_its_days_are_over(clock: FakeClock, days: str) -> None:
     switches = {"unlisted": {NEW}, "look_up_unknown": 404, "unknown": {NEW}, "unknown_status": 200}
     with make(clock, [shop(NEW)], {"z.example": None}, **switches) as sandbox:
         flags = ("--max-unfollow", "100%")
@@ -340,9 +322,7 @@ def test_doubt_ends_with_the_days_in_which_nothing_is_asked_again(
 
 @pytest.mark.parametrize("others", [[], ["nobody-knows.example"]])
 @pytest.mark.parametrize("shows", SHOWS)
-def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remove_it(
-    clock: FakeClock, shows: str, others: list[str]
-) -> None:
+def test_the_row_that_a_follow_made_stays(clock: FakeClock, shows: str, others: list[str]) -> None:
     """HubSpot has a company of that name, which does not match. Where nothing is told of it, the
     row is left alone for a while."""
     missing = sorted([NEW, *others]) if shows == "asked" else others
@@ -355,9 +335,7 @@ def test_the_row_that_a_follow_made_is_recognised_before_a_later_run_would_remov
         assert OLD in sandbox.predictleads.followed
 
 
-def test_a_row_of_which_nothing_is_told_is_held_back_without_asking_on_every_run(
-    clock: FakeClock,
-) -> None:
+def test_a_row_of_which_nothing_is_told_is_not_asked_for_on_every_run(clock: FakeClock) -> None:
     """Of the company that is accepted and not listed the service does tell a name: its own."""
     odd = {"look_up z.example": OddAnswer(404)}
     with make(clock, [shop(NEW)], {"z.example": None}, unlisted={NEW}, odd_answers=odd) as sandbox:
@@ -398,9 +376,7 @@ SPELLED = (
 
 
 @pytest.mark.parametrize("text", SPELLED)
-def test_the_second_look_finds_a_company_however_its_domain_is_written(
-    clock: FakeClock, text: str
-) -> None:
+def test_the_second_look_finds_a_domain_however_written(clock: FakeClock, text: str) -> None:
     with make(clock, [shop(text), shop("a.example")], {"shop.example": None}) as sandbox:
         sandbox.hubspot.stale = {101: shop(text, alexa="5000000")}
         outcome = run_once(clock, sandbox)
@@ -427,9 +403,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize(("text", "row"), UNUSABLE.items())
-def test_a_field_that_names_a_domain_and_is_none_keeps_its_company(
-    clock: FakeClock, text: str, row: str
-) -> None:
+def test_an_unusable_field_keeps_its_company(clock: FakeClock, text: str, row: str) -> None:
     with make(clock, [shop(text), shop("a.example")], {row: None}) as sandbox:
         outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {row, "a.example"}
@@ -586,25 +560,13 @@ LOST = [OddAnswer(500, done=True), OddAnswer(503, done=True), OddAnswer(404, don
 
 @pytest.mark.parametrize("answer", LOST, ids=["500", "503", "404"])
 @pytest.mark.parametrize("verb", ["follow", "unfollow"])
-def test_what_was_done_counts_whatever_was_answered(
-    clock: FakeClock, verb: str, answer: OddAnswer
-) -> None:
+def test_what_was_done_counts(clock: FakeClock, verb: str, answer: OddAnswer) -> None:
     with make(clock, [shop(NEW)], {"z.example": None}, odd_answers={verb: answer}) as sandbox:
         outcome = run_once(clock, sandbox)
         assert set(sandbox.predictleads.followings) == {NEW}
     assert (outcome.code, outcome.report["outcome"]) == (0, "synced")
     assert "Nothing was changed" not in outcome.err
     assert outcome.out.endswith(all_listed(1))
-
-
-@pytest.mark.parametrize("status", [200, 404, 422])
-@pytest.mark.parametrize("path", ["/follow$", "/unfollow$"])
-def test_an_answer_that_was_lost(clock: FakeClock, path: str, status: int) -> None:
-    with make(clock, [shop(NEW)], {"z.example": None}, unfollow_missing=status) as sandbox:
-        sandbox.faults = [Fault("reset_after", path=path, times=1)]
-        outcome = run_once(clock, sandbox)
-        assert set(sandbox.predictleads.followings) == {NEW}
-    assert (outcome.code, outcome.out.endswith(all_listed(1))) == (0, True)
 
 
 def test_a_check_that_fails_is_told(clock: FakeClock) -> None:
@@ -619,9 +581,7 @@ def test_a_check_that_fails_is_told(clock: FakeClock) -> None:
     assert "done in part: 1 sent, not confirmed\n" in told.out
 
 
-def test_a_doubt_of_an_earlier_run_holds_nothing_back_once_the_list_shows_the_company(
-    clock: FakeClock,
-) -> None:
+def test_no_doubt_is_left_once_the_list_shows_the_company(clock: FakeClock) -> None:
     """The first run could not tell whether its follow was carried out, nor under which name."""
     odd = {"look_up": OddAnswer(404)}
     with make(clock, [shop(NEW)], {"z.example": None}, odd_answers=odd) as sandbox:
@@ -790,11 +750,7 @@ def test_a_run_that_writes_reads_the_list_at_most_twice_more(clock: FakeClock) -
 
 # The memory only explains and saves calls
 
-BROKEN = {
-    "lost": None,
-    "no file of ours": b"something else",
-    "empty": b"",
-}
+BROKEN = {"lost": None, "no file of ours": b"something else", "empty": b""}
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
@@ -815,9 +771,7 @@ def test_every_run_ends_right_without_its_memory(
                 each.unlink()
 
 
-def test_a_memory_that_breaks_during_the_writes_is_told_once(
-    clock: FakeClock, tmp_path: Path
-) -> None:
+def test_a_memory_that_breaks_is_told_once(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "memory.sqlite3"
     domains = {f"shop-{n}.example" for n in range(60)}
     follows: list[Request] = []

@@ -51,9 +51,7 @@ SEARCHES: list[Callable[[str], object]] = [
 
 @pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize("ending", ["", "!"])
-def test_a_long_text_takes_no_longer_than_its_length(
-    search: Callable[[str], object], ending: str
-) -> None:
+def test_a_long_text_takes_linear_time(search: Callable[[str], object], ending: str) -> None:
     for text in TEXTS:
         began_at = time.process_time()
         search(text + ending)

@@ -315,9 +315,7 @@ def test_a_group_that_could_not_be_created(clock: FakeClock, kind: str) -> None:
         ({"GROUP_BY": "nothing"}, "nothing is not a contact property with a fixed list of values"),
     ],
 )
-def test_a_group_that_cannot_be_a_mirror(
-    clock: FakeClock, settings: dict[str, str], words: str
-) -> None:
+def test_what_cannot_be_a_mirror(clock: FakeClock, settings: dict[str, str], words: str) -> None:
     with shops(clock, [contact(JO)]) as sandbox:
         sandbox.mailerlite.groups.update({"9": "Twice", "10": "Twice"})
         outcome = run(clock, sandbox, "--create-groups", **settings)

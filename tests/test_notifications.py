@@ -22,26 +22,10 @@ def memory(clock: FakeClock) -> Iterator[Notifications]:
     store.close()
 
 
-def test_once_and_then_once_a_week(memory: Notifications, clock: FakeClock) -> None:
-    assert memory.due({"a", "b"}) == {"a", "b"}
-    memory.mark_notified({"a", "b"}, {"a", "b"})
-    assert memory.due({"a", "b", "c"}) == {"c"}
-    clock.now += 3 * DAY_S
-    memory.mark_notified({"c"}, {"a", "b", "c"})
-    clock.now += 4 * DAY_S
-    assert memory.due({"a", "b", "c"}) == {"a", "b"}
-
-
 def test_a_daily_run_keeps_to_its_day(memory: Notifications, clock: FakeClock) -> None:
     memory.mark_notified({"a"}, {"a"})
     clock.now += 7 * DAY_S - 60
     assert memory.due({"a"}) == {"a"}
-
-
-def test_what_waits_again_is_news(memory: Notifications) -> None:
-    memory.mark_notified({"a", "b"}, {"a", "b"})
-    memory.mark_notified(set(), {"a"})
-    assert memory.due({"a", "b"}) == {"b"}
 
 
 def test_a_clock_that_was_ahead_swallows_nothing(memory: Notifications, clock: FakeClock) -> None:

@@ -200,8 +200,7 @@ def test_a_missing_scope_is_named_and_stops_no_other_write(clock: FakeClock) -> 
 
 
 @pytest.mark.parametrize(
-    ("fault", "is_done"),
-    [("reset_after", True), ("status_after", True), ("reset_before", False)],
+    ("fault", "is_done"), [("reset_after", True), ("status_after", True), ("reset_before", False)]
 )
 def test_a_lost_answer_is_read_back(clock: FakeClock, fault: str, is_done: bool) -> None:
     with make([contact(JO)], [left(JO)], clock) as sandbox:

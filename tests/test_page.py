@@ -93,9 +93,7 @@ def test_the_page_in_a_browser(browser: Any, run_page: Path, width: int, scheme:
     assert ("255, 255, 255" in back) == (scheme == "light")
 
 
-def test_what_predictleads_does_not_take_is_for_a_person_to_decide(
-    clock: FakeClock, tmp_path: Path
-) -> None:
+def test_what_predictleads_does_not_take_needs_attention(clock: FakeClock, tmp_path: Path) -> None:
     path = tmp_path / "run.html"
     shops = [{"name": "Shop A", "domain": "a.example", **MATCH}]
     with Sandbox(HubSpot(shops), PredictLeads({}, unknown={"a.example"}), clock=clock) as sandbox:
@@ -113,9 +111,7 @@ def test_a_company_to_fix_is_for_a_person_to_decide(run_page: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/properties/", "/search$"])
-def test_a_failed_run_keeps_the_recent_ones_on_the_page(
-    clock: FakeClock, tmp_path: Path, path: str
-) -> None:
+def test_a_failed_run_shows_the_recent_ones(clock: FakeClock, tmp_path: Path, path: str) -> None:
     page = tmp_path / "run.html"
     shops = [{"name": "Shop A", "domain": "a.example", **MATCH}]
     with Sandbox(HubSpot(shops), PredictLeads({}), clock=clock) as sandbox:

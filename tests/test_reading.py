@@ -266,9 +266,7 @@ def test_every_row_by_id_once(ids: set[int], limit: int, has_room: bool) -> None
 
 @settings(max_examples=100, deadline=None)
 @given(st.sets(st.integers(1, 10**6), min_size=30, max_size=200), st.data(), st.booleans())
-def test_rows_that_stay_are_never_lost_when_others_go(
-    ids: set[int], data: st.DataObject, has_room: bool
-) -> None:
+def test_rows_that_stay_are_never_lost(ids: set[int], data: st.DataObject, has_room: bool) -> None:
     leaving = data.draw(st.lists(st.sampled_from(sorted(ids)), max_size=20, unique=True))
     table, leave = Table({*ids}, 7), iter(leaving)
     table.before = lambda: table.ids.discard(next(leave, 0))

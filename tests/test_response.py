@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import CallRejected, Forbidden, PaymentRequired, ServiceDown, ServiceError
+from core.errors import CallRejected, Forbidden, PaymentRequired, ServiceDown
 from hubspot_client import SERVICE as HUBSPOT
 from mailerlite_client import SERVICE as MAILERLITE
 from transport.response import (
@@ -134,13 +134,6 @@ def test_hubspot_is_asked_again_after_the_wait_that_it_wants(
     assert (found.wait_s, found.rate_limited) == (wait_s, status == 429)
 
 
-def test_a_wait_over_the_budget_names_the_time_to_come_back() -> None:
-    found = problem(503, "", "3600")
-    assert isinstance(found, ServiceError)
-    assert "it asks for a wait of 3,600 s. Run it again after 21 Nov 2026, " in str(found)
-    assert isinstance(problem(503, "", "120"), TryAgain)
-
-
 def test_the_daily_limit_is_not_waited_for() -> None:
     daily = {"policyName": "DAILY", "message": "You have reached your daily limit."}
     assert "Run it again after midnight in the account's time zone." in str(problem(429, daily))
@@ -182,14 +175,6 @@ def test_what_mailerlite_says_of_each_field() -> None:
     body = {"message": "No.", "errors": {"email": ["Bad address."], "x": None}}
     assert "(422 Bad address: No)" in str(problem(422, body, service=MAILERLITE))
     assert "422 No" in str(problem(422, {"message": "No.", "errors": ["x"]}, service=MAILERLITE))
-
-
-def test_missing_scopes_are_named() -> None:
-    scopes = {"context": {"requiredGranularScopes": ["crm.a.read", "crm.b.read"]}}
-    found = problem(403, {"category": "MISSING_SCOPES", "errors": [scopes]})
-    assert "Add the scope crm.a.read or crm.b.read to the key in" in str(found)
-    long = {"message": "Not granted. " * 50, "errors": [scopes]}
-    assert "Add the scope crm.a.read or crm.b.read" in str(problem(403, long))
 
 
 def test_remedies() -> None:

@@ -76,9 +76,7 @@ def test_many_companies_that_share_a_domain(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("page", range(1, 9))
 @pytest.mark.parametrize("path", ["/search$", "^/followings$"])
-def test_a_read_that_fails_at_any_page_writes_nothing(
-    clock: FakeClock, path: str, page: int
-) -> None:
+def test_a_read_that_fails_at_a_page_writes_nothing(clock: FakeClock, path: str, page: int) -> None:
     with make([*range(12)], [*range(6, 18)], clock) as sandbox:
         sandbox.hubspot.page_limit, sandbox.predictleads.max_limit = 3, 2
         sandbox.faults = [Fault("html", path=path, nth=page, times=99)]  # the repeats, too
@@ -285,9 +283,7 @@ def test_a_run_that_takes_too_long_ends_as_if_stopped(clock: FakeClock) -> None:
 @pytest.mark.no_cover
 @pytest.mark.parametrize("is_lost", [False, True])
 @pytest.mark.parametrize("number", range(1, 6))
-def test_killed_while_companies_have_two_names_the_next_run_converges(
-    clock: FakeClock, number: int, is_lost: bool
-) -> None:
+def test_killed_among_companies_of_two_names(clock: FakeClock, number: int, is_lost: bool) -> None:
     """The list hands no identifiers back, and two of the followed companies were rebranded."""
     with real_time([1, 2, 3], [10, 11]) as sandbox:
         service = sandbox.predictleads

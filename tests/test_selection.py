@@ -105,9 +105,7 @@ def test_who_changed_the_address_is_known_in_a_list_too(clock: FakeClock, others
 
 
 @pytest.mark.parametrize("others", [0, 200])
-def test_who_opts_out_is_shown_under_an_additional_address_in_a_list_too(
-    clock: FakeClock, others: int
-) -> None:
+def test_who_opts_out_is_shown_under_an_additional_address(clock: FakeClock, others: int) -> None:
     outside = contact(BO, hs_additional_emails=AL, hs_email_optout="true")
     with make([contact(JO), outside, *crowd(others)], [subscriber(AL)], clock) as sandbox:
         with_list(sandbox, 101)
@@ -222,17 +220,6 @@ def test_an_odd_answer_about_a_list_ends_the_run(clock: FakeClock, path: str, bo
         assert sandbox.writes == []
     assert outcome.code in (1, 2)
     assert "the answer cannot be used" in outcome.err
-
-
-def test_a_list_that_vanishes(clock: FakeClock) -> None:
-    with make([contact(JO)], [], clock) as sandbox:
-        with_list(sandbox, 101)
-        gone = {"category": "OBJECT_NOT_FOUND"}
-        sandbox.faults = [Fault("status", path="/lists/1$", status=404, body=gone)]
-        outcome = run(clock, sandbox, *LIST)
-        assert sandbox.writes == []
-    assert outcome.code == 1
-    assert "members of the list Customers: the list changed" in outcome.err
 
 
 def test_subscribers_of_every_status_are_looked_for(clock: FakeClock) -> None:

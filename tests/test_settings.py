@@ -17,13 +17,7 @@ from core import settings as basics_settings
 from core.conditions import parse_conditions
 from core.errors import SettingsError
 from core.limits import Limit
-from core.settings import (
-    NO_FILE,
-    EnvFile,
-    Secret,
-    SettingsReader,
-    read_env_file,
-)
+from core.settings import NO_FILE, EnvFile, Secret, SettingsReader, read_env_file
 from sync import PredictLeads
 from tests.helpers import ROOT, FakeClock, make
 
@@ -151,9 +145,7 @@ def test_which_file_it_was_is_told(clock: FakeClock) -> None:
     assert "OK   Settings come from the environment alone.\n" in alone
 
 
-def test_whoever_gets_the_keys_of_a_service_in_its_place_is_told(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_address_is_told(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     find = socket.getaddrinfo
 
     def offline(host: str, *args: Any, **more: Any) -> Any:
@@ -221,9 +213,7 @@ def test_a_misspelt_name_is_an_error_that_suggests_one(name: str, meant: str) ->
     )
 
 
-def test_a_setting_of_one_service_is_never_taken_for_that_of_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_of_two_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     example = tmp_path / "example"
     example.write_text("SPOTS_API_KEY=\n#SPOTS_BASE_URL=\n")
     monkeypatch.setattr(basics_settings, "_EXAMPLE", example)
@@ -242,9 +232,7 @@ def test_names_of_other_scripts_and_programs_may_stand_in_the_file(name: str) ->
     assert told_of(name) == ""
 
 
-def test_without_the_example_only_what_the_script_reads_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(basics_settings, "_EXAMPLE", tmp_path / "missing")
     assert "Did you mean KEEP_FOLLOWING?" in told_of("KEEP_FOLOWING")
     assert told_of("MAILERLITE_API_KEY") == ""

@@ -66,9 +66,7 @@ def test_a_file_that_cannot_be_made_leaves_nothing(path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["report"]
 
 
-def test_what_is_left_is_for_its_owner_alone_and_gone_when_it_is_forgotten(
-    clock: FakeClock, path: Path
-) -> None:
+def test_what_is_left_is_for_its_owner_and_gone_when_deleted(clock: FakeClock, path: Path) -> None:
     with contextlib.closing(Store(path, SCHEMA, REMEDY, dry_run=False)) as store:
         store.write("INSERT INTO fact VALUES (?)", [("a-person@shop.example",)])
         store.write("DELETE FROM fact WHERE text LIKE ?", [("%",)])

@@ -153,9 +153,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_killed_over_any_write_the_next_run_converges(
-    clock: FakeClock, tmp_path: Path, name: str
-) -> None:
+def test_killed_over_any_write(clock: FakeClock, tmp_path: Path, name: str) -> None:
     world, state = WORLDS[name], tmp_path / "people.sqlite3"
     flags = [*world.flags, "--state", str(state), "--max-leave", "5"]
     contacts = [*world.contacts, contact(DI)]
@@ -180,9 +178,7 @@ def test_killed_over_any_write_the_next_run_converges(
     assert number > 3
 
 
-def test_killed_over_any_opt_out_nobody_is_opted_out_twice(
-    clock: FakeClock, tmp_path: Path
-) -> None:
+def test_killed_over_an_opt_out_nobody_is_opted_out_twice(clock: FakeClock, tmp_path: Path) -> None:
     """Nor is anybody unsubscribed who subscribes again before the next run."""
     state = tmp_path / "people.sqlite3"
     flags = ["--opt-out-unsubscribed", "--unsubscribe-opted-out", "--state", str(state)]

@@ -130,9 +130,7 @@ def test_what_was_not_done_is_not_told_as_done(clock: FakeClock, path: Path) -> 
 
 
 @pytest.mark.parametrize("stays_in", ["7", "8"])
-def test_the_lists_of_the_groups_judge_what_was_done(
-    clock: FakeClock, path: Path, stays_in: str
-) -> None:
+def test_the_lists_of_the_groups_decide(clock: FakeClock, path: Path, stays_in: str) -> None:
     """Who has not left one of several groups has not left."""
     groups = {"7": "Shops", "8": "De", "9": "Fr"}
     people = [{**subscriber(AL), "groups": ["7", "8"]}]

@@ -86,9 +86,7 @@ def test_a_place_where_no_file_can_be(tmp_path: Path, place: str) -> None:
         open_memory(tmp_path / place)
 
 
-def test_a_kill_while_the_file_is_made_leaves_a_fresh_start(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_while_the_file_is_made(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 

@@ -15,11 +15,7 @@ from core.addresses import normalise_email
 from core.conditions import Property
 from hubspot_api.shapes import Contact
 from mailerlite_api.shapes import SUBSCRIBER_STATUSES, Subscriber
-from subscribers.decide import (
-    OLDER,
-    Action,
-    Decision,
-)
+from subscribers.decide import OLDER, Action, Decision
 from subscribers.memory import PersonStore
 from subscribers.plan import Plan, by_email, make_plan
 from subscribers.rules import (
@@ -81,10 +77,7 @@ def memory(is_known: bool = False) -> PersonStore:
 
 
 def plan_for(
-    *contacts: Contact,
-    there: Subscriber | None = None,
-    known: bool = False,
-    rules: Rules = RULES,
+    *contacts: Contact, there: Subscriber | None = None, known: bool = False, rules: Rules = RULES
 ) -> Plan:
     people = {there.email: there} if there else {}
     with memory(known) as store:
@@ -204,9 +197,7 @@ def test_labels(text: str, labels: dict[str, str], is_multiple: bool, words: str
         ({"hs_emailconfirmationstatus": "false"}, UNCONFIRMED),
     ],
 )
-def test_an_objection_of_hubspot_wins_over_everything(
-    values: Mapping[str, str], reason: str
-) -> None:
+def test_an_objection_of_hubspot_always_wins(values: Mapping[str, str], reason: str) -> None:
     newest = contact(3, lastmodifieddate="2026-05-01T00:00:00Z", firstname="New")
     for contacts in ([contact(1, JO, **values)], [contact(2, JO, **values), newest]):
         plan = plan_for(*contacts)
@@ -246,9 +237,7 @@ def test_no_objection(name: str, value: str | None) -> None:
         (None, None, 2),
     ],
 )
-def test_of_two_contacts_the_one_changed_last_wins(
-    first: str | None, second: str | None, winner: int
-) -> None:
+def test_the_contact_changed_last_wins(first: str | None, second: str | None, winner: int) -> None:
     contacts = [
         contact(1, firstname="1", lastmodifieddate=first),
         contact(2, " JO@mail.example", firstname="2", lastmodifieddate=second),

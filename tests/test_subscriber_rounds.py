@@ -255,9 +255,7 @@ def test_an_opt_out_counts_for_the_earlier_address_too(clock: FakeClock) -> None
 
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("status", ["unsubscribed", "junk"])
-def test_who_left_under_an_earlier_address_is_not_created_under_the_new_one(
-    clock: FakeClock, status: str, is_known: bool
-) -> None:
+def test_who_left_under_an_earlier_address(clock: FakeClock, status: str, is_known: bool) -> None:
     """Also if they leave after the plan, right before the write."""
 
     def leave() -> None:
@@ -332,9 +330,7 @@ KEEPS: dict[str, tuple[str, str, Keep]] = {
 
 @pytest.mark.parametrize("is_there", [False, True])
 @pytest.mark.parametrize("answered", ["as kept", "as sent", "not at all"])
-def test_a_value_that_is_kept_in_another_form_is_sent_once(
-    clock: FakeClock, is_there: bool, answered: str
-) -> None:
+def test_another_form_is_sent_once(clock: FakeClock, is_there: bool, answered: str) -> None:
     """One person with a field for each form; whatever the answers show, the lists decide."""
 
     def answer(payload: Any) -> Any:
@@ -497,9 +493,7 @@ def test_a_value_stands_in_no_file(
 
 
 @pytest.mark.parametrize(("refused", "others"), [(10, 0), (35, 5), (99, 0)])
-def test_who_is_refused_keeps_nobody_else_from_being_created(
-    clock: FakeClock, refused: int, others: int
-) -> None:
+def test_who_is_refused_keeps_nobody_else_out(clock: FakeClock, refused: int, others: int) -> None:
     shut = [f"info@a{n:03d}.example" for n in range(refused)]
     taken = [f"jo@b{n}.example" for n in range(others)]
     with make([*map(contact, shut + taken)], [], clock, not_taken=shut) as sandbox:
@@ -636,9 +630,7 @@ def test_who_was_never_in_a_group_joins_it(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("typed", ["jo@m\u00fcnze.example", "Jo@xn--mnze-0ra.Example"])
-def test_international_addresses_compare_in_one_form(
-    clock: FakeClock, typed: str, kept: bool
-) -> None:
+def test_international_addresses_have_one_form(clock: FakeClock, typed: str, kept: bool) -> None:
     with make([contact(typed), contact(AL)], [], clock, punycode=kept) as sandbox:
         assert run(clock, sandbox).code == 0
         assert run(clock, sandbox).report["outcome"] == "in_sync"
@@ -654,9 +646,7 @@ def test_international_addresses_compare_in_one_form(
 
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("is_taken", [False, True])
-def test_values_of_international_addresses_are_sent_once(
-    clock: FakeClock, kept: bool, is_taken: bool
-) -> None:
+def test_values_of_international_addresses(clock: FakeClock, kept: bool, is_taken: bool) -> None:
     """Also those that MailerLite keeps in another form, or refuses."""
 
     def keep(text: str) -> str:
@@ -722,9 +712,7 @@ def test_enumerations_are_sent_as_their_labels(
 @pytest.mark.parametrize(
     "key", ["ours", "other", "pat-eu1-0a1b2c3d-0000-4e5f", "eyJ0eXAiOiJKV1Qi.eyJhdWQiOiI0Iiw.c2ln"]
 )
-def test_a_key_in_another_setting_is_not_shown(
-    clock: FakeClock, tmp_path: Path, name: str, key: str
-) -> None:
+def test_a_key_in_a_wrong_setting(clock: FakeClock, tmp_path: Path, name: str, key: str) -> None:
     """Ours, that of another service, or one that only looks like one."""
     page = tmp_path / "run.html"
     with make([contact(JO)], [], clock) as sandbox:

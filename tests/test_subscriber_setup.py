@@ -15,6 +15,7 @@ from state.files import account_file
 from tests.helpers import FakeClock
 from tests.people import AL, JO, contact, make, run, run_first, subscriber
 
+Spoil = Callable[[Sandbox], object]
 PROPERTIES = {
     "contacts": {
         "lifecyclestage": {**definition("enumeration", options=["customer", "lead"])},
@@ -135,45 +136,36 @@ def test_a_mapping_that_is_none(clock: FakeClock, fields: str) -> None:
     assert f"not {fields!r}" in outcome.err
 
 
-def wrong_token(sandbox: Sandbox) -> None:
+def token(sandbox: Sandbox) -> None:
     sandbox.hubspot.token = "pat-another-token"
 
 
-def wrong_key(sandbox: Sandbox) -> None:
+def key(sandbox: Sandbox) -> None:
     sandbox.mailerlite.token = "another-key"
 
 
-def missing_schema_scope(sandbox: Sandbox) -> None:
-    sandbox.hubspot.scopes.discard("crm.schemas.contacts.read")
+def scope(name: str) -> Spoil:
+    return lambda sandbox: sandbox.hubspot.scopes.discard(f"crm.{name}.contacts.read")
 
 
-def missing_object_scope(sandbox: Sandbox) -> None:
-    sandbox.hubspot.scopes.discard("crm.objects.contacts.read")
-
-
-def missing_property(sandbox: Sandbox) -> None:
-    del sandbox.hubspot.properties["contacts"]["city"]
-
-
-def missing_opt_out(sandbox: Sandbox) -> None:
-    del sandbox.hubspot.properties["contacts"]["hs_email_optout"]
+def without(name: str) -> Spoil:
+    return lambda sandbox: sandbox.hubspot.properties["contacts"].pop(name)
 
 
 NOT_IN_PLACE = [
-    (wrong_token, 1, "HubSpot, list of contact properties: the key was rejected"),
-    (wrong_token, 1, "Check HUBSPOT_ACCESS_TOKEN"),
-    (wrong_key, 1, "the key was rejected. Check MAILERLITE_API_KEY. A token stops"),
-    (missing_schema_scope, 1, "Add the scope crm.schemas.contacts.read"),
-    (missing_object_scope, 1, "Add the scope crm.objects.contacts.read"),
-    (missing_property, 2, "HubSpot has no contact property city. Fix MAILERLITE_FIELDS"),
-    (missing_opt_out, 1, "HubSpot does not show the contact property hs_email_optout"),
+    (token, 1, "HubSpot, list of contact properties: the key was rejected. Check HUBSPOT_ACCESS"),
+    (key, 1, "the key was rejected. Check MAILERLITE_API_KEY. A token stops"),
+    (scope("schemas"), 1, "Add the scope crm.schemas.contacts.read"),
+    (scope("objects"), 1, "Add the scope crm.objects.contacts.read"),
+    (without("city"), 2, "HubSpot has no contact property city. Fix MAILERLITE_FIELDS"),
+    (without("hs_email_optout"), 1, "HubSpot does not show the contact property hs_email_optout"),
 ]
 
 
 @pytest.mark.parametrize(("spoil", "code", "words"), NOT_IN_PLACE)
 @pytest.mark.parametrize("flag", ["--check", "--quiet"])
 def test_what_is_not_in_place_is_named_with_its_remedy(
-    clock: FakeClock, spoil: Callable[[Sandbox], None], code: int, words: str, flag: str
+    clock: FakeClock, spoil: Spoil, code: int, words: str, flag: str
 ) -> None:
     with make([contact(JO)], [], clock) as sandbox:
         settings = sandbox.settings

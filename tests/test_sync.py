@@ -16,6 +16,7 @@ from transport import paging
 
 Company = Dict[str, Optional[str]]
 SEARCH = r"/companies/search$"
+Spoil = Callable[[Sandbox], object]
 
 
 def company(number: int, platform: str | None = "shopify", alexa: str | None = "5000") -> Company:
@@ -70,9 +71,7 @@ def test_it_follows_what_is_missing_and_unfollows_what_no_longer_matches(clock: 
 
 
 @pytest.mark.no_cover
-def test_2500_matching_companies_and_2030_followed(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_2500_match_2030_are_followed(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits and pages are a tenth of the real ones, so that this stands for 25,000."""
     monkeypatch.setattr(search, "MAX_REACH", 1_000)
     monkeypatch.setattr(paging, "SPLIT_FROM_ROWS", 200)
@@ -166,9 +165,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize(("fault", "words"), MALFORMED.values(), ids=MALFORMED.keys())
-def test_an_answer_that_makes_no_sense_changes_nothing(
-    clock: FakeClock, fault: Fault, words: str
-) -> None:
+def test_an_answer_that_makes_no_sense(clock: FakeClock, fault: Fault, words: str) -> None:
     with make(clock, shops(*range(10)), followed(20)) as sandbox:
         sandbox.faults = [fault]
         outcome = clock.run(sync.main, sandbox)
@@ -188,49 +185,41 @@ def test_missing_settings_are_named_together(clock: FakeClock) -> None:
     assert f"op run --env-file=.env -- {PYTHON} sync.py" in outcome.err
 
 
-def wrong_token(sandbox: Sandbox) -> None:
+def token(sandbox: Sandbox) -> None:
     sandbox.hubspot.token = "pat-another-token"
 
 
-def wrong_key(sandbox: Sandbox) -> None:
+def key(sandbox: Sandbox) -> None:
     sandbox.predictleads.api_key = "another-key"
-
-
-def missing_schema_scope(sandbox: Sandbox) -> None:
-    sandbox.hubspot.scopes.discard("crm.schemas.companies.read")
-
-
-def missing_object_scope(sandbox: Sandbox) -> None:
-    sandbox.hubspot.scopes.discard("crm.objects.companies.read")
-
-
-def missing_property(sandbox: Sandbox) -> None:
-    del sandbox.hubspot.properties["companies"]["alexa"]
-
-
-def text_property(sandbox: Sandbox) -> None:
-    sandbox.hubspot.properties["companies"]["alexa"]["type"] = "string"
-
-
-def missing_option(sandbox: Sandbox) -> None:
-    sandbox.hubspot.properties["companies"]["ecommerce_platform"]["options"].pop(1)
 
 
 def inactive(sandbox: Sandbox) -> None:
     sandbox.predictleads.status = "disabled_due_to_error"
 
 
+def scope(name: str) -> Spoil:
+    return lambda sandbox: sandbox.hubspot.scopes.discard(f"crm.{name}.companies.read")
+
+
+def rank(**edit: str) -> Spoil:
+    return lambda sandbox: sandbox.hubspot.properties["companies"]["alexa"].update(edit)
+
+
+def without_rank(sandbox: Sandbox) -> None:
+    del sandbox.hubspot.properties["companies"]["alexa"]
+
+
+def without_option(sandbox: Sandbox) -> None:
+    sandbox.hubspot.properties["companies"]["ecommerce_platform"]["options"].pop(1)
+
+
 NOT_IN_PLACE = [
-    (wrong_token, "HubSpot, list of company properties: the key was rejected"),
-    (wrong_token, "Check HUBSPOT_ACCESS_TOKEN"),
-    (wrong_key, "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN"),
-    (missing_schema_scope, "Add the scope crm.schemas.companies.read"),
-    (missing_object_scope, "Add the scope crm.objects.companies.read"),
+    (token, "HubSpot, list of company properties: the key was rejected. Check HUBSPOT_ACCESS"),
+    (key, "Check PREDICTLEADS_API_KEY and PREDICTLEADS_API_TOKEN"),
+    (scope("schemas"), "Add the scope crm.schemas.companies.read"),
+    (scope("objects"), "Add the scope crm.objects.companies.read"),
     (inactive, "The PredictLeads subscription is disabled due to error. See PredictLeads"),
 ]
-
-
-WITHOUT_RANK = "HubSpot has no company property alexa. Did you mean "
 RANK_AS_TEXT = "HubSpot's alexa is of type string, and < works only for numbers and dates. Set"
 WITHOUT_OPTION = (
     "HubSpot's ecommerce_platform has no value magento_2. Its values are shopify, woocommerce,"
@@ -242,14 +231,14 @@ WITHOUT_OPTION = (
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (missing_property, WITHOUT_RANK),
-        (text_property, RANK_AS_TEXT),
-        (missing_option, WITHOUT_OPTION),
+        (without_rank, "HubSpot has no company property alexa. Did you mean "),
+        (rank(type="string"), RANK_AS_TEXT),
+        (without_option, WITHOUT_OPTION),
     ],
 )
 @pytest.mark.parametrize("flags", [["--check"], ["--quiet"], ["--explain", "shop-1.example"]])
 def test_a_rule_that_does_not_fit_the_account(
-    clock: FakeClock, spoil: Callable[[Sandbox], None], words: str, flags: list[str]
+    clock: FakeClock, spoil: Spoil, words: str, flags: list[str]
 ) -> None:
     with make(clock, shops(1), followed(2)) as sandbox:
         spoil(sandbox)
@@ -262,7 +251,7 @@ def test_a_rule_that_does_not_fit_the_account(
 @pytest.mark.parametrize(("spoil", "words"), NOT_IN_PLACE)
 @pytest.mark.parametrize("flag", ["--check", "--quiet"])
 def test_what_is_not_in_place_is_named_with_its_remedy(
-    clock: FakeClock, spoil: Callable[[Sandbox], None], words: str, flag: str
+    clock: FakeClock, spoil: Spoil, words: str, flag: str
 ) -> None:
     with make(clock, shops(1), followed(2)) as sandbox:
         settings = sandbox.settings
@@ -311,7 +300,7 @@ def test_check_lists_what_is_in_place(clock: FakeClock, tmp_path: Path) -> None:
 
 def test_check_ends_with_the_number_of_things_to_fix(clock: FakeClock) -> None:
     with make(clock, shops(1), {}) as sandbox:
-        missing_schema_scope(sandbox)
+        scope("schemas")(sandbox)
         inactive(sandbox)
         outcome = clock.run(sync.main, sandbox, "--check")
         assert outcome.out.endswith("\n2 things to fix.\n")
@@ -521,14 +510,6 @@ def test_what_comes_of_changes_that_were_refused_before_is_told(
     assert words in outcome.out
     for key, domain in (("follow", "shop-2.example"), ("unfollow", "shop-3.example")):
         assert f"{key} {domain}: it could not answer" in outcome.out or not status
-
-
-@pytest.mark.parametrize("path", [SEARCH, "^/followings$"])
-def test_a_5xx_that_mentions_a_daily_limit_is_repeated(clock: FakeClock, path: str) -> None:
-    said = {"message": "The daily limit cannot be read.", "policyName": "DAILY"}
-    with make(clock, shops(1), followed(1)) as sandbox:
-        sandbox.faults = [Fault("status", path=path, status=503, body=said, times=1)]
-        assert clock.run(sync.main, sandbox).report["outcome"] == "in_sync"
 
 
 def test_verbose_names_every_request(clock: FakeClock) -> None:

@@ -267,10 +267,7 @@ def test_no_value_is_sent_when_a_field_could_not_be_created(clock: FakeClock) ->
 
 def test_everyone_joins_the_groups(clock: FakeClock) -> None:
     groups = {"7": "Shops", "8": "Buyers", "9": "Others"}
-    people = [
-        {**subscriber(AL), "groups": ["8", "7"]},
-        {**subscriber(BO), "groups": ["9", "7"]},
-    ]
+    people = [{**subscriber(AL), "groups": ["8", "7"]}, {**subscriber(BO), "groups": ["9", "7"]}]
     contacts = [contact(JO), contact(AL, "Old"), contact(BO, "Old")]
     wanted = {"MAILERLITE_GROUPS": "Shops, 8"}
     with make(contacts, people, clock, groups=groups) as sandbox:
@@ -283,9 +280,7 @@ def test_everyone_joins_the_groups(clock: FakeClock) -> None:
     assert outcome.report["update"][0]["groups"] == ["Buyers"]
 
 
-def test_created_fields_and_joined_groups_are_in_every_form_of_the_report(
-    clock: FakeClock, tmp_path: Path
-) -> None:
+def test_created_fields_and_joined_groups_in_each_report(clock: FakeClock, tmp_path: Path) -> None:
     paths = [tmp_path / "run.csv", tmp_path / "run.html"]
     reports = [word for path in paths for word in ("--report", str(path))]
     mapping = {"MAILERLITE_FIELDS": "firstname:name,nickname:nick", "MAILERLITE_GROUPS": "Shops"}
@@ -412,9 +407,7 @@ def test_a_deletion_before_the_first_run_is_told_afterwards(clock: FakeClock) ->
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "status_after"])
-def test_who_was_created_by_a_lost_call_is_not_taken_for_deleted(
-    clock: FakeClock, kind: str
-) -> None:
+def test_who_was_created_by_a_lost_call_is_not_called_deleted(clock: FakeClock, kind: str) -> None:
     """The repeat finds a subscriber, as it would find one who was deleted."""
     with make([contact(JO)], [], clock) as sandbox:
         sandbox.faults = [Fault(kind, method="POST", path="/subscribers$", times=1)]
@@ -473,9 +466,7 @@ def test_a_memory_that_cannot_be_used_is_no_fresh_start(clock: FakeClock, tmp_pa
         assert sandbox.writes == []
 
 
-def test_a_memory_that_fails_during_the_writes_stops_them(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_memory_that_fails_stops_it(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     note_written = PersonStore.note_written
     calls: list[Any] = []
 

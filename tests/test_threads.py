@@ -29,9 +29,7 @@ def waits_for_all(thread: int) -> bool:
         lambda work: threads.side_by_side(work, work),
     ],
 )
-def test_a_signal_that_wakes_nobody_is_heard(
-    wait_for: Callable[[Callable[[], bool]], list[bool]],
-) -> None:
+def test_a_silent_signal_is_heard(wait_for: Callable[[Callable[[], bool]], list[bool]]) -> None:
     """Another thread takes it, so that it does not end the wait of the main thread."""
     main, heard, over = threading.get_ident(), threading.Event(), threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: heard.set())

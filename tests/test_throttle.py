@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import pytest
 
-from core.errors import Interrupted
 from sandbox.core import Window
 from tests.helpers import FakeClock
 from transport.throttle import HEADROOM, SLOWED, SLOWEST, Throttle
@@ -26,14 +25,6 @@ def test_calls_keep_their_distance(clock: FakeClock) -> None:
     throttle = Throttle(5, clock)
     assert gaps(starts(throttle, clock, 20)) == pytest.approx([0.2 * HEADROOM] * 19)
     assert min(gaps(starts(throttle, clock, 20))) >= 0.2
-
-
-def test_time_spent_elsewhere_counts(clock: FakeClock) -> None:
-    throttle = Throttle(5, clock)
-    throttle.wait()
-    clock.now += 10
-    throttle.wait()
-    assert clock.slept == []
 
 
 def test_a_refusal_silences_and_slows_all(clock: FakeClock) -> None:
@@ -101,19 +92,6 @@ def test_room_while_nobody_calls(clock: FakeClock) -> None:
     assert not throttle.has_room()
     clock.now += 1
     assert throttle.has_room()
-
-
-def test_where_no_quota_is_declared_none_is_kept(clock: FakeClock) -> None:
-    throttle = Throttle(10, clock)
-    throttle.update_from_quota(100, 0)
-    assert gaps(starts(throttle, clock, 2)) == pytest.approx([0.1 * HEADROOM])
-
-
-def test_a_stop_ends_the_wait(clock: FakeClock) -> None:
-    throttle = Throttle(10, clock)
-    clock.stop()
-    with pytest.raises(Interrupted):
-        throttle.wait()
 
 
 # A quota that all apps of an account share
