@@ -335,6 +335,15 @@ def test_the_row_that_a_follow_made_stays(clock: FakeClock, shows: str, others: 
         assert OLD in sandbox.predictleads.followed
 
 
+@pytest.mark.parametrize("lag_reads", [0, 2])
+def test_two_companies_that_a_follow_lists_in_turn(clock: FakeClock, lag_reads: int) -> None:
+    """PredictLeads knows them as one, and gives its row the name that is followed last."""
+    names = {"aliases": {NEW: OLD}, "follow_again": "rename", "with_identifiers": False}
+    names.update({"look_up_shows": "asked", "lag_reads": lag_reads})
+    with make(clock, [shop(NEW), shop(OLD)], {OLD: None}, **names) as sandbox:
+        assert run_once(clock, sandbox).out.endswith(all_listed(2))
+
+
 def test_a_row_of_which_nothing_is_told_is_not_asked_for_on_every_run(clock: FakeClock) -> None:
     """Of the company that is accepted and not listed the service does tell a name: its own."""
     odd = {"look_up z.example": OddAnswer(404)}
