@@ -148,28 +148,23 @@ def test_a_removal_is_confirmed_by_every_name_of_the_row() -> None:
     assert (plan.remove, plan.kept) == ((), (Kept("brand.example", reason),))
 
 
+NEW, NOT_A_SHOP = "new.example", "its Platform is Wix, and only Shopify or Magento 2 match"
+
+
 @pytest.mark.parametrize(
     ("found", "reason", "moved_to"),
     [
         ([], "it was deleted in HubSpot", None),
-        (
-            [company(7, "new.example", "wix")],
-            "its Platform is Wix, and only Shopify or Magento 2 match",
-            None,
-        ),
+        ([company(7, NEW, "wix")], NOT_A_SHOP, None),
         ([company(7, "")], "its domain in HubSpot is now empty", None),
-        ([company(7, "new.example")], "its domain in HubSpot is now new.example", "new.example"),
-        (
-            [company(9, "new.example", merged="5;7")],
-            "it was merged into Shop 9 in HubSpot",
-            "new.example",
-        ),
-        ([company(9, "new.example", merged="5;x;¹")], "it was deleted in HubSpot", None),
+        ([company(7, NEW)], "its domain in HubSpot is now new.example", NEW),
+        ([company(9, NEW, merged="5;7")], "it was merged into Shop 9 in HubSpot", NEW),
+        ([company(9, NEW, merged="5;x;¹")], "it was deleted in HubSpot", None),
     ],
 )
 def test_a_remembered_company(found: list[Company], reason: str, moved_to: str | None) -> None:
     matching = matching_of(*(each for each in found if moved_to))
-    diff = compared(matching, ["old.example", *(["new.example"] if moved_to else [])])
+    diff = compared(matching, ["old.example", *([NEW] if moved_to else [])])
     (removal,) = plan_of(matching, diff, found, {"old.example": 7}).remove
     assert (removal.reason, removal.moved_to) == (reason, moved_to)
 

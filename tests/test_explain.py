@@ -29,18 +29,8 @@ def shop(domain: str | None, **values: Any) -> dict[str, Any]:
 
 
 ANSWERS: dict[str, Any] = {
-    "it would be followed": (
-        [shop("a.example")],
-        [],
-        "follow",
-        "it matches and is not followed yet",
-    ),
-    "it is followed": (
-        [shop("a.example")],
-        ["a.example"],
-        "nothing",
-        "it matches and is already followed",
-    ),
+    "to follow": ([shop("a.example")], [], "follow", "it matches and is not followed yet"),
+    "followed": ([shop("a.example")], ["a.example"], "nothing", "matches and is already followed"),
     "it would be unfollowed": (
         [shop("a.example", alexa="1000000")],
         ["a.example"],
@@ -55,18 +45,8 @@ ANSWERS: dict[str, Any] = {
         "nothing",
         "it matches and is already followed",
     ),
-    "a field that is no domain": (
-        [shop("info@a.example")],
-        [],
-        "skip",
-        "in HubSpot is not a domain",
-    ),
-    "the same, and followed": (
-        [shop("info@a.example")],
-        ["a.example"],
-        "nothing",
-        "company in HubSpot is 'info",
-    ),
+    "no domain": ([shop("info@a.example")], [], "skip", "in HubSpot is not a domain"),
+    "no domain, followed": ([shop("info@a.example")], ["a.example"], "nothing", "HubSpot is 'info"),
     "it does not match": (
         [shop("a.example", ecommerce_platform="wix", alexa=None)],
         [],

@@ -108,10 +108,7 @@ def test_a_service_that_ignores_the_number_of_the_page(count: int | None) -> Non
 @pytest.mark.parametrize("count", [None, 3])
 def test_a_service_whose_last_page_comes_for_every_later_number(count: int | None) -> None:
     pages = [["a", "b"], ["c"]]
-    assert read_numbered(lambda number: Page(pages[min(number, 2) - 1], count)) == (
-        ["a", "b", "c"],
-        None,
-    )
+    assert read_numbered(lambda n: Page(pages[min(n, 2) - 1], count)) == (["a", "b", "c"], None)
 
 
 def test_a_page_that_came_twice_once() -> None:

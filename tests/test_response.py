@@ -150,14 +150,8 @@ def test_a_failure_that_mentions_the_daily_limit_is_repeated(status: int, servic
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (
-            {"message": "Not so.", "correlationId": "abc"},
-            "correlation id abc for HubSpot's support: Not so",
-        ),
-        (
-            {"message": "ListChanged.", "correctHublet": "eu1"},
-            "is in HubSpot's region eu1: ListChanged",
-        ),
+        ({"message": "Not so.", "correlationId": "abc"}, "id abc for HubSpot's support: Not so"),
+        ({"message": "Changed.", "correctHublet": "eu1"}, "is in HubSpot's region eu1: Changed"),
         ({"error": {"type": "bad", "message": "No."}}, "bad: No"),
         ({"error": "Just text"}, "Just text"),
         ({"errors": [None, {"context": None}, {"context": {}}]}, "400"),

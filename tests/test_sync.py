@@ -146,10 +146,7 @@ def larger_total(page: dict[str, Any]) -> dict[str, Any]:
 
 MALFORMED = {
     "ids not in order": (Fault("edit", "hubspot", path=SEARCH, edit=reversed_ids), "not in order"),
-    "total too high": (
-        Fault("edit", "hubspot", path=SEARCH, edit=larger_total),
-        "HubSpot counts 110",
-    ),
+    "total too high": (Fault("edit", "hubspot", path=SEARCH, edit=larger_total), "counts 110"),
     "html": (Fault("html", "hubspot", path=SEARCH), "the answer cannot be used"),
     "an error with 200": (
         Fault(

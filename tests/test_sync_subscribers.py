@@ -510,11 +510,8 @@ def test_too_many_new_people_are_refused(clock: FakeClock, settings: Mapping[str
 @pytest.mark.parametrize(
     ("flag", "value"),
     [
-        ("--max-new", "x"),
-        ("--restore", "jo"),
-        ("--max-new", "-1"),
-        ("--list", ""),
-        ("--mirror-group", " "),
+        *(("--max-new", "x"), ("--max-new", "-1"), ("--restore", "jo")),
+        *(("--list", ""), ("--mirror-group", " ")),
     ],
 )
 def test_wrong_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:

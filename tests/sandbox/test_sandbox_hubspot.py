@@ -499,6 +499,16 @@ def test_a_merge_makes_a_new_company(serve: Serve) -> None:
     assert hubspot.associations == {1: {newest: [279, 1]}, 5: {newest: [279, 1]}}
 
 
+def test_an_archived_record_is_gone_with_its_associations() -> None:
+    hubspot = HubSpot([{"id": 2}, {"id": 3}], [{"id": 1}])
+    hubspot.link(1, 2)
+    hubspot.link(1, 3)
+    hubspot.archive("companies", 2)
+    assert hubspot.associations == {1: {3: [279]}}
+    hubspot.archive("contacts", 1)
+    assert hubspot.associations == {}
+
+
 def test_a_merge_makes_a_new_contact(serve: Serve) -> None:
     contacts = [{"id": 1, "email": "a@x.test"}, {"id": 2, "email": ""}]
     hubspot = HubSpot([{"id": 7}, {"id": 8}], contacts)
