@@ -368,10 +368,11 @@ def test_a_run_is_running_until_it_is_killed(clock: FakeClock) -> None:
     seen: list[Request] = []
 
     def hang(request: Request) -> None:
-        seen.extend([request] if request.path.endswith("/follow") else [])
-        if len(seen) == 3:
-            reached.set()
-            go_on.wait(PATIENCE_S)
+        if request.path.endswith("/follow"):
+            seen.append(request)
+            if len(seen) >= 3:
+                reached.set()
+                go_on.wait(PATIENCE_S)
 
     with real_time([1, 2, 3, 4], []) as sandbox:
         sandbox.on_request = hang
