@@ -37,9 +37,7 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
 
 def _run(run: command.Run) -> errors.Outcome:
     forget: str | None = run.args.forget
-    chosen = run.settings(
-        lambda reader: options.read_options(reader, run.args), with_hooks=not forget
-    )
+    chosen = run.settings(lambda reader: options.Options(reader, run.args), with_hooks=not forget)
     in_force = {"HUBSPOT_LIST": chosen.list, "MIRROR_GROUP": chosen.mirror_group}
     run.report.settings = {**run.report.settings, **in_force}
     account, days = chosen.mailerlite.account, chosen.ask_again_days
@@ -195,11 +193,12 @@ class Sync:
         self.rules = self.rules._replace(mirror=self.rules.mirror.with_made(made))
         plan.use_made_groups(made)
         writer = Writer(run, self.services, self.rules, store, self.history, self.setup.group_names)
+        created = plan.of(decide.Action.CREATE)  # before an update turns out to be one
         writer.write_known(plan)
         if self.options.flags.by_import:
-            importing.Importer(writer).create(plan.of(decide.Action.CREATE))
+            importing.Importer(writer).create(created)
         else:
-            writer.upsert("Create", plan.of(decide.Action.CREATE))
+            writer.upsert("Create", created)
         checked = verification.verify_groups(run, plan, writer)
         plan.waiting += writer.refused
         self._fill_report(plan, is_over=True)

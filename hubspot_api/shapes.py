@@ -7,7 +7,8 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence, TypeVar
 from core.conditions import Property
 from core.values import Packed
 
-COMPANY_PROPERTIES = ("name", "domain", "hs_additional_domains", "hs_merged_object_ids")
+MERGED_IDS = "hs_merged_object_ids"  # of the records that became this one, with ";" between them
+COMPANY_PROPERTIES = ("name", "domain", "hs_additional_domains", MERGED_IDS)
 PERSON_PROPERTIES = ("email", "firstname", "lastname")
 ADDITIONAL_EMAILS = "hs_additional_emails"  # of a contact, several with ";" between them
 

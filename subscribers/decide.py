@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Iterable, Mapping, NamedTuple, Protocol, Sequence
 
 from core import addresses, conditions, words
-from hubspot_api.shapes import ADDITIONAL_EMAILS, Contact
+from core.values import split_values
+from hubspot_api.shapes import ADDITIONAL_EMAILS, MERGED_IDS, Contact
 from mailerlite_api.shapes import Subscriber, Value
 from subscribers.rules import (
     COMPANY_ID,
@@ -308,6 +309,12 @@ def other_addresses(contact: Contact) -> list[str]:
     return [
         each for text in filter(None, texts) for each in addresses.addresses_in(text) if each != own
     ]
+
+
+def ids_of(contact: Contact) -> list[int]:
+    """Its own, and those of the contacts that were merged into it."""
+    merged = split_values(contact.values[MERGED_IDS], is_multiple=True)
+    return [contact.id, *(int(each) for each in merged if each.isascii() and each.isdigit())]
 
 
 def company_id(contact: Contact) -> int | None:

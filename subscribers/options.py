@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from pathlib import Path
-from typing import Callable, Mapping, NamedTuple
+from typing import Callable, NamedTuple
 
 from cli import command
 from core import addresses, limits, settings, words
-from core.conditions import Condition, parse_conditions
+from core.conditions import parse_conditions
 from hubspot_client import hubspot_settings
 from mailerlite_client import mailerlite_settings
 from subscribers import decide, memory, rules
 from subscribers.plan import Plan, people
-from transport.service_client import ServiceSettings
 
 # The fields that every MailerLite account has: https://developers.mailerlite.com/docs/fields.html
 DEFAULT_FIELDS = (
@@ -102,8 +101,8 @@ CAPS = (
 )
 
 
-class Options(NamedTuple):
-    """`flags`: those that no setting stands for.
+class Options:
+    """A flag goes before the setting that it stands for. `flags`: those that no setting stands for.
 
     `fields`: pairs of a HubSpot property and the key of the MailerLite field that it goes to; a
     property of the contact's company begins with "company."; `groups` and `subscriptions`
@@ -111,22 +110,26 @@ class Options(NamedTuple):
     internal values; `list`, `mirror_group`: name or id, "" for none; `group_by`: the property whose
     values have a mirrored group each; `caps`: by the name of their setting."""
 
-    flags: Namespace
-    hubspot: ServiceSettings
-    mailerlite: ServiceSettings
-    fields: tuple[tuple[str, str], ...]
-    groups: tuple[str, ...]
-    subscriptions: tuple[str, ...]
-    labels: bool
-    list: str
-    conditions: tuple[Condition, ...]
-    mirror_group: str
-    group_by: str
-    group_prefix: str
-    caps: Mapping[str, limits.Limit]
-    ask_again_days: int
-    legal_basis: str | None
-    keep_history_days: int
+    def __init__(self, reader: settings.SettingsReader, flags: Namespace) -> None:
+        get, names = reader.get, settings.parse_names
+        caps = {cap.setting: get(cap.setting, cap.default, cap.parse) for cap in CAPS}
+        by_flag = {name: limit for name in caps if (limit := getattr(flags, name))}
+        self.flags = flags
+        self.hubspot = hubspot_settings(reader)
+        self.mailerlite = mailerlite_settings(reader)
+        self.fields = get("MAILERLITE_FIELDS", DEFAULT_FIELDS, _parse_fields)
+        self.groups = reader.optional("MAILERLITE_GROUPS", names) or ()
+        self.subscriptions = reader.optional("HUBSPOT_SUBSCRIPTIONS", names) or ()
+        self.labels = get("MAILERLITE_VALUES", "labels", _parse_labels)
+        self.list: str = get("HUBSPOT_LIST", "", lambda text: flags.list or text)
+        self.conditions = get("CONTACT_FILTER", "", parse_conditions)
+        self.mirror_group: str = get("MIRROR_GROUP", "", lambda text: flags.mirror_group or text)
+        self.group_by = get("GROUP_BY", "", str)
+        self.group_prefix = get("GROUP_PREFIX", "", str)
+        self.caps = {**caps, **by_flag}
+        self.ask_again_days = get("ASK_AGAIN_DAYS", "7", limits.parse_number)
+        self.legal_basis = reader.optional("HUBSPOT_LEGAL_BASIS", rules.parse_legal_basis)
+        self.keep_history_days = get("KEEP_HISTORY_DAYS", "400", limits.parse_number)
 
 
 def add_flags(flags: command.Flags) -> None:
@@ -156,30 +159,6 @@ def add_flags(flags: command.Flags) -> None:
     text = "file of the run history (default: one for each API key)"
     flags.output.add_argument("--state", metavar="PATH", type=Path, help=text)
     flags.add_questions("EMAIL", _parse_email, "what happens to a person, and why")
-
-
-def read_options(reader: settings.SettingsReader, flags: Namespace) -> Options:
-    """A flag goes before the setting that it stands for."""
-    caps = {cap.setting: reader.get(cap.setting, cap.default, cap.parse) for cap in CAPS}
-    by_flag = {name: limit for name in caps if (limit := getattr(flags, name))}
-    return Options(
-        flags=flags,
-        hubspot=hubspot_settings(reader),
-        mailerlite=mailerlite_settings(reader),
-        fields=reader.get("MAILERLITE_FIELDS", DEFAULT_FIELDS, _parse_fields),
-        groups=reader.optional("MAILERLITE_GROUPS", settings.parse_names) or (),
-        subscriptions=reader.optional("HUBSPOT_SUBSCRIPTIONS", settings.parse_names) or (),
-        labels=reader.get("MAILERLITE_VALUES", "labels", _parse_labels),
-        list=reader.get("HUBSPOT_LIST", "", lambda text: flags.list or text),
-        conditions=reader.get("CONTACT_FILTER", "", parse_conditions),
-        mirror_group=reader.get("MIRROR_GROUP", "", lambda text: flags.mirror_group or text),
-        group_by=reader.get("GROUP_BY", "", str),
-        group_prefix=reader.get("GROUP_PREFIX", "", str),
-        caps={**caps, **by_flag},
-        ask_again_days=reader.get("ASK_AGAIN_DAYS", "7", limits.parse_number),
-        legal_basis=reader.optional("HUBSPOT_LEGAL_BASIS", rules.parse_legal_basis),
-        keep_history_days=reader.get("KEEP_HISTORY_DAYS", "400", limits.parse_number),
-    )
 
 
 def missing_state(path: Path) -> limits.Refusal:

@@ -213,8 +213,10 @@ def find_people(
         if key in subscribers:  # one text for both: there may be hundreds of thousands
             key = addresses.canonical(subscribers[key].email)
         by_address[key] = (*by_address.get(key, ()), contact)
+    merged = {id: each.id for each in contacts for id in decide.ids_of(each)[1:]}
     for key in subscribers:
         contact_id = memory.lookup(key).contact_id
+        contact_id = merged.get(contact_id or 0, contact_id)
         ids = (each.id for each in by_address.get(key, ()))
         if contact_id is not None and contact_id not in ids:
             others.setdefault(contact_id, []).append(key)

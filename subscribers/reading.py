@@ -14,7 +14,14 @@ from hubspot_client import HubSpotClient
 from mailerlite_api.shapes import Subscriber
 from mailerlite_client import BATCH_SIZE, MailerLiteClient
 from subscribers import memory, plan
-from subscribers.decide import Person, by_change, company_id, contact_address, other_addresses
+from subscribers.decide import (
+    Person,
+    by_change,
+    company_id,
+    contact_address,
+    ids_of,
+    other_addresses,
+)
 from subscribers.rules import OF_COMPANY, Rules
 from transport import threads
 
@@ -181,7 +188,7 @@ def subscribers_called(
     or, as the run history knows, had one. It does not say which, so all are read for it."""
     own = [each for each in contacts if contact_address(each) in emails]
     named = {*emails, *(other for contact in own for other in other_addresses(contact))}
-    ids = {each.id for each in own}
+    ids = {id for contact in own for id in ids_of(contact)}
     if store.knows_others(ids, named):
         everyone = plan.by_email(mailerlite.subscribers(rules.keys, with_groups=True))
         return {

@@ -8,7 +8,7 @@ from typing import AbstractSet, Iterable, Iterator, Mapping, NamedTuple, Sequenc
 
 from core.conditions import Condition, Property
 from core.values import as_day, as_number, split_values
-from hubspot_api.shapes import ADDITIONAL_EMAILS, Contact
+from hubspot_api.shapes import ADDITIONAL_EMAILS, MERGED_IDS, Contact
 from mailerlite_api.shapes import Value
 
 OPTED_OUT = "opted out in HubSpot"
@@ -51,7 +51,7 @@ _TYPES = {"number": "number", "date": "date", "datetime": "date"}  # HubSpot's -
 
 COMPANY_ID = "associatedcompanyid"  # of the primary company, if there is one
 # And those of consent, and those of the fields.
-PLAN_PROPERTIES = ("email", ADDITIONAL_EMAILS, "lastmodifieddate")
+PLAN_PROPERTIES = ("email", ADDITIONAL_EMAILS, MERGED_IDS, "lastmodifieddate")
 
 
 class Field(NamedTuple):

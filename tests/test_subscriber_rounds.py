@@ -41,6 +41,15 @@ def states(tmp_path: Path) -> list[Path]:
     return list(tmp_path.rglob("*.sqlite3"))
 
 
+def test_who_is_deleted_after_the_plan_and_restored_is_created_once(clock: FakeClock) -> None:
+    with make([contact(JO)], [subscriber(JO)], clock) as sandbox:
+        before_looks(sandbox, lambda: sandbox.mailerlite.delete(JO))
+        outcome = run_first(clock, sandbox, "--restore", JO)
+        assert statuses(sandbox) == {JO: "active"}
+    assert emails(outcome.report["create"]) == [JO]
+    assert reasons(outcome) == {}
+
+
 # A lost memory
 
 
@@ -272,6 +281,26 @@ def test_who_left_under_an_earlier_address(clock: FakeClock, status: str, is_kno
     assert reasons(outcome) == {
         "jo@new.example": "unsubscribed in MailerLite under another address"
     }
+
+
+@pytest.mark.parametrize("flags", [[], ["--list", "Customers"]])
+def test_an_earlier_address_outlives_a_merge(clock: FakeClock, flags: list[str]) -> None:
+    new = "jo@new.example"
+    with make([contact(JO), contact(None)], [], clock) as sandbox:
+        run(clock, sandbox)
+        sandbox.hubspot.edit("contacts", 101, email=new)
+        merged = sandbox.hubspot.merge("contacts", 101, 102)
+        sandbox.hubspot.add_list("Customers", "contacts", merged)
+        sandbox.mailerlite.subscribers[JO]["status"] = "unsubscribed"
+        left = run(clock, sandbox, *flags)
+        explained = run(clock, sandbox, *flags, "--explain", new).report["explain"][0]
+        assert statuses(sandbox) == {JO: "unsubscribed"}
+        sandbox.mailerlite.subscribers[JO]["status"] = "active"
+        sandbox.hubspot.edit("contacts", merged, hs_email_optout="true")
+        run(clock, sandbox, *flags, "--unsubscribe-opted-out")
+        assert statuses(sandbox) == {JO: "unsubscribed"}
+    assert reasons(left) == {new: "unsubscribed in MailerLite under another address"}
+    assert explained["reason"] == "unsubscribed in MailerLite under another address"
 
 
 def test_an_address_that_was_taken_over(clock: FakeClock) -> None:
