@@ -111,25 +111,26 @@ class Options:
     values have a mirrored group each; `caps`: by the name of their setting."""
 
     def __init__(self, reader: settings.SettingsReader, flags: Namespace) -> None:
-        get, names = reader.get, settings.parse_names
-        caps = {cap.setting: get(cap.setting, cap.default, cap.parse) for cap in CAPS}
+        caps = {cap.setting: reader.get(cap.setting, cap.default, cap.parse) for cap in CAPS}
         by_flag = {name: limit for name in caps if (limit := getattr(flags, name))}
         self.flags = flags
         self.hubspot = hubspot_settings(reader)
         self.mailerlite = mailerlite_settings(reader)
-        self.fields = get("MAILERLITE_FIELDS", DEFAULT_FIELDS, _parse_fields)
-        self.groups = reader.optional("MAILERLITE_GROUPS", names) or ()
-        self.subscriptions = reader.optional("HUBSPOT_SUBSCRIPTIONS", names) or ()
-        self.labels = get("MAILERLITE_VALUES", "labels", _parse_labels)
-        self.list: str = get("HUBSPOT_LIST", "", lambda text: flags.list or text)
-        self.conditions = get("CONTACT_FILTER", "", parse_conditions)
-        self.mirror_group: str = get("MIRROR_GROUP", "", lambda text: flags.mirror_group or text)
-        self.group_by = get("GROUP_BY", "", str)
-        self.group_prefix = get("GROUP_PREFIX", "", str)
+        self.fields = reader.get("MAILERLITE_FIELDS", DEFAULT_FIELDS, _parse_fields)
+        self.groups = reader.optional("MAILERLITE_GROUPS", settings.parse_names) or ()
+        self.subscriptions = reader.optional("HUBSPOT_SUBSCRIPTIONS", settings.parse_names) or ()
+        self.labels = reader.get("MAILERLITE_VALUES", "labels", _parse_labels)
+        self.list: str = reader.get("HUBSPOT_LIST", "", lambda text: flags.list or text)
+        self.conditions = reader.get("CONTACT_FILTER", "", parse_conditions)
+        self.mirror_group: str = reader.get(
+            "MIRROR_GROUP", "", lambda text: flags.mirror_group or text
+        )
+        self.group_by = reader.get("GROUP_BY", "", str)
+        self.group_prefix = reader.get("GROUP_PREFIX", "", str)
         self.caps = {**caps, **by_flag}
-        self.ask_again_days = get("ASK_AGAIN_DAYS", "7", limits.parse_number)
+        self.ask_again_days = reader.get("ASK_AGAIN_DAYS", "7", limits.parse_number)
         self.legal_basis = reader.optional("HUBSPOT_LEGAL_BASIS", rules.parse_legal_basis)
-        self.keep_history_days = get("KEEP_HISTORY_DAYS", "400", limits.parse_number)
+        self.keep_history_days = reader.get("KEEP_HISTORY_DAYS", "400", limits.parse_number)
 
 
 def add_flags(flags: command.Flags) -> None:
