@@ -96,15 +96,16 @@ class Aliases:
         """Whether the list shows what was added again, after it had been lost, under another name:
         by a row that is back, or by the loss of another company that it showed `before`. Of
         several, nobody can tell which is which."""
-        missing = now.lacks(accepted)
-        pairs = (
-            (missing, now.extra.keys() - before.extra.keys()),
-            (now.lacks(set(before.unchanged)), accepted - set(missing)),
-        )
-        found = [(own, other) for own, other in pairs if len(own) == len(other) == 1]
-        for own, other in found:
-            self._answers.note_name(*own, *other)
-        return bool(found)
+        missing, back = now.lacks(accepted), now.extra.keys() - before.extra.keys()
+        is_back = len(missing) == len(back) == 1
+        if is_back:
+            self._answers.note_name(*missing, *back)
+        # The row that is back may be that of the other company, under a new name.
+        lost, listed = now.lacks(set(before.unchanged)), accepted - set(() if is_back else missing)
+        is_other = len(lost) == len(listed) == 1
+        if is_other:
+            self._answers.note_name(*lost, *listed)
+        return is_back or is_other
 
     def _names(self, domain: str) -> list[str] | None:
         """The domains that the destination tells; None when the question fails."""

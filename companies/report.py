@@ -133,13 +133,13 @@ def _line(row: Row, destination: str) -> tuple[str, str]:
 
 
 def show_open(screen: Screen, changes: Iterable[Change]) -> None:
-    """What did not come to what was planned, a line each; the same reason is told once."""
-    lines: list[tuple[str, str]] = []
-    said: set[str] = set()
-    for each in changes:
-        if each.error:
-            lines.append((each.domain, "the same" if each.error in said else each.error))
-            said.add(each.error)
+    """What did not come to what was planned, a line each; a reason is told once in a row."""
+    failed = [(each.domain, each.error) for each in changes if each.error]
+    above = [None, *(error for _, error in failed)]
+    lines = [
+        (domain, "the same" if error == last else error)
+        for (domain, error), last in zip(failed, above)
+    ]
     screen.say_list(f"{companies(len(lines))} had problems", Kind.SKIP, lines, SHOWN_OPEN)
 
 

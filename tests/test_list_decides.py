@@ -344,6 +344,20 @@ def test_two_companies_that_a_follow_lists_in_turn(clock: FakeClock, lag_reads: 
         assert run_once(clock, sandbox).out.endswith(all_listed(2))
 
 
+def test_a_company_that_takes_the_row_of_another_when_it_is_followed_again(
+    clock: FakeClock,
+) -> None:
+    """Its own row goes with the removals; then it takes that of the other, under its old name."""
+    names: dict[str, Any] = {"redirects": {NEW: OLD}, "aliases": {"also.example": OLD}}
+    names.update({"look_up_shows": "asked", "with_identifiers": False, "follow_again": "rename"})
+    names.update({"unfollow_by_alias": False, "unfollow_all": False})
+    rows = dict.fromkeys([OLD, "also.example"])
+    with make(clock, [shop(NEW), shop("also.example")], rows, **names) as sandbox:
+        assert statuses(run_once(clock, sandbox), "unfollow") == {OLD: "held_back"}
+        clock.now += 8 * DAY_S
+        assert run_once(clock, sandbox).out.endswith(all_listed(2))
+
+
 def test_a_row_of_which_nothing_is_told_is_not_asked_for_on_every_run(clock: FakeClock) -> None:
     """Of the company that is accepted and not listed the service does tell a name: its own."""
     odd = {"look_up z.example": OddAnswer(404)}
@@ -353,6 +367,19 @@ def test_a_row_of_which_nothing_is_told_is_not_asked_for_on_every_run(clock: Fak
         clock.now += 7 * DAY_S
         clock.run(sync.main, sandbox, "--max-unfollow", "100%")
         assert set(sandbox.predictleads.followings) == {NEW}
+
+
+def test_a_reason_is_the_same_as_that_of_the_line_above(clock: FakeClock) -> None:
+    companies = [shop(f"{each}.example") for each in "abcd"]
+    unlisted = {"a.example", "b.example", "d.example"}
+    with make(clock, companies, {}, unlisted=unlisted, unknown={"c.example"}) as sandbox:
+        lines = run_once(clock, sandbox).out.split("had problems:\n")[1].splitlines()[:4]
+    accepted = "PredictLeads accepted it but does not list it yet"
+    assert [line[15:] for line in (lines[0], lines[1], lines[3])] == [
+        accepted,
+        "the same",
+        accepted,
+    ]
 
 
 # 2 to 6. Which companies stay, and why
