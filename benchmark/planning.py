@@ -85,13 +85,10 @@ def main(case: str, count: int) -> dict[str, Any]:
     followed = followings(round(count * (1 - FOLLOWED[case])), count)
     with planning:
         diff = compare(matching, followed, {}, "PredictLeads follows")
-        rows, kept = diff.extra, {}
-        if case == "new":
-            why = "kept on purpose (--no-unfollow)"
-            rows, kept = {}, dict.fromkeys(diff.extra, why)
-        names_of(rows)
+        keep = Keep(by_flag="kept on purpose (--no-unfollow)" if case == "new" else None)
+        names_of({} if keep.by_flag else diff.extra)
         lookup, doubt = HubSpotLookup([], {}), Doubt("PredictLeads", set())
-        plan = make_plan(matching, diff, kept, rows, lookup, {}, doubt, Keep())
+        plan = make_plan(matching, diff, lookup, {}, doubt, keep)
     return {
         "judging_s": judging.seconds,
         "planning_s": planning.seconds,

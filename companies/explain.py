@@ -43,9 +43,10 @@ def _explain(job: CompanyJob, domain: str, all_rows: Rows) -> tuple[Next, dict[s
     domains = sorted({domain, *_names_in(rows)})
     lookup = job.source.look_up(domains, job.state.records(domains), wait=False)
     matching = Matching(job.source.criteria)
-    for company in lookup.companies():
+    for company in lookup.by_id.values():
         matching.add(company)
-    diff = job.compare(matching, _related([domain, *matching.all_domains()], all_rows, aliases))
+    names = {domain, *matching.companies, *matching.additional}
+    diff = job.compare(matching, _related(names, all_rows, aliases))
     listed = _names_in(all_rows)
     waiting = [each for each in job.answers.waiting() if aliases.get(each, each) not in listed]
     is_known = set(names_of(diff.extra)) <= set(domains)

@@ -153,39 +153,36 @@ class CompanyJob:
         """`waiting`: domains that were refused lately, and are not listed; `lookup`: what HubSpot
         has, if that is known already."""
         keep, extra = self.options.keep, diff.extra
-        kept = {row: why for row, names in extra.items() if (why := keep.reason((row, *names)))}
-        rows = {row: extra[row] for row in extra.keys() - kept}
+        rows = {row: names for row, names in extra.items() if not keep.reason((row, *names))}
         not_now = self.answers.waiting()
         expected = {*diff.unchanged, *diff.missing} - not_now.keys()
         unexplained = self.aliases.unexplained(waiting) if self.aliases else {}
         suspects = {(not_now[each].listed_as or "")[1:] for each in waiting}
         doubt = Doubt(self.destination.name, expected, unexplained, suspects)
         lookup = lookup or self.look_up(rows, matching)
-        return make_plan(matching, diff, kept, rows, lookup, not_now, doubt, keep)
+        return make_plan(matching, diff, lookup, not_now, doubt, keep)
 
     def judge(self, plan: Plan, refused_before: Collection[str]) -> list[limits.Refusal]:
         """Why the plan is not carried out. `refused_before`: domains that were rejected before do
         not count as added: else they would block all others."""
-        adding, removing = self.destination.adding, self.destination.removing
-        changes = [f"{adding.key} {each.domain}" for each in plan.add]
-        changes += [f"{removing.key} {each.domain}" for each in plan.remove]
-        over = self._over_limits(plan, refused_before)
-        return approval.judge(self.run, dict(zip(changes, changes)), over, self.history)
+        options, destination = self.options, self.destination
+        adding, removing = destination.adding.key, destination.removing.key
 
-    def _over_limits(self, plan: Plan, refused_before: Collection[str]) -> list[limits.Refusal]:
-        options, destination, removes = self.options, self.destination, len(plan.remove)
-        adding, removing = destination.adding, destination.removing
-        adds = sum(change.domain not in refused_before for change in plan.add)
-        change, flag = f"{removing.key} {{}}", f"--max-{removing.key}"
-        found = limits.over_limit(
-            options.max_remove, change, words.companies, flag, removes, plan.listed
-        )
+        def over_limit(key: str, most: limits.Limit | None, number: int, whole: int = 0) -> None:
+            change, flag = f"{key} {{}}", f"--max-{key}"
+            over.extend(limits.over_limit(most, change, words.companies, flag, number, whole))
+
+        over: list[limits.Refusal] = []
+        over_limit(removing, options.max_remove, len(plan.remove), plan.listed)
         if plan.listed and not plan.matching and not options.allow_empty:
             listed = f"{plan.listed:,} {words.are(plan.listed)} {destination.listed}"
             reason = f"No company in HubSpot matches, but {listed}."
-            found.append(limits.Refusal(reason, "--allow-empty"))
-        change, flag = f"{adding.key} {{}}", f"--max-{adding.key}"
-        return found + limits.over_limit(options.max_add, change, words.companies, flag, adds)
+            over.append(limits.Refusal(reason, "--allow-empty"))
+        adds = sum(change.domain not in refused_before for change in plan.add)
+        over_limit(adding, options.max_add, adds)
+        changes = [f"{adding} {each.domain}" for each in plan.add]
+        changes += [f"{removing} {each.domain}" for each in plan.remove]
+        return approval.judge(self.run, dict(zip(changes, changes)), over, self.history)
 
     def remember(self, matching: Matching, listed: Collection[str]) -> None:
         """For later runs. `listed`: the matching domains that are."""

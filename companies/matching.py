@@ -74,7 +74,9 @@ class Matching:
     """The companies that a destination should list, by domain, gathered in any order.
 
     `companies`: domain -> what would add it; `shared`: those that another one with the same domain
-    stands for; `total`: how many match; `missing`: how many more HubSpot counts than it shows.
+    stands for; `additional`: additional domain -> the companies that have it; `unusable`: domain ->
+    the text of a domain field that names it and is none; `total`: how many match; `missing`: how
+    many more HubSpot counts than it shows.
     """
 
     def __init__(self, criteria: Criteria) -> None:
@@ -84,8 +86,8 @@ class Matching:
         self.companies: dict[str, Change] = {}
         self.shared: list[Change] = []
         self.skipped: list[Skipped] = []
-        self._additional: dict[str, tuple[str, ...]] = {}  # additional domain -> matching domains
-        self._unusable: dict[str, str] = {}  # domain -> the text that names it and is none
+        self.additional: dict[str, tuple[str, ...]] = {}
+        self.unusable: dict[str, str] = {}
 
     def add(self, company: Company) -> None:
         """Count a company in if its values, which are newer than the search index, match."""
@@ -99,7 +101,7 @@ class Matching:
         if domain is None or shared_host(company.domain):
             self.skipped.append(Skipped(company.id, company.name, _no_domain(company.domain)))
             for name in named_domains(company.domain):
-                self._unusable[name] = company.domain or ""
+                self.unusable[name] = company.domain or ""
             return
         entry = Change(domain, company.name, company.id)
         known = self.companies.setdefault(domain, entry)
@@ -111,20 +113,12 @@ class Matching:
         if company.additional_domains:
             for text in company.additional_domains.split(";"):
                 for name in () if shared_host(text) else named_domains(text):
-                    self._additional[name] = (*self._additional.get(name, ()), domain)
+                    self.additional[name] = (*self.additional.get(name, ()), domain)
 
     def domains_of(self, name: str) -> Sequence[str]:
         """The matching domains that a listed name stands for: itself, or those of the companies
         that have it as an additional one."""
-        return (name,) if name in self.companies else self._additional.get(name, ())
-
-    def all_domains(self) -> set[str]:
-        """Of all companies, the additional ones as well."""
-        return {*self.companies, *self._additional}
-
-    def unusable_field(self, name: str) -> str | None:
-        """What a matching company has in its domain field that is no domain, but names this one."""
-        return self._unusable.get(name)
+        return (name,) if name in self.companies else self.additional.get(name, ())
 
 
 def _no_domain(text: str | None) -> str:
@@ -142,17 +136,14 @@ class HubSpotLookup:
 
     def __init__(self, companies: Iterable[Company], records: Mapping[str, int]) -> None:
         self._records = records
-        self._by_id = {company.id: company for company in companies}
+        self.by_id = {company.id: company for company in companies}
         self._naming: dict[str, list[Company]] = {}
-        for company in sorted(self._by_id.values()):
+        for company in sorted(self.by_id.values()):
             for name in domains_of(company):
                 self._naming.setdefault(name, []).append(company)
         self._merged_into = {
-            merged: company for company in self._by_id.values() for merged in _merged_ids(company)
+            merged: company for company in self.by_id.values() for merged in _merged_ids(company)
         }
-
-    def companies(self) -> list[Company]:
-        return list(self._by_id.values())
 
     def naming(self, names: Sequence[str]) -> list[Company]:
         """The companies that name one of these domains: as their own before others, then by id."""
@@ -174,7 +165,7 @@ class HubSpotLookup:
         """Whether one of the names stood for a company; that company, if it is not gone; and
         whether it was merged into this one."""
         ids = [self._records[name] for name in names if name in self._records]
-        for found, is_merged in ((self._by_id, False), (self._merged_into, True)):
+        for found, is_merged in ((self.by_id, False), (self._merged_into, True)):
             if there := [found[company_id] for company_id in ids if company_id in found]:
                 return True, there[0], is_merged
         return bool(ids), None, False
@@ -184,7 +175,7 @@ class HubSpotLookup:
         return {
             domain: company_id
             for domain, company_id in self._records.items()
-            if company_id not in self._by_id
+            if company_id not in self.by_id
             and company_id not in self._merged_into
             and domain not in self._naming
         }

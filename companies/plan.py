@@ -177,10 +177,8 @@ def judge(
     during the read, hid it. `others`: its other names.
     """
     names = (domain, *others)
-    for name in names:
-        text = matching.unusable_field(name)
-        if text is not None:
-            return Kept(domain, f"the domain of a matching company in HubSpot is {text!r}")
+    for text in (matching.unusable[name] for name in names if name in matching.unusable):
+        return Kept(domain, f"the domain of a matching company in HubSpot is {text!r}")
     found = lookup.naming(names)
     mismatches = [matching.criteria.mismatch(company) for company in found]
     if None in mismatches:
@@ -210,7 +208,8 @@ def judge_rows(
     remove: list[Change] = []
     kept: list[Kept] = []
     for domain in sorted(rows):
-        if on_purpose := keep.reason(lookup.all_names((domain, *rows[domain]))):
+        names = (domain, *rows[domain])
+        if on_purpose := keep.reason(lookup.all_names(names).union(names)):
             kept.append(Kept(domain, on_purpose, on_purpose=True))
             continue
         entry = judge(domain, rows[domain], matching, lookup)
@@ -225,23 +224,19 @@ def judge_rows(
 def make_plan(
     matching: Matching,
     diff: Diff,
-    kept: Mapping[str, str],
-    rows: Rows,
     lookup: HubSpotLookup,
     waiting: Mapping[str, Answer],
     doubt: Doubt,
     keep: Keep,
 ) -> Plan:
-    """`kept`: rows that are left on purpose, and why; `rows`: the others that stand for no matching
-    company; `waiting`: what was refused lately."""
-    remove, left = judge_rows(rows, matching, lookup, doubt, keep)
-    left += [Kept(row, reason, on_purpose=True) for row, reason in kept.items()]
+    """`waiting`: what was refused lately."""
+    remove, kept = judge_rows(diff.extra, matching, lookup, doubt, keep)
     add = [domain for domain in diff.missing if domain not in waiting]
     return Plan(
         add=tuple(matching.companies[domain] for domain in add),
         remove=tuple(remove),
         unchanged=tuple(diff.unchanged),
-        kept=tuple(sorted(left)),
+        kept=tuple(kept),
         skipped=(*sorted(matching.skipped, key=lambda each: each.hubspot_id or 0), *diff.skipped),
         waiting=tuple(waiting[domain] for domain in diff.missing if domain in waiting),
         listed=diff.listed,

@@ -39,19 +39,14 @@ class CompanySource:
 
     def check(self) -> list[Finding]:
         """Whether HubSpot has the properties that the rule is about; call it first."""
-
-        def read_rule() -> Finding:
-            number = words.count(self.read_rule(), "property", "properties")
-            return Finding(True, f"HubSpot's companies have {number}.")
-
-        findings = collect_findings(read_rule) + self.of_rule
+        findings = collect_findings(self.read_rule) + self.of_rule
         self.account = self._hubspot.account_if_told()
         if self.account:
             findings.insert(0, Finding(True, f"HubSpot accepts the key: {self.account}."))
         return findings
 
-    def read_rule(self) -> int:
-        """Judge the rule by the properties that companies have; returns how many these are."""
+    def read_rule(self) -> Finding:
+        """Judge the rule by the properties that companies have."""
         properties = self._hubspot.properties(shapes.COMPANIES)
         mistakes = (each.mistake(properties, "company") for each in self._conditions)
         self.of_rule = [Finding(False, f"{each} {FIX_RULE}") for each in mistakes if each]
@@ -66,18 +61,13 @@ class CompanySource:
             known = [(each, properties[each.property]) for each in self._conditions]
             self.criteria = Criteria(known, self._list.name if self._list else "")
             self.of_rule = [Finding(True, f"The rule: {self.criteria.describe()}.")]
-        return len(properties)
+        number = words.count(len(properties), "property", "properties")
+        return Finding(True, f"HubSpot's companies have {number}.")
 
-    def check_search(self) -> list[Finding]:
+    def check_search(self) -> Finding:
         """Whether companies may be read at all, which a run finds out by itself."""
-
-        def search_companies() -> Finding:
-            total = self._hubspot.count(shapes.COMPANIES, self._query())
-            return Finding(
-                True, f"HubSpot's companies can be read: {words.companies(total)} found."
-            )
-
-        return collect_findings(search_companies)
+        total = self._hubspot.count(shapes.COMPANIES, self._query())
+        return Finding(True, f"HubSpot's companies can be read: {words.companies(total)} found.")
 
     def _query(self) -> search.Group:
         return search.matching(self.criteria.conditions)

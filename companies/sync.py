@@ -42,7 +42,7 @@ def main(
             return CompanyState(path, account, run.clock, run.dry_run, not run.args.check)
 
         def check_all() -> list[Finding]:
-            found = [*check(source, service), *source.check_search()]
+            found = [*check(source, service), *collect_findings(source.check_search)]
             if service.price:
                 found.append(Finding(True, service.price))
             with contextlib.suppress(errors.AppError), contextlib.closing(

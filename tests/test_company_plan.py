@@ -96,7 +96,7 @@ def plan_of(
     expected = {*diff.unchanged, *diff.missing} - set(waiting)
     doubt = Doubt(LIST, expected, unexplained)
     lookup = HubSpotLookup(found, records or {})
-    return make_plan(matching, diff, {}, diff.extra, lookup, answers, doubt, Keep())
+    return make_plan(matching, diff, lookup, answers, doubt, Keep())
 
 
 def plan_for(
