@@ -28,43 +28,42 @@ class Aliases:
 
     def __init__(self, aliases_of: Callable[[str], Sequence[str]], answers: state.Answers) -> None:
         self._aliases_of, self._answers = aliases_of, answers
-        self._asked: set[str] = set()
-        self._known: set[str] = set()  # those of which the destination told something
+        self._told: dict[str, Sequence[str]] = {}  # in this run, also nothing
 
     def renew(self, matching: Collection[str]) -> None:
         """Ask again for what was told long ago: companies that were one may be two by now."""
-        known, is_recent = self._answers.by_domain, self._answers.is_recent
-        aliases = [
-            (domain, alias)
-            for domain, alias in sorted(self._answers.aliases().items())
-            if known[domain].status == plan.LISTED and not is_recent(known[domain].asked_at)
+        aliases, known = self._answers.aliases(), self._answers.by_domain
+        old = [
+            domain
+            for domain in sorted(aliases.keys() & set(matching))
+            if known[domain].status == plan.LISTED
+            and not self._answers.is_recent(known[domain].asked_at)
         ]
         names: Sequence[str] | None = ()
-        for domain, alias in [each for each in aliases if each[0] in matching][:MOST_QUESTIONS]:
+        for domain in old[:MOST_QUESTIONS]:
             names = None if names is None else self._names(domain)
-            if not names or alias in names:  # it cannot be asked for, so what is known will do
-                self._answers.note_name(domain, alias)
-            else:
+            if names and aliases[domain] not in names:
                 self._answers.forget(domain)
+            else:  # if it cannot be asked for, what is known will do
+                self._answers.note_name(domain, aliases[domain])
 
     def ask(self, now: plan.Diff, accepted: AbstractSet[str], refused: AbstractSet[str]) -> bool:
         """Ask for the missing ones of these, each once; whether an alias was told that is listed
         already."""
-        domains = [*now.lacks(accepted), *now.lacks(refused - accepted)]
-        domains = [domain for domain in domains if domain not in self._asked]
+        missing = (*now.lacks(accepted), *now.lacks(refused - accepted))
+        domains = [domain for domain in missing if domain not in self._told]
         if domains:
             log.info("Looking up the other domains of %s.", words.companies(len(domains)))
         can_ask, is_listed = True, False
         for domain in domains:
-            can_ask = can_ask and len(self._asked) < MOST_QUESTIONS
+            can_ask = can_ask and len(self._told) < MOST_QUESTIONS
             names = self._names(domain) if can_ask else None
             can_ask = names is not None  # after a failure no more is asked
             listed = [name for name in names or () if name in now.extra or name in now.aliased]
             is_listed = is_listed or bool(listed)
             told = "" if names is None else [*listed, *names, domain][0]
             self._answers.note_name(domain, told)
-            self._asked.add(domain)
-            self._known.update([domain] if names else [])
+            self._told[domain] = names or ()
         return is_listed
 
     def unexplained(self, missing: Iterable[str], accepted: Collection[str] = ()) -> dict[str, str]:
@@ -73,22 +72,19 @@ class Aliases:
         found: dict[str, str] = {}
         for domain in missing:
             answer = self._answers.by_domain.get(domain)
-            is_accepted = domain in accepted or bool(answer and answer.status == plan.UNLISTED)
-            is_old = (
-                answer
-                and answer.status != plan.LISTED
-                and not self._answers.is_recent(answer.since)
-            )
-            if is_accepted and not is_old:
+            status = answer.status if answer else plan.LISTED
+            if answer and status != plan.LISTED and not self._answers.is_recent(answer.since):
+                continue
+            if domain in accepted or status == plan.UNLISTED:
                 found[domain] = "accepted but does not list"
-            elif answer and answer.listed_as == "" and not is_old:
+            elif answer and answer.listed_as == "":
                 found[domain] = "rejected"
         return found
 
     def suspect(self, now: plan.Diff, accepted: AbstractSet[str], rows: Collection[str]) -> None:
         """Extra rows that were not among these `rows` have come with what was accepted. If that is
         missing they may be it, or somebody else's: nobody removes them while that is open."""
-        missing = [each for each in now.lacks(accepted) if each in self._known]
+        missing = [each for each in now.lacks(accepted) if self._told.get(each)]
         for domain, row in zip(missing, sorted(now.extra.keys() - rows)):
             self._answers.note_name(domain, f"?{row}")
 

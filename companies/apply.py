@@ -64,34 +64,32 @@ class Application:
         accepted = self._add(plan.add)
         try:
             now, to_remove = self._confirm(plan, accepted)
-            sent = self._remove(to_remove)
-            if sent or now is None:
-                now = self._wait_for_removals(sent)
-            now, lost = self._restore(plan, now, accepted, bool(sent))
+            remove = self._destination.remove
+            self._send(self._destination.removing, to_remove, lambda change: remove(change.domain))
+            results = {each.domain: self._results[each.domain] for each in to_remove}
+            is_sent = any(each.status in (DONE, FAILED) for each in results.values())
+            if is_sent or now is None:
+                removed = {domain for domain, each in results.items() if each.maybe_applied}
+                waits = iter((*SOON_S, *LATE_S))
+                now = self._wait(self._fetch(), waits, lambda now: removed & now.extra.keys())
+            now, lost = self._restore(plan, now, accepted, is_sent)
         except (errors.CallRejected, errors.ServiceError, errors.Interrupted) as error:
             now, unchecked = None, error
         return self._judge(plan, lost, now, unchecked)
 
     def _add(self, changes: Sequence[Change]) -> set[str]:
         """The domains that may be listed now, if under another name."""
-        self._make(self._destination.adding, changes, self._destination.add)
+        self._send(self._destination.adding, changes, self._destination.add)
         return {each.domain for each in changes if self._results[each.domain].maybe_applied}
 
-    def _remove(self, changes: Sequence[Change]) -> set[str]:
-        """The rows that a call was made for."""
-        remove = self._destination.remove
-        self._make(self._destination.removing, changes, lambda change: remove(change.domain))
-        domains = (each.domain for each in changes)
-        return {each for each in domains if self._results[each].status in (DONE, FAILED)}
-
-    def _make(
-        self, action: destination.Action, changes: Sequence[Change], make: Callable[[Change], None]
+    def _send(
+        self, action: destination.Action, changes: Sequence[Change], send: Callable[[Change], None]
     ) -> None:
-        def note_and_make(change: Change) -> None:
+        def note_and_send(change: Change) -> None:
             self._job.history.note_change(action.key, *change[:4])
-            make(change)
+            send(change)
 
-        results = self.changes.apply(action.doing.capitalize(), changes, note_and_make)
+        results = self.changes.apply(action.doing.capitalize(), changes, note_and_send)
         self._results.update((each.domain, result) for each, result in zip(changes, results))
 
     # Reading the list again
@@ -107,13 +105,14 @@ class Application:
             refused |= {each.domain for each in plan.waiting if each.listed_as is None}
         before = {each.domain for each in plan.remove} | {each.domain for each in plan.kept}
         now = self._settle(accepted, refused)
+        unexplained: dict[str, str] = {}
         if self._aliases:
             self._aliases.suspect(now, accepted, before)
+            unexplained = self._aliases.unexplained(now.missing, accepted)
         if self.changes.are_over:
             return now, plan.remove
         planned = {each.domain for each in plan.remove}
         rows = {domain: now.extra[domain] for domain in planned & now.extra.keys()}
-        unexplained = self._aliases.unexplained(now.missing, accepted) if self._aliases else {}
         doubt = Doubt(self._destination.name, set(now.unchanged), unexplained)
         keep = self._job.options.keep
         lookup = self._job.look_up(rows, self._matching)
@@ -127,11 +126,6 @@ class Application:
         if self._aliases and self._aliases.ask(now, accepted, refused):
             now = self._fetch()
         return self._wait(now, self._late, lambda now: now.lacks(accepted))
-
-    def _wait_for_removals(self, sent: Collection[str]) -> Diff:
-        removed = {domain for domain in sent if self._results[domain].maybe_applied}
-        waits = iter((*SOON_S, *LATE_S))
-        return self._wait(self._fetch(), waits, lambda now: removed & now.extra.keys())
 
     def _wait(
         self, now: Diff, waits: Iterator[float], open_in: Callable[[Diff], Collection[str]]
@@ -190,10 +184,8 @@ class Application:
         name, missing = self._destination.name, set(now.missing if now else ())
         not_tried = Result(NOT_REACHED, str(unchecked) if unchecked else None)
         removed = {
-            each.domain: judge_removal(
-                self._results.pop(each.domain, not_tried), each.domain, now, name
-            )
-            for each in plan.remove
+            domain: judge_removal(self._results.pop(domain, not_tried), domain, now, name)
+            for domain in (each.domain for each in plan.remove)
         }
         added = {
             domain: judge_addition(result, domain not in missing if now else None, name)
