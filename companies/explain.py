@@ -50,7 +50,7 @@ def _explain(job: CompanyJob, domain: str, all_rows: Rows) -> tuple[Next, dict[s
     listed = _names_in(all_rows)
     waiting = [each for each in job.answers.waiting() if aliases.get(each, each) not in listed]
     is_known = set(names_of(diff.extra)) <= set(domains)
-    plan = job.plan(matching, diff, waiting, lookup if is_known else None)
+    plan = job.plan(matching, diff, lookup if is_known else None, waiting)
     found = lookup.naming([domain])
     mismatches = [matching.criteria.mismatch(company) for company in found]
     coming = _next(domain, plan, matching, mismatches, rows, job)

@@ -147,17 +147,18 @@ class CompanyJob:
         self,
         matching: Matching,
         diff: Diff,
-        waiting: Sequence[str],
         lookup: HubSpotLookup | None = None,
+        unlisted: Sequence[str] | None = None,
     ) -> Plan:
-        """`waiting`: domains that were refused lately, and are not listed; `lookup`: what HubSpot
-        has, if that is known already."""
+        """`lookup`: what HubSpot has, if that is known already; `unlisted`: the domains that were
+        refused lately and are not listed, if the difference is not that of all companies."""
         keep, extra = self.options.keep, diff.extra
         rows = {row: names for row, names in extra.items() if not keep.reason((row, *names))}
         not_now = self.answers.waiting()
+        waiting = diff.lacks(not_now) if unlisted is None else unlisted
         expected = {*diff.unchanged, *diff.missing} - not_now.keys()
         unexplained = self.aliases.unexplained(waiting) if self.aliases else {}
-        suspects = {(not_now[each].listed_as or "")[1:] for each in waiting}
+        suspects = {not_now[each].suspect for each in waiting}
         doubt = Doubt(self.destination.name, expected, unexplained, suspects)
         lookup = lookup or self.look_up(rows, matching)
         return make_plan(matching, diff, lookup, not_now, doubt, keep)
@@ -183,8 +184,3 @@ class CompanyJob:
         changes = [f"{adding} {each.domain}" for each in plan.add]
         changes += [f"{removing} {each.domain}" for each in plan.remove]
         return approval.judge(self.run, dict(zip(changes, changes)), over, self.history)
-
-    def remember(self, matching: Matching, listed: Collection[str]) -> None:
-        """For later runs. `listed`: the matching domains that are."""
-        self.state.remember_records(matching.companies.values())
-        self.answers.settle(listed, matching.companies)

@@ -148,8 +148,6 @@ class HubSpotLookup:
     def naming(self, names: Sequence[str]) -> list[Company]:
         """The companies that name one of these domains: as their own before others, then by id."""
         found = {each.id: each for name in names for each in self._naming.get(name, ())}
-        if len(found) < 2:
-            return list(found.values())
         return sorted(
             found.values(), key=lambda each: (normalise_domain(each.domain) not in names, each.id)
         )

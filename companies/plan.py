@@ -38,6 +38,11 @@ class Answer(NamedTuple):
         listed_as = self.listed_as or ""
         return None if listed_as.startswith("?") or listed_as == self.domain else self.listed_as
 
+    @property
+    def suspect(self) -> str:
+        """The row that may be it, or ""."""
+        return (self.listed_as or "").partition("?")[2]
+
 
 def waiting_key(domain: str) -> str:
     """Under which it is noted that something waits for a person."""

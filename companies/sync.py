@@ -79,7 +79,7 @@ def sync(job: CompanyJob) -> errors.Outcome:
         job.aliases.renew(matching.companies)
 
     diff = job.compare(matching, current.rows)
-    plan = job.plan(matching, diff, [each for each in diff.missing if each in answers.waiting()])
+    plan = job.plan(matching, diff)
     changes = [each.domain for each in (*plan.add, *plan.remove)]
     refused_before = {*answers.refused(), *filter(job.state.has_waited, changes)}
     refusals = job.judge(plan, refused_before)
@@ -96,7 +96,8 @@ def sync(job: CompanyJob) -> errors.Outcome:
     if refusals:
         outcome = run.refuse(refusals, is_known=refusal_key not in news)
     elif not (plan.add or plan.remove):
-        job.remember(matching, diff.unchanged)
+        job.state.remember_records(matching.companies.values())
+        answers.settle(diff.unchanged, matching.companies)
         outcome = end_in_sync(job, plan)
     elif run.dry_run:
         outcome = run.end_dry_run(f"would {report.describe_plan(plan, destination)}")
@@ -184,7 +185,7 @@ def apply(job: CompanyJob, matching: Matching, plan: Plan) -> Applied:
         if change.domain in applied.refused and change.status != NOT_REACHED:
             job.answers.note_refusal(change.domain, change.status, change.error or "")
     if applied.now:
-        job.remember(matching, applied.now.unchanged)
+        job.answers.settle(applied.now.unchanged, matching.companies)
     report.fill(job, applied.plan, matching, is_over=True)
     if not application.needs_payment:  # that is told of the changes
         application.changes.raise_if_nothing_written()
