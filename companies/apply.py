@@ -192,8 +192,8 @@ class Application:
             for domain, result in self._results.items()
         }
         actions = (self._destination.adding, self._destination.removing)
-        for action, results in zip(actions, (added, removed)):
-            statuses = [(domain, result.status) for domain, result in results.items()]
+        for action, part in zip(actions, (added, removed)):
+            statuses = [(domain, each.status) for domain, each in part.items()]
             self._job.history.set_statuses(action.key, statuses)
         results = {**added, **removed}
         refused = {domain for domain, result in results.items() if is_refusal(result)}

@@ -22,16 +22,15 @@ def explain(job: CompanyJob, domains: Sequence[str]) -> errors.Outcome:
     require_ok(job.source.of_rule, errors.SettingsError)
     all_rows = job.destination.fetch_current(lambda _number: None).rows
     rows: list[dict[str, Any]] = []
-    actions = (job.destination.adding, job.destination.removing)
+    done = {each.key: each.done for each in (job.destination.adding, job.destination.removing)}
     for domain in domains:
-        changes = job.history.changes_of(domain)
         coming, row = _explain(job, domain, all_rows)
-        history = [change_row(change) for change in changes]
-        rows.append({**row, "remembered": " ".join(row["remembered"]), "history": history})
-        done = {action.key: action.done for action in actions}
+        changes = job.history.changes_of(domain)
         who, *facts = _describe(row, job.destination, job.source.criteria)
         lines = [who, describe_next(coming, done), *facts, describe_past(changes, done)]
         job.run.explain(lines, row["hubspot"])
+        remembered, history = " ".join(row["remembered"]), [*map(change_row, changes)]
+        rows.append({**row, "remembered": remembered, "history": history})
     columns = ("domain", "next", "reason", "hubspot", "destination", "remembered", "history")
     section = Section("explain", "Explained", Kind.STEP, columns, rows)
     return job.run.answer("What happens to these companies, and why", [section])
@@ -142,10 +141,8 @@ def _describe(
     for each in row["hubspot"]:
         link = f" {each['link']}" if each["link"] else ""
         who = f"{each['name'] or '(no name)'}, id {each['id']},{link} {each['how']}"
-        shown = (
-            f"{of.label} {of.show(each['facts'][of.name]) or 'none'}"
-            for _, of in criteria.conditions
-        )
+        rule = [of for _, of in criteria.conditions]
+        shown = (f"{of.label} {of.show(each['facts'][of.name]) or 'none'}" for of in rule)
         facts = ", ".join(dict.fromkeys(shown))
         verdict = "matches" if each["matches"] else f"does not match: {each['reason']}"
         yield f"  HubSpot: {who}; {facts}. It {verdict}."

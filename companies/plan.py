@@ -173,24 +173,23 @@ def names_of(rows: Rows) -> list[str]:
     return sorted({name for domain, others in rows.items() for name in (domain, *others)})
 
 
-def judge(
-    domain: str, others: Sequence[str], matching: Matching, lookup: HubSpotLookup
-) -> Change | Kept:
-    """Whether a row of no matching company may be removed, going by what HubSpot holds now.
+def judge(names: Sequence[str], matching: Matching, lookup: HubSpotLookup) -> Change | str:
+    """The removal of a row of no matching company, going by what HubSpot holds now, or why it
+    stays. `names`: its domain, then its other names.
 
     It stays when a company that names it matches after all, because the search index, or an edit
-    during the read, hid it. `others`: its other names.
+    during the read, hid it.
     """
-    names = (domain, *others)
+    domain = names[0]
     for text in (matching.unusable[name] for name in names if name in matching.unusable):
-        return Kept(domain, f"the domain of a matching company in HubSpot is {text!r}")
+        return f"the domain of a matching company in HubSpot is {text!r}"
     found = lookup.naming(names)
     mismatches = [matching.criteria.mismatch(company) for company in found]
     if None in mismatches:
-        return Kept(domain, "a company in HubSpot with this domain matches after all")
+        return "a company in HubSpot with this domain matches after all"
     for each, mismatch in zip(found, mismatches):
-        if matching.criteria.is_unreadable(each):
-            return Kept(domain, mismatch or "")
+        if mismatch and matching.criteria.is_unreadable(each):
+            return mismatch
     if found:
         return Change(domain, found[0].name, found[0].id, mismatches[0])
     # No company names the domain now; one that did may be known by its id.
@@ -214,15 +213,13 @@ def judge_rows(
     kept: list[Kept] = []
     for domain in sorted(rows):
         names = (domain, *rows[domain])
-        if on_purpose := keep.reason(lookup.all_names(names).union(names)):
-            kept.append(Kept(domain, on_purpose, on_purpose=True))
-            continue
-        entry = judge(domain, rows[domain], matching, lookup)
-        reason = entry.reason if isinstance(entry, Kept) else doubt.about(entry)
-        if isinstance(entry, Change) and not reason:
+        on_purpose = keep.reason(lookup.all_names(names).union(names))
+        entry = on_purpose or judge(names, matching, lookup)
+        reason = entry if isinstance(entry, str) else doubt.about(entry)
+        if reason:
+            kept.append(Kept(domain, reason, bool(on_purpose)))
+        elif isinstance(entry, Change):
             remove.append(entry)
-        else:
-            kept.append(Kept(domain, reason or ""))
     return remove, kept
 
 
