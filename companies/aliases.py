@@ -52,12 +52,12 @@ class Aliases:
         already."""
         missing = (*now.lacks(accepted), *now.lacks(refused - accepted))
         domains = [domain for domain in missing if domain not in self._told]
-        if domains:
-            log.info("Looking up the other domains of %s.", words.companies(len(domains)))
+        number = min(len(domains), MOST_QUESTIONS - len(self._told))
+        if number > 0:
+            log.info("Looking up the other domains of %s.", words.companies(number))
         can_ask, is_listed = True, False
         for domain in domains:
-            can_ask = can_ask and len(self._told) < MOST_QUESTIONS
-            names = self._names(domain) if can_ask else None
+            names = self._names(domain) if can_ask and len(self._told) < MOST_QUESTIONS else None
             can_ask = names is not None  # after a failure no more is asked
             listed = [name for name in names or () if name in now.extra or name in now.aliased]
             is_listed = is_listed or bool(listed)

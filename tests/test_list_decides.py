@@ -112,7 +112,8 @@ def test_of_the_refused_only_some_are_asked_for(clock: FakeClock, rows: Rows, st
     domains = [f"shop-{n:02}.example" for n in range(30)]
     switches = {"unknown": set(domains), "unknown_status": status}
     with make(clock, list(map(shop, domains)), rows, **switches) as sandbox:
-        run_once(clock, sandbox)
+        outcome = run_once(clock, sandbox)
+        assert ("Looking up the other domains of 20 companies." in outcome.err) is bool(rows)
         look_ups = [each for each in asked(sandbox.requests) if each.startswith("GET ")]
         assert look_ups == [f"GET /companies/{domain}" for domain in domains[: 20 * len(rows)]]
         assert sandbox.predictleads.followings == rows  # which may be one of the other ten
