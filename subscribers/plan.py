@@ -184,18 +184,40 @@ def make_plan(
             typed = contact.values["email"] or ""
             reason = decide.INVALID_EMAIL if trimmed(typed) else decide.NO_EMAIL
             plan.add(Decision(Action.SKIP, Person(typed, [contact]), reason))
+    with_others: list[Person] = []
     for person in find_people(contacts, subscribers, memory):
-        # The contact changed last is the one used; the others are reported, if anybody is in scope.
-        older = person.contacts[:-1] if not rules.scope.out_of_scope(person.contacts) else ()
-        for contact in older:
-            plan.add(Decision(Action.SKIP, Person(person.email, [contact]), decide.OLDER))
-        plan.add(decide.decide(person, memory, rules))
+        if person.others:
+            with_others.append(person)
+        else:
+            _add(plan, person, memory, rules)
+    # Who is unsubscribed by this run has left before anybody with that address besides their own is
+    # written: else the next run would take back what this one did.
+    gone = {each.decision.person.email for each in plan.of(Action.UNSUBSCRIBE)}
+    for person in with_others:
+        if decide.decide(person, memory, rules).action is Action.UNSUBSCRIBE:
+            gone.add(person.email)
+    for person in with_others:
+        others = (
+            each._replace(status="unsubscribed")
+            if addresses.canonical(each.email) in gone
+            else each
+            for each in person.others
+        )
+        _add(plan, person._replace(others=[*others]), memory, rules)
     plan.sort()
     mirrored = (
         each for each in subscribers.values() if not rules.mirror.ids.isdisjoint(each.groups)
     )
     plan.members = sum(each.status not in decide.NOT_WRITTEN for each in mirrored)
     return plan
+
+
+def _add(plan: Plan, person: Person, memory: Memory, rules: Rules) -> None:
+    # The contact changed last is the one used; the others are reported, if anybody is in scope.
+    older = person.contacts[:-1] if not rules.scope.out_of_scope(person.contacts) else ()
+    for contact in older:
+        plan.add(Decision(Action.SKIP, Person(person.email, [contact]), decide.OLDER))
+    plan.add(decide.decide(person, memory, rules))
 
 
 def find_people(

@@ -204,6 +204,24 @@ def test_an_opt_out_counts_for_additional_addresses(clock: FakeClock) -> None:
     assert reasons(shown) == {JO: still, BO: still}
 
 
+@pytest.mark.parametrize("also", [{}, {"hs_additional_emails": BO}])
+def test_who_is_unsubscribed_by_a_run_has_left_for_it(clock: FakeClock, also: Any) -> None:
+    """Under the other address of a contact too, in the same run."""
+    contacts = [contact(JO, hs_additional_emails=AL), contact(AL, hs_email_optout="true", **also)]
+    people = [{**subscriber(each), "groups": ["7"]} for each in (JO, AL, *also.values())]
+    with make(contacts, people, clock, groups={"7": "Shops"}) as sandbox:
+        flags = ["--unsubscribe-opted-out", "--mirror-group", "Shops", "--max-leave", "9"]
+        outcome = run_first(clock, sandbox, *flags, "--allow-empty")
+        assert statuses(sandbox) == {
+            JO: "active",
+            **dict.fromkeys((AL, *also.values()), "unsubscribed"),
+        }
+        assert sandbox.mailerlite.subscribers[JO]["groups"] == []
+        assert run(clock, sandbox, *flags).report["outcome"] == "in_sync"
+    assert reasons(outcome) == {JO: "unsubscribed in MailerLite under another address"}
+    assert emails(outcome.report["leave"]) == [JO]
+
+
 def test_an_address_that_becomes_an_additional_one_after_the_plan(clock: FakeClock) -> None:
     with make([contact(BO)], [subscriber(JO, status="unsubscribed")], clock) as sandbox:
         added = {"hs_additional_emails": JO}
