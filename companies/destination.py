@@ -55,11 +55,6 @@ class Destination(Protocol):
 
     http: http_client.HttpClient
 
-    @property
-    def lists(self) -> str:
-        """Such as "PredictLeads follows"."""
-        return f"{self.name} {self.verb}"
-
     # Only where a company may be listed under another domain than it was added by: the domains
     # under which the service may list the company of a domain, at a cost; see aliases.py.
     aliases_of: Callable[[str], Sequence[str]] | None = None

@@ -129,7 +129,8 @@ class CompanyJob:
         self.aliases = Aliases(aliases_of, self.answers) if aliases_of else None
 
     def compare(self, matching: Matching, rows: Rows) -> Diff:
-        return compare(matching, rows, self.answers.aliases(), self.destination.lists)
+        lists = f"{self.destination.name} {self.destination.verb}"
+        return compare(matching, rows, self.answers.aliases(), lists)
 
     def look_up(self, rows: Rows, matching: Matching) -> HubSpotLookup:
         """What HubSpot holds now of companies that are listed and do not match, and who is in the

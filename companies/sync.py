@@ -140,7 +140,7 @@ def read_both_sides(job: CompanyJob) -> tuple[Matching, Current]:
         )
     rows = len(current.rows)
     log.info("HubSpot: %s", job.source.describe(matching))
-    log.info("%s %s at the moment.", job.destination.lists, words.companies(rows))
+    log.info("%s %s %s at the moment.", name, job.destination.verb, words.companies(rows))
     if current.claimed is not None:
         claimed = words.companies(current.claimed)
         warn(job.run, f"{name} says there are {claimed}, but its list shows {rows:,}.")
