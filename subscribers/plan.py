@@ -205,10 +205,8 @@ def make_plan(
         )
         _add(plan, person._replace(others=[*others]), memory, rules)
     plan.sort()
-    mirrored = (
-        each for each in subscribers.values() if not rules.mirror.ids.isdisjoint(each.groups)
-    )
-    plan.members = sum(each.status not in decide.NOT_WRITTEN for each in mirrored)
+    mailed = (each for each in subscribers.values() if each.status not in decide.NOT_WRITTEN)
+    plan.members = sum(not rules.mirror.ids.isdisjoint(each.groups) for each in mailed)
     return plan
 
 
