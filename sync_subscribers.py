@@ -10,8 +10,7 @@ import cli.start  # noqa: F401 - first: it is for what may happen while the othe
 import sys
 from typing import Sequence
 
-from cli import approval, changes, command
-from cli.job import Job, run_job
+from cli import changes, command, job
 from core import errors, limits, log, words
 from core.clock import Clock
 from hubspot_api.shapes import CONTACTS
@@ -54,7 +53,7 @@ def _run(run: command.Run) -> errors.Outcome:
             found.append(Finding(True, "Use --first-run for the first real run."))
         return found
 
-    job = Job(
+    work = job.Job(
         account=account,
         clients=[service.http for service in services],
         keep_history_days=chosen.keep_history_days,
@@ -64,7 +63,7 @@ def _run(run: command.Run) -> errors.Outcome:
         sync=lambda *state: Sync(run, chosen, services, *state).outcome(),
         explain=lambda *state: explain.explain(run, services, Setup(chosen, services), *state),
     )
-    return run_job(run, job)
+    return job.run_job(run, work)
 
 
 def _forget(run: command.Run, email: str, account: str) -> errors.Outcome:
@@ -142,7 +141,7 @@ class Sync:
             for refusal in missing:
                 run.say(refusal.reason)
             missing = []
-        return approval.judge(run, changes, [*missing, *over], self.history)
+        return job.judge_plan(run, changes, [*missing, *over], self.history)
 
     def _carry_out(self, plan: Plan, everybody: reading.Everybody) -> errors.Outcome:
         run = self.run

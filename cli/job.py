@@ -1,23 +1,28 @@
-"""What a script with a run history does before its work: check, answer questions, open, note."""
+"""What a script with a run history does around its work: check, answer, open, judge, note."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Generic, Iterable, Sequence, TypeVar
+from typing import Callable, Generic, Iterable, Mapping, Sequence, TypeVar
 
 from cli.command import Run
+from core import limits, words
 from core.addresses import masked
 from core.errors import AppError, CallRejected, Forbidden, NotSent, Outcome
 from report import history as past
 from report.model import Finding
 from state import files, lock, store
-from state.history import History
+from state.history import History, Who
 from transport.http_client import HttpClient
 
 S = TypeVar("S", bound=store.Store)
+# A change in words, further lines of which are not shown -> as the run history keeps it: the same
+# words or, of a person, a hash.
+Changes = Mapping[str, Who]
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,36 @@ def _say_history(run: Run, history: History, verbs: past.Verbs) -> Outcome:
     if not sections[0].rows:
         run.summarise("The run history has no run that changed anything.")
     return run.answer("What earlier runs did", sections)
+
+
+def judge_plan(
+    run: Run, changes: Changes, refusals: Sequence[limits.Refusal], history: History
+) -> list[limits.Refusal]:
+    """What keeps the plan from being carried out. Its id is made of its changes alone: the plan
+    that `--approve` names goes past all limits; any other is refused, with what is different."""
+    digest = hashlib.sha256("\n".join(sorted(changes)).encode()).hexdigest()
+    plan, approved = f"{digest[:4]}-{digest[4:8]}", run.args.approve
+    run.report.plan = plan if changes else ""
+    found = [each for each in refusals if not (approved and each.by_plan)]
+    if approved not in (None, plan) and changes:
+        difference = _describe_difference(changes, history.planned(approved))
+        text = f"The plan is not {approved} any more, it is {plan} now.{difference}"
+        found.append(limits.Refusal(text, f"--approve {plan}"))
+    if found and not run.dry_run:
+        history.note_plan(plan, changes.values())
+    return found
+
+
+def _describe_difference(changes: Changes, before: set[Who]) -> str:
+    """Nothing where the other plan is unknown: a dry run leaves nothing behind."""
+    if not before:
+        return ""
+    new = [text.split("\n")[0] for text, who in changes.items() if who not in before]
+    gone = before.difference(changes.values())
+    names = sorted(each for each in gone if isinstance(each, str))
+    names += [words.count(len(gone), "change")] if gone and not names else []
+    parts = [("New", new), ("No longer planned", names)]
+    return "".join(f" {title}: {words.listing(texts)}." for title, texts in parts if texts)
 
 
 def collect_findings(*checks: Callable[[], Finding]) -> list[Finding]:

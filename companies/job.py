@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Callable, Collection, NamedTuple, Sequence
 
-from cli import approval, command
+from cli import command, job
 from companies.aliases import Aliases
 from companies.destination import Action, Destination
 from companies.matching import HubSpotLookup, Matching
@@ -184,4 +184,4 @@ class CompanyJob:
         over_limit(adding, options.max_add, adds)
         changes = [f"{adding} {each.domain}" for each in plan.add]
         changes += [f"{removing} {each.domain}" for each in plan.remove]
-        return approval.judge(self.run, dict(zip(changes, changes)), over, self.history)
+        return job.judge_plan(self.run, dict(zip(changes, changes)), over, self.history)
