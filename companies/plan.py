@@ -214,12 +214,13 @@ def judge_rows(
     for domain in sorted(rows):
         names = (domain, *rows[domain])
         on_purpose = keep.reason(lookup.all_names(names).union(names))
-        entry = on_purpose or judge(names, matching, lookup)
-        reason = entry if isinstance(entry, str) else doubt.about(entry)
-        if reason:
-            kept.append(Kept(domain, reason, bool(on_purpose)))
-        elif isinstance(entry, Change):
-            remove.append(entry)
+        verdict = on_purpose or judge(names, matching, lookup)
+        if isinstance(verdict, Change):
+            verdict = doubt.about(verdict) or verdict
+        if isinstance(verdict, Change):
+            remove.append(verdict)
+        else:
+            kept.append(Kept(domain, verdict, bool(on_purpose)))
     return remove, kept
 
 
