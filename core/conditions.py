@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, Callable, Mapping, NamedTuple
 
 from core.values import as_day, as_number, split_values
-from core.words import alternatives, format_date
+from core.words import alternatives, format_date, listing
 
 # A value stands in double quotes, or has neither a comma nor a bar; no value means "has none".
 _VALUE = r'(?:\s*"[^"]*"\s*|[^",|]*)'
@@ -123,8 +123,11 @@ class Condition(NamedTuple):
         enumeration whose values HubSpot takes from elsewhere, such as an owner, names none."""
         name, known = self.property, properties.get(self.property)
         if known is None:
-            close = alternatives(difflib.get_close_matches(name, properties, cutoff=0.0))
-            return f"HubSpot has no {of} property {name}. Did you mean {close}?"
+            missing = f"HubSpot has no {of} property {name}."
+            if close := difflib.get_close_matches(name, properties):
+                return f"{missing} Did you mean {alternatives(close)}?"
+            nearest = difflib.get_close_matches(name, properties, cutoff=0.0)
+            return f"{missing} The closest names are {listing(nearest)}."
         what = f"HubSpot's {name} is of type {known.type}, and"
         if self.sign in _COMPARE and not (known.type == "number" or known.has_days):
             return f"{what} {self.sign} works only for numbers and dates."

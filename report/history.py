@@ -9,7 +9,7 @@ from typing import Mapping, NamedTuple, Sequence
 from core.clock import DAY_S
 from core.errors import Outcome, describe_outcome
 from core.words import count, format_date, format_moment, listing, local
-from report.model import DONE, NOT_REACHED, Card, Kind, Row, Section
+from report.model import DONE, FAILED, NOT_REACHED, Card, Kind, Row, Section
 from state.history import BROKEN_OFF, RUNNING, SENT, ChangeEntry, History, RunEntry
 
 RECENT_DAYS, RECENT_RUNS = 30, 10  # on the page
@@ -115,9 +115,11 @@ def _describe_run(run: RunEntry, verbs: Verbs) -> str:
 
 
 def _count(changes: Sequence[ChangeEntry], verbs: Verbs) -> dict[str, int]:
-    """What was changed, in words, and what may have been."""
-    done = [verbs.get(each.action, each.action) for each in changes if each.status == DONE]
-    return dict(Counter([*done, *(NOT_CONFIRMED for each in changes if each.status == SENT)]))
+    """How many changes were made, in words, how many failed, and how many may have been made."""
+    made = Counter(verbs.get(each.action, each.action) for each in changes if each.status == DONE)
+    came = Counter(each.status for each in changes)
+    others = {FAILED: came[FAILED], NOT_CONFIRMED: came[SENT]}
+    return {**made, **{words: number for words, number in others.items() if number}}
 
 
 def change_row(change: ChangeEntry) -> dict[str, object]:

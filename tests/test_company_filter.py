@@ -96,7 +96,7 @@ def test_what_is_said_of_the_rule(clock: FakeClock) -> None:
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("alexa<1000000", "HubSpot has no company property alexa. Did you mean name"),
+        ("alexa<1000000", "HubSpot has no company property alexa. The closest names are name"),
         ("country<d", "HubSpot's country is of type string, and < works only for numbers"),
         ("tags=B2B", "HubSpot's tags has no value B2B. Its values are b2b, b2c, other."),
         ("revenue>much, country=, last_visit=soon", "revenue is of type number, and much is no"),

@@ -327,8 +327,8 @@ def test_a_run_that_fails_at_the_start_is_in_the_history(clock: FakeClock) -> No
         outcome = clock.run(sync.main, sandbox, "--history")
     assert failed.code == 2
     assert history_lines(outcome) == [
-        "failed: HubSpot has no company property alexa. Did you mean name, createdate or"
-        " hs_additional_domains? Set or fix COMPANY_FILTER; without it, ECOMMERCE_PLATFORMS and"
+        "failed: HubSpot has no company property alexa. The closest names are name, createdate,"
+        " hs_additional_domains. Set or fix COMPANY_FILTER; without it, ECOMMERCE_PLATFORMS and"
         " ALEXA_BELOW make the rule. The PredictLeads subscription is disabled. See PredictLeads >"
         " Subscription Plans.",
         "done: 1 followed",

@@ -228,7 +228,7 @@ WITHOUT_OPTION = (
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (without_rank, "HubSpot has no company property alexa. Did you mean "),
+        (without_rank, "HubSpot has no company property alexa. The closest names are "),
         (rank(type="string"), RANK_AS_TEXT),
         (without_option, WITHOUT_OPTION),
     ],
