@@ -199,6 +199,7 @@ def test_additions_are_limited(world: World) -> None:
     assert world.run(flag, "3", **{setting: "2"}).code == 0
 
 
+@pytest.mark.no_cover
 def test_an_empty_hubspot_is_refused(world: World) -> None:
     assert world.run().code == 0  # as long as nothing is listed
     world.lists(*range(9))

@@ -324,6 +324,7 @@ COMPANIES = st.lists(
 FOLLOWINGS = st.lists(st.builds(Following, SPELLINGS, st.none() | SPELLINGS), max_size=25)
 
 
+@pytest.mark.no_cover
 @given(COMPANIES, FOLLOWINGS)
 def test_a_plan_leaves_nothing_to_do(companies: list[Company], followings: list[Following]) -> None:
     plan = plan_for(companies, followings)
@@ -353,6 +354,7 @@ def test_the_order_of_the_input_does_not_matter(
     assert [entry.domain for entry in plan.remove] == sorted(e.domain for e in plan.remove)
 
 
+@pytest.mark.no_cover
 @given(COMPANIES, FOLLOWINGS)
 def test_no_matching_one_is_removed(companies: list[Company], followings: list[Following]) -> None:
     """Even when the first read misses every company and only the second look finds them."""

@@ -152,6 +152,7 @@ def test_who_has_not_confirmed_in_hubspot_is_not_written(clock: FakeClock) -> No
 # Addresses beside a contact's own
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "typed",
     [
@@ -325,6 +326,7 @@ CHANGES: dict[str, tuple[Callable[[Sandbox], object], str]] = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("is_there", [False, True])
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_happens_after_the_plan_counts(clock: FakeClock, change: str, is_there: bool) -> None:

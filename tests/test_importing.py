@@ -52,6 +52,7 @@ def is_import(request: Request) -> bool:
     return request.path.endswith("/import-subscribers")
 
 
+@pytest.mark.no_cover
 def test_everybody_arrives(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a tenth of the people in one call this stands for 2,100."""
     monkeypatch.setattr(importing, "IMPORT_SIZE", 100)

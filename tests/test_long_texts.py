@@ -49,6 +49,7 @@ SEARCHES: list[Callable[[str], object]] = [
 ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize("ending", ["", "!"])
 def test_a_long_text_takes_linear_time(search: Callable[[str], object], ending: str) -> None:

@@ -148,6 +148,7 @@ def test_the_number_of_active_subscribers(sandbox: Sandbox, client: MailerLiteCl
         client.count_subscribers(["active"])
 
 
+@pytest.mark.no_cover
 def test_another_app_keeps_its_half_of_the_allowance(
     sandbox: Sandbox, client: MailerLiteClient, clock: FakeClock
 ) -> None:

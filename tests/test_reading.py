@@ -68,6 +68,7 @@ def test_a_list_in_order_is_read_once(size: int, count: int | None, end: Page | 
     assert asked == [*range(1, len(asked) + 1)]
 
 
+@pytest.mark.no_cover
 @settings(deadline=None)
 @given(st.integers(0, 30), st.integers(4, 40), st.booleans(), st.randoms(use_true_random=False))
 def test_a_list_without_an_order_is_read_until_nothing_is_missing(
@@ -255,12 +256,14 @@ def read_by_id(fetch: ById, has_room: bool = True, page_size: int = 20) -> Itera
             yield from (row.id for row in page)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=200, deadline=None)
 @given(st.sets(st.integers(1, 10**12), max_size=200), st.integers(1, 20), st.booleans())
 def test_every_row_by_id_once(ids: set[int], limit: int, has_room: bool) -> None:
     assert sorted(read_by_id(Table(ids, limit).fetch, has_room, limit)) == sorted(ids)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=100, deadline=None)
 @given(st.sets(st.integers(1, 10**6), min_size=30, max_size=200), st.data(), st.booleans())
 def test_rows_that_stay_are_never_lost(ids: set[int], data: st.DataObject, has_room: bool) -> None:
@@ -275,6 +278,7 @@ def test_rows_that_stay_are_never_lost(ids: set[int], data: st.DataObject, has_r
         assert retry_if_changed(read) >= ids - {*leaving}
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("rows", [0, 1, 19, 20, 21, 2_000])
 def test_one_chain_costs_a_page_each(rows: int) -> None:
     table = Table({7 * number for number in range(1, rows + 1)}, 20)
@@ -283,6 +287,7 @@ def test_one_chain_costs_a_page_each(rows: int) -> None:
     assert len(table.asked) == max(table.pages(), 1) + is_full
 
 
+@pytest.mark.no_cover
 def test_more_chains_cost_a_page_each_even_where_ids_lie_far_apart() -> None:
     table = Table({*range(900, 3_000), *range(2 * 10**10, 2 * 10**10 + 2_000)}, 20)
     under_way: set[IdRange] = set()

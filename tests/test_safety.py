@@ -280,7 +280,6 @@ def test_a_run_that_takes_too_long_ends_as_if_stopped(clock: FakeClock) -> None:
 # Kills and a second signal: in processes of their own
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("is_lost", [False, True])
 @pytest.mark.parametrize("number", range(1, 6))
 def test_killed_among_companies_of_two_names(clock: FakeClock, number: int, is_lost: bool) -> None:

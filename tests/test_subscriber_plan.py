@@ -308,6 +308,7 @@ def numbered(rows: list[Any]) -> list[Contact]:
     ]
 
 
+@pytest.mark.no_cover
 @given(CONTACTS, PEOPLE, st.booleans(), st.booleans(), st.randoms(use_true_random=False))
 def test_every_contact_is_accounted_for_and_nobody_is_written_against_their_will(
     rows: list[Any], people: list[Subscriber], unsubscribe: bool, known: bool, random: Random
@@ -336,6 +337,7 @@ def test_every_contact_is_accounted_for_and_nobody_is_written_against_their_will
         assert make_plan(contacts, found, store, rules) == plan
 
 
+@pytest.mark.no_cover
 @given(CONTACTS, PEOPLE, st.booleans())
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
     rows: list[Any], people: list[Subscriber], fill_only: bool

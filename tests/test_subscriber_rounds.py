@@ -53,6 +53,7 @@ def test_who_is_deleted_after_the_plan_and_restored_is_created_once(clock: FakeC
 # A lost memory
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("how", ["key", "home", "file", "link"])
 def test_a_lost_memory_brings_nobody_back(
     clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
@@ -143,6 +144,7 @@ def test_how_many_must_be_missing_to_look_like_another_account(
     assert ("this file seems to belong to another account" in outcome.out) is is_foreign
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("gone", "flags", "code"),
     [
@@ -187,6 +189,7 @@ def test_the_limits_can_be_set(clock: FakeClock) -> None:
 # Caps
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("objectors", "flags", "code"),
     [(5, [], 0), (20, [], 0), (21, [], 3), (21, ["--max-unsubscribe", "21"], 0)],
@@ -212,6 +215,7 @@ def test_not_all_are_unsubscribed_at_once(
         assert f" --approve {outcome.report['plan']}\n" in outcome.out
 
 
+@pytest.mark.no_cover
 def test_500_people_are_created_and_no_more(clock: FakeClock) -> None:
     with make([*map(contact, many(501))], [], clock) as sandbox:
         outcome = run(clock, sandbox)
@@ -262,6 +266,7 @@ def test_an_opt_out_counts_for_the_earlier_address_too(clock: FakeClock) -> None
     assert told.report["leavers"] == []
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("status", ["unsubscribed", "junk"])
 def test_who_left_under_an_earlier_address(clock: FakeClock, status: str, is_known: bool) -> None:
@@ -357,6 +362,7 @@ KEEPS: dict[str, tuple[str, str, Keep]] = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("is_there", [False, True])
 @pytest.mark.parametrize("answered", ["as kept", "as sent", "not at all"])
 def test_another_form_is_sent_once(clock: FakeClock, is_there: bool, answered: str) -> None:
@@ -521,6 +527,7 @@ def test_a_value_stands_in_no_file(
     assert b"mail.example" not in content
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("refused", "others"), [(10, 0), (35, 5), (99, 0)])
 def test_who_is_refused_keeps_nobody_else_out(clock: FakeClock, refused: int, others: int) -> None:
     shut = [f"info@a{n:03d}.example" for n in range(refused)]
@@ -546,6 +553,7 @@ def test_who_is_refused_keeps_nobody_else_out(clock: FakeClock, refused: int, ot
     ]
 
 
+@pytest.mark.no_cover
 def test_where_all_are_refused_nobody_waits_and_the_way_out_is_named(clock: FakeClock) -> None:
     people = many(200)
     with make([*map(contact, people)], [], clock, not_taken=people) as sandbox:
@@ -562,6 +570,7 @@ def test_where_all_are_refused_nobody_waits_and_the_way_out_is_named(clock: Fake
 OF_1000 = "The plan has room for 1,000 people: this is number {}."
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("code", "number", "words"),
     [
@@ -657,6 +666,7 @@ def test_who_was_never_in_a_group_joins_it(clock: FakeClock) -> None:
 # One form for addresses and values
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("typed", ["jo@m\u00fcnze.example", "Jo@xn--mnze-0ra.Example"])
 def test_international_addresses_have_one_form(clock: FakeClock, typed: str, kept: bool) -> None:

@@ -205,6 +205,7 @@ def test_1000_contacts_of_all_kinds(
     assert f"Nothing to do: {equal:,} people are up to date." in second.out
 
 
+@pytest.mark.no_cover
 def test_the_pace_is_that_of_the_account(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         apply, "WRITERS", 1
@@ -596,6 +597,7 @@ def seven_to_write() -> Sandbox:
     return make(contacts, people, time.monotonic, requests_per_minute=None)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("number", [1, 4, 7])
 def test_killed_after_any_write_the_next_run_converges(clock: FakeClock, number: int) -> None:
     with seven_to_write() as sandbox:

@@ -77,6 +77,7 @@ def test_no_colours_and_no_bars_in_a_pipe(clock: FakeClock) -> None:
     assert "done/s" not in outcome.err
 
 
+@pytest.mark.no_cover
 def test_unfollows_are_shown_up_to_200(
     clock: FakeClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
