@@ -202,6 +202,8 @@ class Application:
             reason = str(self.changes.outage)
             results.update((k, results[k]._replace(error=reason)) for k in unpaid)
             refused |= unpaid
+        # What was listed, and could not be added again, is to be tried by the next run.
+        refused -= {each for each in self._shown & refused if results[each].status != UNLISTED}
 
         def judged(change: Change) -> Change:
             status, error, *_ = results[change.domain]

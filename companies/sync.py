@@ -13,7 +13,7 @@ from companies.apply import Application, Applied
 from companies.destination import Current, Destination
 from companies.job import CompanyJob, add_flags, read_options
 from companies.matching import Matching
-from companies.plan import UNLISTED, Plan, waiting_key
+from companies.plan import Plan, waiting_key
 from companies.source import CompanySource
 from companies.state import CompanyState
 from core import errors, log, words
@@ -179,11 +179,11 @@ def apply(job: CompanyJob, matching: Matching, plan: Plan) -> Applied:
     job.state.remember_records(matching.companies.values())
     application = Application(job, matching)
     applied = application.apply(plan)
-    # What was listed and could not be added again is to be tried by the next run.
-    lost = [change for change in applied.lost if change.status == UNLISTED]
-    for change in (*applied.plan.add, *lost):
+    for change in (*applied.plan.add, *applied.lost):
         if change.domain in applied.refused and change.status != NOT_REACHED:
             job.answers.note_refusal(change.domain, change.status, change.error or "")
+            if application.needs_payment:  # which says nothing of the company: any row may be it
+                job.answers.note_name(change.domain, "")
     if applied.now:
         job.answers.settle(applied.now.unchanged, matching.companies)
     report.fill(job, applied.plan, matching, is_over=True)

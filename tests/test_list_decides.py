@@ -309,6 +309,32 @@ def test_a_conflict_may_say_that_the_company_is_followed_already(clock: FakeCloc
     assert (outcome.code, statuses(outcome, "follow")) == (4, {NEW: "failed"})
 
 
+def test_a_follow_that_was_not_paid_for_says_nothing_about_the_company(clock: FakeClock) -> None:
+    """It may be listed under the name of any row, until it is asked for again."""
+    names = {"aliases": {OLD: NEW}, "look_up_shows": "asked", "with_identifiers": False}
+    with make(clock, [shop(NEW)], {OLD: None}, **names) as sandbox:
+        sandbox.faults = [Fault("status", path="/follow$", status=402, times=1)]
+        for wait_s in (0, 60, 7 * DAY_S, 60):
+            clock.now += wait_s
+            outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
+            assert sandbox.predictleads.followed == {NEW}
+        assert outcome.code == 0
+
+
+def test_what_is_taken_along_and_not_followed_again_is_tried_by_the_next_run(
+    clock: FakeClock,
+) -> None:
+    """Once listed, it is not refused for days."""
+    names = {"aliases": {OLD: NEW}, "follow_again": "add", "unfollow_all": True}
+    switches = {**names, "look_up_shows": "asked", "with_identifiers": False}
+    with make(clock, [shop(NEW)], {OLD: None}, **switches) as sandbox:
+        sandbox.faults = [Fault("status", path="/follow$", status=403, nth=2, times=1)]
+        outcome = clock.run(sync.main, sandbox, "--max-unfollow", "100%")
+        assert (outcome.code, outcome.report["checked_after"]["missing"]) == (4, [NEW])
+        outcome = clock.run(sync.main, sandbox)
+        assert outcome.out.endswith(all_listed(1))
+
+
 @pytest.mark.parametrize("days", ["0", "1"])
 def test_doubt_ends_when_its_days_are_over(clock: FakeClock, days: str) -> None:
     switches = {"unlisted": {NEW}, "look_up_unknown": 404, "unknown": {NEW}, "unknown_status": 200}
