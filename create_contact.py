@@ -12,8 +12,9 @@ import sys
 from typing import Callable, Sequence
 
 from cli import command, job
-from contact import records
-from contact.records import Memory, NewContact, Step, one_line
+from contact import plan
+from contact.plan import NewContact, Step, one_line
+from contact.records import Memory, Records
 from core import errors, limits, log, words
 from core.addresses import parse_domain, parse_email, shared_host
 from core.clock import Clock
@@ -83,7 +84,7 @@ def _run(run: command.Run) -> errors.Outcome:
             here = job.check_machine(run, chosen.account, lambda path: Memory(path, True))
             return run.show_findings([*_check(hubspot, wanted), *here])
         with contextlib.closing(Memory(run.state_path(chosen.account), run.dry_run)) as memory:
-            return Creation(run, hubspot, memory, wanted).carry_out()
+            return Creation(run, Records(run, hubspot, memory), wanted).carry_out()
 
 
 def _wanted(run: command.Run, first_name: str, last_name: str) -> NewContact:
@@ -91,13 +92,13 @@ def _wanted(run: command.Run, first_name: str, last_name: str) -> NewContact:
     args = run.args
     needed = (args.email, args.company_name, args.company_domain)
     if {*needed, args.first_name, args.last_name} == {None}:
-        first, last = first_name or records.FIRST_NAME, last_name or records.LAST_NAME
-        email = records.made_up_email(first, last)
+        first, last = first_name or plan.FIRST_NAME, last_name or plan.LAST_NAME
+        email = plan.made_up_email(first, last)
         run.say(
             f"No person was given. This run uses the sample person {email}, in the account that"
             " HUBSPOT_ACCESS_TOKEN belongs to."
         )
-        return NewContact(email, first, last, records.COMPANY_NAME, records.COMPANY_DOMAIN)
+        return NewContact(email, first, last, plan.COMPANY_NAME, plan.COMPANY_DOMAIN)
     flags = ("--email", "--company-name", "--company-domain")
     if missing := [flag for flag, value in zip(flags, needed) if not value]:
         raise errors.SettingsError(
@@ -130,11 +131,9 @@ def _check(hubspot: HubSpotClient, wanted: NewContact) -> list[Finding]:
 class Creation:
     """One run: look, then create what is missing, and tell each step."""
 
-    def __init__(
-        self, run: command.Run, hubspot: HubSpotClient, memory: Memory, wanted: NewContact
-    ) -> None:
-        self._run, self._hubspot, self._wanted = run, hubspot, wanted
-        self._records = records.Records(run, hubspot, memory)
+    def __init__(self, run: command.Run, records: Records, wanted: NewContact) -> None:
+        self._run, self._records, self._wanted = run, records, wanted
+        self._hubspot = records.hubspot
         self._account = self._hubspot.account_if_told()  # without it there are no links
         self._steps: list[Row] = []
         self._warnings: list[str] = []
@@ -176,7 +175,7 @@ class Creation:
             " correct them, or delete in HubSpot what was created."
         )
 
-    def _take_steps(self, found: records.Plan) -> None:
+    def _take_steps(self, found: plan.Plan) -> None:
         company = self._find_or_create(found.company, self._records.create_company)
         for warning in found.warnings:
             self._warn(warning)
@@ -218,7 +217,7 @@ class Creation:
         texts: list[str] = []
         for each in companies.values():
             details = filter(None, (each.domain, f"id {each.id}", self._link("company", each.id)))
-            texts.append(f"{records.shown(each.name)} ({', '.join(details)})")
+            texts.append(f"{plan.shown(each.name)} ({', '.join(details)})")
         cause = "" if contact_is_new else " If nobody did that on purpose:"
         self._warn(
             f"The contact is also associated with {' and '.join(texts)}.{cause} HubSpot's setting"

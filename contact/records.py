@@ -6,124 +6,17 @@ call whose answer is lost may have been carried out.
 
 from __future__ import annotations
 
-import re
 import sqlite3
-import unicodedata
 from pathlib import Path
-from typing import Callable, Iterable, NamedTuple, Sequence
+from typing import Callable, Sequence
 
 from cli.command import Run
-from core import log, words
-from core.addresses import MAX_LOCAL, named_domains, normalise_domain
+from contact.plan import NewContact, Plan, make_plan, with_domain
+from core import log
 from core.errors import CallRejected, Forbidden, ServiceError
 from hubspot_api import search, shapes
 from hubspot_client import HubSpotClient
 from state.store import Store
-
-# Reserved for examples (RFC 2606). HubSpot takes no address that ends in .example or .test, because
-# these are not in use: https://legacydocs.hubspot.com/docs/faq/how-does-hubspot-validate-email-addresses
-MADE_UP_DOMAIN = "example.com"
-
-# Nobody's names, and they look like it.
-FIRST_NAME, LAST_NAME = "Test", "Person"
-COMPANY_NAME = "Coding Challenge Company GmbH"
-COMPANY_DOMAIN = "coding-challenge-company.com"
-
-NAME_WIDTH = 70  # characters of a name from HubSpot that are shown
-
-
-class NewContact(NamedTuple):
-    """One person and the company to associate them with; only the names of the person may be
-    empty. `email` is in lower case, `company_domain` is bare."""
-
-    email: str
-    first_name: str
-    last_name: str
-    company_name: str
-    company_domain: str
-
-
-class Step(NamedTuple):
-    """`step`: company, contact or association; `status`: found, planned, created or associated;
-    `name`: of what it is about; `id`: of its record, with an association that of the contact."""
-
-    step: str
-    status: str
-    name: str
-    id: int | None = None
-
-
-class Plan(NamedTuple):
-    """What is found or planned. The company comes first: else HubSpot might make one by itself for
-    the new contact. `twins`: the ids of more companies with the domain; `linked`: those of all
-    companies that the contact has; `warnings`: why the company may be the wrong one."""
-
-    company: Step
-    contact: Step
-    twins: Sequence[int]
-    linked: Sequence[int]
-    warnings: Sequence[str]
-
-
-def make_plan(
-    wanted: NewContact,
-    companies: Sequence[shapes.Company],
-    contact: shapes.Contact | None,
-    linked: Sequence[int],
-) -> Plan:
-    """`companies`: those with the domain, the best one first."""
-    domain, warnings = wanted.company_domain, []
-    company = Step("company", "planned", f"{wanted.company_name}, {domain}")
-    twins = [each.id for each in companies[1:]]
-    if companies:
-        name = one_line(companies[0].name or "")
-        company = Step("company", "found", f"{shown(name)}, {domain}", companies[0].id)
-        if name and name.casefold() != wanted.company_name.casefold():
-            warnings.append(
-                f"The company with the domain {domain} is called {shown(name)} in HubSpot, not"
-                f" {wanted.company_name}. If it is another company, correct --company-domain."
-            )
-    if twins:
-        ids = ", ".join(map(str, twins))
-        warnings.append(f"HubSpot has other companies with the domain {domain}: {ids}.")
-    name = one_line(f"{wanted.first_name} {wanted.last_name}") or "(no name)"
-    person = Step("contact", "planned", f"{name}, {wanted.email}")
-    if contact:
-        names = filter(None, (contact.values["firstname"], contact.values["lastname"]))
-        person = Step("contact", "found", f"{shown(' '.join(names))}, {wanted.email}", contact.id)
-    return Plan(company, person, twins, linked, warnings)
-
-
-def made_up_email(first_name: str, last_name: str) -> str:
-    """An address that reaches nobody, always the same for the same names."""
-
-    def ascii_word(name: str) -> str:
-        plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
-        return "-".join(re.findall("[a-z0-9]+", plain))
-
-    local = ".".join(filter(None, map(ascii_word, (first_name, last_name))))[:MAX_LOCAL].strip(".-")
-    return f"{local or 'someone'}@{MADE_UP_DOMAIN}"
-
-
-def with_domain(companies: Iterable[shapes.Company], domain: str) -> list[shapes.Company]:
-    """Those that have this bare domain in whatever spelling, each once: first those whose own it
-    is, then those that have it besides another one; the lowest id first."""
-
-    def has_it(company: shapes.Company) -> bool:
-        return domain in named_domains(company.domain) | named_domains(company.additional_domains)
-
-    found = {each.id: each for each in companies if has_it(each)}.values()
-    return sorted(found, key=lambda each: (normalise_domain(each.domain) != domain, each.id))
-
-
-def shown(name: str | None) -> str:
-    """A name from HubSpot, fit for a line."""
-    return words.clip(one_line(name or "") or "(no name)", NAME_WIDTH)
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.split())
-
 
 # 78 s in all. The search is known to lag by up to half a minute; twice that is allowed for.
 LOOK_AGAIN_AFTER_S = (2, 4, 6, 10, 16, 20, 20)
@@ -173,16 +66,16 @@ class Records:
     """Everything raises CallRejected, ServiceError."""
 
     def __init__(self, run: Run, hubspot: HubSpotClient, memory: Memory) -> None:
-        self._hubspot, self._run, self._memory = hubspot, run, memory
+        self.hubspot, self._run, self._memory = hubspot, run, memory
 
     def plan(self, wanted: NewContact) -> Plan:
         """Also a company that is too new for the search is found: the contact has it, or an earlier
         run has asked for it."""
-        domain, contact = wanted.company_domain, self._hubspot.contact_with_email(wanted.email)
+        domain, contact = wanted.company_domain, self.hubspot.contact_with_email(wanted.email)
         companies = self._search(domain)
-        linked = self._hubspot.companies_of_contact(contact.id) if contact else []
+        linked = self.hubspot.companies_of_contact(contact.id) if contact else []
         if linked and not companies:
-            companies = with_domain(self._hubspot.companies_by_id(linked), domain)
+            companies = with_domain(self.hubspot.companies_by_id(linked), domain)
         return make_plan(wanted, companies or self._asked_before(domain), contact, linked)
 
     def create_company(self, wanted: NewContact) -> shapes.Created:
@@ -190,7 +83,7 @@ class Records:
         name, domain = wanted.company_name, wanted.company_domain
         self._memory.note(domain, UNKNOWN)
         try:
-            created = self._send(lambda: self._hubspot.create_company(name, domain))
+            created = self._send(lambda: self.hubspot.create_company(name, domain))
         except (CallRejected, Forbidden):  # only these say that there is no company now
             self._memory.forget(domain)
             raise
@@ -211,11 +104,11 @@ class Records:
     def create_contact(self, wanted: NewContact) -> shapes.Created:
         """Its address is unique in HubSpot, so a call whose answer is lost is simply repeated."""
         names = (wanted.email, wanted.first_name, wanted.last_name)
-        created = self._send(lambda: self._hubspot.create_contact(*names, repeatable=False))
+        created = self._send(lambda: self.hubspot.create_contact(*names, repeatable=False))
         if created is None:
             self._run.wrote = True
             with self._run.finishing_calls():
-                created = self._hubspot.create_contact(*names, repeatable=True)
+                created = self.hubspot.create_contact(*names, repeatable=True)
             created = created._replace(existed=False)  # nobody had it when the plan was made
         return created
 
@@ -223,14 +116,14 @@ class Records:
         """The ids of all companies that the contact has then."""
         try:
             with self._run.finishing_calls():
-                self._hubspot.associate(contact_id, company_id)
+                self.hubspot.associate(contact_id, company_id)
         except ServiceError as error:
             self._run.wrote |= error.outcome_unknown
             raise
         self._run.wrote = True
         if contact_is_new:
             self._run.clock.sleep(OWN_ASSOCIATIONS_S)
-        linked = self._hubspot.companies_of_contact(contact_id)
+        linked = self.hubspot.companies_of_contact(contact_id)
         if company_id not in linked:
             raise ServiceError(
                 f"HubSpot accepted the association of contact {contact_id} with company"
@@ -252,14 +145,14 @@ class Records:
         return created
 
     def _search(self, domain: str) -> list[shapes.Company]:
-        return with_domain(self._hubspot.find_companies(search.naming([domain])), domain)
+        return with_domain(self.hubspot.find_companies(search.naming([domain])), domain)
 
     def _asked_before(self, domain: str) -> list[shapes.Company]:
         """The company that an earlier run has created, or may have created."""
         asked = self._memory.asked(domain)
         if asked is None:
             return []
-        there = [] if asked == UNKNOWN else self._hubspot.companies_by_id([asked])
+        there = [] if asked == UNKNOWN else self.hubspot.companies_by_id([asked])
         if companies := with_domain(there, domain):
             return companies
         log.info(

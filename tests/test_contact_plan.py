@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contact.records import NewContact, made_up_email, make_plan
+from contact.plan import NewContact, made_up_email, make_plan
 from core.addresses import parse_email
 from hubspot_api.shapes import Company
 
