@@ -213,7 +213,8 @@ def judge_rows(
     kept: list[Kept] = []
     for domain in sorted(rows):
         names = (domain, *rows[domain])
-        on_purpose = keep.reason(lookup.all_names(names).union(names))
+        # There may be a million rows, and mostly no company is to be kept by its name.
+        on_purpose = keep.reason(lookup.all_names(names).union(names) if keep.domains else names)
         verdict = on_purpose or judge(names, matching, lookup)
         if isinstance(verdict, Change):
             verdict = doubt.about(verdict) or verdict
