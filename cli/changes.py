@@ -119,5 +119,6 @@ def conclude(run: command.Run, statuses: Iterable[str], what: str) -> errors.Out
         open_ones.append(f"{words.count(not_reached, 'change')} {was} not attempted.")
     # What a service has rejected waits for some days first.
     retried = "Later runs" if failed else "The next run"
-    run.summarise(" ".join([*open_ones, f"{retried} will retry them."]))
+    them = "it" if failed + not_reached == 1 else "them"
+    run.summarise(" ".join([*open_ones, f"{retried} will retry {them}."]))
     return errors.Outcome.PARTIAL

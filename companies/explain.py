@@ -150,7 +150,7 @@ def _describe(
         yield f"  {destination.name}: it is not {destination.listed}."
     for each in row["destination"]:
         ids = each["identifiers"]
-        known = f", with the identifier {', '.join(ids)}" if ids else ""
+        known = f", also as {', '.join(ids)}" if ids else ""
         yield f"  {destination.name}: it is {destination.listed} as {each['domain']}{known}."
     yield from (f"  {sentence}" for sentence in row["remembered"])
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Collection, Dict, Iterable, Mapping, NamedTuple, Sequence, Tuple
 
 from companies.matching import Change, HubSpotLookup, Matching, Skipped
-from core.addresses import normalise_domain, parse_bare_domain
+from core.addresses import normalise_domain, parse_bare_domain, shared_host
 
 # What came of adding a company, beside the statuses that every change may have: the destination
 # does not know it; it accepted it, and does not list it.
@@ -139,6 +139,8 @@ def compare(matching: Matching, rows: Rows, aliases: Mapping[str, str], lists: s
     while rows:
         listed, others = rows.popitem()
         domain = normalise_domain(listed)
+        if domain != listed and shared_host(listed):
+            domain = None  # the page of one company, on a host of many
         if domain in matching.companies and not others:
             present.add(domain)
             continue

@@ -14,9 +14,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple, TypeVar
 
+import pytest
+
+from cli.command import Run
 from core.clock import Clock
 from core.settings import SettingsReader
 from sandbox import HubSpot, PredictLeads, Request, Sandbox
+from transport.http_client import HttpClient
 from transport.service_client import ServiceClient, ServiceSettings
 
 C = TypeVar("C", bound=ServiceClient)
@@ -174,3 +178,19 @@ def no_thread_outlives(patience_s: float = PATIENCE_S) -> Iterator[None]:
     while (left := set(threading.enumerate()) - before) and time.monotonic() < give_up_at:
         time.sleep(0.001)
     assert not left, f"{left} outlives the test"
+
+
+def let_dry_runs_write(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each client of a run tries a write at its beginning. Returns whose clients have refused it,
+    to be read after the run."""
+    using, refused = Run.using, []
+
+    def write_and_use(run: Run, account: str, *clients: HttpClient, **options: Any) -> Any:
+        for client in clients:
+            with pytest.raises(RuntimeError, match="would write, and this is a dry run"):
+                client.request("POST", "/anything", "a write")
+            refused.append(client.service.name)
+        return using(run, account, *clients, **options)
+
+    monkeypatch.setattr(Run, "using", write_and_use)
+    return refused

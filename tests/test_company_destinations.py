@@ -21,7 +21,7 @@ from core.settings import SettingsReader
 from report.model import Finding
 from sandbox import HubSpot, Sandbox
 from state.lock import run_lock
-from tests.helpers import FAST, MATCH, ROOT, Ended, FakeClock
+from tests.helpers import FAST, MATCH, ROOT, Ended, FakeClock, let_dry_runs_write
 from tests.layers import scripts
 from transport.http_client import HttpClient
 from transport.response import Service
@@ -167,14 +167,13 @@ def test_a_dry_run_writes_nothing_and_leaves_no_trace(world: World) -> None:
     assert (world.writes, list(Path.home().iterdir())) == ([], [])
 
 
-def test_a_dry_run_cannot_write_whatever_the_script_does(world: World) -> None:
-    """The client itself refuses."""
-    reader = SettingsReader(world.sandbox.settings, "a.py")
-    chosen = reader.load(world.destination.settings)
-    destination = world.destination(chosen, world.clock, True)
-    with pytest.raises(RuntimeError, match="would write, and this is a dry run"):
-        destination.http.request("POST", "/anything", "a write")
-    destination.http.close()
+def test_a_dry_run_cannot_write_whatever_the_script_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.matches(1)
+    refused = let_dry_runs_write(monkeypatch)
+    assert world.run("--dry-run").code == 0
+    assert sorted(refused) == sorted(["HubSpot", world.destination.name])
 
 
 def test_removals_are_limited(world: World) -> None:
@@ -269,7 +268,7 @@ def test_the_history_tells_what_was_done(world: World) -> None:
         ("shop-1.example", adding.key, "done"),
         ("shop-2.example", removing.key, "done"),
     ]
-    assert f": 1 {adding.done}, 1 {removing.done}\n" in world.run("--history", "1").out
+    assert f"done: 1 {adding.done}, 1 {removing.done}\n" in world.run("--history", "1").out
 
 
 def test_explain_says_what_the_next_run_does(world: World) -> None:
@@ -315,6 +314,29 @@ def test_a_refused_removal_is_told_once_and_tried_by_every_run(world: World) -> 
     assert "shop-3.example  A service" in world.run("-q").out
     world.fail = lambda _action, _domain: None
     assert world.run("-q").report["outcome"] == "synced"
+
+
+def test_no_two_scripts_share_a_run_history() -> None:
+    jobs = [each.job for each in DESTINATIONS]
+    assert len({*jobs, "subscribers", "contact"}) == len(jobs) + 2
+
+
+@pytest.mark.parametrize("destination", DESTINATIONS)
+def test_words_of_a_destination_are_no_keys_of_the_report(destination: type[Destination]) -> None:
+    """They name sections, counts and flags: another meaning would overwrite the first."""
+    own = [destination.listed, destination.adding.key, destination.removing.key]
+    assert len(set(own)) == 3
+    assert all(re.fullmatch("[a-z]+", each) for each in own)
+    taken = "keep kept skip skipped matching wanted waiting shared done failed plan counts error"
+    assert not {*own} & {
+        *taken.split(),
+        "mode",
+        "settings",
+        "summary",
+        "history",
+        "runs",
+        "changes",
+    }
 
 
 @pytest.mark.parametrize("destination", DESTINATIONS)

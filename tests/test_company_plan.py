@@ -125,6 +125,14 @@ def test_what_cannot_be_compared_is_skipped() -> None:
     assert (plan.remove, plan.listed) == ((), 2)
 
 
+def test_pages_on_a_host_of_many_are_no_row_of_that_host() -> None:
+    pages = [f"https://facebook.com/shop-{n}" for n in (1, 2)]
+    plan = plan_for([], [*pages, "linkedin.com"])
+    reasons = [f"The list has {page!r}, which is not a domain" for page in pages]
+    assert [each.reason for each in plan.skipped] == reasons
+    assert [each.domain for each in plan.remove] == ["linkedin.com"]
+
+
 # What a row stands for
 
 

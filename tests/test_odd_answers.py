@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+import create_contact
 import sync
 import sync_subscribers
 from sandbox import Fault, HubSpot, Request, Sandbox
+from sandbox.data import sample_sandbox
 from state.files import account_file
-from tests.helpers import ROOT, START, FakeClock, make, real_time
+from tests.helpers import ROOT, START, FakeClock, let_dry_runs_write, make, real_time
 from tests.helpers import start as start_script
 
 SCOPE_PLACES = (
@@ -186,6 +188,23 @@ def test_a_wrong_local_clock_changes_no_wait(clock: FakeClock, wrong_by_s: int) 
         sandbox.faults = [fault]
         assert clock.run(sync.main, sandbox).code == 0
     assert max(clock.slept) == 20
+
+
+@pytest.mark.parametrize(
+    ("main", "services"),
+    [
+        (sync.main, ["HubSpot", "PredictLeads"]),
+        (sync_subscribers.main, ["HubSpot", "MailerLite"]),
+        (create_contact.main, ["HubSpot"]),
+    ],
+)
+def test_no_client_of_a_dry_run_can_write(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, main: Any, services: list[str]
+) -> None:
+    with sample_sandbox(12, clock=clock) as sandbox:
+        refused = let_dry_runs_write(monkeypatch)
+        assert clock.run(main, sandbox, "--dry-run").code == 0
+    assert sorted(refused) == services
 
 
 # How a run ends

@@ -540,7 +540,7 @@ def test_addresses_are_in_the_plan_and_the_report_but_not_in_the_log(clock: Fake
     rows = [*outcome.report["create"], *outcome.report["update"]]
     assert sorted(row["status"] for row in rows) == ["done", "done", "failed"]
     assert "Done in part: created 1 person, updated 1" in outcome.out
-    assert "1 change failed. Later runs will retry them." in outcome.out
+    assert "1 change failed. Later runs will retry it." in outcome.out
 
 
 # Reads are complete, or nothing is written
