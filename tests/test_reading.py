@@ -87,6 +87,12 @@ def test_a_count_that_does_not_fit_is_told(count: int) -> None:
     assert read_numbered(paged([*range(7)], 3, count)) == ([*range(7)], count)
 
 
+@pytest.mark.parametrize("size", [4, 100])
+def test_a_wrong_count_of_a_list_without_an_order_is_told(size: int) -> None:
+    rows, claimed = read_numbered(paged([*range(7)], size, 8, random.Random(1)))
+    assert (sorted(rows), claimed) == ([*range(7)], 8)
+
+
 def test_the_count_of_an_empty_list() -> None:
     assert read_numbered(paged([], 3, 0)) == ([], None)
     assert read_numbered(paged([], 3, 5)) == ([], 5)

@@ -163,13 +163,15 @@ def read_numbered(
     """
     rows: dict[Hashable, None] = {}
     before: list[Hashable] | None = None
+    quiet = 0  # reads in a row that brought nothing new
     for _ in range(MAX_NUMBERED_READS):
         known = len(rows)
         read, claimed = _read_to_the_end(http, call, fetch)
         is_whole = len(set(read)) == len(read) >= (claimed or 0)
         rows = dict.fromkeys(read if is_whole else [*rows, *read])
-        brings_nothing = known == len(rows) >= max(claimed or 0, len(read))
-        if is_whole or brings_nothing or read == before:
+        quiet = quiet + 1 if known == len(rows) >= len(read) else 0
+        enough = 1 if len(rows) >= (claimed or 0) else 2  # else the count seems to be wrong
+        if is_whole or read == before or quiet >= enough:
             fits = claimed in (None, len(rows), len(read))
             return list(rows), None if fits else claimed
         before = read
