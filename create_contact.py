@@ -83,6 +83,7 @@ def _run(run: command.Run) -> errors.Outcome:
         if run.args.check:
             here = job.check_machine(run, chosen.account, lambda path: Memory(path, True))
             return run.show_findings([*_check(hubspot, wanted), *here])
+        run.clock.sleep(1 / CALLS_PER_SECOND)  # a run that was waited for may have just called
         with contextlib.closing(Memory(run.state_path(chosen.account), run.dry_run)) as memory:
             return Creation(run, Records(run, hubspot, memory), wanted).carry_out()
 

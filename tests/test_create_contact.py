@@ -626,6 +626,13 @@ def test_the_pace_is_five_a_second_at_most(
         assert 2.0 <= last < 2.2 + seconds
 
 
+def test_a_run_that_waited_for_another_one_keeps_the_pace(job: Job) -> None:
+    with job.make() as sandbox:
+        for _ in range(2):  # on this clock the second begins at the moment of the last call
+            assert job.run(sandbox).code == 0
+        assert min(gaps(sandbox)) >= 0.2
+
+
 # Around the work
 
 
